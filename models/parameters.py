@@ -1,0 +1,253 @@
+"""Parameters with a unit, a physical range, a meaning and a source.
+
+Models and protocols are frozen dataclasses of such parameters, so that both are checked when
+they are made and can describe themselves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from brian2 import Quantity, get_dimensions
+from brian2.units.fundamentalunits import get_unit, have_same_dimensions
+
+from neuromod.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of one parameter beyond its value.
+
+    Attributes
+    ----------
+    meaning : str
+        One line for people.
+    source : str
+        A publication, or ``"calibrated here"``, or ``"chosen here"``, with the reason.
+    low, high : number or Quantity or None
+        Physical range, both ends allowed unless `low_excluded`.
+    low_excluded : bool
+        Whether `low` itself is out of range.
+    choices : tuple of str
+        The values that a text may have.
+    """
+
+    meaning: str
+    source: str
+    low: Any = None
+    high: Any = None
+    low_excluded: bool = False
+    choices: tuple[str, ...] = ()
+
+
+def parameter(
+    default: Any,
+    meaning: str,
+    *,
+    source: str,
+    low: Any = None,
+    high: Any = None,
+    low_excluded: bool = False,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Field of a `Parameters` dataclass.
+
+    Parameters
+    ----------
+    default : number, str, Quantity, tuple or Parameters
+        Default; its type, unit and dimensionality (scalar or 1-D) bind every later value.
+    meaning, source, low, high, low_excluded, choices
+        See `About`.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
+    about = About(meaning, source, low, high, low_excluded, choices)
+    if isinstance(default, np.ndarray | Parameters):
+        return dataclasses.field(default_factory=lambda: default, metadata={"about": about})
+    return dataclasses.field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Base of every model and protocol: a frozen set of checked parameters.
+
+    Raises
+    ------
+    UserError
+        When a value has the wrong unit or type, or lies outside its physical range.
+    """
+
+    def __post_init__(self) -> None:
+        for name, default, about in parameters(type(self)):
+            checked = check(name, getattr(self, name), default, about)
+            object.__setattr__(self, name, checked)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        names = [name for name, _, _ in parameters(type(self))]
+        return all(_same(getattr(self, n), getattr(other, n)) for n in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def parameters(cls: type[Parameters]) -> Iterator[tuple[str, Any, About]]:
+    """Name, default and description of every parameter of a model or protocol class.
+
+    Parameters
+    ----------
+    cls : type
+        A `Parameters` dataclass.
+
+    Yields
+    ------
+    tuple of (str, value, About)
+    """
+    for field in dataclasses.fields(cls):
+        has_factory = field.default_factory is not dataclasses.MISSING
+        default = field.default_factory() if has_factory else field.default  # type: ignore[misc]
+        yield field.name, default, field.metadata["about"]
+
+
+def namespace(settings: Parameters) -> dict[str, Any]:
+    """Values of a model's numeric parameters by name, those of models inside it included.
+
+    Parameters
+    ----------
+    settings : Parameters
+
+    Returns
+    -------
+    dict of str to number or Quantity
+    """
+    values: dict[str, Any] = {}
+    for name, _, _ in parameters(type(settings)):
+        value = getattr(settings, name)
+        if isinstance(value, Parameters):
+            values |= namespace(value)
+        elif not isinstance(value, str | bool):
+            values[name] = value
+    return values
+
+
+def check(name: str, value: Any, default: Any, about: About) -> Any:
+    """Validate one value against its parameter's unit, kind and range.
+
+    Parameters
+    ----------
+    name : str
+        The parameter's name, for the message.
+    value, default : number, str, Quantity, tuple or Parameters
+        What was given, and the default that says what is expected.
+    about : About
+        The parameter's description.
+
+    Returns
+    -------
+    value
+        As given, or converted to the default's kind (scalar to one-element array, int to float).
+
+    Raises
+    ------
+    UserError
+        When it does not fit.
+    """
+    if isinstance(default, Parameters):
+        if not isinstance(value, type(default)):
+            raise UserError(f"{name} must be a {type(default).__name__}, not {value!r}.")
+        return value
+    if isinstance(default, bool | str):
+        return _check_plain(name, value, default, about)
+    if isinstance(default, tuple):
+        items = tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value,)
+        return tuple(check(name, item, default[0], about) for item in items)
+    return _check_number(name, value, default, about)
+
+
+def unit_of(value: Any) -> str:
+    """Base unit of a value as Brian2 writes it in equations, ``"1"`` where it has none.
+
+    Parameters
+    ----------
+    value : number or Quantity
+
+    Returns
+    -------
+    str
+    """
+    dimensions = get_dimensions(value)
+    return "1" if dimensions.is_dimensionless else repr(get_unit(dimensions))
+
+
+def _check_plain(name: str, value: Any, default: bool | str, about: About) -> Any:
+    if not isinstance(value, type(default)):
+        raise UserError(f"{name} = {value} must be {type(default).__name__}, such as {default!r}.")
+    if about.choices and value not in about.choices:
+        raise unknown(name, value, about.choices)
+    return value
+
+
+def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
+    if not isinstance(value, numbers.Number | np.ndarray):
+        raise UserError(f"{name} = {value!r} is not a number; expected one such as {default}.")
+    if not have_same_dimensions(value, default):
+        raise UserError(
+            f"{name} = {value} has the wrong unit: a value in {unit_of(default)} was expected, "
+            f"such as {_example(default)}."
+        )
+    if isinstance(default, int) and not isinstance(default, Quantity):
+        if int(value) != value:
+            raise UserError(f"{name} = {value} must be a whole number.")
+        value = int(value)
+    elif np.ndim(default) == 0 and np.ndim(value) != 0:
+        raise UserError(f"{name} takes one value, not {np.size(value)}.")
+    elif np.ndim(default) == 1:
+        value = np.atleast_1d(value)
+    elif not isinstance(value, np.ndarray):
+        value = float(value)
+    _check_range(name, value, about)
+    return value
+
+
+def _check_range(name: str, value: Any, about: About) -> None:
+    if not np.all(np.isfinite(value)):
+        raise UserError(f"{name} = {value} must be finite.")
+    if about.low is not None:
+        beyond = value <= about.low if about.low_excluded else value < about.low
+        if np.any(beyond):
+            word = "above" if about.low_excluded else "at least"
+            raise UserError(
+                f"{name} = {_first(value, beyond)} is out of range: {word} {about.low} "
+                f"was expected{_upper(about)}."
+            )
+    if about.high is not None and np.any(value > about.high):
+        worst = _first(value, value > about.high)
+        lower = "" if about.low is None else f" and at least {about.low}"
+        raise UserError(
+            f"{name} = {worst} is out of range: at most {about.high}{lower} was expected."
+        )
+
+
+def _upper(about: About) -> str:
+    return "" if about.high is None else f", and at most {about.high}"
+
+
+def _first(value: Any, where: Any) -> Any:
+    return np.atleast_1d(value)[np.atleast_1d(where)][0]
+
+
+def _example(default: Any) -> Any:
+    return default if np.ndim(default) == 0 else default[0]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.shape(a) == np.shape(b) and bool(np.all(a == b))
+    return bool(a == b)

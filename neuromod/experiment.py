@@ -1,0 +1,250 @@
+"""What is to be simulated, said without reference to any device.
+
+An experiment is data: populations of model neurons, spikes drawn beforehand, connections as
+explicit pairs, what to record, for how long. It stays within what Brian2's runtime, C++
+standalone and GeNN can all run: one clock, homogeneous delays, no randomness on the device, and
+synapses that only add a weight to one variable of their target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from brian2 import Quantity, second
+
+from neuromod.errors import UserError, unknown
+
+
+class Model(Protocol):
+    """A neuron: equations in Brian2's language and the values of their parameters."""
+
+    @property
+    def equations(self) -> str:
+        """Differential equations, subexpressions and state variables."""
+
+    @property
+    def threshold(self) -> str:
+        """Condition for a spike."""
+
+    @property
+    def reset(self) -> str:
+        """What a spike does to the neuron."""
+
+    @property
+    def refractory(self) -> Quantity:
+        """How long `(unless refractory)` variables are held after a spike."""
+
+    @property
+    def method(self) -> str:
+        """Integration method."""
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """Values of the parameters that the equations name."""
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """Values of the state variables at the start, where they are not 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons of one model.
+
+    Attributes
+    ----------
+    name : str
+    model : Model
+    size : int
+    values : mapping of str to value or array, shape (size,)
+        Values of single neurons for any parameter or state variable of the model.
+    """
+
+    name: str
+    model: Model
+    size: int
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Spikes:
+    """Which neuron spiked when; an input to play back, or what was recorded.
+
+    Attributes
+    ----------
+    name : str
+        The population.
+    size : int
+        Number of neurons, silent ones included.
+    neurons : ndarray of int, shape (spikes,)
+    times : Quantity, shape (spikes,)
+        In seconds, each at the start of its time step, in order of time.
+    """
+
+    name: str
+    size: int
+    neurons: np.ndarray
+    times: Quantity
+
+    def counts(self) -> np.ndarray:
+        """Spikes of each neuron, shape (size,)."""
+        return np.bincount(self.neurons, minlength=self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Connection:
+    """Synapses that add `weight` to one variable of their target when their source spikes.
+
+    Attributes
+    ----------
+    source, target : str
+        Names of a spike source or population, and of a population.
+    variable : str
+        The target's variable.
+    i, j : ndarray of int, shape (synapses,)
+        Source and target neuron of each synapse; kept sorted by `i`, then `j`.
+    weight : value or array, shape (synapses,)
+        In the unit of the target's variable.
+    delay : Quantity
+        The same for all.
+    """
+
+    source: str
+    target: str
+    variable: str
+    i: np.ndarray
+    j: np.ndarray
+    weight: Any
+    delay: Quantity = field(default_factory=lambda: 0 * second)
+
+    def __post_init__(self) -> None:
+        # GeNN permutes weights in silence unless synapses come sorted by source.
+        order = np.lexsort((self.j, self.i))
+        object.__setattr__(self, "i", np.asarray(self.i, dtype=np.int32)[order])
+        object.__setattr__(self, "j", np.asarray(self.j, dtype=np.int32)[order])
+        if np.ndim(self.weight):
+            object.__setattr__(self, "weight", self.weight[order])
+
+
+def pulses(
+    source: str,
+    target: str,
+    variable: str,
+    i: np.ndarray,
+    j: np.ndarray,
+    weight: Any,
+    width: Quantity,
+    delay: Quantity = 0 * second,
+) -> tuple[Connection, Connection]:
+    """Rectangular pulses: `weight` is added at once and taken away after `width`.
+
+    Parameters
+    ----------
+    source, target, variable, i, j, weight, delay
+        See `Connection`.
+    width : Quantity
+        In seconds; overlapping pulses add up.
+
+    Returns
+    -------
+    tuple of Connection
+        The rising and the falling edge.
+    """
+    rise = Connection(source, target, variable, i, j, weight, delay)
+    return rise, Connection(source, target, variable, i, j, -weight, delay + width)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """State variables to record at every time step.
+
+    Attributes
+    ----------
+    population : str
+    variables : tuple of str
+    neurons : ndarray of int
+    """
+
+    population: str
+    variables: tuple[str, ...]
+    neurons: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """One simulation.
+
+    Attributes
+    ----------
+    populations : tuple of Population
+        Their spikes are always recorded.
+    sources : tuple of Spikes
+        Inputs, drawn beforehand.
+    connections : tuple of Connection
+    traces : tuple of Trace
+    duration, dt : Quantity
+        In seconds.
+    seed : int
+        From which everything random in this experiment was drawn; for the record.
+
+    Raises
+    ------
+    UserError
+        When a duration or delay is not a whole number of time steps, or names do not fit.
+    """
+
+    populations: tuple[Population, ...]
+    sources: tuple[Spikes, ...]
+    connections: tuple[Connection, ...]
+    traces: tuple[Trace, ...]
+    duration: Quantity
+    dt: Quantity
+    seed: int
+
+    def __post_init__(self) -> None:
+        # Devices round half steps differently, so there are none.
+        steps_in("duration", self.duration, self.dt)
+        sizes = {part.name: part.size for part in (*self.populations, *self.sources)}
+        if len(sizes) < len(self.populations) + len(self.sources):
+            raise UserError(f"Two populations of an experiment share a name in {sorted(sizes)}.")
+        for connection in self.connections:
+            steps_in("delay", connection.delay, self.dt)
+            _check_indices(connection.source, connection.i, sizes)
+            _check_indices(connection.target, connection.j, sizes)
+        for trace in self.traces:
+            _check_indices(trace.population, trace.neurons, sizes)
+
+
+def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
+    """Number of time steps in a time.
+
+    Parameters
+    ----------
+    name : str
+        What the time is, for the message.
+    time, dt : Quantity
+        In seconds.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    UserError
+        When it is not a whole number.
+    """
+    ratio = float(time / dt)
+    if abs(ratio - round(ratio)) > 1e-6 * max(1.0, ratio):
+        raise UserError(f"{name} = {time} must be a whole number of time steps of {dt}.")
+    return round(ratio)
+
+
+def _check_indices(name: str, indices: np.ndarray, sizes: Mapping[str, int]) -> None:
+    if name not in sizes:
+        raise unknown("population", name, sizes)
+    if len(indices) and not 0 <= np.min(indices) <= np.max(indices) < sizes[name]:
+        raise UserError(f"{name} has neurons 0 to {sizes[name] - 1}, not {np.max(indices)}.")

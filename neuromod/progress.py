@@ -1,0 +1,57 @@
+"""Progress bars where a person is watching, nothing where none is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
+
+
+@contextmanager
+def bars() -> Iterator[None]:
+    """Show every `task` that runs inside this context on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        token = _shown.set(progress)
+        try:
+            yield
+        finally:
+            _shown.reset(token)
+
+
+def task(description: str) -> Callable[[int, int], None]:
+    """Bar for one piece of work.
+
+    Parameters
+    ----------
+    description : str
+
+    Returns
+    -------
+    callable of (int, int)
+        To be called with what is done and what there is in total.
+    """
+    progress = _shown.get()
+    if progress is None:
+        return lambda _done, _total: None
+    bar = progress.add_task(description, total=None)
+    return lambda done, total: progress.update(bar, completed=done, total=total)

@@ -1,0 +1,270 @@
+"""Settings as text: ``tau_m=15*ms`` in, a checked dataclass out, and back without loss.
+
+The grammar is Python's own, walked node by node over a short list of what is allowed: numbers,
+units, products, quotients and small powers of them, lists, and ``linspace(a, b, n)``. Nothing is
+ever evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import brian2.units.allunits
+import brian2.units.stdunits
+import numpy as np
+from brian2 import Quantity
+from brian2.units.fundamentalunits import Unit
+
+from neuromod.errors import UserError, unknown
+from neuromod.models.parameters import Parameters, parameters, unit_of
+
+UNITS: dict[str, Unit] = {
+    name: unit
+    for module in (brian2.units.allunits, brian2.units.stdunits)
+    for name, unit in vars(module).items()
+    if isinstance(unit, Unit)
+}
+# Circuit designers' short names, which Brian2 lacks.
+UNITS |= {
+    "ns": UNITS["nsecond"],
+    "fF": UNITS["ffarad"],
+    "fJ": UNITS["fjoule"],
+    "pJ": UNITS["pjoule"],
+    "fA": UNITS["famp"],
+}
+MAX_POWER = 6
+MAX_POINTS = 10_000_000
+
+
+def parse_value(text: str) -> Any:
+    """Number, quantity, list or plain word from text.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``15*ms``, ``0.55*volt``, ``[1, 2.5]*nA``, ``linspace(0.5, 1, 11)*volt``, ``true``
+        or ``clocked``.
+
+    Returns
+    -------
+    int, float, bool, str, tuple, ndarray or Quantity
+
+    Raises
+    ------
+    UserError
+        When the text is outside the grammar, or a unit is unknown.
+    """
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return text
+    if _is_word(tree.body):
+        return text
+    try:
+        return _value(tree.body, text)
+    except (OverflowError, ZeroDivisionError, RecursionError):
+        raise UserError(f"{text!r} cannot be computed.") from None
+
+
+def format_value(value: Any) -> str:
+    """Text from which `parse_value` gives exactly the same value back.
+
+    Parameters
+    ----------
+    value : int, float, bool, str, tuple, ndarray or Quantity
+
+    Returns
+    -------
+    str
+    """
+    if isinstance(value, tuple):
+        return ", ".join(format_value(item) for item in value) + ("," if len(value) == 1 else "")
+    if isinstance(value, np.ndarray):
+        number = repr(np.asarray(value).tolist())
+        return number if unit_of(value) == "1" else f"{number} * {unit_of(value)}"
+    return str(value) if isinstance(value, bool | str) else repr(value)
+
+
+def change(settings: Parameters, assignments: Mapping[str, Any]) -> Parameters:
+    """Copy of settings with some values changed.
+
+    Parameters
+    ----------
+    settings : Parameters
+        A protocol or model.
+    assignments : mapping of str to value
+        By name; a parameter of a model inside a protocol may be named alone where only one model
+        has it, otherwise as ``model.name``.
+
+    Returns
+    -------
+    Parameters
+        Of the same class.
+
+    Raises
+    ------
+    UserError
+        For an unknown or ambiguous name, or a value that does not fit.
+    """
+    names = flatten(settings)
+    for name, value in assignments.items():
+        settings = _replace(settings, _resolve(name, names).split("."), value)
+    return settings
+
+
+def flatten(settings: Parameters) -> dict[str, Any]:
+    """All values of settings by dotted name.
+
+    Parameters
+    ----------
+    settings : Parameters
+
+    Returns
+    -------
+    dict of str to value
+    """
+    flat: dict[str, Any] = {}
+    for name, _, _ in parameters(type(settings)):
+        value = getattr(settings, name)
+        if isinstance(value, Parameters):
+            flat |= {f"{name}.{inner}": v for inner, v in flatten(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """Assignments from ``name=value`` texts.
+
+    Parameters
+    ----------
+    texts : sequence of str
+
+    Returns
+    -------
+    dict of str to value
+
+    Raises
+    ------
+    UserError
+        When a text has no ``=``.
+    """
+    assignments = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise UserError(f"{text!r} is not of the form name=value, such as tau_m=15*ms.")
+        assignments[name.strip()] = parse_value(value.strip())
+    return assignments
+
+
+def _resolve(name: str, names: Mapping[str, Any]) -> str:
+    if name in names:
+        return name
+    matches = [full for full in names if full.rpartition(".")[2] == name]
+    if len(matches) > 1:
+        raise UserError(f"{name!r} could mean {' or '.join(matches)}: write the longer name.")
+    if not matches:
+        raise unknown("setting", name, {*names, *(n.rpartition(".")[2] for n in names)})
+    return matches[0]
+
+
+def _replace(settings: Parameters, path: list[str], value: Any) -> Parameters:
+    if len(path) > 1:
+        value = _replace(getattr(settings, path[0]), path[1:], value)
+    return dataclasses.replace(settings, **{path[0]: value})
+
+
+def _is_word(node: ast.expr) -> bool:
+    """Whether the text is a plain word such as ``clocked`` or ``bio-vs-circuit``."""
+    if isinstance(node, ast.Name):
+        return node.id not in UNITS
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
+        return _is_word(node.left) and _is_word(node.right)
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _value(node: ast.expr, text: str) -> Any:
+    match node:
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            return number
+        case ast.Constant(value=str() as word):
+            return word
+        case ast.Name(id=name):
+            return _unit(name, text)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_number(operand, text)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return _number(left, text) * _number(right, text)
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            return _number(left, text) / _number(right, text)
+        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+            return _number(left, text) ** _power(right, text)
+        case ast.List(elts=items):
+            return _array([_number(item, text) for item in items], text)
+        case ast.Tuple(elts=items):
+            words = [ast.unparse(i) if _is_word(i) else _value(i, text) for i in items]
+            return _sequence(words, text)
+        case ast.Call(func=ast.Name(id="linspace"), args=[start, stop, count], keywords=[]):
+            return _linspace(_number(start, text), _number(stop, text), _value(count, text), text)
+    raise UserError(
+        f"{text!r} is not a value that can be read: use numbers, units, * / **, [lists] and "
+        "linspace(first, last, count), such as 15*ms or [0.5, 0.75]*volt."
+    )
+
+
+def _number(node: ast.expr, text: str) -> Any:
+    """Value of a node that may stand in arithmetic; a word there is a misspelt unit."""
+    if isinstance(node, ast.Name):
+        return _unit(node.id, text)
+    value = _value(node, text)
+    if isinstance(value, str | tuple):
+        raise UserError(f"{text!r} mixes text or lists with arithmetic.")
+    return value
+
+
+def _unit(name: str, text: str) -> Unit:
+    if name not in UNITS:
+        raise UserError(f"In {text!r}: {unknown('unit', name, UNITS)}")
+    return UNITS[name]
+
+
+def _power(node: ast.expr, text: str) -> int:
+    power = _number(node, text)
+    if not isinstance(power, int) or abs(power) > MAX_POWER:
+        raise UserError(f"In {text!r}: a power must be a whole number up to {MAX_POWER}.")
+    return power
+
+
+def _linspace(start: Any, stop: Any, count: Any, text: str) -> Any:
+    if not isinstance(count, int) or not 1 <= count <= MAX_POINTS:
+        raise UserError(f"In {text!r}: linspace takes a whole number of points, at least 1.")
+    _same_unit([start, stop], text)
+    return start + (stop - start) * np.linspace(0, 1, count)
+
+
+def _array(items: list[Any], text: str) -> Any:
+    if not items:
+        raise UserError(f"In {text!r}: a list needs at least one value.")
+    _same_unit(items, text)
+    first = items[0]
+    magnitudes = np.array([float(np.asarray(item)) for item in items])
+    return magnitudes if unit_of(first) == "1" else Quantity(magnitudes, dim=first.dim)
+
+
+def _sequence(items: list[Any], text: str) -> Any:
+    """Quantities become one array; plain numbers and words stay a tuple."""
+    has_units = any(isinstance(item, Quantity) for item in items)
+    return _array(items, text) if has_units else tuple(items)
+
+
+def _same_unit(items: list[Any], text: str) -> None:
+    if any(isinstance(item, str) or np.ndim(item) for item in items):
+        raise UserError(f"In {text!r}: a list holds single numbers with units.")
+    if len({unit_of(item) for item in items}) > 1:
+        raise UserError(f"In {text!r}: all values of a list need the same unit.")
