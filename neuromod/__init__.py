@@ -1,1 +1,35 @@
+"""Neuromodulation in Brian2: one gain per neuron, from receptors to networks to circuits."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+__version__ = version("brian2-neuromod")
+
+# Loaded when first used, so that `import neuromod` stays quick.
+_HOMES = {
+    "Experiment": "experiment",
+    "Population": "experiment",
+    "Connection": "experiment",
+    "Spikes": "experiment",
+    "Trace": "experiment",
+    "pulses": "experiment",
+    "Recording": "recording",
+    "Protocol": "protocol",
+    "Section": "protocol",
+    "simulate": "simulation",
+    "run": "runs",
+    "load_run": "runs",
+    "UserError": "errors",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'neuromod' has no attribute {name!r}")
+    value = getattr(import_module(f"neuromod.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -94,8 +94,10 @@ class Recording:
         signal = self.signals[population][variable]
         row = np.flatnonzero(signal.neurons == neuron)
         if not len(row):
-            raise UserError(f"{variable} of {population} was recorded for neurons "
-                            f"{signal.neurons.tolist()}, not {neuron}.")
+            raise UserError(
+                f"{variable} of {population} was recorded for neurons "
+                f"{signal.neurons.tolist()}, not {neuron}."
+            )
         return signal.values[row[0]]
 
     def spike_trains(

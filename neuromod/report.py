@@ -1,0 +1,153 @@
+"""A run as one self-contained page, and its figure as a picture."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from brian2 import Quantity
+
+from neuromod.models.parameters import Parameters, parameters
+from neuromod.protocol import Protocol, Section
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+ROWS_SHOWN = 60
+
+
+def draw(figure: Figure) -> bytes:
+    """Picture of a figure, and the figure closed.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+
+    Returns
+    -------
+    bytes
+        PNG at 150 dots per inch.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
+
+
+def page(
+    protocol: Protocol,
+    info: dict[str, Any],
+    tables: dict[str, pd.DataFrame],
+    sections: Sequence[Section],
+    image: bytes,
+) -> str:
+    """Self-contained HTML page of a run.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    info : dict
+        What ``run.json`` holds.
+    tables : dict of str to DataFrame
+    sections : sequence of Section
+    image : bytes
+        The figure as PNG.
+
+    Returns
+    -------
+    str
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("neuromod", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    title, _, intro = inspect.getdoc(protocol).partition("\n\n")  # type: ignore[union-attr]
+    return environment.get_template("report.html.j2").render(
+        title=title.rstrip("."),
+        intro=paragraphs(intro),
+        info=info,
+        sections=[
+            {
+                "title": section.title,
+                "paragraphs": paragraphs(section.text),
+                "table": show(tables[section.table]) if section.table else None,
+                "file": f"{section.table}.csv",
+            }
+            for section in sections
+        ],
+        settings=describe(protocol),
+        image=base64.b64encode(image).decode(),
+    )
+
+
+def paragraphs(text: str) -> list[str]:
+    """Text split at blank lines, line breaks inside a paragraph removed."""
+    return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
+
+
+def show(table: pd.DataFrame) -> dict[str, Any]:
+    """Cells of a table as text: numbers to four digits, what is missing as a dash.
+
+    Parameters
+    ----------
+    table : DataFrame
+
+    Returns
+    -------
+    dict
+        ``columns``, ``rows`` (at most `ROWS_SHOWN`) and ``hidden``, the number of rows beyond.
+    """
+    shown = table.head(ROWS_SHOWN)
+    rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
+    return {"columns": list(table.columns), "rows": rows, "hidden": len(table) - len(shown)}
+
+
+def describe(settings: Parameters, prefix: str = "") -> list[dict[str, str]]:
+    """Every parameter with its value, meaning, range and source.
+
+    Parameters
+    ----------
+    settings : Parameters
+    prefix : str
+        Written before every name.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``value``, ``meaning``, ``source``.
+    """
+    rows = []
+    for name, _, about in parameters(type(settings)):
+        value = getattr(settings, name)
+        if isinstance(value, Parameters):
+            rows += describe(value, f"{prefix}{name}.")
+        else:
+            shown = _value(value)
+            row = {"name": prefix + name, "value": shown, "meaning": about.meaning}
+            rows.append(row | {"source": about.source})
+    return rows
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Quantity) and value.ndim and len(value) > 4:
+        return f"{value[0]} to {value[-1]}, {len(value)} values"
+    if isinstance(value, tuple):
+        return ", ".join(_value(item) for item in value)
+    return str(value)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,267 @@
+"""Runs a protocol from settings to results, and keeps runs on disk; the only writer of runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from neuromod.errors import UserError, unknown
+from neuromod.journal import journal, stage
+from neuromod.protocol import Protocol, Tables
+from neuromod.recording import Recording
+from neuromod.registry import find_protocol, name_of
+from neuromod.report import draw, page
+from neuromod.settings import change, flatten, format_value, parse_value
+from neuromod.simulation import DEVICES, simulate
+
+VERSIONED = ("brian2-neuromod", "brian2", "numpy", "scipy", "pandas", "neo", "nixio", "elephant",
+             "matplotlib", "scikit-learn", "torch", "torchvision", "safetensors")  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run.
+
+    Attributes
+    ----------
+    protocol : Protocol
+        With its settings; running it again repeats the run.
+    tables : dict of str to DataFrame
+    recordings : mapping of str to Recording
+    info : dict
+        What ``run.json`` holds.
+    """
+
+    protocol: Protocol
+    tables: Tables
+    recordings: Mapping[str, Recording]
+    info: dict[str, Any]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The main table."""
+        return self.tables["table"]
+
+
+def run(
+    protocol: str | Protocol,
+    device: str = "cython",
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    **settings: Any,
+) -> Run:
+    """Run a protocol.
+
+    Parameters
+    ----------
+    protocol : str or Protocol
+        A name, or a protocol with its settings.
+    device : str
+        ``"cython"`` or ``"cpp"``.
+    out : path, optional
+        Folder to write the run into; nothing is written without it.
+    overwrite : bool
+        Whether a run that is already there may be replaced.
+    **settings
+        Settings to change; a model's parameter by its name, or as in
+        ``**{"circuit.v_rest": 0.2*volt}`` where two models share it.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    UserError
+        For anything in the request that cannot be done; nothing has been run or lost then.
+    """
+    if isinstance(protocol, str):
+        protocol = find_protocol(protocol)()
+    protocol = change(protocol, settings)
+    if device not in DEVICES:
+        raise unknown("device", device, DEVICES)
+    if out is None:
+        return _work(protocol, device)
+    with _new_folder(Path(out), overwrite) as folder:
+        finished = _work(protocol, device)
+        _save(finished, folder)
+    return finished
+
+
+def load_run(folder: str | Path) -> Run:
+    """Read a run from its folder.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    UserError
+        When there is no run, or it is damaged.
+    """
+    folder = Path(folder)
+    info = _read_info(folder)
+    try:
+        settings = {name: parse_value(text) for name, text in info["settings"].items()}
+        protocol = change(find_protocol(info["protocol"])(), settings)
+        tables = {name: pd.read_csv(folder / f"{name}.csv") for name in info["tables"]}
+        recordings = {name: Recording.load(folder / f"{name}.nix") for name in info["recordings"]}
+    except (KeyError, AttributeError, OSError, pd.errors.ParserError) as error:
+        raise UserError(f"The run in {folder} is damaged: {error}.") from error
+    return Run(protocol, tables, recordings, info)
+
+
+def render(folder: str | Path) -> Path:
+    """Draw a stored run's figure and write its report again.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    Path
+        Of the report.
+
+    Raises
+    ------
+    UserError
+        When there is no run, or it is damaged.
+    """
+    folder = Path(folder)
+    stored = load_run(folder)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+        _save_pages(stored, Path(partial))
+        for name in ("figure.png", "report.html"):
+            os.replace(Path(partial) / name, folder / name)
+    return folder / "report.html"
+
+
+def _work(protocol: Protocol, device: str) -> Run:
+    started = datetime.now(UTC)
+    with journal() as notes:
+        with stage("preparing"):
+            experiments = protocol.experiments()
+        recordings = {}
+        for name, experiment in experiments.items():
+            with stage(f"simulating {name}"):
+                recordings[name] = simulate(experiment, device)
+        with stage("measuring"):
+            tables = protocol.measure(recordings)
+    info = {
+        "protocol": name_of(protocol),
+        "settings": {name: format_value(value) for name, value in flatten(protocol).items()},
+        "seed": protocol.seed,
+        "device": device,
+        "started": started.isoformat(timespec="seconds"),
+        "wall_s": {name: round(seconds, 3) for name, seconds in notes.wall_s.items()},
+        "notes": notes.notes,
+        "versions": _versions(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "tables": list(tables),
+        "recordings": list(recordings),
+    }
+    return Run(protocol, tables, recordings, info)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _save(finished: Run, folder: Path) -> None:
+    for name, table in finished.tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    for name, recording in finished.recordings.items():
+        recording.save(folder / f"{name}.nix")
+    finished.protocol.save_extras(folder)
+    _save_pages(finished, folder)
+    (folder / "run.json").write_text(json.dumps(finished.info, indent=2) + "\n")
+
+
+def _save_pages(finished: Run, folder: Path) -> None:
+    figure = finished.protocol.plot(finished.tables, finished.recordings)
+    image = draw(figure)
+    (folder / "figure.png").write_bytes(image)
+    sections = finished.protocol.report(finished.tables)
+    text = page(finished.protocol, finished.info, finished.tables, sections, image)
+    (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """Folder that appears under its name only when all is written, replacing a run or nothing."""
+    _check_free(folder, overwrite)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-partial-", dir=folder.parent))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}.") from error
+    try:
+        yield partial
+        # mkdtemp makes folders that only their owner can read.
+        partial.chmod(0o755)
+        _put_in_place(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    folder.rename(old / folder.name)
+    partial.rename(folder)
+    shutil.rmtree(old)
+
+
+def _check_free(folder: Path, overwrite: bool) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file; --out names a folder.")
+    if (folder / "run.json").exists():
+        if not overwrite:
+            raise UserError(
+                f"{folder} already holds a run: name another folder with --out, or "
+                "add --overwrite to replace it."
+            )
+    elif any(folder.iterdir()):
+        raise UserError(f"{folder} holds files that are no run: name another folder with --out.")
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    path = folder / "run.json"
+    if not path.is_file():
+        raise UserError(f"There is no run in {folder}: it has no run.json.")
+    try:
+        info = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}.") from error
+    if not isinstance(info, dict) or "protocol" not in info:
+        raise UserError(f"{path} was not written by neuromod.")
+    return info
