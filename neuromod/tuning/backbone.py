@@ -1,0 +1,358 @@
+"""VGG-shaped networks whose convolutional stack and classifier layers are frozen.
+
+`load_backbone` gives either the embedded ``digits-vgg``, which the project trains itself on digits
+that come with scikit-learn, or any VGG of torchvision with weights that are already on this disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torchvision.models.vgg import make_layers
+
+from neuromod.errors import UserError, unknown
+from neuromod.tuning.cache import cache_dir, digest, written_whole
+from neuromod.tuning.datasets import (
+    SOURCE_DIGITS,
+    SPLIT_SEED,
+    ImageData,
+    InputSpec,
+    load_digits,
+)
+
+Progress = Callable[[int, int], None]
+
+log = logging.getLogger(__name__)
+
+IMAGENET = InputSpec(3, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""The paper's 256 x 256 pixels, with the normalisation of torchvision's ImageNet weights."""
+
+TORCHVISION_VGGS = tuple(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn"))
+
+DIGITS_INPUT = InputSpec(3, 32, mean=(0.5,) * 3, std=(0.5,) * 3)
+"""Grey digits of 8 x 8 pixels, four times as high and wide, in three equal channels."""
+
+
+@dataclass(frozen=True)
+class PretrainingRecipe:
+    """All that determines the weights of the embedded backbone; its hash is their cache key.
+
+    Attributes
+    ----------
+    convolutions : tuple
+        torchvision's notation: channels of each 3 x 3 convolution, "M" for max-pooling.
+    pooled : int
+        Height and width of the features after adaptive average pooling.
+    hidden : tuple of int
+        Widths of the classifier's two hidden layers.
+    dropout : float
+        In the classifier, in pre-training only.
+    image : InputSpec
+    source_classes : tuple of int
+        Digits that the network is trained on.
+    epochs, lr, batch_size, weight_decay
+        Of Adam with decoupled weight decay, on cross entropy; the learning rate falls to zero as
+        a cosine.
+    quantile : float
+        Of the activations of each layer, which is scaled to 1 once the network is trained.
+    seed, split_seed : int
+    version : int
+        Goes up with any change of the code that changes the weights.
+    """
+
+    convolutions: tuple[int | str, ...] = (16, "M", 32, "M", 64, 64, "M", 96, 96, "M")
+    pooled: int = 2
+    hidden: tuple[int, int] = (80, 64)
+    dropout: float = 0.5
+    image: InputSpec = DIGITS_INPUT
+    source_classes: tuple[int, ...] = SOURCE_DIGITS
+    epochs: int = 25
+    lr: float = 1e-3
+    batch_size: int = 32
+    weight_decay: float = 1e-2
+    quantile: float = 0.999
+    seed: int = 20222
+    split_seed: int = SPLIT_SEED
+    version: int = 1
+
+
+class DigitsVGG(nn.Module):
+    """torchvision's VGG (``features``, ``avgpool``, ``classifier``), small."""
+
+    def __init__(self, recipe: PretrainingRecipe) -> None:
+        super().__init__()
+        channels = [c for c in recipe.convolutions if isinstance(c, int)][-1]
+        first, second = recipe.hidden
+        self.features = make_layers(list(recipe.convolutions))
+        self.avgpool = nn.AdaptiveAvgPool2d(recipe.pooled)
+        self.classifier = nn.Sequential(
+            nn.Linear(channels * recipe.pooled**2, first),
+            nn.ReLU(),
+            nn.Dropout(recipe.dropout),
+            nn.Linear(first, second),
+            nn.ReLU(),
+            nn.Dropout(recipe.dropout),
+            nn.Linear(second, len(recipe.source_classes)),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                # torch's own start is too small for a stack this deep without batch norm
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.avgpool(self.features(x)).flatten(1)
+        logits: Tensor = self.classifier(x)
+        return logits
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen, pre-trained network.
+
+    Attributes
+    ----------
+    name : str
+    network : nn.Module
+        With ``features``, ``avgpool`` and ``classifier``, as torchvision's VGGs.
+    image : InputSpec
+        What it takes for an image.
+    source_accuracy : float or None
+        On the test images of its source task, as a fraction; None if not measured here.
+    """
+
+    name: str
+    network: nn.Module
+    image: InputSpec
+    source_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        self.network.eval().requires_grad_(False)
+
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """The classifier's linear layers, first layer first."""
+        return [m for m in self.network.get_submodule("classifier") if isinstance(m, nn.Linear)]  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the features that the classifier reads, shape (n, inputs), for prepared images."""
+        pooled = self.network.get_submodule("avgpool")(
+            self.network.get_submodule("features")(images)
+        )
+        return torch.flatten(pooled, 1)
+
+    @cached_property
+    def weight_hash(self) -> str:
+        """Hash of all weights, by which gains know the network that they belong to."""
+        sha = hashlib.sha256()
+        for name, tensor in sorted(self.network.state_dict().items()):
+            sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            sha.update(tensor.contiguous().numpy().data)
+        return sha.hexdigest()
+
+
+def load_backbone(
+    name: str = "digits-vgg",
+    weights: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Backbone:
+    """Load a frozen backbone by name.
+
+    Parameters
+    ----------
+    name : str
+        ``"digits-vgg"``, which is pre-trained where the cache does not hold it yet, or a VGG of
+        torchvision, e.g. ``"vgg19"``.
+    weights : path, optional
+        A file of weights for a VGG of torchvision: ``.safetensors``, or ``.pth`` as torchvision
+        distributes them. Without it, the file is looked for in torch's own cache folder. Nothing
+        is ever downloaded.
+    progress : callable, optional
+        Called with epochs done and in all, where pre-training is needed.
+
+    Returns
+    -------
+    Backbone
+    """
+    if name == "digits-vgg":
+        if weights is not None:
+            raise UserError("digits-vgg is trained by its recipe and takes no weights from a file.")
+        return pretrain(progress=progress)
+    if name not in TORCHVISION_VGGS:
+        raise unknown("backbone", name, ("digits-vgg", *TORCHVISION_VGGS))
+    path = _torchvision_weights(name) if weights is None else Path(weights)
+    with torch.device("meta"):
+        network = torchvision.models.get_model(name, weights=None)
+    _assign(network, read_weights(path), path)
+    return Backbone(name, network, IMAGENET)
+
+
+def _torchvision_weights(name: str) -> Path:
+    url = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if not path.is_file():
+        raise UserError(
+            f"The weights of {name} are not at {path}: fetch {url} and put the file there, "
+            "or name another place for it."
+        )
+    return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from ``.safetensors`` or ``.pth``, without running any code in it."""
+    if not path.is_file():
+        raise UserError(f"There is no file of weights {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    # torch.load has no exception of its own: what a foreign file raises depends on its first bytes
+    except Exception as error:
+        raise UserError(f"{path} cannot be read as weights: is it whole?") from error
+    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise UserError(f"{path} holds no state dict (names with tensors), which was expected.")
+    return tensors
+
+
+def _assign(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Put tensors in the place of a network's own, once names and shapes have been checked."""
+    expected = network.state_dict()
+    for name, tensor in expected.items():
+        if name not in tensors:
+            raise UserError(f"{path} lacks the tensor {name!r}: is it for another network?")
+        if tensors[name].shape != tensor.shape:
+            raise UserError(
+                f"{path} has {name!r} of shape {tuple(tensors[name].shape)} "
+                f"where {tuple(tensor.shape)} was expected."
+            )
+    for name in tensors:
+        if name not in expected:
+            raise UserError(f"{path} has a tensor {name!r} that the network lacks.")
+    network.load_state_dict(tensors, assign=True)
+
+
+def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None = None) -> Backbone:
+    """Give the embedded backbone, from the cache or by training it on the source digits.
+
+    Parameters
+    ----------
+    recipe : PretrainingRecipe, optional
+    progress : callable, optional
+        Called with epochs done and in all.
+
+    Returns
+    -------
+    Backbone
+        With its accuracy on the source digits' test images.
+    """
+    recipe = recipe or PretrainingRecipe()
+    path = cache_dir() / f"digits-vgg-{digest(asdict(recipe))[:16]}.safetensors"
+    cached = _read_cached(recipe, path)
+    return cached if cached is not None else _pretrain(recipe, path, progress)
+
+
+def _read_cached(recipe: PretrainingRecipe, path: Path) -> Backbone | None:
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads(file.metadata()["neuromod"])
+        with torch.device("meta"):
+            network = DigitsVGG(recipe)
+        _assign(network, read_weights(path), path)
+        return Backbone("digits-vgg", network, recipe.image, header["source_accuracy"])
+    except (SafetensorError, UserError, OSError, KeyError, TypeError, ValueError):
+        log.warning("%s is damaged or not ours: the backbone is trained anew.", path)
+        return None
+
+
+def _pretrain(recipe: PretrainingRecipe, path: Path, progress: Progress | None) -> Backbone:
+    data = load_digits(recipe.source_classes, recipe.split_seed)
+    with seeded(recipe.seed):
+        network = DigitsVGG(recipe)
+        _fit(network, recipe, data, progress)
+    network.eval().requires_grad_(False)
+    normalise(network, _prepared(data, data.split.train, recipe.image)[0], recipe.quantile)
+    images, labels = _prepared(data, data.split.test, recipe.image)
+    accuracy = float((network(images).argmax(1) == labels).double().mean())
+    header = {"recipe": asdict(recipe), "source_accuracy": accuracy}
+    with written_whole(path) as temporary:
+        save_file(network.state_dict(), temporary, {"neuromod": json.dumps(header)})
+    return Backbone("digits-vgg", network, recipe.image, accuracy)
+
+
+def _fit(
+    network: nn.Module, recipe: PretrainingRecipe, data: ImageData, progress: Progress | None
+) -> None:
+    images, labels = _prepared(data, data.split.train, recipe.image)
+    steps = -(-len(labels) // recipe.batch_size) * recipe.epochs
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for epoch in range(recipe.epochs):
+        for batch in torch.randperm(len(labels)).split(recipe.batch_size):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(images[batch]), labels[batch]).backward()
+            optimizer.step()
+            schedule.step()
+        if progress:
+            progress(epoch + 1, recipe.epochs)
+
+
+@torch.no_grad()
+def normalise(network: DigitsVGG, images: Tensor, quantile: float) -> None:
+    """Scale features and layers so that their activations on some images reach about 1.
+
+    ReLU lets a factor pass from one layer to the next, so the class decided on never changes; but
+    the activations now have the size of the spikes that take their place, and the weights a size
+    that suits one threshold for all layers. This is the data-based normalisation of Diehl et al.
+    (IJCNN 2015), with the 99.9 % quantile instead of the maximum as in Rueckauer et al. (Front.
+    Neurosci. 11:682, 2017).
+
+    Parameters
+    ----------
+    network : DigitsVGG
+        In evaluation mode; changed in place.
+    images : Tensor, shape (n, channels, height, width)
+    quantile : float
+    """
+    last_convolution = [m for m in network.features if isinstance(m, nn.Conv2d)][-1]
+    x = network.avgpool(network.features(images)).flatten(1)
+    before = float(x.quantile(quantile))
+    last_convolution.weight /= before
+    last_convolution.bias /= before
+    for module in network.classifier:
+        x = module(x)
+        if isinstance(module, nn.Linear):
+            after = float(x.relu().quantile(quantile))
+            module.weight *= before / after
+            module.bias /= after
+            before = after
+
+
+def _prepared(data: ImageData, indices: np.ndarray, image: InputSpec) -> tuple[Tensor, Tensor]:
+    images = torch.stack([image.prepare(data.images[i][0]) for i in indices])
+    return images, torch.from_numpy(data.labels[indices])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generator (initial weights and dropout use no other) and restore it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,50 @@
+"""Where pre-trained backbones and features are kept, and how files come into being whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from neuromod.errors import UserError
+
+
+def cache_dir() -> Path:
+    """Return the cache folder: ``$NEUROMOD_CACHE``, or else the user's cache folder."""
+    folder = Path(os.environ.get("NEUROMOD_CACHE") or platformdirs.user_cache_dir("neuromod"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The cache folder {folder} cannot be made ({error.strerror}): "
+            "set NEUROMOD_CACHE to a folder that can be written."
+        ) from error
+    return folder
+
+
+def digest(value: Any) -> str:
+    """Return a hash of a value that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` that becomes ``path`` only if the block succeeds."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}).") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

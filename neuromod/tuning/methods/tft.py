@@ -1,0 +1,9 @@
+"""``tft``: traditional fine-tuning, the reference that the others are measured against."""
+
+from neuromod.models.classifier import ModulatedLayer
+
+
+class TFT(ModulatedLayer):
+    """``v = W x + b``; trains everything, from the pre-trained values."""
+
+    trains = ("weight", "bias")

@@ -1,0 +1,247 @@
+"""Tuning of a frozen classifier on a new task, and the recipes for it.
+
+Nothing is chosen by looking at test images: recipes were compared on validation images, and a
+tuned network is that of the last epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from neuromod.errors import UserError, unknown
+from neuromod.models.classifier import (
+    LEAK,
+    THETA,
+    ModulatedLayer,
+    RateClassifier,
+    SpikingClassifier,
+)
+from neuromod.tuning.backbone import Backbone, Progress
+from neuromod.tuning.datasets import IntArray
+from neuromod.tuning.features import Features
+from neuromod.tuning.methods import METHODS
+
+LOSSES: dict[str, tuple[str, ...]] = {
+    "rate": ("cross_entropy",),
+    "spiking": ("simple", "membrane"),
+}
+"""The losses that each kind of classifier can be tuned with."""
+
+MEMBRANE_GAIN = 4.0
+"""Logit per unit of ``v - theta`` in the membrane loss (calibrated here)."""
+
+SURROGATE_SLOPE = 2.0
+"""Steepness of the fast sigmoid that goes with the membrane loss (calibrated here)."""
+
+EVALUATED_AT_ONCE = 1024
+"""Images whose features are in memory at a time when an accuracy is measured (chosen)."""
+
+
+@dataclass(frozen=True)
+class TuningRecipe:
+    """All that determines a tuned network, besides backbone and data.
+
+    Attributes
+    ----------
+    method : str
+        One of `METHODS`: what is trained.
+    kind : str
+        ``"rate"`` or ``"spiking"``.
+    loss : str
+        ``"cross_entropy"`` (rate); ``"simple"``, the paper's, whose gradient at the outputs is
+        ``target - output`` (equation (2)), or ``"membrane"``, binary cross entropy with
+        ``4 (v - theta)`` as logit (spiking).
+    lr : float
+        Learning rate of Adam at the start; it falls to zero as a cosine.
+    epochs : int
+    batch_size : int
+        The paper's 64.
+    seed : int
+        Of the order of the training images, and of a new output layer's weights.
+    theta, leak : float
+        Of a spiking classifier: see `SpikingClassifier`.
+    """
+
+    method: str
+    kind: str
+    loss: str
+    lr: float
+    epochs: int
+    batch_size: int = 64
+    seed: int = 0
+    theta: float = THETA
+    leak: float = LEAK
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise unknown("tuning method", self.method, METHODS)
+        if self.kind not in LOSSES:
+            raise unknown("kind of classifier", self.kind, LOSSES)
+        if self.loss not in LOSSES[self.kind]:
+            raise unknown(f"loss for a {self.kind} classifier", self.loss, LOSSES[self.kind])
+        for name in ("lr", "epochs", "batch_size", "theta"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)}, but must be greater than 0.")
+
+
+@dataclass(frozen=True, eq=False)
+class TuningResult:
+    """A tuned network and how it came about.
+
+    Attributes
+    ----------
+    recipe : TuningRecipe
+    classifier : RateClassifier or SpikingClassifier
+        In evaluation mode, in single precision.
+    n_trained : int
+        Number of trained parameters.
+    accuracy : dict
+        Fraction classified right of the "train", "validation" and "test" images. For spiking
+        classifiers chance is ``1/2**classes``.
+    history : DataFrame
+        One row an epoch: epoch, loss (mean over its batches), validation_accuracy.
+    """
+
+    recipe: TuningRecipe
+    classifier: RateClassifier | SpikingClassifier
+    n_trained: int
+    accuracy: dict[str, float]
+    history: pd.DataFrame
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The trained tensors alone."""
+        return self.classifier.state_dict()
+
+
+def build_classifier(
+    backbone: Backbone, recipe: TuningRecipe, n_classes: int
+) -> RateClassifier | SpikingClassifier:
+    """Build the classifier to be tuned: the backbone's layers, and a new one if it is needed.
+
+    Where the number of classes differs from the backbone's outputs, a new output layer is
+    appended, which every method but ``none`` trains; else the classes are read at the outputs
+    that are there.
+    """
+    wrap = METHODS[recipe.method]
+    linears = backbone.linears
+    layers = [wrap(linear) for linear in linears]
+    if n_classes != linears[-1].out_features:
+        trained = ModulatedLayer if recipe.method == "none" else METHODS["tft"]
+        layers.append(trained(_new_output(linears[-1], n_classes, recipe.seed)))
+    if recipe.kind == "rate":
+        return RateClassifier(layers)
+    slope = SURROGATE_SLOPE if recipe.loss == "membrane" else 0.0
+    return SpikingClassifier(layers, recipe.theta, recipe.leak, slope)
+
+
+def _new_output(last: nn.Linear, n_classes: int, seed: int) -> nn.Linear:
+    """Return a linear layer that starts as torch's do, but from a generator of its own."""
+    device = last.weight.device
+    layer = nn.utils.skip_init(nn.Linear, last.out_features, n_classes, device=device)
+    generator = torch.Generator().manual_seed(seed)
+    bound = last.out_features**-0.5
+    for parameter in (layer.weight, layer.bias):
+        uniform = 2 * torch.rand(parameter.shape, generator=generator) - 1
+        parameter.data = (bound * uniform).to(device)
+    return layer
+
+
+def loss_of(
+    classifier: RateClassifier | SpikingClassifier, recipe: TuningRecipe, x: Tensor, y: Tensor
+) -> Tensor:
+    """Return the loss of a batch of features ``x`` with labels ``y``, as the recipe defines it."""
+    output = classifier(x)
+    if recipe.loss == "cross_entropy":
+        return nn.functional.cross_entropy(output, y)
+    target = nn.functional.one_hot(y, output.membrane.shape[1]).to(output.membrane.dtype)
+    if recipe.loss == "simple":
+        return 0.5 * (target - output.spikes).square().sum(1).mean()
+    logit = MEMBRANE_GAIN * (output.membrane - recipe.theta)
+    return nn.functional.binary_cross_entropy_with_logits(logit, target)
+
+
+def tune(
+    features: Features, backbone: Backbone, recipe: TuningRecipe, progress: Progress | None = None
+) -> TuningResult:
+    """Tune a backbone's classifier on features of a new task.
+
+    Parameters
+    ----------
+    features : Features
+        Of the same backbone.
+    backbone : Backbone
+        It is not changed.
+    recipe : TuningRecipe
+    progress : callable, optional
+        Called with epochs done and in all.
+
+    Returns
+    -------
+    TuningResult
+        The same recipe, backbone and features on the same machine always give the same.
+    """
+    classifier = build_classifier(backbone, recipe, len(features.classes))
+    history = _train(classifier, features, recipe, progress)
+    accuracy = {
+        part: measure_accuracy(classifier, features, getattr(features.split, part))
+        for part in ("train", "validation", "test")
+    }
+    return TuningResult(recipe, classifier, classifier.n_trained, accuracy, history)
+
+
+def measure_accuracy(
+    classifier: RateClassifier | SpikingClassifier, features: Features, indices: IntArray
+) -> float:
+    """Return the fraction classified right of the images with these indices."""
+    classifier.eval()
+    with torch.no_grad():
+        right = sum(
+            int(classifier.correct(*_load(features, batch)).sum())
+            for batch in np.split(
+                indices, range(EVALUATED_AT_ONCE, len(indices), EVALUATED_AT_ONCE)
+            )
+        )
+    return right / len(indices)
+
+
+def _train(
+    classifier: RateClassifier | SpikingClassifier,
+    features: Features,
+    recipe: TuningRecipe,
+    progress: Progress | None,
+) -> pd.DataFrame:
+    train = features.split.train
+    history: list[tuple[int, float, float]] = []
+    columns = ["epoch", "loss", "validation_accuracy"]
+    if classifier.n_trained == 0:
+        return pd.DataFrame(history, columns=columns)
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=recipe.lr)
+    steps = recipe.epochs * -(-len(train) // recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    for epoch in range(1, recipe.epochs + 1):
+        classifier.train()
+        losses = []
+        for batch in torch.randperm(len(train), generator=generator).split(recipe.batch_size):
+            optimizer.zero_grad()
+            loss = loss_of(classifier, recipe, *_load(features, train[batch.numpy()]))
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        validation = measure_accuracy(classifier, features, features.split.validation)
+        history.append((epoch, float(np.mean(losses)), validation))
+        if progress:
+            progress(epoch, recipe.epochs)
+    return pd.DataFrame(history, columns=columns)
+
+
+def _load(features: Features, indices: IntArray) -> tuple[Tensor, Tensor]:
+    """Read some images' features and labels from disk."""
+    return torch.from_numpy(features.values[indices]), torch.from_numpy(features.labels[indices])
