@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    Tables = dict[str, pd.DataFrame]
-
 
 @dataclass(frozen=True)
 class Section:
@@ -55,7 +53,7 @@ class Protocol(Parameters):
         """
         raise NotImplementedError
 
-    def measure(self, recordings: Mapping[str, Recording]) -> Tables:
+    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """Tables from recordings; names of columns end in their unit.
 
         Parameters
@@ -70,7 +68,7 @@ class Protocol(Parameters):
         """
         raise NotImplementedError
 
-    def plot(self, tables: Tables, recordings: Mapping[str, Recording]) -> Figure:
+    def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
         """The protocol's figure.
 
         Parameters
@@ -84,7 +82,7 @@ class Protocol(Parameters):
         """
         raise NotImplementedError
 
-    def report(self, tables: Tables) -> list[Section]:
+    def report(self, tables: dict[str, pd.DataFrame]) -> list[Section]:
         """What the tables say, in words for someone who has not read the paper.
 
         Parameters

@@ -5,28 +5,33 @@ from __future__ import annotations
 import base64
 import inspect
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 from brian2 import Quantity
 
+from neuromod.figures import style
 from neuromod.models.parameters import Parameters, parameters
 from neuromod.protocol import Protocol, Section
+from neuromod.recording import Recording
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 ROWS_SHOWN = 60
 
 
-def draw(figure: Figure) -> bytes:
-    """Picture of a figure, and the figure closed.
+def draw(
+    protocol: Protocol, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]
+) -> bytes:
+    """Picture of a protocol's figure.
 
     Parameters
     ----------
-    figure : matplotlib.figure.Figure
+    protocol : Protocol
+    tables : dict of str to DataFrame
+    recordings : mapping of str to Recording
 
     Returns
     -------
@@ -34,7 +39,8 @@ def draw(figure: Figure) -> bytes:
         PNG at 150 dots per inch.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    with style():
+        protocol.plot(tables, recordings).savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
 
 

@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from neuromod.errors import UserError, unknown
 from neuromod.journal import journal, stage
-from neuromod.protocol import Protocol, Tables
+from neuromod.protocol import Protocol
 from neuromod.recording import Recording
 from neuromod.registry import find_protocol, name_of
 from neuromod.report import draw, page
 from neuromod.settings import change, flatten, format_value, parse_value
 from neuromod.simulation import DEVICES, simulate
+
+if TYPE_CHECKING:
+    pass
 
 VERSIONED = ("brian2-neuromod", "brian2", "numpy", "scipy", "pandas", "neo", "nixio", "elephant",
              "matplotlib", "scikit-learn", "torch", "torchvision", "safetensors")  # fmt: skip
@@ -45,7 +48,7 @@ class Run:
     """
 
     protocol: Protocol
-    tables: Tables
+    tables: dict[str, pd.DataFrame]
     recordings: Mapping[str, Recording]
     info: dict[str, Any]
 
@@ -150,7 +153,7 @@ def render(folder: str | Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
         _save_pages(stored, Path(partial))
         for name in ("figure.png", "report.html"):
-            os.replace(Path(partial) / name, folder / name)
+            (Path(partial) / name).replace(folder / name)
     return folder / "report.html"
 
 
@@ -203,8 +206,7 @@ def _save(finished: Run, folder: Path) -> None:
 
 
 def _save_pages(finished: Run, folder: Path) -> None:
-    figure = finished.protocol.plot(finished.tables, finished.recordings)
-    image = draw(figure)
+    image = draw(finished.protocol, finished.tables, finished.recordings)
     (folder / "figure.png").write_bytes(image)
     sections = finished.protocol.report(finished.tables)
     text = page(finished.protocol, finished.info, finished.tables, sections, image)

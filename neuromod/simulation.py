@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -87,7 +88,10 @@ def _settings() -> Iterator[None]:
     prefs.core.network.default_schedule = SCHEDULE
     prefs.codegen.target = "cython"
     try:
-        yield
+        with warnings.catch_warnings():
+            # Brian2 calls pyparsing by names that newer releases deprecate.
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            yield
     finally:
         prefs.core.network.default_schedule, prefs.codegen.target, defaultclock.dt = before
 

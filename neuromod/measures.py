@@ -1,0 +1,183 @@
+"""Numbers from spike trains and traces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import quantities as pq
+from brian2 import Hz, Quantity, second
+from elephant.spike_train_dissimilarity import van_rossum_distance, victor_purpura_distance
+from neo import SpikeTrain
+
+from neuromod.errors import UserError
+from neuromod.experiment import Spikes
+
+
+def steady_rates(spikes: Spikes) -> Quantity:
+    """Rate of every neuron from its first to its last spike.
+
+    Parameters
+    ----------
+    spikes : Spikes
+
+    Returns
+    -------
+    Quantity, shape (neurons,)
+        In hertz; 0 with fewer than two spikes. Unlike a count over the duration it does not
+        depend on where in an interval the recording stops.
+    """
+    times = np.asarray(spikes.times / second)
+    first = np.full(spikes.size, np.inf)
+    last = np.full(spikes.size, -np.inf)
+    np.minimum.at(first, spikes.neurons, times)
+    np.maximum.at(last, spikes.neurons, times)
+    counts = spikes.counts()
+    several = counts > 1
+    return np.where(several, (counts - 1) / np.where(several, last - first, 1), 0) * Hz
+
+
+def coincidence_factor(
+    data: np.ndarray, model: np.ndarray, window: float, duration: float
+) -> float:
+    """Coincidence factor of two spike trains, each spike matched at most once.
+
+    Parameters
+    ----------
+    data, model : ndarray, shape (spikes,)
+        Spike times in seconds, sorted.
+    window : float
+        Largest distance of a coincidence, seconds.
+    duration : float
+        Length of the trains, seconds.
+
+    Returns
+    -------
+    float
+        1 for trains that coincide (two empty ones too), 0 at chance level, nan where the model's
+        rate is so high that chance alone fills every window. Kistler, Gerstner & van Hemmen
+        1997, Neural Comput. 9:1015-1045; Jolivet et al. 2008, J. Neurosci. Methods 169:417-424.
+    """
+    if not len(data) and not len(model):
+        return 1.0
+    by_chance = 2 * window * len(model) / duration
+    if by_chance >= 1:
+        return float("nan")
+    excess = _coincidences(data, model, window) - by_chance * len(data)
+    return float(excess / (0.5 * (len(data) + len(model))) / (1 - by_chance))
+
+
+def _coincidences(data: np.ndarray, model: np.ndarray, window: float) -> int:
+    """Largest one-to-one matching; taking the earliest pair that fits is optimal on a line."""
+    matched = i = k = 0
+    while i < len(data) and k < len(model):
+        gap = model[k] - data[i]
+        if abs(gap) <= window:
+            matched, i, k = matched + 1, i + 1, k + 1
+        elif gap > 0:
+            i += 1
+        else:
+            k += 1
+    return matched
+
+
+def van_rossum(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> float:
+    """Van Rossum distance of two spike trains, by Elephant.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (spikes,)
+        Spike times in seconds.
+    tau : float
+        Time constant in seconds.
+    duration : float
+        Length of the trains, seconds.
+
+    Returns
+    -------
+    float
+        1 for one spike more or less, far from all others. van Rossum 2001, Neural Comput.
+        13:751-763, in Elephant's normalisation.
+    """
+    pair = [_train(a, duration), _train(b, duration)]
+    return float(van_rossum_distance(pair, time_constant=tau * pq.s)[0, 1])
+
+
+def victor_purpura(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> float:
+    """Victor-Purpura distance of two spike trains, by Elephant.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (spikes,)
+        Spike times in seconds.
+    tau : float
+        Shift in seconds that costs as much as one spike.
+    duration : float
+        Length of the trains, seconds.
+
+    Returns
+    -------
+    float
+        Victor & Purpura 1996, J. Neurophysiol. 76:1310-1326.
+    """
+    pair = [_train(a, duration), _train(b, duration)]
+    return float(victor_purpura_distance(pair, cost_factor=(1 / tau) * pq.Hz)[0, 1])
+
+
+def _train(times: np.ndarray, duration: float) -> SpikeTrain:
+    return SpikeTrain(times * pq.s, t_stop=duration)
+
+
+def rmse(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
+    """Root of the mean squared difference of two traces over some samples.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (steps,)
+    where : ndarray of bool, shape (steps,)
+
+    Returns
+    -------
+    float
+        In the traces' unit; nan where no sample is left.
+    """
+    return float(np.sqrt(np.mean((a - b)[where] ** 2))) if where.any() else float("nan")
+
+
+def slope_ratio(
+    currents: Sequence[float], control: Sequence[float], modulated: Sequence[float]
+) -> float:
+    """Gain from two f-I curves alone: how much less current gives the same rate.
+
+    Multiplying the input by a gain stretches the curve along the current axis, so that at equal
+    rates its slope is the gain times the control's. The ratio of currents at equal rates is
+    fitted by a line through the origin.
+
+    Parameters
+    ----------
+    currents : sequence of float, shape (n,)
+        In ascending order, any unit.
+    control, modulated : sequence of float, shape (n,)
+        Rates at these currents, any common unit.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    UserError
+        When the curves have no rates in common.
+    """
+    both = [np.flatnonzero(np.asarray(rates) > 0) for rates in (control, modulated)]
+    if min(map(len, both)) < 2:
+        raise UserError("A slope ratio needs at least two currents above rheobase on each curve.")
+    firing = [np.asarray(r)[on] for r, on in zip((control, modulated), both, strict=True)]
+    low, high = max(f[0] for f in firing), min(f[-1] for f in firing)
+    if low >= high:
+        raise UserError("A slope ratio needs f-I curves that share a range of rates.")
+    rates = np.linspace(low, high, 50)
+    at_control, at_modulated = (
+        np.interp(rates, f, np.asarray(currents)[on]) for f, on in zip(firing, both, strict=True)
+    )
+    return float(at_control @ at_modulated / (at_modulated @ at_modulated))

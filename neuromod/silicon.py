@@ -1,0 +1,283 @@
+"""Between a network's numbers and a chip's: gain and supply voltage, weight and code, energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from brian2 import Quantity, joule, nwatt, volt
+from brian2.units.allunits import Mhertz, pjoule
+
+from neuromod.models.circuit import CALIBRATED, PAPER, CircuitNeuron
+from neuromod.models.parameters import Parameters, parameter
+
+VDD_LOW, VDD_HIGH = 0.5 * volt, 1.0 * volt
+VDD_REFERENCE = 0.75 * volt
+ENERGY_AT_MAX_RATE, MAX_RATE = 1.08 * pjoule, 3.3 * Mhertz
+
+
+def gain_of(circuit: CircuitNeuron, vdd: Quantity) -> np.ndarray:
+    """Gain of a synapse at a supply voltage, relative to 0.75 V.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    vdd : Quantity, shape (n,)
+        In volt.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    return np.asarray(circuit.unit_current(vdd) / circuit.unit_current(VDD_REFERENCE))
+
+
+def vdd_of(circuit: CircuitNeuron, gain: np.ndarray) -> Quantity:
+    """Supply voltage that gives a gain relative to 0.75 V: the exact inverse of `gain_of`.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    gain : ndarray, shape (n,)
+        Not negative.
+
+    Returns
+    -------
+    Quantity, shape (n,)
+        In volt, whether or not a synapse can be run there.
+    """
+    return circuit.vdd_for(np.asarray(gain) * circuit.unit_current(VDD_REFERENCE))
+
+
+@dataclass(frozen=True, eq=False)
+class Costs(Parameters):
+    """What one event of the neuron core costs.
+
+    The paper gives one total, 1.08 pJ a spike at 3.3 MHz (table 9), and no split. The split here
+    is calibrated so that the parts add up to that total at that rate, where every spike goes with
+    two decisions of the comparator, one after an input and one after the spike itself.
+    """
+
+    comparator: Quantity = parameter(
+        0.12 * pjoule, "one decision of the comparator", source=CALIBRATED, low=0 * joule
+    )
+    reset: Quantity = parameter(
+        0.01 * pjoule, "switching the reset transistor once", source=CALIBRATED, low=0 * joule
+    )
+    leakage: Quantity = parameter(
+        10 * nwatt, "static power of the core", source=CALIBRATED, low=0 * nwatt
+    )
+    spike: Quantity = parameter(
+        ENERGY_AT_MAX_RATE - 2 * 0.12 * pjoule - 0.01 * pjoule - 10 * nwatt / MAX_RATE,
+        "one spike of the spike generator",
+        source=f"calibrated here: what is left of 1.08 pJ at 3.3 MHz ({PAPER}, table 9)",
+        low=0 * joule,
+    )
+
+
+SOURCES = {
+    "synapse current": ("synapse", "VDD times the charge of every pulse, mirror equation"),
+    "mirror reference": ("synapse", "one unit current while a pulse is on; assumed gated by it"),
+    "comparator": ("core", CALIBRATED),
+    "spike generator": ("core", "remainder of 1.08 pJ per spike at 3.3 MHz, paper's table 9"),
+    "reset": ("core", CALIBRATED),
+    "leakage": ("core", CALIBRATED),
+}
+
+
+def energies(
+    circuit: CircuitNeuron,
+    costs: Costs,
+    vdd: Quantity,
+    load: np.ndarray,
+    pulses: np.ndarray,
+    decisions: np.ndarray,
+    spikes: np.ndarray,
+    duration: Quantity,
+) -> dict[str, Quantity]:
+    """Energy that each neuron draws from its supplies, by what it is spent on.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    costs : Costs
+    vdd : Quantity, shape (neurons,)
+        Synapse supply, constant over the run, volt.
+    load : ndarray, shape (neurons,)
+        Sum of the magnitudes of the codes of all input pulses; at constant supply a pulse's
+        charge is exactly code times unit current times width.
+    pulses : ndarray, shape (neurons,)
+        Number of input pulses.
+    decisions : ndarray, shape (neurons,)
+        Number of times that the comparator was clocked by inputs.
+    spikes : ndarray, shape (neurons,)
+        Number of output spikes, each of which clocks the comparator once more.
+    duration : Quantity
+        In seconds.
+
+    Returns
+    -------
+    dict of str to Quantity, each of shape (neurons,)
+        In joule, the keys of `SOURCES`.
+    """
+    per_unit = vdd * circuit.unit_current(vdd) * circuit.t_pulse
+    return {
+        "synapse current": load * per_unit,
+        "mirror reference": pulses * per_unit,
+        "comparator": (decisions + spikes) * costs.comparator,
+        "spike generator": spikes * costs.spike,
+        "reset": spikes * costs.reset,
+        "leakage": np.ones(len(spikes)) * costs.leakage * duration,
+    }
+
+
+def by_supply(entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Energy of each neuron by supply.
+
+    Parameters
+    ----------
+    entries : mapping of str to Quantity, each of shape (neurons,)
+        From `energies`.
+
+    Returns
+    -------
+    dict of str to Quantity, each of shape (neurons,)
+        ``"core"`` and ``"synapse"``, joule.
+    """
+    return {
+        supply: sum(e for name, e in entries.items() if SOURCES[name][0] == supply)
+        for supply in ("core", "synapse")
+    }
+
+
+def ledger(entries: Mapping[str, Quantity], spikes: int) -> pd.DataFrame:
+    """Table of energies with the source of each.
+
+    Parameters
+    ----------
+    entries : mapping of str to Quantity, each of shape (neurons,)
+        From `energies`.
+    spikes : int
+        Output spikes over which the energy is shared out.
+
+    Returns
+    -------
+    DataFrame
+        ``entry``, ``supply``, ``energy_pJ``, ``per_spike_pJ``, ``source``; the last row the total.
+    """
+    rows = [
+        (name, *SOURCES[name][:1], float(np.sum(energy) / pjoule), SOURCES[name][1])
+        for name, energy in entries.items()
+    ]
+    total = sum(row[2] for row in rows)
+    rows.append(("total", "both", total, "sum; the calibrated entries make it an estimate"))
+    table = pd.DataFrame(rows, columns=["entry", "supply", "energy_pJ", "source"])
+    share = table["energy_pJ"] / spikes if spikes else np.nan
+    table.insert(3, "per_spike_pJ", share)
+    return table
+
+
+def decisions(times: Quantity, width: Quantity) -> int:
+    """How often input pulses clock the comparator: at every end that leaves no pulse on.
+
+    Parameters
+    ----------
+    times : Quantity, shape (spikes,)
+        Starts of all input pulses of one neuron, seconds, in order of time.
+    width : Quantity
+        Of a pulse, seconds.
+
+    Returns
+    -------
+    int
+    """
+    if not len(times):
+        return 0
+    gaps = np.diff(np.asarray(times / width))
+    # A pulse that starts just as another ends keeps the NOR low.
+    return 1 + int(np.count_nonzero(gaps > 1 + 1e-6))
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer of neurons on the chip.
+
+    Attributes
+    ----------
+    codes : ndarray of int, shape (neurons, inputs)
+        Signed codes of the weights.
+    bias_codes : ndarray of int, shape (neurons,)
+    vdd : Quantity, shape (neurons,)
+        In volt.
+    changes : dict of str to int
+        What did not fit, counted.
+    """
+
+    codes: np.ndarray
+    bias_codes: np.ndarray
+    vdd: Quantity
+    changes: dict[str, Any]
+
+
+def deploy(
+    circuit: CircuitNeuron,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    gain: np.ndarray,
+    theta: float,
+) -> Layer:
+    """Put a layer ``v = gain*(weight @ x + bias)`` with threshold `theta` onto the chip.
+
+    Each neuron has one scale, chosen so that its largest weight has the largest code; scale and
+    gain together ask for a step per least significant bit, and the mirror's inverse gives the
+    supply for it. Where that supply lies outside 0.5 to 1 V the nearest end is taken and the
+    scale, hence the codes, make up for it: codes get coarser at the lower end and the largest
+    weights saturate at the upper end. A supply cannot turn a current's sign, so a negative gain
+    is stored in the codes' signs.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    weight : ndarray, shape (neurons, inputs)
+    bias : ndarray, shape (neurons,)
+    gain : ndarray, shape (neurons,)
+    theta : float
+        Threshold in the units of v.
+
+    Returns
+    -------
+    Layer
+        Nothing is clipped in silence: `changes` counts it.
+    """
+    table = np.column_stack([weight, bias])
+    largest = np.abs(table).max(axis=1)
+    # Volt on the membrane that one unit of the network's weight stands for.
+    per_unit = np.abs(gain) / theta * float((circuit.v_th - circuit.v_rest) / volt)
+    wanted = largest / circuit.code_max * per_unit
+    step = _steps(circuit)
+    reachable = np.clip(wanted, step(VDD_LOW), step(VDD_HIGH))
+    vdd = circuit.vdd_for(circuit.unit_current(VDD_REFERENCE) * reachable / step(VDD_REFERENCE))
+    exact = table * (np.sign(gain) * per_unit / reachable)[:, None]
+    codes = np.clip(np.round(exact), -circuit.code_max, circuit.code_max).astype(int)
+    weights_used = table != 0
+    changes = {
+        "neurons": len(gain),
+        "negative_gain": int(np.count_nonzero(gain < 0)),
+        "supply_at_lower_end": int(np.count_nonzero(wanted < step(VDD_LOW))),
+        "supply_at_upper_end": int(np.count_nonzero(wanted > step(VDD_HIGH))),
+        "weights": int(table.size),
+        "weights_rounded": int(np.count_nonzero(codes != exact)),
+        "weights_to_zero": int(np.count_nonzero((codes == 0) & weights_used)),
+        "weights_saturated": int(np.count_nonzero(np.abs(exact) > circuit.code_max + 0.5)),
+        "rms_error_lsb": float(np.sqrt(np.mean((codes - exact) ** 2))),
+    }
+    # The inverse is exact up to rounding, which must not leave the range.
+    vdd = np.clip(np.asarray(vdd / volt), float(VDD_LOW / volt), float(VDD_HIGH / volt)) * volt
+    return Layer(codes[:, :-1], codes[:, -1], vdd, changes)
+
+
+def _steps(circuit: CircuitNeuron) -> Any:
+    return lambda vdd: float(circuit.step(vdd) / volt)
