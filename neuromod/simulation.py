@@ -84,16 +84,25 @@ def simulate(experiment: Experiment, device: str = "cython") -> Recording:
 @contextmanager
 def _settings() -> Iterator[None]:
     """Preferences for one run, the caller's own restored after it."""
-    before = (prefs.core.network.default_schedule, prefs.codegen.target, defaultclock.dt)
-    prefs.core.network.default_schedule = SCHEDULE
-    prefs.codegen.target = "cython"
+    ours = {
+        "core.network.default_schedule": SCHEDULE,
+        "codegen.target": "cython",
+        # Ctrl-C would otherwise shorten the run instead of ending it (no such option in 2.5).
+        "core.stop_on_keyboard_interrupt": False,
+    }
+    before = {name: prefs[name] for name in ours if name in prefs}
+    dt = defaultclock.dt
+    for name in before:
+        prefs[name] = ours[name]
     try:
         with warnings.catch_warnings():
             # Brian2 calls pyparsing by names that newer releases deprecate.
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             yield
     finally:
-        prefs.core.network.default_schedule, prefs.codegen.target, defaultclock.dt = before
+        for name, value in before.items():
+            prefs[name] = value
+        defaultclock.dt = dt
 
 
 @contextmanager
