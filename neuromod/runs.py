@@ -23,7 +23,7 @@ from neuromod.protocol import Protocol
 from neuromod.recording import Recording
 from neuromod.registry import find_protocol, name_of
 from neuromod.report import draw, page
-from neuromod.settings import change, flatten, format_value, parse_value
+from neuromod.settings import change, flatten, format_value, read
 from neuromod.simulation import DEVICES, simulate
 
 if TYPE_CHECKING:
@@ -122,11 +122,13 @@ def load_run(folder: str | Path) -> Run:
     folder = Path(folder)
     info = _read_info(folder)
     try:
-        settings = {name: parse_value(text) for name, text in info["settings"].items()}
-        protocol = change(find_protocol(info["protocol"])(), settings)
-        tables = {name: pd.read_csv(folder / f"{name}.csv") for name in info["tables"]}
+        default = find_protocol(info["protocol"])()
+        protocol = change(default, read(default, info["settings"]))
+        tables = {name: _read_table(folder / f"{name}.csv") for name in info["tables"]}
         recordings = {name: Recording.load(folder / f"{name}.nix") for name in info["recordings"]}
-    except (KeyError, AttributeError, OSError, pd.errors.ParserError) as error:
+    except UserError:
+        raise
+    except (KeyError, AttributeError, TypeError, ValueError, OSError) as error:
         raise UserError(f"The run in {folder} is damaged: {error}.") from error
     return Run(protocol, tables, recordings, info)
 
@@ -216,8 +218,8 @@ def _save_pages(finished: Run, folder: Path) -> None:
 @contextmanager
 def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     """Folder that appears under its name only when all is written, replacing a run or nothing."""
-    _check_free(folder, overwrite)
     try:
+        _check_free(folder, overwrite)
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-partial-", dir=folder.parent))
     except OSError as error:
@@ -226,6 +228,8 @@ def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         yield partial
         # mkdtemp makes folders that only their owner can read.
         partial.chmod(0o755)
+        # Another run may have taken the name meanwhile.
+        _check_free(folder, overwrite)
         _put_in_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -237,8 +241,13 @@ def _put_in_place(partial: Path, folder: Path) -> None:
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
     folder.rename(old / folder.name)
-    partial.rename(folder)
-    shutil.rmtree(old)
+    try:
+        partial.rename(folder)
+    except BaseException:
+        (old / folder.name).rename(folder)
+        raise
+    finally:
+        shutil.rmtree(old)
 
 
 def _check_free(folder: Path, overwrite: bool) -> None:
@@ -254,6 +263,11 @@ def _check_free(folder: Path, overwrite: bool) -> None:
             )
     elif any(folder.iterdir()):
         raise UserError(f"{folder} holds files that are no run: name another folder with --out.")
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Table as it was written, to the last digit; only an empty cell means a missing number."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip")
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

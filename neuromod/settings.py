@@ -138,12 +138,15 @@ def flatten(settings: Parameters) -> dict[str, Any]:
     return flat
 
 
-def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
-    """Assignments from ``name=value`` texts.
+def read(settings: Parameters, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Values from texts, each read as the kind of value that its setting holds.
 
     Parameters
     ----------
-    texts : sequence of str
+    settings : Parameters
+        A protocol or model.
+    texts : mapping of str to str
+        By name, as for `change`; a text is taken as it is where the setting is one.
 
     Returns
     -------
@@ -152,15 +155,38 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
     Raises
     ------
     UserError
-        When a text has no ``=``.
+        For an unknown or ambiguous name, or a text that cannot be read.
     """
-    assignments = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise UserError(f"{text!r} is not of the form name=value, such as tau_m=15*ms.")
-        assignments[name.strip()] = parse_value(value.strip())
-    return assignments
+    current = flatten(settings)
+    return {
+        name: text if isinstance(current[_resolve(name, current)], str) else parse_value(text)
+        for name, text in texts.items()
+    }
+
+
+def split_assignments(assignments: Sequence[str]) -> dict[str, str]:
+    """Names and texts of assignments such as ``tau_m=15*ms``.
+
+    Parameters
+    ----------
+    assignments : sequence of str
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    UserError
+        When one has no ``=``.
+    """
+    texts = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name.strip() or not text.strip():
+            raise UserError(f"{assignment!r} is not of the form name=value, such as tau_m=15*ms.")
+        texts[name.strip()] = text.strip()
+    return texts
 
 
 def _resolve(name: str, names: Mapping[str, Any]) -> str:

@@ -169,8 +169,8 @@ class BioVsCircuit(Protocol):
         axes["likeness"].plot(table.gain, table.coincidence_factor, "o-", color=ORANGE, ms=4,
                               label="coincidence factor")  # fmt: skip
         axes["likeness"].plot(table.gain, table.rmse_of_swing, "s--", color=PURPLE, ms=3,
-                              label="sub-threshold RMSE (share of swing)")  # fmt: skip
-        axes["likeness"].set(xlabel="gain", ylim=(0, 1.05), ylabel="1",
+                              label="sub-threshold RMSE")  # fmt: skip
+        axes["likeness"].set(xlabel="gain", ylim=(0, 1.05), ylabel="coincidence factor; RMSE (share of swing)",
                              title="c  Likeness of spikes and traces")  # fmt: skip
         axes["likeness"].legend(loc="center right")
         return figure
