@@ -186,7 +186,7 @@ class SpikingClassifier(Classifier):
     def fire(self, membrane: Tensor) -> Tensor:
         """Return 1 where the membrane reaches theta, else 0 (in training: ``leak``)."""
         leak = self.leak if self.training else 0.0
-        return cast(Tensor, _Spike.apply(membrane, self.theta, leak, self.slope))  # type: ignore[no-untyped-call]
+        return cast(Tensor, _Spike.apply(membrane, self.theta, leak, self.slope))
 
     def forward(self, features: Tensor) -> SpikingOutput:
         """Return membrane and spikes of the output layer."""
@@ -196,7 +196,7 @@ class SpikingClassifier(Classifier):
         return SpikingOutput(membrane, features)
 
     def correct(self, features: Tensor, labels: Tensor) -> Tensor:
-        spikes = self(features).spikes
+        spikes: Tensor = self(features).spikes
         return (spikes == nn.functional.one_hot(labels, spikes.shape[1])).all(1)
 
     @torch.no_grad()

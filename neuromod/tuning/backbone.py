@@ -50,6 +50,12 @@ DIGITS_INPUT = InputSpec(3, 32, mean=(0.5,) * 3, std=(0.5,) * 3)
 class PretrainingRecipe:
     """All that determines the weights of the embedded backbone; its hash is their cache key.
 
+    All values are chosen or calibrated here. Of the widths (80, 64) and (96, 72), the quantiles
+    0.95, 0.99 and 0.999 and dropout of 0, 0.25 and 0.5, those below gave spiking ``nt1`` the best
+    accuracy on the target digits' validation images (means over four other seeds of the recipe);
+    wider layers would make too many synapses where every test image runs through a copy of the
+    network.
+
     Attributes
     ----------
     convolutions : tuple
@@ -75,7 +81,7 @@ class PretrainingRecipe:
 
     convolutions: tuple[int | str, ...] = (16, "M", 32, "M", 64, 64, "M", 96, 96, "M")
     pooled: int = 2
-    hidden: tuple[int, int] = (80, 64)
+    hidden: tuple[int, int] = (96, 72)
     dropout: float = 0.5
     image: InputSpec = DIGITS_INPUT
     source_classes: tuple[int, ...] = SOURCE_DIGITS
@@ -83,7 +89,7 @@ class PretrainingRecipe:
     lr: float = 1e-3
     batch_size: int = 32
     weight_decay: float = 1e-2
-    quantile: float = 0.999
+    quantile: float = 0.95
     seed: int = 20222
     split_seed: int = SPLIT_SEED
     version: int = 1
@@ -111,7 +117,8 @@ class DigitsVGG(nn.Module):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 # torch's own start is too small for a stack this deep without batch norm
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.avgpool(self.features(x)).flatten(1)
@@ -202,8 +209,8 @@ def load_backbone(
 
 
 def _torchvision_weights(name: str) -> Path:
-    url = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    url: str = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
+    path = Path(str(torch.hub.get_dir()), "checkpoints", url.rsplit("/", 1)[-1])
     if not path.is_file():
         raise UserError(
             f"The weights of {name} are not at {path}: fetch {url} and put the file there, "
@@ -282,11 +289,12 @@ def _read_cached(recipe: PretrainingRecipe, path: Path) -> Backbone | None:
 
 def _pretrain(recipe: PretrainingRecipe, path: Path, progress: Progress | None) -> Backbone:
     data = load_digits(recipe.source_classes, recipe.split_seed)
-    with seeded(recipe.seed):
+    # sums are grouped by thread: with one, the weights do not depend on the number of cores
+    with seeded(recipe.seed), threads(1):
         network = DigitsVGG(recipe)
         _fit(network, recipe, data, progress)
-    network.eval().requires_grad_(False)
-    normalise(network, _prepared(data, data.split.train, recipe.image)[0], recipe.quantile)
+        network.eval().requires_grad_(False)
+        normalise(network, _prepared(data, data.split.train, recipe.image)[0], recipe.quantile)
     images, labels = _prepared(data, data.split.test, recipe.image)
     accuracy = float((network(images).argmax(1) == labels).double().mean())
     header = {"recipe": asdict(recipe), "source_accuracy": accuracy}
@@ -334,20 +342,35 @@ def normalise(network: DigitsVGG, images: Tensor, quantile: float) -> None:
     last_convolution = [m for m in network.features if isinstance(m, nn.Conv2d)][-1]
     x = network.avgpool(network.features(images)).flatten(1)
     before = float(x.quantile(quantile))
-    last_convolution.weight /= before
-    last_convolution.bias /= before
+    _scale(last_convolution, 1 / before, 1 / before)
     for module in network.classifier:
         x = module(x)
         if isinstance(module, nn.Linear):
             after = float(x.relu().quantile(quantile))
-            module.weight *= before / after
-            module.bias /= after
+            _scale(module, before / after, 1 / after)
             before = after
+
+
+def _scale(layer: nn.Conv2d | nn.Linear, weight: float, bias: float) -> None:
+    layer.weight.mul_(weight)
+    if layer.bias is not None:
+        layer.bias.mul_(bias)
 
 
 def _prepared(data: ImageData, indices: np.ndarray, image: InputSpec) -> tuple[Tensor, Tensor]:
     images = torch.stack([image.prepare(data.images[i][0]) for i in indices])
     return images, torch.from_numpy(data.labels[indices])
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,12 +36,11 @@ def digest(value: Any) -> str:
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path`` that becomes ``path`` only if the block succeeds."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary.touch()
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         temporary.replace(path)

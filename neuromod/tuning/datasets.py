@@ -59,9 +59,10 @@ class InputSpec:
         """
         image = image.mean(0, keepdim=True) if self.channels == 1 else image
         image = transforms.functional.resize(image, [self.size, self.size], antialias=True)
-        return transforms.functional.normalize(
-            image.expand(self.channels, -1, -1), list(self.mean), list(self.std)
-        )
+        image = image.expand(self.channels, -1, -1)
+        return (image - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[
+            :, None, None
+        ]
 
 
 @dataclass(frozen=True)
@@ -114,14 +115,15 @@ def stratified_split(labels: IntArray, seed: int = SPLIT_SEED) -> Split:
     -------
     Split
     """
+    n_test, n_validation = (
+        max(round(fraction * len(labels)), len(np.unique(labels)))
+        for fraction in (TEST_FRACTION, VALIDATION_FRACTION)
+    )
     rest, test = train_test_split(
-        np.arange(len(labels)), test_size=TEST_FRACTION, stratify=labels, random_state=seed
+        np.arange(len(labels)), test_size=n_test, stratify=labels, random_state=seed
     )
     train, validation = train_test_split(
-        rest,
-        test_size=VALIDATION_FRACTION / (1 - TEST_FRACTION),
-        stratify=labels[rest],
-        random_state=seed,
+        rest, test_size=n_validation, stratify=labels[rest], random_state=seed
     )
     return Split(*(np.sort(part).astype(np.int64) for part in (train, validation, test)))
 
@@ -178,9 +180,8 @@ def read_image(path: str | Path) -> Tensor:
     """Read an image file as RGB with values 0 to 1, shape (3, h, w)."""
     try:
         with Image.open(path) as image:
-            return transforms.functional.to_dtype(
-                transforms.functional.pil_to_tensor(image.convert("RGB")), torch.float32, scale=True
-            )
+            pixels: Tensor = transforms.functional.pil_to_tensor(image.convert("RGB"))
+            return pixels / 255
     except (OSError, SyntaxError) as error:
         raise UserError(f"{path} cannot be read as an image: replace or remove it.") from error
 

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+
+from safetensors.torch import save_file  # noqa: E402
+
+from neuromod.errors import UserError  # noqa: E402
+from neuromod.tuning.backbone import (  # noqa: E402
+    DigitsVGG,
+    PretrainingRecipe,
+    load_backbone,
+    normalise,
+    pretrain,
+)
+
+QUICK = PretrainingRecipe(convolutions=(4, "M", 8, "M"), hidden=(6, 5), epochs=1)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_embedded_backbone_knows_its_source_task(backbone) -> None:
+    assert backbone.source_accuracy >= 0.98
+    assert [layer.in_features for layer in backbone.linears] == [384, 96, 72]
+    assert backbone.linears[-1].out_features == 5
+    assert not any(parameter.requires_grad for parameter in backbone.network.parameters())
+    assert not backbone.network.training
+
+
+def test_classifier_and_features_make_up_the_network(backbone) -> None:
+    images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    by_parts = backbone.network.classifier(backbone.embed(images))
+    assert torch.equal(by_parts, backbone.network(images))
+
+
+def test_pretraining_is_done_once_for_a_recipe(own_cache: Path) -> None:
+    epochs: list[tuple[int, int]] = []
+    first = pretrain(QUICK, lambda done, total: epochs.append((done, total)))
+    again = pretrain(QUICK, lambda *_: pytest.fail("trained again"))
+    assert epochs == [(1, 1)]
+    assert again.weight_hash == first.weight_hash
+    assert again.source_accuracy == first.source_accuracy
+    assert [path.suffix for path in own_cache.iterdir()] == [".safetensors"]
+    other = pretrain(PretrainingRecipe(**{**QUICK.__dict__, "seed": 1}))
+    assert other.weight_hash != first.weight_hash
+
+
+def test_pretraining_depends_on_nothing_but_its_recipe(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pretrain(QUICK)
+    monkeypatch.setenv("NEUROMOD_CACHE", str(own_cache / "second"))
+    torch.rand(1)
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads + 1)
+        assert pretrain(QUICK).weight_hash == first.weight_hash
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "other network"])
+def test_a_damaged_cache_is_made_anew(
+    own_cache: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    expected = pretrain(QUICK).weight_hash
+    (path,) = own_cache.iterdir()
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-10])
+    elif damage == "foreign":
+        path.write_text("not ours")
+    else:
+        save_file({"w": torch.ones(2)}, path, {"neuromod": '{"source_accuracy": 1.0}'})
+    with caplog.at_level(logging.WARNING):
+        assert pretrain(QUICK).weight_hash == expected
+    assert "trained anew" in caplog.text
+
+
+def test_normalising_changes_sizes_and_no_decision() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        network = DigitsVGG(QUICK).eval().requires_grad_(False)
+        images = torch.randn(40, 3, 32, 32)
+    before = network(images)
+    normalise(network, images, quantile=0.9)
+    after = network(images)
+    torch.testing.assert_close(
+        after / after.relu().quantile(0.9), before / before.relu().quantile(0.9)
+    )
+    x = network.avgpool(network.features(images)).flatten(1)
+    for module in network.classifier:
+        if isinstance(module, torch.nn.Linear):
+            torch.testing.assert_close(x.relu().quantile(0.9), torch.tensor(1.0))
+        x = module(x)
+
+
+def test_an_unknown_backbone_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"no backbone named 'vgg18': did you mean .*vgg19"):
+        load_backbone("vgg18")
+
+
+def test_weights_that_are_not_there_are_never_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"weights of vgg19 are not at .*: fetch https://.*vgg19"):
+        load_backbone("vgg19")
+    with pytest.raises(UserError, match=r"There is no file of weights .*mine\.pth"):
+        load_backbone("vgg11", tmp_path / "mine.pth")
+
+
+def test_weights_that_do_not_fit_are_refused_by_layer_and_shape(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({"features.0.weight": torch.ones(64, 1, 3, 3)}, path)
+    sentence = r"'features.0.weight' of shape \(64, 1, 3, 3\) where \(64, 3, 3, 3\) was expected"
+    with pytest.raises(UserError, match=sentence):
+        load_backbone("vgg11", path)
+    save_file({"features.0.weight": torch.ones(64, 3, 3, 3)}, path)
+    with pytest.raises(UserError, match=r"lacks the tensor 'features.0.bias'"):
+        load_backbone("vgg11", path)
+
+
+def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_text("not weights")
+    with pytest.raises(UserError, match=r"weights\.pth cannot be read as weights"):
+        load_backbone("vgg11", path)
+    torch.save([1, 2], path)
+    with pytest.raises(UserError, match="holds no state dict"):
+        load_backbone("vgg11", path)
+
+
+def test_the_embedded_backbone_takes_no_weights(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="takes no weights from a file"):
+        load_backbone("digits-vgg", tmp_path / "w.pth")

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+
+from safetensors.torch import save_file  # noqa: E402
+
+from neuromod.errors import UserError  # noqa: E402
+from neuromod.tuning.backbone import DigitsVGG, PretrainingRecipe  # noqa: E402
+from neuromod.tuning.gains import GainsError, load_gains, read_gains, save_gains  # noqa: E402
+from neuromod.tuning.methods import METHODS  # noqa: E402
+from neuromod.tuning.training import TuningRecipe, TuningResult, tune  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def tuned(features, backbone) -> TuningResult:
+    return tune(features, backbone, TuningRecipe("nt1", "spiking", "membrane", 0.1, 2, seed=3))
+
+
+@pytest.fixture
+def saved(tmp_path: Path, tuned, backbone, features) -> Path:
+    path = tmp_path / "gains.safetensors"
+    save_gains(path, tuned, backbone, features)
+    return path
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("kind", "loss"), [("rate", "cross_entropy"), ("spiking", "simple")])
+def test_a_network_comes_back_as_it_was(
+    tmp_path: Path, features, backbone, method: str, kind: str, loss: str
+) -> None:
+    result = tune(features, backbone, TuningRecipe(method, kind, loss, 0.01, 1))
+    path = tmp_path / "gains.safetensors"
+    save_gains(path, result, backbone, features)
+    loaded = load_gains(path, backbone)
+    x = torch.from_numpy(np.array(features.values[:100]))
+    for left, right in zip(loaded(x), result.classifier(x), strict=True):
+        assert torch.equal(left, right)
+    assert not loaded.training
+
+
+def test_the_header_tells_where_the_gains_belong(saved: Path, tuned, backbone) -> None:
+    header = read_gains(saved).header
+    assert header["recipe"]["method"] == "nt1"
+    assert header["recipe"]["seed"] == 3
+    assert header["layers"] == {"layers.0.gain": [96], "layers.1.gain": [72], "layers.2.gain": [5]}
+    assert header["backbone"] == {"name": "digits-vgg", "weight_hash": backbone.weight_hash}
+    assert header["data"] == "digits 56789"
+    assert header["accuracy"] == tuned.accuracy
+    assert set(header["versions"]) == {"brian2-neuromod", "torch", "safetensors"}
+
+
+def test_files_that_are_no_gains_are_refused(saved: Path, backbone) -> None:
+    with pytest.raises(GainsError, match=r"There is no gains file .*nowhere"):
+        load_gains(saved.with_name("nowhere"), backbone)
+    foreign = saved.with_name("foreign.safetensors")
+    save_file({"w": torch.ones(2)}, foreign)
+    with pytest.raises(GainsError, match="safetensors file without the header of a gains file"):
+        load_gains(foreign, backbone)
+    saved.write_bytes(saved.read_bytes()[:-7])
+    with pytest.raises(GainsError, match="is no gains file, or a truncated one"):
+        load_gains(saved, backbone)
+    saved.write_text("gain = 1")
+    with pytest.raises(GainsError, match="is no gains file, or a truncated one"):
+        load_gains(saved, backbone)
+
+
+def rewritten(path: Path, header: dict[str, object], tensors: dict[str, torch.Tensor]) -> Path:
+    save_file(tensors, path, {"neuromod": json.dumps(header)})
+    return path
+
+
+def test_gains_that_do_not_fit_are_refused_by_layer_and_shape(saved: Path, backbone) -> None:
+    gains = read_gains(saved)
+    short = {**gains.tensors, "layers.1.gain": torch.ones(64)}
+    with pytest.raises(GainsError, match=r"'layers.1.gain' of shape \(64,\) where .* \(72,\)"):
+        load_gains(rewritten(saved, gains.header, short), backbone)
+    del short["layers.1.gain"]
+    with pytest.raises(GainsError, match=r"lacks 'layers.1.gain'"):
+        load_gains(rewritten(saved, gains.header, short), backbone)
+    extra = {**gains.tensors, "layers.7.gain": torch.ones(2)}
+    with pytest.raises(GainsError, match=r"has 'layers.7.gain', for which digits-vgg has no place"):
+        load_gains(rewritten(saved, gains.header, extra), backbone)
+    broken = {**gains.tensors, "layers.2.gain": torch.full((5,), torch.nan)}
+    with pytest.raises(GainsError, match=r"values in 'layers.2.gain' that are not finite"):
+        load_gains(rewritten(saved, gains.header, broken), backbone)
+    with pytest.raises(GainsError, match="header that cannot be understood"):
+        load_gains(rewritten(saved, {**gains.header, "recipe": {}}, gains.tensors), backbone)
+
+
+def test_gains_of_other_weights_are_refused(saved: Path, backbone) -> None:
+    other = replace(backbone, network=DigitsVGG(PretrainingRecipe()))
+    with pytest.raises(GainsError, match="fit only the weights that they were trained with"):
+        load_gains(saved, other)
+
+
+def test_saving_into_a_folder_that_is_not_there_is_told(
+    tmp_path: Path, tuned, backbone, features
+) -> None:
+    with pytest.raises(UserError, match="cannot be written"):
+        save_gains(tmp_path / "no" / "gains.safetensors", tuned, backbone, features)
+
+
+def test_importing_neuromod_takes_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, neuromod, neuromod.models; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
