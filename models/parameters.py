@@ -44,6 +44,15 @@ class About:
     low_excluded: bool = False
     choices: tuple[str, ...] = ()
 
+    @property
+    def range(self) -> str:
+        """The values allowed, in words; empty where any will do."""
+        if self.choices:
+            return " or ".join(self.choices)
+        low = "" if self.low is None else f"{'above' if self.low_excluded else 'from'} {self.low}"
+        high = "" if self.high is None else f"to {self.high}"
+        return f"{low} {high}".strip()
+
 
 def parameter(
     default: Any,

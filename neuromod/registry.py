@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+import ast
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.parameters import Parameters
-from neuromod.protocol import Protocol
+
+if TYPE_CHECKING:
+    from neuromod.models.parameters import Parameters
+    from neuromod.protocol import Protocol
 
 
 def names(kind: str) -> list[str]:
@@ -73,9 +81,87 @@ def name_of(protocol: Protocol) -> str:
     -------
     str
     """
-    path = f"{type(protocol).__module__}:{type(protocol).__qualname__}"
-    found = (name for name, entry in _entries("protocol").items() if entry.value == path)
+    home = (type(protocol).__module__, type(protocol).__qualname__)
+    entries = _entries("protocol").items()
+    found = (name for name, entry in entries if (entry.module, entry.attr) == home)
     return next(found, type(protocol).__name__)
+
+
+def title(kind: str, name: str) -> str:
+    """First sentence that a model or protocol says of itself.
+
+    It is read from the source, because importing what a protocol needs can take seconds.
+
+    Parameters
+    ----------
+    kind : str
+        ``"model"`` or ``"protocol"``.
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    str
+        Empty where there is no such source or docstring.
+    """
+    entry = _entries(kind)[name]
+    try:
+        spec = find_spec(entry.module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return ""
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    classes = (part for part in tree.body if isinstance(part, ast.ClassDef))
+    docstrings = (ast.get_docstring(part) for part in classes if part.name == entry.attr)
+    first = (next(docstrings, None) or "").partition("\n\n")[0]
+    return " ".join(first.split())
+
+
+def missing(kind: str, name: str) -> list[str]:
+    """Packages that a model or protocol needs, as the extras of its entry point, and lacks here.
+
+    Parameters
+    ----------
+    kind : str
+        ``"model"`` or ``"protocol"``.
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    list of str
+    """
+    entry = _entries(kind)[name]
+    required = entry.dist.requires if entry.dist else None
+    needed = [Requirement(text) for text in required or ()]
+    return [
+        need.name
+        for need in needed
+        for extra in entry.extras
+        if need.marker and need.marker.evaluate({"extra": extra}) and not _installed(need.name)
+    ]
+
+
+def how_to_get(kind: str, name: str) -> str:
+    """Command that installs what a model or protocol needs.
+
+    Parameters
+    ----------
+    kind : str
+        ``"model"`` or ``"protocol"``.
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    str
+        Empty where its entry point names no extra.
+    """
+    entry = _entries(kind)[name]
+    if not entry.extras or entry.dist is None:
+        return ""
+    return f"pip install '{entry.dist.name}[{','.join(entry.extras)}]'"
 
 
 def _entries(kind: str) -> dict[str, EntryPoint]:
@@ -87,9 +173,19 @@ def _load(kind: str, name: str) -> type:
     if name not in entries:
         raise unknown(kind, name, entries)
     try:
-        return entries[name].load()
+        loaded: type = entries[name].load()
     except ModuleNotFoundError as error:
+        command = how_to_get(kind, name)
+        hint = f": {command} brings it." if command else "."
         raise UserError(
-            f"The {kind} {name!r} needs {error.name}, which is not installed: "
-            "pip install 'brian2-neuromod[train]' brings it."
+            f"The {kind} {name!r} needs {error.name}, which is not installed{hint}"
         ) from error
+    return loaded
+
+
+def _installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -98,19 +98,21 @@ def paragraphs(text: str) -> list[str]:
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
 
-def show(table: pd.DataFrame) -> dict[str, Any]:
+def show(table: pd.DataFrame, most: int = ROWS_SHOWN) -> dict[str, Any]:
     """Cells of a table as text: numbers to four digits, what is missing as a dash.
 
     Parameters
     ----------
     table : DataFrame
+    most : int
+        Rows to show.
 
     Returns
     -------
     dict
-        ``columns``, ``rows`` (at most `ROWS_SHOWN`) and ``hidden``, the number of rows beyond.
+        ``columns``, ``rows`` and ``hidden``, the number of rows beyond.
     """
-    shown = table.head(ROWS_SHOWN)
+    shown = table.head(most)
     rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
     return {"columns": list(table.columns), "rows": rows, "hidden": len(table) - len(shown)}
 
@@ -127,7 +129,7 @@ def describe(settings: Parameters, prefix: str = "") -> list[dict[str, str]]:
     Returns
     -------
     list of dict
-        ``name``, ``value``, ``meaning``, ``source``.
+        ``name``, ``value``, ``meaning``, ``range``, ``source``.
     """
     rows = []
     for name, _, about in parameters(type(settings)):
@@ -137,7 +139,7 @@ def describe(settings: Parameters, prefix: str = "") -> list[dict[str, str]]:
         else:
             shown = _value(value)
             row = {"name": prefix + name, "value": shown, "meaning": about.meaning}
-            rows.append(row | {"source": about.source})
+            rows.append(row | {"range": about.range, "source": about.source})
     return rows
 
 

@@ -1,0 +1,285 @@
+"""The command line: words in, words out; what is done is done by the modules that it calls."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from neuromod import __version__, registry
+from neuromod.errors import UserError, unknown
+
+# Whatever imports Brian2, pandas or torch is imported where it is used: help must be quick.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from neuromod.doctor import Finding
+
+FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
+ROWS_SHOWN = 12
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+Device = Annotated[str, typer.Option(help="Where to simulate: cython or cpp.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as tau_m=15*ms."),
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder of the run.", show_default="runs/PROTOCOL-TIME")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in that folder.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+
+
+def main() -> None:
+    """Run the command line; every error ends in one sentence, with its traceback on --debug."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        app(arguments, prog_name="neuromod")
+    except UserError as error:
+        _fail(str(error), MISTAKEN, debug)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _say("Interrupted: nothing was written.")
+        raise
+    except Exception as error:
+        _fail(
+            f"{type(error).__name__}: {error} (unexpected: --debug shows where it happened, "
+            "neuromod doctor checks this installation)",
+            FAILED,
+            debug,
+        )
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=lambda on: on and _version())
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="With any command: show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Neuromodulation in Brian2: one gain per neuron, from receptors to networks to circuits."""
+
+
+@app.command("list")
+def list_() -> None:
+    """List protocols and models."""
+    for kind in ("protocol", "model"):
+        table = _grid(f"{kind.capitalize()}s")
+        for name in registry.names(kind):
+            table.add_row(name, registry.title(kind, name) + _needs(kind, name))
+        _print(table)
+
+
+@app.command()
+def describe(name: Annotated[str, typer.Argument(help="A protocol or model.")]) -> None:
+    """Show a protocol's settings, or a model's equations and parameters."""
+    if name in registry.names("model"):
+        _describe_model(name)
+    elif name in registry.names("protocol"):
+        _describe_protocol(name)
+    else:
+        known = (*registry.names("protocol"), *registry.names("model"))
+        raise unknown("protocol or model", name, known)
+
+
+@app.command()
+def run(
+    protocol: Annotated[str, typer.Argument(help="A name that `neuromod list` shows.")],
+    device: Device = "cython",
+    settings: Settings = None,
+    seed: Seed = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run a protocol and write its results, figure and report."""
+    from neuromod.progress import bars
+    from neuromod.runs import run as run_protocol
+    from neuromod.settings import read, split_assignments
+
+    default = registry.find_protocol(protocol)()
+    texts = split_assignments(settings or ())
+    if seed is not None:
+        texts["seed"] = str(seed)
+    folder = out or Path("runs") / f"{protocol}-{datetime.now():%Y%m%d-%H%M%S}"
+    with bars():
+        finished = run_protocol(default, device, folder, overwrite, **read(default, texts))
+    _print(_table(finished.table, "", ROWS_SHOWN))
+    _line(f"Figure: {folder / 'figure.png'}")
+    _line(f"Report: {folder / 'report.html'}")
+
+
+@app.command()
+def demo(
+    device: Device = "cython",
+    settings: Settings = None,
+    seed: Seed = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run the protocol `demo`: from images to trained gains to neurons to circuit."""
+    run("demo", device, settings, seed, out, overwrite)
+
+
+@app.command()
+def pretrain() -> None:
+    """Train the embedded network and keep it in the cache folder, unless it is there already."""
+    try:
+        from neuromod.tuning.backbone import pretrain as pretrain_backbone
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"Training needs {error.name}, which is not installed: "
+            "pip install 'brian2-neuromod[train]' brings it."
+        ) from error
+    from neuromod.progress import bars, task
+
+    with bars():
+        backbone = pretrain_backbone(progress=task("pre-training"))
+    _line(f"{backbone.name}: {backbone.source_accuracy:.1%} of its test images right.")
+
+
+@app.command()
+def compare(
+    run_a: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run_b: Annotated[Path, typer.Argument(help="Folder of another run of the same protocol.")],
+) -> None:
+    """Show what differs between two runs of a protocol."""
+    from neuromod.run_comparison import compare as compare_runs
+    from neuromod.runs import load_run
+
+    for name, table in compare_runs(load_run(run_a), load_run(run_b)).items():
+        heading = name.capitalize()
+        if table.empty:
+            _line(f"{heading}: no difference.")
+        else:
+            _print(_table(table, heading, len(table)))
+
+
+@app.command()
+def report(run: RunFolder) -> None:
+    """Draw a run's figure and write its report again."""
+    from neuromod.runs import render
+
+    _line(str(render(run)))
+
+
+@app.command()
+def doctor() -> None:
+    """Show what works on this machine, and how to get what does not."""
+    from neuromod.doctor import examine
+    from neuromod.progress import bars
+    from neuromod.simulation import DEVICES
+
+    with bars():
+        findings = examine()
+    for heading, found in findings.items():
+        _print(_findings(heading, found))
+    working = [finding.name for finding in findings["Devices"] if finding.works]
+    if DEVICES[0] not in working:
+        _say(f"The default device, {DEVICES[0]}, does not work.")
+        raise typer.Exit(FAILED)
+
+
+def _describe_model(name: str) -> None:
+    model: Any = registry.find_model(name)()
+    _line(inspect.getdoc(model) or "")
+    _line(f"\n{model.equations.strip()}\n")
+    rule = _grid("")
+    for what in ("threshold", "reset", "refractory", "method"):
+        rule.add_row(what, str(getattr(model, what)))
+    _print(rule)
+    _parameters(model)
+
+
+def _describe_protocol(name: str) -> None:
+    from neuromod.simulation import DEVICES
+
+    protocol = registry.find_protocol(name)()
+    _line(inspect.getdoc(protocol) or "")
+    _line(f"\nRuns on {', '.join(DEVICES)}.\n")
+    _parameters(protocol)
+
+
+def _parameters(settings: Any) -> None:
+    from neuromod.report import describe as rows_of
+
+    rows = rows_of(settings)
+    _print(_columns(list(rows[0]), [list(row.values()) for row in rows]))
+
+
+def _needs(kind: str, name: str) -> str:
+    lacking = registry.missing(kind, name)
+    if not lacking:
+        return ""
+    return f" (needs {', '.join(lacking)}: {registry.how_to_get(kind, name)})"
+
+
+def _findings(heading: str, findings: Iterable[Finding]) -> Table:
+    table = _grid(heading)
+    for finding in findings:
+        mark = Text("yes", "green") if finding.works else Text("no", "yellow")
+        table.add_row(finding.name, mark, f"{finding.found}{finding.get and f' -> {finding.get}'}")
+    return table
+
+
+def _table(table: pd.DataFrame, heading: str, most: int) -> Table:
+    from neuromod.report import show
+
+    shown = show(table, most)
+    more = f"{shown['hidden']} more rows in table.csv" if shown["hidden"] else ""
+    return _columns(shown["columns"], shown["rows"], heading, more)
+
+
+def _columns(names: Sequence[str], rows: Iterable[Sequence[str]], title: str = "",
+             caption: str = "") -> Table:  # fmt: skip
+    table = Table(box=None, title=title or None, title_justify="left", caption=caption or None,
+                  caption_justify="left", pad_edge=False)  # fmt: skip
+    for name in names:
+        # Spaces, unlike underscores, let a narrow terminal break a long name.
+        table.add_column(Text(name.replace("_", " ")), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _grid(heading: str) -> Table:
+    return Table(box=None, show_header=False, title=heading or None, title_justify="left",
+                 pad_edge=False)  # fmt: skip
+
+
+def _print(table: Table) -> None:
+    Console(markup=False, highlight=False).print(table)
+
+
+def _line(text: str) -> None:
+    print(text)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _fail(sentence: str, code: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    _say(sentence)
+    raise SystemExit(code)
+
+
+def _version() -> None:
+    _line(f"neuromod {__version__}")
+    raise typer.Exit

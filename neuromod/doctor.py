@@ -1,0 +1,132 @@
+"""What works on this machine, found by trying it, and how to get what does not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+from brian2 import amp, ms, mV, nA
+
+from neuromod.experiment import Connection, Experiment, Population
+from neuromod.models.gain_lif import GainLIF
+from neuromod.simulation import DEVICES, simulate
+
+PACKAGES = ("brian2-neuromod", "brian2", "numpy", "cython", "setuptools", "neo", "elephant")
+LATER_DEVICES = ("genn", "genn-cpu")
+GET_COMPILER = "apt install build-essential (macOS: xcode-select --install)"
+GET_TORCH = "pip install 'brian2-neuromod[train]'"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    name : str
+    works : bool
+    found : str
+        A version, a path, a measurement, or what went wrong.
+    get : str
+        The command that brings it; empty where it works or none is known.
+    """
+
+    name: str
+    works: bool
+    found: str
+    get: str = ""
+
+
+def examine() -> dict[str, list[Finding]]:
+    """Look at versions, compilers, devices and what training needs.
+
+    Returns
+    -------
+    dict of str to list of Finding
+        By heading.
+    """
+    return {
+        "Versions": [Finding("python", True, platform.python_version()), *map(_package, PACKAGES)],
+        "Compilers": [_program("g++", "CXX"), _program("make")],
+        "Devices": [*map(try_device, DEVICES), *map(_later, LATER_DEVICES)],
+        "Training": [_imports("torch"), _imports("torchvision")],
+    }
+
+
+def try_device(device: str) -> Finding:
+    """Build and run two neurons on a device and check the first one's firing rate.
+
+    Parameters
+    ----------
+    device : str
+
+    Returns
+    -------
+    Finding
+    """
+    started = time.perf_counter()
+    try:
+        counts = simulate(two_neurons(), device).spikes["pair"].counts()
+    # Compilers fail in as many ways as there are machines.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        return Finding(device, False, reason, GET_COMPILER)
+    expected = np.floor(expected_spikes())
+    if counts[0] != expected or not counts[1]:
+        return Finding(device, False, f"{counts[0]} spikes where theory says {expected:.0f}")
+    seconds = time.perf_counter() - started
+    return Finding(device, True, f"two neurons built and run in {seconds:.1f} s")
+
+
+def two_neurons() -> Experiment:
+    """One neuron driven by a constant current, and a second one that it drives."""
+    pair = Population("pair", _neuron(), 2, {"I_ext": np.array([0.713, 0]) * nA})
+    synapse = Connection("pair", "pair", "I_syn", np.array([0]), np.array([1]), 8.3 * nA)
+    return Experiment((pair,), (), (synapse,), (), 100 * ms, 0.1 * ms, seed=1)
+
+
+def expected_spikes() -> float:
+    """Spikes of the driven neuron by the closed form of its rate, before rounding down."""
+    return float((_neuron().rate(np.array([0.713]) * nA) * (100 * ms))[0])
+
+
+def _neuron() -> GainLIF:
+    return GainLIF(modulated=False, v_rest=-70 * mV, I_ext=0 * amp)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False, "not installed", f"pip install {name}")
+
+
+def _program(name: str, variable: str = "") -> Finding:
+    path = shutil.which(os.environ.get(variable, name))
+    if path is None:
+        return Finding(name, False, "not found", GET_COMPILER)
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    return Finding(name, True, f"{path}: {said.partition(chr(10))[0]}")
+
+
+def _later(device: str) -> Finding:
+    genn = os.environ.get("GENN_PATH") or "not set"
+    nvcc = shutil.which("nvcc") or "not found"
+    found = f"GENN_PATH {genn}" + (f", nvcc {nvcc}" if device == "genn" else "")
+    return Finding(device, False, found, "arrives in a later release")
+
+
+def _imports(name: str) -> Finding:
+    # A torchvision built for another torch is installed and yet fails at import.
+    try:
+        module = import_module(name)
+    except (ImportError, RuntimeError, OSError) as error:
+        return Finding(name, False, str(error).partition("\n")[0], GET_TORCH)
+    return Finding(name, True, str(module.__version__))

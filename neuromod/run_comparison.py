@@ -1,0 +1,169 @@
+"""What differs between two runs of a protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from neuromod.errors import UserError
+from neuromod.recording import Recording
+from neuromod.runs import Run
+
+if TYPE_CHECKING:
+    from neuromod.experiment import Spikes
+
+
+def compare(a: Run, b: Run) -> dict[str, pd.DataFrame]:
+    """Differences between two runs of the same protocol.
+
+    Parameters
+    ----------
+    a, b : Run
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``"settings"`` and ``"circumstances"`` (device, versions, machine) hold only what differs;
+        ``"columns"`` has a row for every column of every table, ``"spikes"`` for every population.
+
+    Raises
+    ------
+    UserError
+        When the runs are of different protocols.
+    """
+    first, second = a.info["protocol"], b.info["protocol"]
+    if first != second:
+        raise UserError(f"A run of {first} and a run of {second} have nothing to compare.")
+    return {
+        "settings": _different(a.info["settings"], b.info["settings"]),
+        "circumstances": _different(_circumstances(a.info), _circumstances(b.info)),
+        "columns": pd.concat(
+            [
+                compare_tables(a.tables[name], b.tables[name]).assign(of=f"{name}.csv")
+                for name in a.tables
+                if name in b.tables
+            ]
+        ),
+        "spikes": pd.DataFrame(
+            [
+                {"recording": recording, **row}
+                for recording in a.recordings
+                if recording in b.recordings
+                for row in _spikes(a.recordings[recording], b.recordings[recording])
+            ]
+        ),
+    }
+
+
+def compare_tables(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Differences between two tables, column by column.
+
+    Rows belong together where they agree in the leading columns, as many of them as it takes to
+    tell the rows of a table apart; a tidy table has its conditions first.
+
+    Parameters
+    ----------
+    a, b : DataFrame
+
+    Returns
+    -------
+    DataFrame
+        One row per column that both have: ``column``, ``rows`` compared, ``different`` among them,
+        ``largest_difference`` and ``largest_relative`` (of the larger magnitude; missing for
+        text, infinite where only one of the two is a number), ``unmatched`` rows of either table.
+    """
+    keys = _keys(a, b)
+    if keys:
+        a, b = a.set_index(keys, drop=False), b.set_index(keys, drop=False)
+    shared = a.index.intersection(b.index)
+    unmatched = len(a) + len(b) - 2 * len(shared)
+    rows = [
+        {
+            "column": name,
+            **_column(a.loc[shared, name], b.loc[shared, name]),
+            "unmatched": unmatched,
+        }
+        for name in a.columns
+        if name in b.columns
+    ]
+    return pd.DataFrame(rows)
+
+
+def _keys(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
+    """Leading columns that tell rows apart in both tables; none where no columns do."""
+    for count in range(1, len(a.columns) + 1):
+        keys = list(a.columns[:count])
+        if not set(keys) <= set(b.columns):
+            break
+        if not (a.duplicated(keys).any() or b.duplicated(keys).any()):
+            return keys
+    return []
+
+
+def _column(a: pd.Series[Any], b: pd.Series[Any]) -> dict[str, Any]:
+    if not (_is_numeric(a) and _is_numeric(b)):
+        different = ~((a.to_numpy() == b.to_numpy()) | (a.isna() & b.isna()).to_numpy())
+        return _summary(different, np.full(len(a), np.nan), np.full(len(a), np.nan))
+    x, y = a.to_numpy(dtype=float), b.to_numpy(dtype=float)
+    same = (x == y) | (np.isnan(x) & np.isnan(y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        absolute = np.where(same, 0.0, np.abs(x - y))
+        relative = np.where(same, 0.0, absolute / np.maximum(np.abs(x), np.abs(y)))
+    return _summary(~same, np.nan_to_num(absolute, nan=np.inf), np.nan_to_num(relative, nan=np.inf))
+
+
+def _summary(different: np.ndarray, absolute: np.ndarray, relative: np.ndarray) -> dict[str, Any]:
+    return {
+        "rows": len(different),
+        "different": int(different.sum()),
+        "largest_difference": float(absolute.max(initial=0.0)),
+        "largest_relative": float(relative.max(initial=0.0)),
+    }
+
+
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
+    machine = {name: info.get(name) for name in ("device", "platform", "cores")}
+    return machine | info.get("versions", {})
+
+
+def _different(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
+    rows = [
+        {"name": name, "a": a.get(name, "–"), "b": b.get(name, "–")}
+        for name in dict.fromkeys((*a, *b))
+        if a.get(name) != b.get(name)
+    ]
+    return pd.DataFrame(rows, columns=["name", "a", "b"])
+
+
+def _spikes(a: Recording, b: Recording) -> list[dict[str, Any]]:
+    """Spikes by population; two are the same if neuron and time step are."""
+    dt = float(min(a.dt, b.dt))
+    rows = []
+    for population in a.spikes:
+        if population not in b.spikes:
+            continue
+        one, other = _steps(a.spikes[population], dt), _steps(b.spikes[population], dt)
+        rows.append(
+            {
+                "population": population,
+                "in_a": one.total(),
+                "in_b": other.total(),
+                "only_in_a": (one - other).total(),
+                "only_in_b": (other - one).total(),
+                "identical": one == other,
+            }
+        )
+    return rows
+
+
+def _steps(spikes: Spikes, dt: float) -> Counter[tuple[int, int]]:
+    steps = np.rint(np.asarray(spikes.times) / dt).astype(int)
+    return Counter(zip(spikes.neurons.tolist(), steps.tolist(), strict=True))
