@@ -30,12 +30,15 @@ def bars() -> Iterator[None]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        token = _shown.set(progress)
-        try:
-            yield
-        finally:
-            _shown.reset(token)
+    console = Console(stderr=True)
+    progress = Progress(*columns, console=console, disable=not console.is_terminal)
+    token = _shown.set(progress)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+        if progress.live.is_started:
+            progress.stop()
 
 
 def task(description: str) -> Callable[[int, int], None]:
@@ -53,5 +56,7 @@ def task(description: str) -> Callable[[int, int], None]:
     progress = _shown.get()
     if progress is None:
         return lambda _done, _total: None
+    # Not before there is something to show: an error in the request prints nothing but itself.
+    progress.start()
     bar = progress.add_task(description, total=None)
     return lambda done, total: progress.update(bar, completed=done, total=total)

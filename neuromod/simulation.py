@@ -122,6 +122,11 @@ def _device(name: str) -> Iterator[None]:
         get_device().activate(directory=directory, with_output=False)
         try:
             yield
+        except RuntimeError as error:
+            # While Brian2 waits for make, Ctrl-C reaches make alone, which dies of signal 2.
+            if "compilation failed (error code: 2)" in str(error):
+                raise KeyboardInterrupt from error
+            raise
         finally:
             get_device().reinit()
             reset_device()
