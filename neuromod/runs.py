@@ -223,7 +223,9 @@ def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-partial-", dir=folder.parent))
     except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror}.") from error
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a part of its path is a file" if is_file else error.strerror
+        raise UserError(f"{folder} cannot be written: {reason}.") from error
     try:
         yield partial
         # mkdtemp makes folders that only their owner can read.
