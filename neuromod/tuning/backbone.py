@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torchvision
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
@@ -289,17 +289,18 @@ def _read_cached(recipe: PretrainingRecipe, path: Path) -> Backbone | None:
 
 def _pretrain(recipe: PretrainingRecipe, path: Path, progress: Progress | None) -> Backbone:
     data = load_digits(recipe.source_classes, recipe.split_seed)
-    # sums are grouped by thread: with one, the weights do not depend on the number of cores
-    with seeded(recipe.seed), threads(1):
+    with seeded(recipe.seed):
         network = DigitsVGG(recipe)
-        _fit(network, recipe, data, progress)
-        network.eval().requires_grad_(False)
+        with threads_for(network):
+            _fit(network, recipe, data, progress)
+    network.eval().requires_grad_(False)
+    with threads_for(network):
         normalise(network, _prepared(data, data.split.train, recipe.image)[0], recipe.quantile)
     images, labels = _prepared(data, data.split.test, recipe.image)
     accuracy = float((network(images).argmax(1) == labels).double().mean())
     header = {"recipe": asdict(recipe), "source_accuracy": accuracy}
     with written_whole(path) as temporary:
-        save_file(network.state_dict(), temporary, {"neuromod": json.dumps(header)})
+        temporary.write_bytes(save(network.state_dict(), {"neuromod": json.dumps(header)}))
     return Backbone("digits-vgg", network, recipe.image, accuracy)
 
 
@@ -362,11 +363,21 @@ def _prepared(data: ImageData, indices: np.ndarray, image: InputSpec) -> tuple[T
     return images, torch.from_numpy(data.labels[indices])
 
 
+SMALL = 1_000_000
+"""Number of weights below which a network gains nothing from a second thread, and loses much where
+the cores are busy (measured)."""
+
+
 @contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Let torch use so many threads, and afterwards as many as before."""
+def threads_for(network: nn.Module) -> Iterator[None]:
+    """Let torch use a single thread while a small network is at work, and then as many as before.
+
+    It also makes what is computed independent of the number of cores, since sums are grouped by
+    thread.
+    """
+    tensors = [*network.parameters(), *network.buffers()]
     before = torch.get_num_threads()
-    torch.set_num_threads(number)
+    torch.set_num_threads(1 if sum(t.numel() for t in tensors) < SMALL else before)
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from neuromod.tuning.backbone import Backbone, Progress
+from neuromod.tuning.backbone import Backbone, Progress, threads_for
 from neuromod.tuning.cache import cache_dir, digest, written_whole
 from neuromod.tuning.datasets import ImageData, IntArray, Split
 
@@ -91,7 +91,7 @@ def _compute(
     backbone: Backbone, data: ImageData, path: Path, batch_size: int, progress: Progress | None
 ) -> None:
     inputs = backbone.linears[0].in_features
-    with written_whole(path) as temporary:
+    with written_whole(path) as temporary, threads_for(backbone.network):
         out = np.lib.format.open_memmap(
             temporary, mode="w+", dtype=np.float32, shape=(len(data), inputs)
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from neuromod.errors import UserError
@@ -73,7 +73,7 @@ def save_gains(
         },
     }
     with written_whole(Path(path)) as temporary:
-        save_file(tensors, temporary, {"neuromod": json.dumps(header)})
+        temporary.write_bytes(save(tensors, {"neuromod": json.dumps(header)}))
 
 
 def read_gains(path: str | Path) -> Gains:

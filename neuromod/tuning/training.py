@@ -21,7 +21,7 @@ from neuromod.models.classifier import (
     RateClassifier,
     SpikingClassifier,
 )
-from neuromod.tuning.backbone import Backbone, Progress
+from neuromod.tuning.backbone import Backbone, Progress, threads_for
 from neuromod.tuning.datasets import IntArray
 from neuromod.tuning.features import Features
 from neuromod.tuning.methods import METHODS
@@ -201,11 +201,12 @@ def tune(
         The same recipe, backbone and features on the same machine always give the same.
     """
     classifier = build_classifier(backbone, recipe, len(features.classes))
-    history = _train(classifier, features, recipe, progress)
-    accuracy = {
-        part: measure_accuracy(classifier, features, getattr(features.split, part))
-        for part in ("train", "validation", "test")
-    }
+    with threads_for(classifier):
+        history = _train(classifier, features, recipe, progress)
+        accuracy = {
+            part: measure_accuracy(classifier, features, getattr(features.split, part))
+            for part in ("train", "validation", "test")
+        }
     return TuningResult(recipe, classifier, classifier.n_trained, accuracy, history)
 
 
