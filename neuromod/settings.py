@@ -36,6 +36,7 @@ UNITS |= {
     "fA": UNITS["famp"],
 }
 MAX_POWER = 6
+MAX_INTEGER = 2**63
 MAX_POINTS = 10_000_000
 
 
@@ -218,7 +219,7 @@ def _is_word(node: ast.expr) -> bool:
 def _value(node: ast.expr, text: str) -> Any:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return number
+            return _bounded(number)
         case ast.Constant(value=str() as word):
             return word
         case ast.Name(id=name):
@@ -226,11 +227,11 @@ def _value(node: ast.expr, text: str) -> Any:
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_number(operand, text)
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return _number(left, text) * _number(right, text)
+            return _bounded(_number(left, text) * _number(right, text))
         case ast.BinOp(left=left, op=ast.Div(), right=right):
             return _number(left, text) / _number(right, text)
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            return _number(left, text) ** _power(right, text)
+            return _bounded(_number(left, text) ** _power(right, text))
         case ast.List(elts=items):
             return _array([_number(item, text) for item in items], text)
         case ast.Tuple(elts=items):
@@ -252,6 +253,13 @@ def _number(node: ast.expr, text: str) -> Any:
     if isinstance(value, str | tuple):
         raise UserError(f"{text!r} mixes text or lists with arithmetic.")
     return value
+
+
+def _bounded(number: Any) -> Any:
+    """The number, unless it is an integer that could grow without end."""
+    if isinstance(number, int) and abs(number) > MAX_INTEGER:
+        raise OverflowError
+    return number
 
 
 def _unit(name: str, text: str) -> Unit:

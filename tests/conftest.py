@@ -1,0 +1,73 @@
+"""A third party's package of protocols, and the command line and Python as tests call them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuromod import cli
+
+PLUGIN = Path(__file__).parent / "plugin"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The package in tests/plugin, as if installed; gives the environment of a child process."""
+    monkeypatch.syspath_prepend(PLUGIN)
+    return {**os.environ, "PYTHONPATH": str(PLUGIN)}
+
+
+@pytest.fixture
+def tiny(plugin: dict[str, str]) -> Any:  # noqa: ARG001
+    """The protocol class `Tiny` of that package."""
+    return import_module("tiny_protocol").Tiny
+
+
+@pytest.fixture
+def neuromod(
+    plugin: dict[str, str],  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Callable[..., Outcome]:
+    """Call the command line in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["neuromod", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return Outcome(int(end.value.code or 0), captured.out, captured.err)
+
+    return command
+
+
+@pytest.fixture
+def python() -> Callable[[str], Outcome]:
+    """Run Python code in a process of its own."""
+
+    def command(code: str) -> Outcome:
+        ended = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        return Outcome(ended.returncode, ended.stdout, ended.stderr)
+
+    return command

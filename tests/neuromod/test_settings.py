@@ -1,0 +1,247 @@
+import time
+
+import numpy as np
+import pytest
+from brian2 import Quantity, ms, mV, nA, umolar, volt
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.gain_lif import GainLIF
+
+from neuromod.errors import UserError
+from neuromod.settings import (
+    UNITS,
+    change,
+    flatten,
+    format_value,
+    parse_value,
+    read,
+    split_assignments,
+)
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+SIMPLE_UNITS = st.sampled_from([unit for unit in UNITS.values() if not unit.is_dimensionless])
+
+
+def same(a, b):
+    return (
+        type(a) is type(b)
+        and getattr(a, "dim", None) == getattr(b, "dim", None)
+        and np.shape(a) == np.shape(b)
+        and bool(np.all(np.asarray(a) == np.asarray(b)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("15*ms", 15 * ms),
+        ("-70.5 * mV", -70.5 * mV),
+        ("2*nA/volt**2", 2 * nA / volt**2),
+        ("50*fF", 50e-15 * UNITS["farad"]),
+        ("[0.5, 0.75]*volt", [0.5, 0.75] * volt),
+        ("[250*mV, 0.75*volt]", [0.25, 0.75] * volt),
+        ("linspace(0.5, 1, 3)*volt", [0.5, 0.75, 1] * volt),
+        ("1, 2", (1, 2)),
+        ("1.5,", (1.5,)),
+        ("none, nt1", ("none", "nt1")),
+        ("bio-vs-circuit", "bio-vs-circuit"),
+        ("clocked", "clocked"),
+        ("True", True),
+        ("3", 3),
+        ("1e3", 1000.0),
+    ],
+)
+def test_values_are_read(text, value):
+    parsed = parse_value(text)
+    if isinstance(value, Quantity):
+        assert parsed.dim == value.dim
+        np.testing.assert_allclose(np.asarray(parsed), np.asarray(value), rtol=1e-15)
+    else:
+        assert type(parsed) is type(value)
+        assert parsed == value
+
+
+@given(FINITE, SIMPLE_UNITS)
+def test_quantities_come_back_exactly(number, unit):
+    value = Quantity(number, dim=unit.dim)
+    assert same(parse_value(format_value(value)), value)
+
+
+@given(hnp.arrays(float, st.integers(1, 9), elements=FINITE), SIMPLE_UNITS)
+def test_arrays_of_quantities_come_back_exactly(numbers, unit):
+    value = Quantity(numbers, dim=unit.dim)
+    assert same(parse_value(format_value(value)), value)
+
+
+@given(hnp.arrays(float, st.integers(1, 9), elements=FINITE))
+def test_arrays_come_back_exactly(numbers):
+    assert same(parse_value(format_value(numbers)), numbers)
+
+
+@given(st.lists(FINITE | st.integers(-(10**12), 10**12), min_size=1, max_size=7).map(tuple))
+def test_tuples_come_back_exactly(numbers):
+    parsed = parse_value(format_value(numbers))
+    assert parsed == numbers
+    assert [type(item) for item in parsed] == [type(item) for item in numbers]
+
+
+@given(st.integers(-(2**63), 2**63) | FINITE | st.booleans())
+def test_plain_values_come_back_exactly(value):
+    parsed = parse_value(format_value(value))
+    assert type(parsed) is type(value)
+    assert parsed == value
+
+
+@given(
+    st.text()
+    | st.text("0123456789.*/+-()[], emsVAvoltinspace_'\"=:{}", max_size=30)
+    | st.lists(st.sampled_from(["(", ")", "[", "]", "1", "*", "**", "ms", ",", "-", "/0"])).map(
+        "".join
+    )
+)
+def test_arbitrary_text_is_a_value_or_a_user_error(text):
+    try:
+        value = parse_value(text)
+    except UserError:
+        return
+    assert isinstance(value, int | float | bool | str | tuple | np.ndarray)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('touch evaluated')",
+        "(lambda: 1)()",
+        "volt.__class__",
+        "linspace.__globals__",
+        "[x for x in [1]]",
+        "1 if 1 else 2",
+        "open('setup.cfg')",
+        "1 + 2*ms",
+        "linspace(0, 1, 3, 4)",
+        "linspace(0, 1, num=3)",
+        "f'{1}'",
+    ],
+)
+def test_code_is_refused_and_never_run(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError):
+        parse_value(text)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9**9**9",
+        "(" * 20 + "9" + ")**6" * 20,
+        "9" * 400,
+        "*".join(["99999"] * 99),
+        "9**9999999",
+        "((9**6)**6)**6**6",
+        "linspace(0, 1, 10**12)",
+        "linspace(0,1,-1)",
+        "1e308**6*ms",
+    ],
+)
+def test_what_would_take_for_ever_is_refused_at_once(text):
+    started = time.perf_counter()
+    with pytest.raises(UserError):
+        parse_value(text)
+    assert time.perf_counter() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("15*mz", "no unit named 'mz'"),
+        ("15*milisecond", "did you mean msecond"),
+        ("1/0", "cannot be computed"),
+        ("[1*ms, 2*mV]", "same unit"),
+        ("[]", "at least one value"),
+        ("linspace(1*ms, 2*mV, 3)", "same unit"),
+        ("linspace(0, 1, 2.5)", "whole number"),
+        ("[ms, [1, 2]]", "single numbers"),
+        ("(1, 2)*ms", "arithmetic"),
+        ("ms**0.5", "whole number"),
+    ],
+)
+def test_a_text_that_is_no_value_is_explained(text, message):
+    with pytest.raises(UserError, match=message):
+        parse_value(text)
+
+
+def test_changing_a_setting_leaves_the_original(tiny):
+    before = tiny()
+    after = change(before, {"seed": 7, "tau_m": 15.3 * ms})
+    assert (before.seed, after.seed) == (1, 7)
+    assert before.neuron.tau_m == 20 * ms
+    assert after.neuron.tau_m == 15.3 * ms
+
+
+def test_inner_settings_have_long_and_short_names(tiny):
+    short = change(tiny(), {"k_off": 0.37 / UNITS["second"]})
+    long = change(tiny(), {"neuron.receptor.k_off": 0.37 / UNITS["second"]})
+    assert short == long != tiny()
+
+
+def test_an_ambiguous_name_is_refused():
+    from neuromod.protocols.bio_vs_circuit import BioVsCircuit
+
+    with pytest.raises(UserError, match=r"could mean .*v_rest or .*v_rest"):
+        change(BioVsCircuit(), {"v_rest": 0.2 * volt})
+
+
+@pytest.mark.parametrize(
+    ("model", "assignment", "message"),
+    [
+        (CircuitNeuron(), {"vdd": 0.3 * volt}, "at least 0.5 V was expected, and at most 1"),
+        (CircuitNeuron(), {"vdd": 1.1 * volt}, "at most 1"),
+        (CircuitNeuron(), {"vdd": 3 * ms}, "a value in volt was expected"),
+        (CircuitNeuron(), {"C": 0 * UNITS["farad"]}, "above 0"),
+        (CircuitNeuron(), {"C": -50 * UNITS["fF"]}, "above 0"),
+        (GainLIF(), {"conc": -0.1 * umolar}, "at least 0"),
+        (GainLIF(), {"tau_m": 15}, "a value in second was expected"),
+        (GainLIF(), {"tua_m": 15 * ms}, "did you mean tau_m"),
+        (GainLIF(), {"site": "inptu"}, "did you mean input"),
+        (GainLIF(), {"v_rest": -40 * mV}, "must lie below v_th"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_explained(model, assignment, message):
+    with pytest.raises(UserError, match=message):
+        change(model, assignment)
+
+
+def test_texts_are_read_as_the_kind_of_their_setting(tiny):
+    texts = {"note": "15*ms", "mode": "fancy", "repeats": "3", "tau_m": "15*ms", "broken": "true"}
+    assert read(tiny(), texts) == {
+        "note": "15*ms",
+        "mode": "fancy",
+        "repeats": 3,
+        "tau_m": 15 * ms,
+        "broken": True,
+    }
+
+
+def test_a_protocol_comes_back_from_its_texts(tiny):
+    original = tiny(
+        seed=12,
+        neuron=GainLIF(tau_m=17.123456789 * ms, site="threshold"),
+        current=[0.1, 0.2, 0.7] * nA / 3,
+        weights=(0.1,),
+        note="true",
+    )
+    texts = {name: format_value(value) for name, value in flatten(original).items()}
+    assert change(tiny(), read(tiny(), texts)) == original
+
+
+@pytest.mark.parametrize("text", ["vdd", "=3", "vdd=", " = ", ""])
+def test_an_assignment_without_name_or_value_is_refused(text):
+    with pytest.raises(UserError, match="name=value"):
+        split_assignments([text])
+
+
+def test_a_value_may_hold_an_equals_sign():
+    assert split_assignments(["note=a=b", " x = 1 "]) == {"note": "a=b", "x": "1"}
