@@ -207,16 +207,20 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
     if not isinstance(value, numbers.Number | np.ndarray):
         raise UserError(f"{name} = {value!r} is not a number; expected one such as {default}.")
     if not have_same_dimensions(value, default):
+        unit = unit_of(default)
+        expected = "a number without unit" if unit == "1" else f"a value in {unit}"
         raise UserError(
-            f"{name} = {value} has the wrong unit: a value in {unit_of(default)} was expected, "
+            f"{name} = {value} has the wrong unit: {expected} was expected, "
             f"such as {_example(default)}."
         )
+    if np.ndim(default) == 0 and np.ndim(value) != 0:
+        raise UserError(f"{name} takes one value, not {np.size(value)}.")
+    if not np.all(np.isfinite(value)):
+        raise UserError(f"{name} = {value} must be finite.")
     if isinstance(default, int) and not isinstance(default, Quantity):
         if int(value) != value:
             raise UserError(f"{name} = {value} must be a whole number.")
         value = int(value)
-    elif np.ndim(default) == 0 and np.ndim(value) != 0:
-        raise UserError(f"{name} takes one value, not {np.size(value)}.")
     elif np.ndim(default) == 1:
         value = np.atleast_1d(value)
     elif not isinstance(value, np.ndarray):
@@ -226,8 +230,6 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
 
 
 def _check_range(name: str, value: Any, about: About) -> None:
-    if not np.all(np.isfinite(value)):
-        raise UserError(f"{name} = {value} must be finite.")
     if about.low is not None:
         beyond = value <= about.low if about.low_excluded else value < about.low
         if np.any(beyond):

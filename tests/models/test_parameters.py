@@ -1,0 +1,138 @@
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from brian2 import Quantity, ms, mV, nA, second, volt
+from hypothesis import given
+from hypothesis import strategies as st
+from neuromod.models.parameters import (
+    About,
+    Parameters,
+    check,
+    namespace,
+    parameter,
+    parameters,
+    unit_of,
+)
+
+from neuromod import registry
+from neuromod.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Inner(Parameters):
+    tau: Quantity = parameter(3 * ms, "time", source="chosen here", low=0 * second)
+
+
+@dataclass(frozen=True, eq=False)
+class Outer(Parameters):
+    inner: Inner = parameter(Inner(), "model", source="see its own")
+    level: float = parameter(0.5, "level", source="chosen here", low=0, low_excluded=True, high=2)
+    count: int = parameter(3, "count", source="chosen here", low=1)
+    supply: Quantity = parameter(
+        [0.5, 1] * volt, "supplies", source="chosen here", low=0.5 * volt, high=1 * volt
+    )
+    codes: tuple[int, ...] = parameter((1, -2), "codes", source="chosen here", low=-7, high=7)
+    kind: str = parameter("hot", "kind", source="chosen here", choices=("hot", "cold"))
+    on: bool = parameter(True, "whether", source="chosen here")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"level": 0}, "level = 0.0 is out of range: above 0 was expected, and at most 2"),
+        ({"level": 2.0001}, "at most 2 and at least 0"),
+        ({"level": 1 * volt}, "a number without unit was expected, such as 0.5"),
+        ({"level": "high"}, "is not a number"),
+        ({"level": [0.5, 0.6]}, "is not a number"),
+        ({"level": np.array([0.5, 0.6])}, "takes one value, not 2"),
+        ({"level": float("nan")}, "must be finite"),
+        ({"count": 2.5}, "must be a whole number"),
+        ({"count": float("inf")}, "must be finite"),
+        ({"count": float("nan")}, "must be finite"),
+        ({"count": np.array([1.0, 2.0])}, "takes one value, not 2"),
+        ({"count": 0}, "at least 1"),
+        ({"supply": 0.49 * volt}, "supply = 0.49 V is out of range"),
+        ({"supply": [0.7, 1.3, 0.9] * volt}, "supply = 1.3 V is out of range"),
+        ({"supply": [0.7, np.nan] * volt}, "must be finite"),
+        ({"supply": 3 * ms}, "a value in volt was expected, such as 0.5 V"),
+        ({"codes": (1, 8)}, "codes = 8 is out of range"),
+        ({"codes": (1, 1.5)}, "whole number"),
+        ({"kind": "hto"}, "did you mean hot"),
+        ({"kind": 3}, "must be str"),
+        ({"on": "yes"}, "must be bool"),
+        ({"inner": 3}, "must be a Inner"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_explained(values, message):
+    with pytest.raises(UserError, match=message):
+        Outer(**values)
+
+
+def test_values_are_brought_to_the_kind_of_their_default():
+    made = Outer(level=1, count=4.0, supply=0.7 * volt, codes=3)
+    assert isinstance(made.level, float)
+    assert isinstance(made.count, int)
+    assert made.supply.shape == (1,)
+    assert made.codes == (3,)
+
+
+def test_ends_of_a_range_are_allowed_unless_excluded():
+    assert Outer(level=2).level == 2
+    assert Outer(supply=[0.5, 1.0] * volt) == Outer()
+
+
+def test_parameters_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Outer().level = 1.0
+
+
+def test_equality_is_by_value_and_class():
+    assert Outer() == Outer(supply=[500, 1000] * mV)
+    assert Outer() != Outer(inner=Inner(tau=4 * ms))
+    assert Outer() != Outer(supply=[0.5, 0.9, 1] * volt)
+    assert Outer() != Inner()
+
+
+def test_namespace_holds_numbers_of_inner_models_too():
+    assert set(namespace(Outer())) == {"tau", "level", "count", "supply", "codes"}
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_the_range_decides(value):
+    about = About("level", "chosen here", low=-1.25, high=3.75)
+    if -1.25 <= value <= 3.75:
+        assert check("level", value, 0.0, about) == value
+    else:
+        with pytest.raises(UserError, match="out of range"):
+            check("level", value, 0.0, about)
+
+
+@pytest.mark.parametrize(
+    ("about", "text"),
+    [
+        (About("", ""), ""),
+        (About("", "", low=0), "from 0"),
+        (About("", "", low=0 * ms, low_excluded=True), "above 0. s"),
+        (About("", "", low=0.5 * volt, high=1 * volt), "from 0.5 V to 1. V"),
+        (About("", "", high=7), "to 7"),
+        (About("", "", choices=("a", "b")), "a or b"),
+    ],
+)
+def test_a_range_is_told_in_words(about, text):
+    assert about.range == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit"), [(3 * mV, "volt"), ([1, 2] * nA, "amp"), (2.5, "1"), (1 / ms, "hertz")]
+)
+def test_units_are_written_as_brian_wants_them(value, unit):
+    assert unit_of(value) == unit
+
+
+@pytest.mark.parametrize("name", registry.names("model"))
+def test_every_parameter_of_every_model_has_meaning_and_source(name):
+    described = list(parameters(registry.find_model(name)))
+    assert described
+    assert all(about.meaning and about.source for _, _, about in described)
