@@ -29,12 +29,12 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(STYLE)
 
 
-def panels(layout: list[list[str]], width: float = 9.0, height: float = 6.0) -> tuple[Figure, Any]:
+def panels(layout: list[Any], width: float = 9.0, height: float = 6.0) -> tuple[Figure, Any]:
     """Empty figure with named panels.
 
     Parameters
     ----------
-    layout : list of list of str
+    layout : list of lists
         As for `matplotlib.figure.Figure.subplot_mosaic`.
     width, height : float
         In inches.

@@ -170,7 +170,8 @@ class BioVsCircuit(Protocol):
                               label="coincidence factor")  # fmt: skip
         axes["likeness"].plot(table.gain, table.rmse_of_swing, "s--", color=PURPLE, ms=3,
                               label="sub-threshold RMSE")  # fmt: skip
-        axes["likeness"].set(xlabel="gain", ylim=(0, 1.05), ylabel="coincidence factor; RMSE (share of swing)",
+        axes["likeness"].set(xlabel="gain", ylim=(0, 1.05),
+                             ylabel="coincidence factor; RMSE (share of swing)",
                              title="c  Likeness of spikes and traces")  # fmt: skip
         axes["likeness"].legend(loc="center right")
         return figure
@@ -248,7 +249,8 @@ class BioVsCircuit(Protocol):
                   label=f"circuit, VDD {vdd:.3f} V")  # fmt: skip
         axes.axhline(1, color=BLACK, lw=0.8, ls=":")
         axes.set(xlabel="biological time (ms) = chip time (µs)", ylabel="(v − rest)/swing",
-                 ylim=(None, 2.1), title="a  Membranes on common axes, threshold dotted")  # fmt: skip
+                 ylim=(None, 2.1),
+                 title="a  Membranes on common axes, threshold dotted")  # fmt: skip
         axes.legend(loc="upper right", ncols=2)
 
 

@@ -179,12 +179,12 @@ class Demo(Protocol):
         """Accuracies, deployment, supplies, energy, and traces of cells over the circuit's."""
         figure, axes = panels(
             [
-                ["methods", "methods", "methods", "deployed"],
-                ["supply", "supply", "energy", "energy"],
-                ["trace 0", "trace 1", "trace 2", "trace 3"],
+                [[["methods", "methods", "deployed"]]],
+                [[["supply", "energy"]]],
+                [[[f"trace {n}" for n in range(4)]]],
             ],
             width=10,
-            height=9.5,
+            height=10,
         )
         _plot_methods(axes["methods"], tables["summary"], tables["task"])
         _plot_deployed(axes["deployed"], tables["deployment"])
@@ -197,7 +197,7 @@ class Demo(Protocol):
         """The story in the order in which it happens."""
         return [
             self._report_task(tables["task"].iloc[0]),
-            _report_tuning(tables["summary"], tables["task"].iloc[0]),
+            _report_tuning(tables["summary"]),
             _report_deployment(tables["deployment"], tables["table"]),
             Section(
                 "Who agrees with whom",
@@ -214,8 +214,9 @@ class Demo(Protocol):
                 "code meets exactly (weights_to_zero of them became 0); weights_saturated were "
                 "cut to the largest code. supply_at_lower_end and supply_at_upper_end count "
                 "neurons whose gain asked for less than 0.5 V or more than 1 V: they get the end "
-                "of the range, and their codes are scaled to make up for it. A supply cannot turn "
-                "a current's sign: negative_gain counts neurons whose codes are stored inverted. "
+                "of the range, and their codes are scaled to make up for it. Training is free to "
+                "make a gain negative, but no supply can turn a current's sign (and no receptor "
+                "an input's): negative_gain counts such neurons, whose codes are stored inverted. "
                 "rms_error_lsb is the error of the codes in units of the smallest step.",
                 "changes",
             ),
@@ -396,33 +397,41 @@ class Demo(Protocol):
         self, axes: Sequence[Any], neurons: pd.DataFrame, recordings: Mapping[str, Recording]
     ) -> None:
         """Neurons of the first test image, which are the first of both populations."""
+        sides = (
+            ("cell", recordings["cells"], self.neuron, 1, GREEN, 2.4),
+            ("chip", recordings["circuit"], self.circuit, SCALE, BLUE, 1.0),
+        )
         fired = {
-            name: np.isin(np.arange(len(neurons)), recordings[side].spikes[name].neurons)
-            for side, name in (("cells", "cell"), ("circuit", "chip"))
+            name: np.isin(np.arange(len(neurons)), recording.spikes[name].neurons)
+            for name, recording, *_ in sides
         }
-        for ax, neuron in zip(axes, _chosen(neurons, fired["cell"], fired["chip"]), strict=True):
-            for side, name, model, color, width in (
-                ("cells", "cell", self.neuron, GREEN, 2.4),
-                ("circuit", "chip", self.circuit, BLUE, 1.0),
-            ):
-                recording = recordings[side]
+        peak = recordings["cells"].signals["cell"]["v"].values.max(axis=1)
+        for ax, neuron in zip(axes, _chosen(neurons, fired, peak), strict=True):
+            for name, recording, model, scale, color, width in sides:
                 v = recording.trace(name, "v", neuron)
-                stretched = recording.times * (1 if side == "cells" else SCALE) / ms
+                time = recording.times * scale / ms
                 swing = np.asarray((v - model.v_rest) / (model.v_th - model.v_rest))
-                ax.plot(stretched, swing, color=color, lw=width)
+                ax.plot(time, swing, color=color, lw=width, label=name)
                 spikes = recording.spikes[name]
-                at = spikes.times[spikes.neurons == neuron] * (1 if side == "cells" else SCALE)
-                ax.plot(at / ms, np.full(len(at), 1.0), "^", color=color, ms=7 if width > 2 else 4)
+                at = np.asarray(spikes.times[spikes.neurons == neuron] * scale / ms)
+                ax.vlines(at, 0, 1.15, color=color, lw=width)
+                ax.plot(
+                    at,
+                    np.full(len(at), 1.15),
+                    "^",
+                    color=color,
+                    ms=4 + 2 * width,
+                    label=f"{name}, spike",
+                )
             ax.axhline(1, color=BLACK, lw=0.8, ls=":")
             row = neurons.iloc[neuron]
-            ax.set(xlabel="ms (chip: µs)", title=f"{row.layer}, neuron {row.neuron}\n"
-                   f"gain {row.gain:.2f}, {row.vdd_V:.3f} V")  # fmt: skip
+            ax.set(
+                xlabel="ms (chip: µs)",
+                title=f"{row.layer}, neuron {row.neuron}\ngain {row.gain:.2f}, {row.vdd_V:.3f} V",
+            )
         axes[0].set_ylabel("(v − rest)/swing")
-        axes[0].legend(
-            axes[0].lines[:4:2] if len(axes[0].lines) > 3 else axes[0].lines,
-            ["cell", "circuit"],
-            loc="lower right",
-        )
+        axes[0].set_title(f"e  {axes[0].get_title(loc='left')}")
+        axes[0].legend(loc="upper right")
 
 
 def _row(result: TuningResult) -> dict[str, Any]:
@@ -454,7 +463,7 @@ def _summary(table: pd.DataFrame) -> pd.DataFrame:
     return summary.reset_index()
 
 
-def _report_tuning(summary: pd.DataFrame, task: pd.Series) -> Section:
+def _report_tuning(summary: pd.DataFrame) -> Section:
     lines = []
     for (network, loss), rows in summary.groupby(["network", "loss"], sort=False):
         shares = ", ".join(
@@ -494,17 +503,22 @@ def _report_deployment(deployment: pd.DataFrame, table: pd.DataFrame) -> Section
     )
 
 
-def _chosen(neurons: pd.DataFrame, cell: np.ndarray, chip: np.ndarray) -> list[int]:
-    """One neuron of each layer that fires if any does, and one on which the sides differ."""
-    chosen = []
-    for layer in neurons.layer.unique()[:3]:
-        of_layer = np.flatnonzero(neurons.layer == layer)
-        firing = of_layer[cell[of_layer]]
-        chosen.append(int(firing[0] if len(firing) else of_layer[0]))
-    differ = np.flatnonzero(cell != chip)
-    silent = np.flatnonzero(~cell)
-    chosen.append(int(differ[0] if len(differ) else silent[0] if len(silent) else 0))
-    return chosen
+def _chosen(neurons: pd.DataFrame, fired: Mapping[str, np.ndarray], peak: np.ndarray) -> list[int]:
+    """A hidden neuron that fires, one that nearly does, an output, and one where sides differ."""
+    cell, both = fired["cell"], fired["cell"] & fired["chip"]
+    output = (neurons.layer == "output").to_numpy()
+    neither = ~fired["cell"] & ~fired["chip"]
+    differ = fired["cell"] != fired["chip"]
+    return [
+        _first(both & ~output),
+        int(np.argmax(np.where(neither & ~output, peak, -np.inf))),
+        _first(cell & output) or _first(output),
+        _first(differ & ~output) or _first(neither & output),
+    ]
+
+
+def _first(where: np.ndarray) -> int:
+    return int(np.argmax(where))
 
 
 def _plot_methods(axes: Any, summary: pd.DataFrame, task: pd.DataFrame) -> None:
@@ -525,14 +539,13 @@ def _plot_methods(axes: Any, summary: pd.DataFrame, task: pd.DataFrame) -> None:
     counts = summary.groupby("method").trained_parameters.first()
     axes.set_xticks(np.arange(len(methods)), [f"{m}\n{counts[m]} trained" for m in methods])
     axes.set(ylabel="test images right (%)", ylim=(0, 105),
-             title="a  Ways of tuning; chance of rate (dotted) and spiking (dashed) networks")  # fmt: skip
+             title="a  Ways of tuning; chance dotted (rate) and dashed (spiking)")  # fmt: skip
     axes.legend(loc="upper left")
 
 
 def _plot_deployed(axes: Any, deployment: pd.DataFrame) -> None:
-    names = {"torch": "torch", "cells": "cells\n(Brian2)", "circuit": "circuit\n(Brian2)"}
     shares = 100 * deployment.test_accuracy
-    bars = axes.bar([names[r] for r in deployment.realisation], shares,
+    bars = axes.bar(deployment.realisation, shares,
                     color=[ORANGE, GREEN, BLUE])  # fmt: skip
     axes.bar_label(bars, fmt="%.1f", fontsize=8)
     axes.set(ylabel="test images right (%)", ylim=(0, 105), title="b  Deployed nt1 network")

@@ -86,6 +86,7 @@ class GainCurve(Protocol):
 
     def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
         """Curves over the closed form, and gain against concentration."""
+        del recordings
         figure, axes = panels([["curves", "gain"]], width=9, height=4)
         colors = (BLACK, SKY, BLUE, GREEN, ORANGE, RED, PURPLE)
         for number, (conc, rows) in enumerate(tables["table"].groupby("conc_uM")):
