@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from brian2 import Quantity, get_dimensions
-from brian2.units.fundamentalunits import get_unit, have_same_dimensions
+from brian2.units.fundamentalunits import Unit, get_unit, have_same_dimensions
 
 from neuromod.errors import UserError, unknown
 
@@ -223,6 +223,9 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
         value = int(value)
     elif np.ndim(default) == 1:
         value = np.atleast_1d(value)
+    elif isinstance(value, Unit):
+        # 1/second is a unit to Brian2, and shows no number.
+        value = Quantity(np.asarray(value), dim=value.dim)
     elif not isinstance(value, np.ndarray):
         value = float(value)
     _check_range(name, value, about)

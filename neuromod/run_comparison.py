@@ -113,7 +113,8 @@ def _column(a: pd.Series[Any], b: pd.Series[Any]) -> dict[str, Any]:
     with np.errstate(invalid="ignore", divide="ignore"):
         absolute = np.where(same, 0.0, np.abs(x - y))
         relative = np.where(same, 0.0, absolute / np.maximum(np.abs(x), np.abs(y)))
-    return _summary(~same, np.nan_to_num(absolute, nan=np.inf), np.nan_to_num(relative, nan=np.inf))
+    # Not a number is what comes of a missing or infinite value against another one.
+    return _summary(~same, *(np.where(np.isnan(d), np.inf, d) for d in (absolute, relative)))
 
 
 def _summary(different: np.ndarray, absolute: np.ndarray, relative: np.ndarray) -> dict[str, Any]:

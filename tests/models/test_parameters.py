@@ -83,6 +83,10 @@ def test_ends_of_a_range_are_allowed_unless_excluded():
     assert Outer(supply=[0.5, 1.0] * volt) == Outer()
 
 
+def test_a_bare_unit_is_a_quantity():
+    assert str(Inner(tau=ms).tau) == str(1 * ms)
+
+
 def test_parameters_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Outer().level = 1.0

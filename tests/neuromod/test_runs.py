@@ -1,0 +1,230 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from brian2 import ms
+from neuromod.models.gain_lif import GainLIF
+
+from neuromod import runs
+from neuromod.errors import UserError
+from neuromod.runs import load_run, render, run
+
+FILES = {"run.json", "table.csv", "tiny.nix", "figure.png", "report.html"}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A run, not to be touched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "plugin")
+        folder = tmp_path_factory.mktemp("runs") / "run"
+        run("tiny", out=folder, seed=12, tau_m=17.3 * ms)
+    return folder
+
+
+@pytest.fixture
+def folder(tiny, stored, tmp_path):  # noqa: ARG001
+    """A copy of it in a folder of its own."""
+    return Path(shutil.copytree(stored, tmp_path / "some" / "run"))
+
+
+def listed(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_run_is_written_whole_and_alone(folder):
+    assert listed(folder) == FILES
+    assert listed(folder.parent) == {"run"}
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_stored_run_says_how_to_repeat_it(tiny, folder):
+    stored = load_run(folder)
+    assert stored.protocol == tiny(seed=12, neuron=GainLIF(modulated=False, tau_m=17.3 * ms))
+    again = run(stored.protocol)
+    pd.testing.assert_frame_equal(again.table, stored.table, check_exact=True)
+    spikes, before = (r.recordings["tiny"].spikes["cells"] for r in (again, stored))
+    np.testing.assert_array_equal(spikes.neurons, before.neurons)
+    np.testing.assert_array_equal(np.asarray(spikes.times), np.asarray(before.times))
+
+
+def test_run_json_tells_the_circumstances(folder):
+    info = json.loads((folder / "run.json").read_text())
+    assert (info["protocol"], info["device"], info["seed"]) == ("tiny", "cython", 12)
+    assert {"brian2", "numpy", "python", "brian2-neuromod"} <= set(info["versions"])
+    assert set(info["wall_s"]) == {"preparing", "simulating tiny", "measuring"}
+
+
+def test_seeds_change_what_is_drawn(tiny):
+    first, second = (run(tiny(), seed=seed).recordings["tiny"] for seed in (3, 4))
+    assert first.trace("cells", "v", 1)[0] != second.trace("cells", "v", 1)[0]
+
+
+def test_nothing_is_written_without_a_folder(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(tiny())
+    assert not listed(tmp_path)
+
+
+@pytest.mark.parametrize("mistake", [{"device": "abacus"}, {"settings": {"sede": 3}}])
+def test_a_mistake_writes_nothing(mistake, tiny, tmp_path):
+    settings = mistake.pop("settings", {})
+    with pytest.raises(UserError):
+        run(tiny(), out=tmp_path / "run", **mistake, **settings)
+    assert not listed(tmp_path)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("step", ["measure", "plot", "save_extras"])
+def test_a_failing_run_leaves_nothing(error, step, tiny, tmp_path, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(tiny, step, fail)
+    with pytest.raises(error):
+        run(tiny(), out=tmp_path / "run")
+    assert not listed(tmp_path)
+
+
+def test_a_run_is_replaced_only_on_request(tiny, folder):
+    with pytest.raises(UserError, match=r"already holds a run.*--overwrite"):
+        run(tiny(), out=folder)
+    assert load_run(folder).protocol.seed == 12
+    run(tiny(), out=folder, overwrite=True, seed=13)
+    assert load_run(folder).protocol.seed == 13
+    assert listed(folder.parent) == {"run"}
+
+
+def test_a_failing_run_keeps_the_one_it_was_to_replace(tiny, folder):
+    with pytest.raises(RuntimeError, match="measuring failed"):
+        run(tiny(), out=folder, overwrite=True, broken=True)
+    assert load_run(folder).protocol.seed == 12
+    assert listed(folder.parent) == {"run"}
+
+
+def test_a_name_taken_meanwhile_is_not_overwritten(tiny, tmp_path, monkeypatch):
+    def measure(self, recordings):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "run.json").write_text("{}")
+        return original(self, recordings)
+
+    original = tiny.measure
+    monkeypatch.setattr(tiny, "measure", measure)
+    with pytest.raises(UserError, match="already holds a run"):
+        run(tiny(), out=tmp_path / "run")
+    assert listed(tmp_path / "run") == {"run.json"}
+
+
+def test_a_run_that_cannot_be_put_in_place_keeps_the_old_one(tiny, folder, monkeypatch):
+    def put(partial, target):
+        shutil.rmtree(partial)
+        original(partial, target)
+
+    original = runs._put_in_place
+    monkeypatch.setattr(runs, "_put_in_place", put)
+    with pytest.raises(FileNotFoundError):
+        run(tiny(), out=folder, overwrite=True)
+    assert load_run(folder).protocol.seed == 12
+    assert listed(folder.parent) == {"run"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_other_files_is_never_replaced(overwrite, tiny, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="files that are no run"):
+        run(tiny(), out=tmp_path, overwrite=overwrite)
+    assert listed(tmp_path) == {"thesis.tex"}
+
+
+def test_an_empty_folder_is_used(tiny, tmp_path):
+    (tmp_path / "run").mkdir()
+    run(tiny(), out=tmp_path / "run")
+    assert listed(tmp_path / "run") == FILES
+    assert listed(tmp_path) == {"run"}
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("file", "is a file"),
+        ("file/run", "cannot be written"),
+        ("file/deep/run", "cannot be written"),
+        ("x" * 300, "cannot be written"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused(out, message, tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=message):
+        run(tiny(), out=tmp_path / out)
+    assert listed(tmp_path) == {"file"}
+
+
+def test_a_report_is_rendered_again(folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "figure.png").unlink()
+    (folder / "report.html").write_text("torn")
+    assert render(folder) == folder / "report.html"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def damage_json(folder):
+    path = folder / "run.json"
+    path.write_text(path.read_text()[:-40])
+
+
+def edit_json(**changes):
+    def edit(folder):
+        path = folder / "run.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return edit
+
+
+def overwrite(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def truncate(name):
+    def cut(folder):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+
+    return cut
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_json,
+        overwrite("run.json", b"\xff\xfe"),
+        overwrite("run.json", b"[]"),
+        overwrite("run.json", b'{"name": "foreign"}'),
+        edit_json(protocol="of-tomorrow"),
+        edit_json(protocol=["tiny"]),
+        edit_json(settings={"seed": "one"}),
+        edit_json(settings=[1]),
+        edit_json(settings={"seed": 3}),
+        edit_json(tables=3),
+        edit_json(recordings=["other"]),
+        overwrite("table.csv", b""),
+        overwrite("table.csv", b'a,b\n1,2,3\n"'),
+        overwrite("table.csv", b"\xff\xff\xff"),
+        overwrite("tiny.nix", b""),
+        overwrite("tiny.nix", b"not a recording"),
+        truncate("tiny.nix"),
+        lambda folder: (folder / "table.csv").unlink(),
+        lambda folder: (folder / "tiny.nix").unlink(),
+    ],
+)
+def test_a_damaged_run_is_told(damage, folder):
+    damage(folder)
+    with pytest.raises(UserError):
+        load_run(folder)
+
+
+def test_a_missing_run_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"no run in .*run\.json"):
+        load_run(tmp_path)
