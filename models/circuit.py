@@ -17,6 +17,7 @@ below is the same root without the cancellation of two nearly equal numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +109,11 @@ class CircuitNeuron(Parameters):
         low_excluded=True,
     )
     vto: Quantity = parameter(
-        0.35 * volt, "threshold of the mirror's transistor", source=CALIBRATED, low=0 * volt
+        0.35 * volt,
+        "threshold of the mirror's transistor",
+        source=CALIBRATED,
+        low=0 * volt,
+        high=0.7 * volt,
     )
     bits: int = parameter(
         3,
@@ -191,7 +196,25 @@ class CircuitNeuron(Parameters):
     @property
     def code_max(self) -> int:
         """Largest magnitude of a synapse's code."""
-        return 2**self.bits - 1
+        return int(2**self.bits) - 1
+
+    def check_codes(self, codes: Sequence[int]) -> None:
+        """Refuse codes that the synapses' bits cannot hold.
+
+        Parameters
+        ----------
+        codes : sequence of int
+
+        Raises
+        ------
+        UserError
+        """
+        for code in codes:
+            if abs(code) > self.code_max:
+                raise UserError(
+                    f"code {code} is out of range: {-self.code_max} to {self.code_max} was "
+                    f"expected for {self.bits} bits and a sign."
+                )
 
     def unit_current(self, vdd: Quantity) -> Quantity:
         """Current of one least significant bit at a supply voltage.

@@ -68,7 +68,7 @@ class Receptor(Parameters):
         """Steady gain, dimensionless, at concentrations `conc` (mol/m^3)."""
         # In the steady state the second messenger equals the occupancy.
         driven = self.occupancy(conc) ** self.n
-        return 1 + (self.gain_max - 1) * driven / (driven + self.K**self.n)
+        return np.asarray(1 + (self.gain_max - 1) * driven / (driven + self.K**self.n))
 
 
 PAPER = "Barton et al. 2022, J. Low Power Electron. Appl. 12(4):59"

@@ -18,7 +18,15 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, volt
 
-from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, pulses
+from neuromod.experiment import (
+    Connection,
+    Experiment,
+    Population,
+    Spikes,
+    Trace,
+    code_pulses,
+    pulses,
+)
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.silicon import Costs, Layer, energies
@@ -190,8 +198,7 @@ def on_circuit(
     connections = tuple(
         connection
         for source, (i, j, w) in _wiring(volley, "chip")
-        for variable, weight in (("drive", w), ("active", 1))
-        for connection in pulses(source, "chip", variable, i, j, weight, circuit.t_pulse)
+        for connection in code_pulses(source, "chip", i, j, w, circuit.t_pulse)
     )
     return volley, _experiment(volley, population, connections, circuit.t_pulse + dt, dt, seed)
 

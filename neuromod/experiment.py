@@ -157,6 +157,33 @@ def pulses(
     return rise, Connection(source, target, variable, i, j, -weight, delay + width)
 
 
+def code_pulses(
+    source: str,
+    target: str,
+    i: np.ndarray,
+    j: np.ndarray,
+    codes: Any,
+    width: Quantity,
+) -> tuple[Connection, ...]:
+    """Synapses of circuit neurons: pulses of their codes, and the pulses that the NOR sees.
+
+    Parameters
+    ----------
+    source, target, i, j
+        See `Connection`; the target is a population of circuit neurons.
+    codes : value or array, shape (synapses,)
+    width : Quantity
+        In seconds.
+
+    Returns
+    -------
+    tuple of Connection
+        On the variables ``drive`` and ``active``.
+    """
+    drive = pulses(source, target, "drive", i, j, codes, width)
+    return *drive, *pulses(source, target, "active", i, j, 1, width)
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """State variables to record at every time step.
@@ -207,7 +234,8 @@ class Experiment:
     def __post_init__(self) -> None:
         # Devices round half steps differently, so there are none.
         steps_in("duration", self.duration, self.dt)
-        sizes = {part.name: part.size for part in (*self.populations, *self.sources)}
+        sizes = {population.name: population.size for population in self.populations}
+        sizes |= {source.name: source.size for source in self.sources}
         if len(sizes) < len(self.populations) + len(self.sources):
             raise UserError(f"Two populations of an experiment share a name in {sorted(sizes)}.")
         for connection in self.connections:

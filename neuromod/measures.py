@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import quantities as pq
 from brian2 import Hz, Quantity, second
@@ -144,9 +142,7 @@ def rmse(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
     return float(np.sqrt(np.mean((a - b)[where] ** 2))) if where.any() else float("nan")
 
 
-def slope_ratio(
-    currents: Sequence[float], control: Sequence[float], modulated: Sequence[float]
-) -> float:
+def slope_ratio(currents: np.ndarray, control: np.ndarray, modulated: np.ndarray) -> float:
     """Gain from two f-I curves alone: how much less current gives the same rate.
 
     Multiplying the input by a gain stretches the curve along the current axis, so that at equal
@@ -155,9 +151,9 @@ def slope_ratio(
 
     Parameters
     ----------
-    currents : sequence of float, shape (n,)
+    currents : ndarray, shape (n,)
         In ascending order, any unit.
-    control, modulated : sequence of float, shape (n,)
+    control, modulated : ndarray, shape (n,)
         Rates at these currents, any common unit.
 
     Returns

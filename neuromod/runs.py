@@ -90,15 +90,14 @@ def run(
     UserError
         For anything in the request that cannot be done; nothing has been run or lost then.
     """
-    if isinstance(protocol, str):
-        protocol = find_protocol(protocol)()
-    protocol = change(protocol, settings)
+    base = find_protocol(protocol)() if isinstance(protocol, str) else protocol
+    chosen = change(base, settings)
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
     if out is None:
-        return _work(protocol, device)
+        return _work(chosen, device)
     with _new_folder(Path(out), overwrite) as folder:
-        finished = _work(protocol, device)
+        finished = _work(chosen, device)
         _save(finished, folder)
     return finished
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import brian2.units.allunits
 import brian2.units.stdunits
@@ -20,6 +20,8 @@ from brian2.units.fundamentalunits import Unit
 
 from neuromod.errors import UserError, unknown
 from neuromod.models.parameters import Parameters, parameters, unit_of
+
+P = TypeVar("P", bound=Parameters)
 
 UNITS: dict[str, Unit] = {
     name: unit
@@ -35,6 +37,8 @@ UNITS |= {
     "pJ": UNITS["pjoule"],
     "fA": UNITS["famp"],
 }
+Kind = TypeVar("Kind", bound=Parameters)
+
 MAX_POWER = 6
 MAX_INTEGER = 2**63
 MAX_POINTS = 10_000_000
@@ -91,7 +95,7 @@ def format_value(value: Any) -> str:
     return str(value) if isinstance(value, bool | str) else repr(value)
 
 
-def change(settings: Parameters, assignments: Mapping[str, Any]) -> Parameters:
+def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
     """Copy of settings with some values changed.
 
     Parameters
@@ -201,7 +205,7 @@ def _resolve(name: str, names: Mapping[str, Any]) -> str:
     return matches[0]
 
 
-def _replace(settings: Parameters, path: list[str], value: Any) -> Parameters:
+def _replace(settings: Kind, path: list[str], value: Any) -> Kind:
     if len(path) > 1:
         value = _replace(getattr(settings, path[0]), path[1:], value)
     return dataclasses.replace(settings, **{path[0]: value})

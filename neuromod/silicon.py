@@ -257,17 +257,21 @@ def deploy(
     # Volt on the membrane that one unit of the network's weight stands for.
     per_unit = np.abs(gain) / theta * float((circuit.v_th - circuit.v_rest) / volt)
     wanted = largest / circuit.code_max * per_unit
-    step = _steps(circuit)
-    reachable = np.clip(wanted, step(VDD_LOW), step(VDD_HIGH))
-    vdd = circuit.vdd_for(circuit.unit_current(VDD_REFERENCE) * reachable / step(VDD_REFERENCE))
-    exact = table * (np.sign(gain) * per_unit / reachable)[:, None]
+    least, most, reference = (
+        float(circuit.step(end) / volt) for end in (VDD_LOW, VDD_HIGH, VDD_REFERENCE)
+    )
+    reachable = np.clip(wanted, least, most)
+    vdd = vdd_of(circuit, reachable / reference)
+    # A mirror that conducts nothing at 0.5 V reaches down to a step of 0.
+    per_code = np.divide(per_unit, reachable, out=np.zeros(len(gain)), where=reachable > 0)
+    exact = table * (np.sign(gain) * per_code)[:, None]
     codes = np.clip(np.round(exact), -circuit.code_max, circuit.code_max).astype(int)
     weights_used = table != 0
     changes = {
         "neurons": len(gain),
         "negative_gain": int(np.count_nonzero(gain < 0)),
-        "supply_at_lower_end": int(np.count_nonzero(wanted < step(VDD_LOW))),
-        "supply_at_upper_end": int(np.count_nonzero(wanted > step(VDD_HIGH))),
+        "supply_at_lower_end": int(np.count_nonzero(wanted < least)),
+        "supply_at_upper_end": int(np.count_nonzero(wanted > most)),
         "weights": int(table.size),
         "weights_rounded": int(np.count_nonzero(codes != exact)),
         "weights_to_zero": int(np.count_nonzero((codes == 0) & weights_used)),
@@ -277,7 +281,3 @@ def deploy(
     # The inverse is exact up to rounding, which must not leave the range.
     vdd = np.clip(np.asarray(vdd / volt), float(VDD_LOW / volt), float(VDD_HIGH / volt)) * volt
     return Layer(codes[:, :-1], codes[:, -1], vdd, changes)
-
-
-def _steps(circuit: CircuitNeuron) -> Any:
-    return lambda vdd: float(circuit.step(vdd) / volt)

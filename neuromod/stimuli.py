@@ -7,6 +7,7 @@ from brian2 import Quantity
 
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes, steps_in
+from neuromod.models.circuit import CircuitNeuron
 
 
 def poisson(
@@ -54,3 +55,36 @@ def poisson(
     at = at[neurons, order]
     in_time = np.lexsort((neurons, at))
     return Spikes(name, size, neurons[in_time], at[in_time] * dt)
+
+
+def circuit_inputs(
+    circuit: CircuitNeuron,
+    size: int,
+    rate: Quantity,
+    duration: Quantity,
+    dt: Quantity,
+    seed: int,
+) -> Spikes:
+    """Spike trains as other circuit neurons would send them.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+        A presynaptic neuron of the same kind is silent for three pulse widths after a spike,
+        which makes the paper's maximum rate of 3.3 MHz.
+    size : int
+        Number of inputs.
+    rate : Quantity
+        Mean rate of each, hertz.
+    duration, dt : Quantity
+        In seconds.
+    seed : int
+
+    Returns
+    -------
+    Spikes
+        Named ``"inputs"``.
+    """
+    dead_time = circuit.t_spike + 2 * circuit.t_pulse
+    generator = np.random.default_rng(seed)
+    return poisson("inputs", size, rate, dead_time, duration, dt, generator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,21 @@ from neuromod.models.gain_lif import GainLIF
 from neuromod.models.parameters import parameter
 
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, pulses
+from neuromod.experiment import (
+    Connection,
+    Experiment,
+    Population,
+    Spikes,
+    Trace,
+    code_pulses,
+    pulses,
+)
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
 from neuromod.measures import coincidence_factor, rmse, van_rossum, victor_purpura
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 from neuromod.silicon import VDD_HIGH, VDD_LOW, VDD_REFERENCE, gain_of, vdd_of
-from neuromod.stimuli import poisson
+from neuromod.stimuli import circuit_inputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,9 +64,7 @@ class BioVsCircuit(Protocol):
         low=0,
         low_excluded=True,
     )
-    codes: tuple[int, ...] = parameter(
-        (4, 3, 2, -2), "weight of each input", source="chosen here", low=-7, high=7
-    )
+    codes: tuple[int, ...] = parameter((4, 3, 2, -2), "weight of each input", source="chosen here")
     input_rate: Quantity = parameter(
         300 * khertz,
         "mean rate of each input, chip time",
@@ -96,9 +103,10 @@ class BioVsCircuit(Protocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.circuit.check_codes(self.codes)
         if self.bio.synapse != "pulse":
             raise UserError("bio.synapse must be 'pulse', the shape that both neurons can share.")
-        if np.any(self._vdd() < VDD_LOW) or np.any(self._vdd() > VDD_HIGH):
+        if np.any(self._vdd < VDD_LOW) or np.any(self._vdd > VDD_HIGH):
             least, most = gain_of(self.circuit, np.array([0.5, 1.0]) * volt)
             raise UserError(
                 f"gain = {self.gain.min():.4g} to {self.gain.max():.4g} is out of the circuit's "
@@ -111,12 +119,9 @@ class BioVsCircuit(Protocol):
         i, j = (side.ravel() for side in np.indices((len(self.codes), size)))
         codes = np.array(self.codes)[i]
         width = self.circuit.t_pulse
-        chip = (
-            *pulses("inputs", "chip", "drive", i, j, codes, width),
-            *pulses("inputs", "chip", "active", i, j, 1, width),
-        )
+        chip = code_pulses("inputs", "chip", i, j, codes, width)
         cell = pulses("inputs", "cell", "I_syn", i, j, codes * self._unit(), SCALE * width)
-        on_chip = Population("chip", self.circuit, size, {"vdd": self._vdd()})
+        on_chip = Population("chip", self.circuit, size, {"vdd": self._vdd})
         in_cell = Population("cell", self.bio, size, {"trained_gain": self.gain})
         return {
             "circuit": self._experiment(on_chip, chip, 1),
@@ -136,7 +141,7 @@ class BioVsCircuit(Protocol):
             rows.append(
                 {
                     "gain": self.gain[neuron],
-                    "vdd_V": float(self._vdd()[neuron] / volt),
+                    "vdd_V": float(self._vdd[neuron] / volt),
                     "bio_spikes": len(cell),
                     "circuit_spikes": len(chip),
                     "coincidence_factor": coincidence_factor(cell, chip, window, duration),
@@ -200,19 +205,19 @@ class BioVsCircuit(Protocol):
     def _experiment(
         self, population: Population, connections: tuple[Connection, ...], scale: int
     ) -> Experiment:
-        source = self._inputs()
+        source = self._inputs
         stretched = Spikes("inputs", source.size, source.neurons, source.times * scale)
         trace = Trace(population.name, ("v",), np.arange(population.size))
         return Experiment((population,), (stretched,), connections, (trace,),
                           self.duration * scale, self.dt * scale, self.seed)  # fmt: skip
 
+    @cached_property
     def _inputs(self) -> Spikes:
-        """Input spikes in chip time; a source is silent while its own spike and reset last."""
-        dead_time = self.circuit.t_spike + 2 * self.circuit.t_pulse
-        generator = np.random.default_rng(self.seed)
-        return poisson("inputs", len(self.codes), self.input_rate, dead_time, self.duration,
-                       self.dt, generator)  # fmt: skip
+        return circuit_inputs(
+            self.circuit, len(self.codes), self.input_rate, self.duration, self.dt, self.seed
+        )
 
+    @cached_property
     def _vdd(self) -> Quantity:
         return vdd_of(self.circuit, self.gain)
 
@@ -242,7 +247,7 @@ class BioVsCircuit(Protocol):
         shown = recordings["bio"].times < 40 * ms
         time = recordings["bio"].times[shown] / ms
         traces = self._normalised(recordings)
-        vdd = float(self._vdd()[neuron] / volt)
+        vdd = float(self._vdd[neuron] / volt)
         axes.plot(time, traces["bio"][neuron, shown], color=GREEN, lw=2.2,
                   label=f"biological, gain {self.gain[neuron]:.2f}")  # fmt: skip
         axes.plot(time, traces["circuit"][neuron, shown], color=BLUE, lw=0.9,
@@ -255,4 +260,4 @@ class BioVsCircuit(Protocol):
 
 
 def _times(spikes: Spikes, neuron: int) -> np.ndarray:
-    return np.asarray(spikes.times / second)[spikes.neurons == neuron]
+    return np.asarray(spikes.times[spikes.neurons == neuron] / second)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import torch
 from brian2 import Quantity, ms, nsecond, second, volt
 from brian2.units.allunits import pjoule
 from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.classifier import SpikingClassifier
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.parameters import parameter
 
@@ -296,9 +298,8 @@ class Demo(Protocol):
 
     def _reference(self) -> list[np.ndarray]:
         """Torch's spikes of every layer for the test images, in double precision."""
-        classifier = self._tuned.best.classifier.double().eval()
+        classifier = cast(SpikingClassifier, deepcopy(self._tuned.best.classifier)).double()
         spikes = classifier.layer_spikes(torch.from_numpy(self._tuned.images))
-        classifier.float()
         return [layer.numpy() for layer in spikes]
 
     def _task(self) -> pd.DataFrame:

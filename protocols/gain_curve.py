@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -176,7 +176,7 @@ class GainCurve(Protocol):
         )
         return float(gain[0]), 1.96 * float(np.sqrt(variance[0, 0]))
 
-    def _plot_gains(self, axes, gains: pd.DataFrame) -> None:
+    def _plot_gains(self, axes: Any, gains: pd.DataFrame) -> None:
         positive = gains.conc_uM[gains.conc_uM > 0]
         least = positive.min() / 10 if len(positive) else 0.01
         fine = np.geomspace(least, max(gains.conc_uM.max(), least) * 3, 300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from brian2.units.allunits import Mhertz, khertz, pjoule
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.parameters import parameter
 
-from neuromod.experiment import Experiment, Population, Spikes, Trace, pulses
+from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, panels
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 from neuromod.silicon import Costs, by_supply, decisions, energies, gain_of
-from neuromod.stimuli import poisson
+from neuromod.stimuli import circuit_inputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +46,7 @@ class VddSweep(Protocol):
         high=1.0 * volt,
     )
     codes: tuple[int, ...] = parameter(
-        (4, 3, 2, -2), "code of each input's synapse", source="chosen here", low=-7, high=7
+        (4, 3, 2, -2), "code of each input's synapse", source="chosen here"
     )
     input_rate: Quantity = parameter(
         300 * khertz,
@@ -69,19 +70,21 @@ class VddSweep(Protocol):
         low_excluded=True,
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.circuit.check_codes(self.codes)
+
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per supply voltage."""
         size = len(self.vdd)
-        source = self._inputs()
+        source = self._inputs
         i, j = (side.ravel() for side in np.indices((len(self.codes), size)))
-        width = self.circuit.t_pulse
-        drive = pulses("inputs", "chip", "drive", i, j, np.array(self.codes)[i], width)
-        active = pulses("inputs", "chip", "active", i, j, 1, width)
+        codes = np.array(self.codes)[i]
         return {
             "sweep": Experiment(
                 (Population("chip", self.circuit, size, {"vdd": self.vdd}),),
                 (source,),
-                (*drive, *active),
+                code_pulses("inputs", "chip", i, j, codes, self.circuit.t_pulse),
                 (Trace("chip", ("v",), self._shown()),),
                 self.duration,
                 self.dt,
@@ -91,7 +94,7 @@ class VddSweep(Protocol):
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """One row per supply voltage."""
-        source = self._inputs()
+        source = self._inputs
         spikes = recordings["sweep"].spikes["chip"].counts()
         ones = np.ones(len(spikes))
         load = np.abs(np.array(self.codes))[source.neurons].sum()
@@ -180,12 +183,11 @@ class VddSweep(Protocol):
             )
         ]
 
+    @cached_property
     def _inputs(self) -> Spikes:
-        """Input spikes; a presynaptic neuron is silent while its own spike and reset last."""
-        dead_time = self.circuit.t_spike + 2 * self.circuit.t_pulse
-        generator = np.random.default_rng(self.seed)
-        return poisson("inputs", len(self.codes), self.input_rate, dead_time, self.duration,
-                       self.dt, generator)  # fmt: skip
+        return circuit_inputs(
+            self.circuit, len(self.codes), self.input_rate, self.duration, self.dt, self.seed
+        )
 
     def _shown(self) -> np.ndarray:
         """Neurons nearest to the supplies of the paper's figure 4."""
@@ -193,7 +195,7 @@ class VddSweep(Protocol):
         return np.unique(distance.argmin(axis=0))
 
     def _plot_traces(self, axes: Any, recording: Recording) -> None:
-        source, spikes = self._inputs(), recording.spikes["chip"]
+        source, spikes = self._inputs, recording.spikes["chip"]
         rows = [("inputs", source.times, BLACK)]
         for neuron, color in zip(self._shown(), (ORANGE, BLUE), strict=False):
             name = f"{float(self.vdd[neuron] / mV):.0f} mV"
