@@ -120,9 +120,10 @@ def parameters(cls: type[Parameters]) -> Iterator[tuple[str, Any, About]]:
     tuple of (str, value, About)
     """
     for field in dataclasses.fields(cls):
-        has_factory = field.default_factory is not dataclasses.MISSING
-        default = field.default_factory() if has_factory else field.default  # type: ignore[misc]
-        yield field.name, default, field.metadata["about"]
+        if field.default_factory is not dataclasses.MISSING:
+            yield field.name, field.default_factory(), field.metadata["about"]
+        else:
+            yield field.name, field.default, field.metadata["about"]
 
 
 def namespace(settings: Parameters) -> dict[str, Any]:
@@ -199,12 +200,12 @@ def _check_plain(name: str, value: Any, default: bool | str, about: About) -> An
     if not isinstance(value, type(default)):
         raise UserError(f"{name} = {value} must be {type(default).__name__}, such as {default!r}.")
     if about.choices and value not in about.choices:
-        raise unknown(name, value, about.choices)
+        raise unknown(name, str(value), about.choices)
     return value
 
 
 def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
-    if not isinstance(value, numbers.Number | np.ndarray):
+    if not _is_number(value):
         raise UserError(f"{name} = {value!r} is not a number; expected one such as {default}.")
     if not have_same_dimensions(value, default):
         unit = unit_of(default)
@@ -230,6 +231,10 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
         value = float(value)
     _check_range(name, value, about)
     return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real | np.ndarray)
 
 
 def _check_range(name: str, value: Any, about: About) -> None:

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
-from brian2 import amp, ms, mV, nA
+from brian2 import ms, nA
 
 from neuromod.experiment import Connection, Experiment, Population
 from neuromod.models.gain_lif import GainLIF
@@ -20,6 +20,9 @@ from neuromod.simulation import DEVICES, simulate
 
 PACKAGES = ("brian2-neuromod", "brian2", "numpy", "cython", "setuptools", "neo", "elephant")
 LATER_DEVICES = ("genn", "genn-cpu")
+NEURON = GainLIF(modulated=False)
+DRIVE = 0.783 * nA
+DURATION = 97.3 * ms
 GET_COMPILER = "apt install build-essential (macOS: xcode-select --install)"
 GET_TORCH = "pip install 'brian2-neuromod[train]'"
 
@@ -87,18 +90,14 @@ def try_device(device: str) -> Finding:
 
 def two_neurons() -> Experiment:
     """One neuron driven by a constant current, and a second one that it drives."""
-    pair = Population("pair", _neuron(), 2, {"I_ext": np.array([0.713, 0]) * nA})
+    pair = Population("pair", NEURON, 2, {"I_ext": np.array([1, 0]) * DRIVE})
     synapse = Connection("pair", "pair", "I_syn", np.array([0]), np.array([1]), 8.3 * nA)
-    return Experiment((pair,), (), (synapse,), (), 100 * ms, 0.1 * ms, seed=1)
+    return Experiment((pair,), (), (synapse,), (), DURATION, 0.1 * ms, seed=1)
 
 
 def expected_spikes() -> float:
     """Spikes of the driven neuron by the closed form of its rate, before rounding down."""
-    return float((_neuron().rate(np.array([0.713]) * nA) * (100 * ms))[0])
-
-
-def _neuron() -> GainLIF:
-    return GainLIF(modulated=False, v_rest=-70 * mV, I_ext=0 * amp)
+    return float((NEURON.rate(DRIVE) * DURATION)[0])
 
 
 def _package(name: str) -> Finding:

@@ -127,12 +127,12 @@ def _summary(different: np.ndarray, absolute: np.ndarray, relative: np.ndarray) 
 
 
 def _is_numeric(column: pd.Series[Any]) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return column.dtype.kind in "iuf"
 
 
 def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
     machine = {name: info.get(name) for name in ("device", "platform", "cores")}
-    return machine | info.get("versions", {})
+    return {**machine, **info.get("versions", {})}
 
 
 def _different(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:

@@ -1,0 +1,305 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.parameters import parameters
+
+import neuromod as package
+from neuromod import doctor, registry
+from neuromod.runs import load_run
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+def listed(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """A terminal in which no table wraps."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+def test_protocols_and_models_are_listed(neuromod):
+    ended = neuromod("list")
+    assert ended.code == 0
+    for name in (*registry.names("protocol"), *registry.names("model")):
+        assert name in ended.out
+    assert "Spikes of neurons driven by constant currents." in ended.out
+    assert "needs no-such-package: pip install 'tiny[dream]'" in ended.out
+
+
+def test_a_model_is_described_with_equations_units_and_sources(neuromod):
+    ended = neuromod("describe", "circuit")
+    assert CircuitNeuron().equations.strip() in ended.out
+    assert "exponential_euler" in ended.out
+    assert re.search(r"vdd +0\.75 V +synapse supply +from 0\.5 V to 1\. V +Barton", ended.out)
+    for name, _, about in parameters(CircuitNeuron):
+        assert re.search(rf"^{name} .*{re.escape(about.source)}", ended.out, re.MULTILINE)
+
+
+def test_a_protocol_is_described_with_settings_and_devices(neuromod):
+    ended = neuromod("describe", "tiny")
+    assert "They start at random potentials." in ended.out
+    assert "Runs on cython, cpp." in ended.out
+    assert re.search(r"mode +plain +word +plain or fancy +chosen here", ended.out)
+    assert "neuron.receptor.k_on" in ended.out
+
+
+def test_a_run_is_written_and_shown(neuromod, tmp_path):
+    ended = neuromod(
+        "run", "tiny", "--set", "tau_m=17.3*ms", "--set", "current=[0.7, 0.9, 1.1]*nA",
+        "--seed", "5", "--out", "here",
+    )  # fmt: skip
+    assert (ended.code, ended.err) == (0, "")
+    assert re.search(r"current nA +spikes +rate Hz *\n0\.7 ", ended.out)
+    assert "Figure: here/figure.png\nReport: here/report.html" in ended.out
+    protocol = load_run(tmp_path / "here").protocol
+    assert (protocol.seed, len(protocol.current)) == (5, 3)
+
+
+def test_a_long_table_is_cut(neuromod):
+    ended = neuromod("run", "tiny", "--set", "current=linspace(0.5, 1, 40)*nA", "--out", "here")
+    assert "28 more rows in table.csv" in ended.out
+
+
+def test_without_out_a_run_has_its_name_and_time(neuromod, tmp_path):
+    assert neuromod("run", "tiny").code == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert re.fullmatch(r"tiny-\d{8}-\d{6}", folder.name)
+
+
+def test_demo_is_an_ordinary_run(neuromod, tmp_path, monkeypatch, tiny):
+    monkeypatch.setattr(registry, "_load", lambda *_: tiny)
+    assert neuromod("demo", "--seed", "9", "--out", "here").code == 0
+    assert json.loads((tmp_path / "here" / "run.json").read_text())["seed"] == 9
+
+
+def test_runs_are_compared(neuromod):
+    for seed, folder in (("3", "a"), ("3", "b"), ("4", "c")):
+        assert neuromod("run", "tiny", "--seed", seed, "--out", folder).code == 0
+    same = neuromod("compare", "a", "b")
+    assert same.code == 0
+    assert "Settings: no difference." in same.out
+    assert "Circumstances: no difference." in same.out
+    assert re.search(r"tiny +cells +(\d+) +\1 +0 +0 +True", same.out)
+    other = neuromod("compare", "a", "c")
+    assert re.search(r"seed +3 +4", other.out)
+    assert re.search(r"tiny +cells +\d+ +\d+ +\d+ +\d+ +False", other.out)
+
+
+def test_a_report_is_written_again(neuromod, tmp_path):
+    neuromod("run", "tiny", "--out", "here")
+    (tmp_path / "here" / "report.html").unlink()
+    ended = neuromod("report", "here")
+    assert (ended.code, ended.out) == (0, "here/report.html\n")
+    assert (tmp_path / "here" / "report.html").exists()
+
+
+def finding(name, works):
+    return doctor.Finding(name, works, "found", "" if works else "apt install it")
+
+
+@pytest.mark.parametrize(("works", "code"), [(True, 0), (False, 1)])
+def test_doctor_fails_with_the_default_device(works, code, neuromod, monkeypatch):
+    found = {"Devices": [finding("cython", works), finding("cpp", not works)]}
+    monkeypatch.setattr(doctor, "examine", lambda: found)
+    ended = neuromod("doctor")
+    assert ended.code == code
+    assert "found -> apt install it" in ended.out
+    assert ("cython, does not work" in ended.err) is not works
+
+
+def test_pretraining_tells_the_accuracy(neuromod, monkeypatch):
+    backbone = pytest.importorskip("neuromod.tuning.backbone")
+
+    class Trained:
+        name, source_accuracy = "digits-vgg", 0.987654
+
+    monkeypatch.setattr(backbone, "pretrain", lambda progress: progress(1, 1) or Trained())
+    ended = neuromod("pretrain")
+    assert (ended.code, ended.out) == (0, "digits-vgg: 98.8% of its test images right.\n")
+
+
+def test_pretraining_without_torch_is_told(neuromod, monkeypatch):
+    monkeypatch.delitem(sys.modules, "neuromod.tuning.backbone", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    ended = neuromod("pretrain")
+    assert ended.code == 2
+    assert "pip install 'brian2-neuromod[train]'" in ended.err
+
+
+def test_version(neuromod):
+    ended = neuromod("--version")
+    assert (ended.code, ended.out) == (0, f"neuromod {package.__version__}\n")
+
+
+MISTAKES = [
+    (["run", "vddsweep"], "no protocol named 'vddsweep': did you mean vdd-sweep?"),
+    (["describe", "gainlif"], "no protocol or model named 'gainlif': did you mean gain-lif?"),
+    (["run", "needy"], "needs no_such_package, which is not installed: pip install 'tiny[dream]'"),
+    (["run", "tiny", "--set", "tua_m=3*ms"], "no setting named 'tua_m': did you mean tau_m"),
+    (["run", "tiny", "--device", "cp"], "no device named 'cp': did you mean cpp?"),
+    (["run", "tiny", "--set", "tau_m=3*mV"], "a value in second was expected"),
+    (["run", "tiny", "--set", "tau_m=3*mz"], "no unit named 'mz'"),
+    (["run", "tiny", "--set", "tau_m=__import__('os')"], "is not a value that can be read"),
+    (["run", "tiny", "--set", "conc=-1.5*umolar"], "conc = -1.5 uM is out of range: at least 0"),
+    (["run", "vdd-sweep", "--set", "vdd=1.2*volt"], "vdd = 1.2 V is out of range: at most 1"),
+    (
+        ["run", "vdd-sweep", "--set", "vdd=[0.3, 0.6]*volt"],
+        "vdd = 300. mV is out of range: at least 0.5 V",
+    ),
+    (["run", "vdd-sweep", "--set", "C=0*fF"], "C = 0. F is out of range: above 0. F"),
+    (["run", "tiny", "--set", "tau_m"], "'tau_m' is not of the form name=value"),
+    (["run", "tiny", "--seed", "-1"], "seed = -1 is out of range"),
+    (["run", "tiny", "--set", "duration=31.75*ms"], "whole number of time steps"),
+    (["run", "tiny", "--out", "file/run"], "file/run cannot be written"),
+    (["run", "tiny", "--out", "file"], "file is a file"),
+    (["run", "tiny", "--out", "old"], "old already holds a run"),
+    (["run", "tiny", "--out", "full", "--overwrite"], "full holds files that are no run"),
+    (["report", "full"], "There is no run in full"),
+    (["compare", "old", "nowhere"], "old"),
+    (["run", "tiny", "--sett", "x=1"], "No such option"),
+    (["run"], "Missing argument"),
+    (["run", "tiny", "--seed", "x"], "Invalid value"),
+    (["walk"], "No such command"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_a_mistake_gets_one_sentence_and_loses_nothing(arguments, message, neuromod, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "run.json").write_text("{}")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("precious")
+    before = {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")}
+    ended = neuromod(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert message in words(ended.err)
+    assert "Traceback" not in ended.err
+    if "Usage" not in ended.err:
+        assert ended.err.count("\n") == 1
+    after = {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")}
+    assert {path: text for path, text in after.items() if path.name != "runs"} == before
+
+
+@pytest.mark.parametrize("place", [0, 1, 4])
+def test_debug_shows_the_traceback_wherever_it_stands(place, neuromod):
+    arguments = ["run", "tiny", "--set", "tau_m=3*mV"]
+    arguments.insert(place, "--debug")
+    ended = neuromod(*arguments)
+    assert ended.code == 2
+    assert ended.err.startswith("Traceback")
+    assert ended.err.endswith("such as 20. ms.\n")
+
+
+def test_an_unexpected_error_is_named(neuromod, tmp_path):
+    ended = neuromod("run", "tiny", "--set", "broken=true", "--out", "here")
+    assert ended.code == 1
+    assert ended.err.startswith("RuntimeError: measuring failed (unexpected: --debug")
+    assert ended.err.count("\n") == 1
+    assert not listed(tmp_path)
+    assert "Traceback" in neuromod("--debug", "run", "tiny", "--set", "broken=true").err
+
+
+def test_brian_leaves_no_debug_files(plugin, tmp_path):
+    command = [sys.executable, "-c", "from neuromod.cli import main; main()", "run", "tiny"]
+    for setting, code in (("tau_m=3*mV", 2), ("broken=true", 1)):
+        ended = subprocess.run(
+            [*command, "--set", setting],
+            env={**plugin, "TMPDIR": str(tmp_path)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == code
+        assert "INFO" not in ended.stderr
+        assert ended.stderr.count("\n") == 1
+        assert not [name for name in listed(tmp_path) if "brian" in name]
+
+
+def test_importing_the_package_is_light(python):
+    ended = python(
+        "import time, brian2; start = time.perf_counter(); import neuromod\n"
+        "from neuromod import Experiment, UserError; print(time.perf_counter() - start)\n"
+        "import sys; print({'torch', 'elephant', 'pandas', 'sklearn'} & set(sys.modules))"
+    )
+    seconds, modules = ended.out.splitlines()
+    assert float(seconds) < 1
+    assert modules == "set()"
+
+
+def test_the_command_line_alone_needs_no_brian(python):
+    ended = python(
+        "import sys; from neuromod import cli, registry\n"
+        "[registry.title('protocol', name) for name in registry.names('protocol')]\n"
+        "print({'torch', 'brian2', 'pandas'} & set(sys.modules))"
+    )
+    assert ended.out == "set()\n"
+
+
+def descendants(pid):
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [*children, *(deeper for child in children for deeper in descendants(child))]
+
+
+def runs_program(pid, name):
+    try:
+        return any(
+            Path(f"/proc/{child}/comm").read_text().strip() == name for child in descendants(pid)
+        )
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="reads /proc")
+@pytest.mark.parametrize(
+    ("device", "program"),
+    [("cython", ""), ("cpp", "make"), pytest.param("cpp", "main", marks=pytest.mark.slow)],
+)
+def test_ctrl_c_leaves_nothing(device, program, plugin, tmp_path):
+    """A week of biological time, interrupted as a terminal does it: the whole process group."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from neuromod.cli import main; main()", "run", "tiny",
+         "--device", device, "--set", "duration=604800*second", "--out", "here"],
+        env={**plugin, "TMPDIR": str(tmp_path)},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        give_up = time.monotonic() + 200
+        while time.monotonic() < give_up and not (
+            runs_program(process.pid, program) if program else any(tmp_path.glob(".here-*"))
+        ):
+            time.sleep(0.05)
+        # Well into the simulation, or wherever a slow machine is by then: the end is the same.
+        time.sleep(0 if program == "make" else 3)
+        os.killpg(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert stderr.endswith("Interrupted: nothing was written.\n")
+    assert "Traceback" not in stderr
+    assert not listed(tmp_path)
+    assert not any(str(tmp_path) in line for line in running("main"))
+
+
+def running(name):
+    """Command lines of all processes of a name."""
+    found = subprocess.run(["ps", "-C", name, "-o", "args="], capture_output=True, text=True)
+    return found.stdout.splitlines()
