@@ -107,10 +107,14 @@ def run(
     overwrite: Overwrite = False,
 ) -> None:
     """Run a protocol and write its results, figure and report."""
+    from brian2 import BrianLogger
+
     from neuromod.progress import bars
     from neuromod.runs import run as run_protocol
     from neuromod.settings import read, split_assignments
 
+    # Brian2 complains of every object whose simulation an error or Ctrl-C kept from starting.
+    BrianLogger.suppress_name("unused_brian_object")
     default = registry.find_protocol(protocol)()
     texts = split_assignments(settings or ())
     if seed is not None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,7 @@ def test_version(neuromod):
     assert (ended.code, ended.out) == (0, f"neuromod {package.__version__}\n")
 
 
+NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="needs torch")
 MISTAKES = [
     (["run", "vddsweep"], "no protocol named 'vddsweep': did you mean vdd-sweep?"),
     (["describe", "gainlif"], "no protocol or model named 'gainlif': did you mean gain-lif?"),
@@ -167,6 +169,8 @@ MISTAKES = [
     (["run", "tiny", "--out", "file"], "file is a file"),
     (["run", "tiny", "--out", "old"], "old already holds a run"),
     (["run", "tiny", "--out", "full", "--overwrite"], "full holds files that are no run"),
+    pytest.param(["run", "demo", "--set", "data=nowhere"], "no folder nowhere", marks=NEEDS_TORCH),
+    pytest.param(["run", "demo", "--set", "backbone=vgg91"], "mean vgg19", marks=NEEDS_TORCH),
     (["report", "full"], "There is no run in full"),
     (["compare", "old", "nowhere"], "old"),
     (["run", "tiny", "--sett", "x=1"], "No such option"),
@@ -213,21 +217,30 @@ def test_an_unexpected_error_is_named(neuromod, tmp_path):
     assert "Traceback" in neuromod("--debug", "run", "tiny", "--set", "broken=true").err
 
 
-def test_brian_leaves_no_debug_files(plugin, tmp_path):
-    command = [sys.executable, "-c", "from neuromod.cli import main; main()", "run", "tiny"]
-    for setting, code in (("tau_m=3*mV", 2), ("broken=true", 1)):
-        ended = subprocess.run(
-            [*command, "--set", setting],
-            env={**plugin, "TMPDIR": str(tmp_path)},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == code
-        assert "INFO" not in ended.stderr
-        assert ended.stderr.count("\n") == 1
-        assert not [name for name in listed(tmp_path) if "brian" in name]
+MAIN = "from neuromod.cli import main; main()"
+FAIL_BUILDING = "from neuromod import simulation; simulation.SpikeMonitor = None; "
+
+
+@pytest.mark.parametrize(
+    ("code", "setting", "exit_code"),
+    [
+        (MAIN, "tau_m=3*mV", 2),
+        (MAIN, "broken=true", 1),
+        (FAIL_BUILDING + MAIN, "seed=3", 1),
+    ],
+)
+def test_brian_adds_no_words_and_no_files(code, setting, exit_code, plugin, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "run", "tiny", "--set", setting],
+        env={**plugin, "TMPDIR": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == exit_code
+    assert ended.stderr.count("\n") == 1
+    assert not [name for name in listed(tmp_path) if "brian" in name]
 
 
 def test_importing_the_package_is_light(python):
