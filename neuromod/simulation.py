@@ -78,6 +78,8 @@ def simulate(experiment: Experiment, device: str = "cython") -> Recording:
             "seed": experiment.seed,
             "wall_s": time.perf_counter() - started,
         }
+        if device == "cpp":
+            provenance["binary_s"] = get_device().timers["run_binary"]
         return _collect(experiment, parts, provenance)
 
 
