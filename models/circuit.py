@@ -22,12 +22,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Mohm, Quantity, kelvin, mV, nsecond, ohm, uA, volt
+from brian2 import Mohm, Quantity, kelvin, mV, nsecond, ohm, register_new_unit, uA, volt
 from brian2.units.allunits import ffarad
 from brian2.units.constants import boltzmann_constant, elementary_charge
-from neuromod.models.parameters import Parameters, namespace, parameter
 
 from neuromod.errors import UserError
+from neuromod.models.parameters import Parameters, namespace, parameter
+
+# So that it is shown as such, not in base units.
+register_new_unit(uA / volt**2)
 
 PAPER = "Barton et al. 2022"
 CALIBRATED = "calibrated here, not from the paper"

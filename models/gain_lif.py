@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from brian2 import Hz, Mohm, Quantity, amp, ms, mV, second, umolar
-from neuromod.models.parameters import Parameters, namespace, parameter
 
 from neuromod.errors import UserError
+from neuromod.models.parameters import Parameters, namespace, parameter
 
 BRUNEL_WANG = "Brunel & Wang 2001, J. Comput. Neurosci. 11:63-85, pyramidal cell"
 

@@ -268,7 +268,7 @@ def _check_free(folder: Path, overwrite: bool) -> None:
 
 def _read_table(path: Path) -> pd.DataFrame:
     """Table as it was written, to the last digit; only an empty cell means a missing number."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], engine="python")
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

@@ -11,9 +11,6 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, ms, nsecond, second, usecond, volt
 from brian2.units.allunits import khertz
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter
 
 from neuromod.errors import UserError
 from neuromod.experiment import (
@@ -27,6 +24,9 @@ from neuromod.experiment import (
 )
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
 from neuromod.measures import coincidence_factor, rmse, van_rossum, victor_purpura
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.parameters import parameter
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 from neuromod.silicon import VDD_HIGH, VDD_LOW, VDD_REFERENCE, gain_of, vdd_of

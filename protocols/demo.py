@@ -14,10 +14,6 @@ import pandas as pd
 import torch
 from brian2 import Quantity, ms, nsecond, second, volt
 from brian2.units.allunits import pjoule
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.classifier import SpikingClassifier
-from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter
 
 from neuromod.deployment import (
     Volley,
@@ -31,6 +27,10 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, panels
 from neuromod.journal import note, stage
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.classifier import SpikingClassifier
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.parameters import parameter
 from neuromod.progress import task
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
@@ -38,7 +38,7 @@ from neuromod.silicon import Costs, Layer, deploy, ledger
 from neuromod.tuning.backbone import Backbone, load_backbone
 from neuromod.tuning.datasets import load_digits, load_folder
 from neuromod.tuning.features import Features, extract_features
-from neuromod.tuning.gains import save_gains
+from neuromod.tuning.gains import load_result, save_gains
 from neuromod.tuning.methods import METHODS
 from neuromod.tuning.training import TuningResult, calibrated, tune
 
@@ -113,6 +113,11 @@ class Demo(Protocol):
     )
     methods: tuple[str, ...] = parameter(
         tuple(METHODS), "ways of tuning", source="Barton et al. 2022, section 3.2 and table 7"
+    )
+    gains: str = parameter(
+        "",
+        "gains file of a spiking network to deploy instead of tuning any",
+        source="a run's gains.safetensors",
     )
     seeds: int = parameter(3, "networks tuned in each way", source="chosen here", low=1)
     neuron: GainLIF = parameter(
@@ -255,6 +260,9 @@ class Demo(Protocol):
             features = extract_features(backbone, data, progress=task("computing features"))
         note("features from cache", features.from_cache)
         note("backbone", f"{backbone.name}, weights {backbone.weight_hash[:12]}")
+        if self.gains:
+            loaded = load_result(self.gains, features, backbone)
+            return Tuned(backbone, features, (loaded,), _deployable(loaded, self.gains))
         with stage("tuning"):
             results = tuple(self._tune_all(features, backbone))
         candidates = [r for r in results if (r.recipe.kind, r.recipe.method) == ("spiking", "nt1")]
@@ -433,6 +441,12 @@ class Demo(Protocol):
         axes[0].set_ylabel("(v − rest)/swing")
         axes[0].set_title(f"e  {axes[0].get_title(loc='left')}")
         axes[0].legend(loc="upper right")
+
+
+def _deployable(result: TuningResult, path: str) -> TuningResult:
+    if result.recipe.kind != "spiking":
+        raise UserError(f"{path} holds a {result.recipe.kind} network, and neurons need spikes.")
+    return result
 
 
 def _row(result: TuningResult) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, linspace, ms, nA, second, umolar
-from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter
 from scipy.optimize import curve_fit
 
 from neuromod.experiment import Experiment, Population
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 from neuromod.measures import slope_ratio, steady_rates
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.parameters import parameter
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 

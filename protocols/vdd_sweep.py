@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, linspace, mV, nA, nsecond, second, usecond, volt
 from brian2.units.allunits import Mhertz, khertz, pjoule
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameter
 
 from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, panels
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.parameters import parameter
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 from neuromod.silicon import Costs, by_supply, decisions, energies, gain_of

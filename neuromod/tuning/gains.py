@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -17,7 +18,7 @@ from neuromod.models.classifier import RateClassifier, SpikingClassifier
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.cache import written_whole
 from neuromod.tuning.features import Features
-from neuromod.tuning.training import TuningRecipe, TuningResult, build_classifier
+from neuromod.tuning.training import TuningRecipe, TuningResult, build_classifier, evaluated
 
 FORMAT = "neuromod-gains-1"
 
@@ -129,6 +130,33 @@ def load_gains(path: str | Path, backbone: Backbone) -> RateClassifier | Spiking
         )
     classifier.load_state_dict(gains.tensors)
     return classifier.eval()
+
+
+def load_result(path: str | Path, features: Features, backbone: Backbone) -> TuningResult:
+    """Load a gains file as a tuned network, and measure it on features of the task again.
+
+    Parameters
+    ----------
+    path : path
+    features : Features
+        With as many classes as the network has outputs.
+    backbone : Backbone
+        As for `load_gains`.
+
+    Returns
+    -------
+    TuningResult
+        With an empty history.
+    """
+    classifier = load_gains(path, backbone)
+    header = read_gains(path).header
+    if len(header["classes"]) != len(features.classes):
+        raise GainsError(
+            f"{path} was trained for {len(header['classes'])} classes ({header['data']}), and "
+            f"{features.data} has {len(features.classes)}."
+        )
+    recipe = TuningRecipe(**header["recipe"])
+    return evaluated(recipe, classifier, features, pd.DataFrame())
 
 
 def _check_shapes(

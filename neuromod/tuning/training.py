@@ -208,6 +208,17 @@ def tune(
     classifier = build_classifier(backbone, recipe, len(features.classes))
     with threads_for(classifier):
         history = _train(classifier, features, recipe, progress)
+    return evaluated(recipe, classifier, features, history)
+
+
+def evaluated(
+    recipe: TuningRecipe,
+    classifier: RateClassifier | SpikingClassifier,
+    features: Features,
+    history: pd.DataFrame,
+) -> TuningResult:
+    """Return a tuned network with its accuracy on all three parts of the data."""
+    with threads_for(classifier):
         accuracy = {
             part: measure_accuracy(classifier, features, getattr(features.split, part))
             for part in ("train", "validation", "test")

@@ -14,7 +14,6 @@ from neuromod.models.classifier import (  # noqa: E402
     RateClassifier,
     SpikingClassifier,
 )
-
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
 

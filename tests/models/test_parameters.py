@@ -6,6 +6,9 @@ import pytest
 from brian2 import Quantity, ms, mV, nA, second, volt
 from hypothesis import given
 from hypothesis import strategies as st
+
+from neuromod import registry
+from neuromod.errors import UserError
 from neuromod.models.parameters import (
     About,
     Parameters,
@@ -15,9 +18,6 @@ from neuromod.models.parameters import (
     parameters,
     unit_of,
 )
-
-from neuromod import registry
-from neuromod.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

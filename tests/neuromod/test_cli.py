@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameters
 
 import neuromod as package
 from neuromod import doctor, registry
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.parameters import parameters
 from neuromod.runs import load_run
 
 

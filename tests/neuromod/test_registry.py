@@ -1,10 +1,10 @@
 import inspect
 
 import pytest
-from neuromod.models.gain_lif import GainLIF
 
 from neuromod import registry
 from neuromod.errors import UserError
+from neuromod.models.gain_lif import GainLIF
 
 
 def test_own_models_and_protocols_are_known():

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from brian2 import ms
-from neuromod.models.gain_lif import GainLIF
 
 from neuromod import runs
 from neuromod.errors import UserError
+from neuromod.models.gain_lif import GainLIF
 from neuromod.runs import load_run, render, run
 
 FILES = {"run.json", "table.csv", "tiny.nix", "figure.png", "report.html"}

@@ -6,10 +6,10 @@ from brian2 import Quantity, ms, mV, nA, umolar, volt
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.gain_lif import GainLIF
 
 from neuromod.errors import UserError
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.gain_lif import GainLIF
 from neuromod.settings import (
     UNITS,
     change,

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, ms, mV, nA, second
 from matplotlib.figure import Figure
-from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter
 
 from neuromod import Experiment, Population, Protocol, Recording, Section, Trace
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.parameters import parameter
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
-from neuromod.models.classifier import RateClassifier, SpikingClassifier  # noqa: E402
-
 from neuromod.errors import UserError  # noqa: E402
+from neuromod.models.classifier import RateClassifier, SpikingClassifier  # noqa: E402
 from neuromod.tuning.backbone import Backbone  # noqa: E402
 from neuromod.tuning.datasets import load_folder  # noqa: E402
 from neuromod.tuning.features import Features, extract_features  # noqa: E402

@@ -1,0 +1,147 @@
+"""One gain per neuron, from images to cells to a chip."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import neuromod
+
+pytest.importorskip("torch")
+
+from neuromod.deployment import accuracy
+from neuromod.protocols.demo import Demo
+from neuromod.runs import load_run, render
+from neuromod.tuning.gains import read_gains
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEUROMOD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        neuromod.run(Demo(methods=("none", "additive", "nt1"), seeds=2), out=folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return load_run(folder)
+
+
+def rows(table: pd.DataFrame, **where: str) -> pd.DataFrame:
+    for column, value in where.items():
+        table = table[table[column] == value]
+    return table
+
+
+def test_cells_do_exactly_what_torch_does(run):
+    agreed = rows(run.tables["agreement"], pair="torch – cells")
+    assert (agreed.differ == 0).all()
+    assert (agreed.images_agree == 1).all()
+    shares = run.tables["deployment"].set_index("realisation").test_accuracy
+    assert shares["cells"] == shares["torch"]
+
+
+def test_the_deployed_network_is_the_best_on_validation_images(run):
+    candidates = rows(run.table, network="spiking", method="nt1")
+    best = candidates.loc[candidates.validation_accuracy.idxmax()]
+    torch_accuracy = run.tables["deployment"].set_index("realisation").test_accuracy["torch"]
+    assert torch_accuracy == pytest.approx(best.test_accuracy)
+
+
+def test_gains_beat_shifts_beat_nothing(run):
+    for network, loss in (("rate", "cross_entropy"), ("spiking", "membrane")):
+        mean = rows(run.tables["summary"], network=network, loss=loss).set_index("method")
+        mean = mean.test_accuracy_mean
+        assert mean["nt1"] > mean["additive"] + 0.05
+        assert mean["additive"] > mean["none"] + 0.05
+
+
+def test_one_gain_is_trained_per_neuron(run):
+    counts = run.tables["summary"].groupby("method").trained_parameters.first()
+    assert counts["none"] == 0
+    assert counts["nt1"] == counts["additive"] == len(run.tables["neurons"])
+
+
+def test_supplies_stay_in_range_and_what_did_not_fit_is_counted(run):
+    neurons, changes = run.tables["neurons"], run.tables["changes"]
+    assert neurons.vdd_V.between(0.5, 1).all()
+    assert changes.negative_gain.sum() == (neurons.gain < 0).sum()
+    ends = changes.supply_at_lower_end.sum(), changes.supply_at_upper_end.sum()
+    assert ends == ((neurons.vdd_V <= 0.5).sum(), (neurons.vdd_V >= 1).sum())
+
+
+def test_the_circuit_is_worse_than_torch_by_what_its_neurons_differ(run):
+    shares = run.tables["deployment"].set_index("realisation").test_accuracy
+    wrong = rows(run.tables["agreement"], pair="torch – circuit", layer="output")
+    assert abs(shares["circuit"] - shares["torch"]) <= 1 - wrong.images_agree.item()
+
+
+def test_energy_entries_add_up(run):
+    ledger = run.tables["ledger"].set_index("entry").energy_per_image_pJ
+    assert ledger.drop("total").sum() == pytest.approx(ledger["total"])
+    circuit = run.tables["deployment"].set_index("realisation").loc["circuit"]
+    assert ledger["total"] == pytest.approx(circuit.energy_per_image_pJ)
+    assert ledger["reset"] == pytest.approx(0.01 * circuit.spikes_per_image)
+
+
+def test_the_folder_holds_what_repeats_and_explains_the_run(folder, run):
+    held = {path.name for path in folder.iterdir()}
+    expected = {"run.json", "table.csv", "figure.png", "gains.safetensors", "report.html"}
+    assert expected | {"cells.nix", "circuit.nix"} <= held
+    info = json.loads((folder / "run.json").read_text())
+    assert {"settings", "seed", "versions", "device", "wall_s", "notes"} <= info.keys()
+    assert info["notes"]["features from cache"] is False
+    assert run.protocol == Demo(methods=("none", "additive", "nt1"), seeds=2)
+    page = (folder / "report.html").read_text()
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert 'src="data:image/png;base64,' in page
+
+
+def test_the_gains_file_knows_what_it_belongs_to(folder, run):
+    gains = read_gains(folder / "gains.safetensors")
+    assert gains.header["recipe"]["method"] == "nt1"
+    assert gains.header["recipe"]["kind"] == "spiking"
+    assert {"layers", "backbone", "data", "versions"} <= gains.header.keys()
+    stored = np.concatenate([tensor.numpy() for _, tensor in sorted(gains.tensors.items())])
+    assert np.allclose(stored, run.tables["neurons"].gain)
+
+
+def test_a_stored_run_is_rendered_again_without_training(folder):
+    before = (folder / "figure.png").read_bytes()
+    assert render(folder).is_file()
+    assert (folder / "figure.png").read_bytes() == before
+
+
+def test_saved_gains_can_be_deployed_without_tuning(folder, run):
+    again = neuromod.run(Demo(gains=str(folder / "gains.safetensors")))
+    assert len(again.table) == 1
+    pd.testing.assert_frame_equal(again.tables["deployment"], run.tables["deployment"])
+
+
+def test_a_truncated_gains_file_is_refused(folder, tmp_path):
+    truncated = tmp_path / "gains.safetensors"
+    truncated.write_bytes((folder / "gains.safetensors").read_bytes()[:-100])
+    with pytest.raises(neuromod.UserError, match="truncated"):
+        neuromod.run(Demo(gains=str(truncated)))
+
+
+def test_gains_must_be_among_the_methods():
+    with pytest.raises(neuromod.UserError, match="nt1"):
+        Demo(methods=("none", "tft"))
+    with pytest.raises(neuromod.UserError, match="did you mean nt"):
+        Demo(methods=("nt1", "nt3"))
+
+
+def test_a_missing_data_folder_is_one_sentence(tmp_path):
+    with pytest.raises(neuromod.UserError, match="nowhere"):
+        neuromod.run(Demo(data=str(tmp_path / "nowhere")))
+
+
+def test_accuracy_asks_for_the_right_neuron_alone():
+    output = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]])
+    assert accuracy(output, np.array([0, 0, 2, 2])) == 0.5
