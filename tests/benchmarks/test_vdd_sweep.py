@@ -12,8 +12,8 @@ import brian2 as b2
 import numpy as np
 import pytest
 from brian2.units.allunits import ffarad
-from neuromod.protocols.vdd_sweep import VddSweep
 
+from neuromod.protocols.vdd_sweep import VddSweep
 from neuromod.simulation import simulate
 
 NEURONS = 10_000
