@@ -1,0 +1,343 @@
+from functools import cache
+
+import numpy as np
+import pytest
+from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, uA, volt
+from brian2.units.allunits import ffarad
+from brian2.units.fundamentalunits import DimensionMismatchError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
+from neuromod.models.circuit import COMPARATOR, LEAK, CircuitNeuron
+from neuromod.simulation import simulate
+
+CHIP = CircuitNeuron()
+DT = 10 * nsecond
+WIDTH = 10
+TAU = 20e-6
+DECAY = np.exp(-1e-8 / TAU)
+REST = 0.25
+
+mirrors = st.builds(
+    lambda beta, R_S, vto: CircuitNeuron(
+        beta=10**beta * amp / volt**2, R_S=10**R_S * ohm, vto=vto * volt
+    ),
+    beta=st.floats(-8, -4),
+    R_S=st.floats(3, 9),
+    vto=st.floats(0, 0.69),
+)
+supplies = st.floats(0.7, 1.0)
+
+
+@given(mirrors, supplies)
+def test_the_unit_current_solves_the_square_law_behind_its_load(chip, vdd):
+    current = chip.unit_current(vdd * volt)
+    gate = vdd * volt - current * chip.R_S
+    assert gate > chip.vto
+    assert chip.beta / 2 * (gate - chip.vto) ** 2 / amp == pytest.approx(
+        float(current / amp), rel=1e-8
+    )
+
+
+@given(mirrors, supplies)
+def test_the_supply_for_a_unit_current_is_the_supply_that_gave_it(chip, vdd):
+    found = chip.vdd_for(chip.unit_current(vdd * volt))
+    assert float(found / volt) == pytest.approx(vdd, rel=1e-9)
+
+
+@given(mirrors, st.floats(0, 1))
+def test_a_mirror_conducts_nothing_at_or_below_its_transistors_threshold(chip, share):
+    assert chip.unit_current(share * chip.vto) == 0 * amp
+
+
+@given(mirrors)
+def test_more_supply_gives_more_current(chip):
+    currents = np.asarray(chip.unit_current(np.linspace(0.7, 1, 31) * volt) / amp)
+    assert (np.diff(currents) > 0).all()
+
+
+def test_at_three_quarters_of_a_volt_a_unit_is_ten_nanoampere_and_the_gate_at_550_mv():
+    current = CHIP.unit_current(0.75 * volt)
+    assert float(current / nA) == pytest.approx(10, rel=1e-12)
+    assert float((0.75 * volt - current * CHIP.R_S) / mV) == pytest.approx(550, rel=1e-12)
+
+
+def test_without_a_load_the_mirror_is_a_plain_square_law():
+    chip = CircuitNeuron(R_S=1e-3 * ohm)
+    assert float(chip.unit_current(0.83 * volt) / uA) == pytest.approx(0.25 * 0.48**2, rel=1e-8)
+
+
+def test_a_large_load_takes_nearly_all_the_voltage():
+    chip = CircuitNeuron(R_S=1e15 * ohm)
+    limit = 0.48 / 1e15
+    current = float(chip.unit_current(0.83 * volt) / amp)
+    assert current < limit
+    assert current == pytest.approx(limit, rel=2e-4)
+
+
+@pytest.mark.parametrize("vdd", [0.57, 0.75, 0.98])
+def test_the_papers_printed_root_exceeds_what_the_load_lets_through(vdd):
+    beta, R_S, U = 0.5e-6, 20e6, vdd - 0.35
+    printed = (1 + 2 * beta * R_S * U + np.sqrt(4 * beta * R_S * U - 1)) / (2 * beta * R_S**2)
+    assert float(CHIP.unit_current(vdd * volt) / amp) < U / R_S < printed
+
+
+def test_one_unit_at_three_quarters_of_a_volt_moves_the_membrane_twenty_millivolt():
+    lossless = 10e-9 * 100e-9 / 50e-15
+    assert float(CHIP.step(0.75 * volt) / volt) == pytest.approx(lossless, rel=5e-3)
+    assert float(CHIP.step(0.75 * volt) / volt) < lossless
+
+
+def test_codes_hold_what_their_bits_hold():
+    assert CHIP.code_max == 7
+    assert CircuitNeuron(bits=5).code_max == 31
+    CHIP.check_codes((7, -7, 0))
+    with pytest.raises(UserError, match=r"code -8 is out of range: -7 to 7"):
+        CHIP.check_codes((3, -8))
+
+
+@pytest.mark.parametrize("leak", LEAK)
+@pytest.mark.parametrize("comparator", COMPARATOR)
+def test_brian2s_unit_check_passes_the_equations(leak, comparator):
+    chip = CircuitNeuron(leak=leak, comparator=comparator)
+    group = NeuronGroup(
+        2,
+        chip.equations,
+        threshold=chip.threshold,
+        reset=chip.reset,
+        refractory=chip.refractory,
+        method=chip.method,
+        namespace=chip.constants,
+    )
+    group.before_run({})
+
+
+def test_brian2s_unit_check_would_notice_a_wrong_unit():
+    wrong = CHIP.constants | {"C": 50 * Mohm}
+    with pytest.raises(DimensionMismatchError):
+        NeuronGroup(2, CHIP.equations, method=CHIP.method, namespace=wrong).before_run({})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"C": 0 * ffarad}, "C = 0. F is out of range: above"),
+        ({"C": -3 * ffarad}, "above"),
+        ({"C": 50 * nA}, "C = 50. nA has the wrong unit: a value in farad was expected"),
+        ({"vdd": 0.49 * volt}, "vdd = 0.49 V is out of range"),
+        ({"vdd": 1.01 * volt}, "vdd = 1.01 V is out of range"),
+        ({"vdd": 0.7}, "a value in volt was expected"),
+        ({"vto": 0.71 * volt}, "vto"),
+        ({"R_leak": 0 * ohm}, "R_leak"),
+        ({"slope_factor": 0.9}, "slope_factor"),
+        ({"temperature": 0 * kelvin}, "temperature"),
+        ({"bits": 0}, "bits"),
+        ({"leak": "linar"}, "did you mean linear"),
+        ({"comparator": "clock"}, "did you mean clocked"),
+        ({"v_rest": 350 * mV}, "v_rest .* must lie below v_th"),
+    ],
+)
+def test_what_no_circuit_can_have_is_refused(values, message):
+    with pytest.raises(UserError, match=message):
+        CircuitNeuron(**values)
+
+
+def alone(chip, values, steps, *variables):
+    size = len(next(iter(values.values())))
+    recording = simulate(
+        Experiment(
+            (Population("chip", chip, size, values),),
+            (),
+            (),
+            (Trace("chip", variables, np.arange(size)),),
+            steps * DT,
+            DT,
+            3,
+        )
+    )
+    return recording, [np.asarray(recording.signals["chip"][name].values) for name in variables]
+
+
+DISPLACED = np.array([1e-6, -1e-6, 43e-3, -43e-3])
+SLOPE = 1.7 * 1.380649e-23 * 311 / 1.602176634e-19
+
+
+@cache
+def decay(leak):
+    chip = CircuitNeuron(leak=leak, slope_factor=1.7, temperature=311 * kelvin)
+    values = {"v": (REST + DISPLACED) * volt}
+    return alone(chip, values, 300, "v")[1][0] - REST
+
+
+@pytest.mark.parametrize("leak", LEAK)
+def test_every_leak_has_its_stated_resistance_at_zero_bias(leak):
+    small = decay(leak)[:2]
+    elapsed = np.arange(300) * 1e-8
+    expected = DISPLACED[:2, None] * np.exp(-elapsed / (400e6 * 50e-15))
+    np.testing.assert_allclose(small, expected, rtol=2e-5)
+
+
+def test_a_linear_leak_decays_exponentially_at_any_size():
+    expected = DISPLACED[:, None] * DECAY ** np.arange(300)
+    np.testing.assert_allclose(decay("linear"), expected, rtol=1e-9)
+
+
+def test_a_symmetric_leak_is_odd_and_a_one_sided_one_is_not():
+    up, down = decay("symmetric")[2:]
+    np.testing.assert_allclose(up, -down, rtol=1e-9)
+    up, down = decay("one_sided")[2:]
+    assert (up[1:] < 0.99 * -down[1:])[100:].all()
+
+
+def test_a_symmetric_leak_decays_as_its_closed_form():
+    elapsed = np.arange(300) * 1e-8
+    shrunk = np.tanh(DISPLACED[2:, None] / (2 * SLOPE)) * np.exp(-elapsed / TAU)
+    np.testing.assert_allclose(decay("symmetric")[2:], 2 * SLOPE * np.arctanh(shrunk), rtol=1e-6)
+
+
+def test_a_one_sided_leak_decays_as_its_closed_form():
+    elapsed = np.arange(300) * 1e-8
+    left = -np.expm1(-DISPLACED[2:, None] / SLOPE) * np.exp(-elapsed / TAU)
+    np.testing.assert_allclose(decay("one_sided")[2:], -SLOPE * np.log1p(-left), rtol=1e-6)
+
+
+@pytest.mark.parametrize("leak", LEAK)
+def test_the_charge_that_flows_in_is_on_the_capacitor_or_has_leaked_away(leak):
+    drive = np.array([0.3, -2.0, 0.11])
+    values = {"drive": drive, "vdd": [0.63, 0.75, 0.94] * volt}
+    recording, (v, leaking) = alone(CircuitNeuron(leak=leak), values, 260, "v", "I_leak")
+    assert not recording.spikes["chip"].counts().any()
+    leaked = 1e-8 * (leaking.sum(axis=1) - (leaking[:, 0] + leaking[:, -1]) / 2)
+    units = np.asarray(CHIP.unit_current(values["vdd"]) / amp)
+    flowed_in = drive * units * 259 * 1e-8
+    np.testing.assert_allclose(50e-15 * (v[:, -1] - REST) + leaked, flowed_in, rtol=2e-5)
+
+
+SCENES = {
+    "one": (0.75, [(7, 3)]),
+    "one at 0.5 V": (0.5, [(7, 7)]),
+    "one at 0.61 V": (0.61, [(7, 7)]),
+    "one at 1 V": (1.0, [(7, -2)]),
+    "apart": (0.75, [(7, 2), (61, 2)]),
+    "overlap": (0.75, [(7, 2), (11, 1), (13, 1)]),
+    "overlap fires": (0.75, [(7, 7), (11, 5)]),
+    "below": (0.75, [(7, 2), (9, 2), (13, 1)]),
+    "touch": (0.75, [(7, 6), (17, 6)]),
+    "one step apart": (0.75, [(7, 6), (18, 6)]),
+    "during a spike": (0.75, [(7, 7), (11, 5), (23, 4)]),
+    "cancelled": (0.75, [(7, 7), (7, -7)]),
+    "vetoed": (0.75, [(7, 7), (11, 5), (13, -7)]),
+}
+NAMES = list(SCENES)
+
+
+@cache
+def scenes(comparator):
+    chip = CircuitNeuron(comparator=comparator)
+    starts, targets, codes = np.array(
+        [
+            (start, number, code)
+            for number, (_, arriving) in enumerate(SCENES.values())
+            for start, code in arriving
+        ]
+    ).T
+    in_time = np.argsort(starts, kind="stable")
+    size = len(starts)
+    source = Spikes("inputs", size, np.arange(size)[in_time], starts[in_time] * DT)
+    vdd = np.array([vdd for vdd, _ in SCENES.values()]) * volt
+    return simulate(
+        Experiment(
+            (Population("chip", chip, len(SCENES), {"vdd": vdd}),),
+            (source,),
+            code_pulses("inputs", "chip", np.arange(size), targets, codes, WIDTH * DT),
+            (Trace("chip", ("v",), np.arange(len(SCENES))),),
+            120 * DT,
+            DT,
+            3,
+        )
+    )
+
+
+def spike_steps(scene, comparator="clocked"):
+    spikes = scenes(comparator).spikes["chip"]
+    times = spikes.times[spikes.neurons == NAMES.index(scene)]
+    return np.round(np.asarray(times / DT)).astype(int).tolist()
+
+
+def membrane(scene, comparator="clocked"):
+    v = scenes(comparator).trace("chip", "v", NAMES.index(scene))
+    return np.asarray(v / volt) - REST
+
+
+def charged(scene, at):
+    """Closed form at the start of step `at`: every pulse charges towards its current times R."""
+    vdd, arriving = SCENES[scene]
+    unit = float(CHIP.unit_current(vdd * volt) / amp)
+    total = 0.0
+    for start, code in arriving:
+        on = np.clip(at - start - 1, 0, WIDTH)
+        since = np.maximum(at - start - 1 - WIDTH, 0)
+        total = total + code * unit * 400e6 * (1 - DECAY**on) * DECAY**since
+    return total
+
+
+@pytest.mark.parametrize(
+    "scene", ["one", "one at 0.5 V", "one at 0.61 V", "one at 1 V", "apart", "overlap", "below"]
+)
+def test_pulses_charge_and_leak_as_their_closed_form_and_add_up(scene):
+    np.testing.assert_allclose(membrane(scene), charged(scene, np.arange(120)), atol=1e-13)
+
+
+def test_the_end_of_one_pulse_is_the_step_of_its_code():
+    assert membrane("one")[18] == pytest.approx(3 * float(CHIP.step(0.75 * volt) / volt), rel=1e-9)
+    assert membrane("one").argmax() == 18
+
+
+def test_opposite_pulses_cancel():
+    np.testing.assert_allclose(membrane("cancelled"), 0, atol=1e-15)
+
+
+def test_the_clocked_comparator_decides_when_the_last_overlapping_pulse_has_ended():
+    assert spike_steps("overlap fires") == [22]
+
+
+def test_the_continuous_comparator_fires_as_soon_as_the_threshold_is_reached():
+    # 14 mV a step from step 8, 24 mV a step from step 12: 104 mV at step 13, before the leak.
+    assert spike_steps("overlap fires", "continuous") == [13]
+
+
+def test_a_sum_just_below_threshold_never_fires():
+    assert 0.098 < charged("below", np.arange(120)).max() < 0.1
+    assert spike_steps("below") == []
+    assert spike_steps("below", "continuous") == []
+
+
+def test_touching_pulses_are_one_to_the_comparator():
+    assert spike_steps("touch") == [28]
+
+
+def test_one_step_between_pulses_is_enough_to_decide():
+    assert spike_steps("one step apart") == [18]
+
+
+def test_inhibition_that_arrives_in_time_vetoes_a_spike_of_the_clocked_comparator_alone():
+    assert spike_steps("vetoed", "continuous") == [13]
+    assert charged("vetoed", 24) < 0.1
+    assert spike_steps("vetoed") == []
+
+
+def test_the_membrane_is_held_at_reset_for_the_width_of_a_spike():
+    v = membrane("overlap fires")
+    assert v[22] > 0.1
+    np.testing.assert_array_equal(v[23:], 0)
+
+
+def test_charge_that_arrives_during_a_spike_is_lost():
+    assert spike_steps("during a spike") == [22]
+    v = membrane("during a spike")
+    np.testing.assert_allclose(v[23:33], 0, atol=1e-15)
+    # Of the pulse on during steps 24 to 33, steps 32 and 33 come after the spike of step 22.
+    unit = float(CHIP.unit_current(0.75 * volt) / amp)
+    assert v[34] == pytest.approx(4 * unit * 400e6 * (1 - DECAY**2), rel=1e-9)
