@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
+from pkgutil import extend_path
 from typing import Any
+
+# Python started in a checkout finds this folder before the installed package, which alone holds
+# neuromod.models and neuromod.protocols.
+__path__ = extend_path(__path__, __name__)
 
 __version__ = version("brian2-neuromod")
 

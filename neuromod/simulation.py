@@ -64,7 +64,7 @@ def simulate(experiment: Experiment, device: str = "cython") -> Recording:
         defaultclock.dt = experiment.dt
         parts = _build(experiment)
         started = time.perf_counter()
-        progress = task(f"simulating on {device}")
+        progress = task(f"compiling and simulating on {device}")
         on_runtime = {
             "report": lambda _elapsed, done, _start, _length: progress(round(done * 1000), 1000),
             "report_period": 0.2 * second,
