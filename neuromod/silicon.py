@@ -16,6 +16,8 @@ from neuromod.models.parameters import Parameters, parameter
 
 VDD_LOW, VDD_HIGH = 0.5 * volt, 1.0 * volt
 VDD_REFERENCE = 0.75 * volt
+# Biological over chip time: a membrane time constant of 20 ms against 20 us.
+TIME_SCALE = 1000
 ENERGY_AT_MAX_RATE, MAX_RATE = 1.08 * pjoule, 3.3 * Mhertz
 
 
@@ -212,8 +214,8 @@ class Layer:
     bias_codes : ndarray of int, shape (neurons,)
     vdd : Quantity, shape (neurons,)
         In volt.
-    changes : dict of str to int
-        What did not fit, counted.
+    changes : dict of str to number
+        What did not fit, counted, and the error of the codes.
     """
 
     codes: np.ndarray

@@ -29,14 +29,11 @@ from neuromod.models.gain_lif import GainLIF
 from neuromod.models.parameters import parameter
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import VDD_HIGH, VDD_LOW, VDD_REFERENCE, gain_of, vdd_of
+from neuromod.silicon import TIME_SCALE, VDD_HIGH, VDD_LOW, VDD_REFERENCE, gain_of, vdd_of
 from neuromod.stimuli import circuit_inputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# The chip's 20 us membrane time constant against the cell's 20 ms.
-SCALE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,23 +117,23 @@ class BioVsCircuit(Protocol):
         codes = np.array(self.codes)[i]
         width = self.circuit.t_pulse
         chip = code_pulses("inputs", "chip", i, j, codes, width)
-        cell = pulses("inputs", "cell", "I_syn", i, j, codes * self._unit(), SCALE * width)
+        cell = pulses("inputs", "cell", "I_syn", i, j, codes * self._unit(), TIME_SCALE * width)
         on_chip = Population("chip", self.circuit, size, {"vdd": self._vdd})
         in_cell = Population("cell", self.bio, size, {"trained_gain": self.gain})
         return {
             "circuit": self._experiment(on_chip, chip, 1),
-            "bio": self._experiment(in_cell, cell, SCALE),
+            "bio": self._experiment(in_cell, cell, TIME_SCALE),
         }
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """One row per gain: spikes on both sides and how alike they and the traces are."""
-        duration = float(SCALE * self.duration / second)
+        duration = float(TIME_SCALE * self.duration / second)
         window, tau = float(self.window / second), float(self.tau_distance / second)
         traces = self._normalised(recordings)
         rows = []
         for neuron in range(len(self.gain)):
             cell = _times(recordings["bio"].spikes["cell"], neuron)
-            chip = SCALE * _times(recordings["circuit"].spikes["chip"], neuron)
+            chip = TIME_SCALE * _times(recordings["circuit"].spikes["chip"], neuron)
             v_cell, v_chip = (traces[side][neuron] for side in ("bio", "circuit"))
             rows.append(
                 {

@@ -23,7 +23,7 @@ from neuromod.deployment import (
     on_cells,
     on_circuit,
 )
-from neuromod.errors import UserError
+from neuromod.errors import UserError, unknown
 from neuromod.experiment import Experiment
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, panels
 from neuromod.journal import note, stage
@@ -34,7 +34,7 @@ from neuromod.models.parameters import parameter
 from neuromod.progress import task
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import Costs, Layer, deploy, ledger
+from neuromod.silicon import TIME_SCALE, Costs, Layer, deploy, ledger
 from neuromod.tuning.backbone import Backbone, load_backbone
 from neuromod.tuning.datasets import load_digits, load_folder
 from neuromod.tuning.features import Features, extract_features
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NETWORKS = (("rate", "cross_entropy"), ("spiking", "simple"), ("spiking", "membrane"))
-# The chip's 20 us membrane time constant against the cell's 20 ms.
-SCALE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +135,16 @@ class Demo(Protocol):
         super().__post_init__()
         for method in self.methods:
             if method not in METHODS:
-                calibrated(method, "rate", "cross_entropy")
+                raise unknown("tuning method", method, METHODS)
         if "nt1" not in self.methods:
             raise UserError("methods must include nt1, whose gains are deployed.")
         if self.neuron.synapse != "pulse":
             raise UserError("neuron.synapse must be 'pulse', of which delta synapses are made.")
+        if self.neuron.site != "input" or self.neuron.modulated:
+            raise UserError(
+                "neuron.site must be 'input' and neuron.modulated false: trained gains can be "
+                "negative, which a threshold cannot take, and nothing else may change them."
+            )
 
     def experiments(self) -> dict[str, Experiment]:
         """The best spiking nt1 network, all test images at once, as cells and as a chip."""
@@ -214,19 +217,7 @@ class Demo(Protocol):
                 "its threshold.",
                 "agreement",
             ),
-            Section(
-                "What the chip changed",
-                "Each neuron's weights share one scale, which is folded into its gain, and the "
-                "two together ask for a supply voltage. weights_rounded counts weights that no "
-                "code meets exactly (weights_to_zero of them became 0); weights_saturated were "
-                "cut to the largest code. supply_at_lower_end and supply_at_upper_end count "
-                "neurons whose gain asked for less than 0.5 V or more than 1 V: they get the end "
-                "of the range, and their codes are scaled to make up for it. Training is free to "
-                "make a gain negative, but no supply can turn a current's sign (and no receptor "
-                "an input's): negative_gain counts such neurons, whose codes are stored inverted. "
-                "rms_error_lsb is the error of the codes in units of the smallest step.",
-                "changes",
-            ),
+            _report_changes(tables["changes"]),
             Section(
                 "Energy of one image on the chip",
                 "What flows through the synapses follows from codes, spikes and the mirror "
@@ -258,6 +249,7 @@ class Demo(Protocol):
         with stage("features"):
             data = load_digits() if self.data == "digits" else load_folder(self.data)
             features = extract_features(backbone, data, progress=task("computing features"))
+        note("weights from cache", backbone.from_cache)
         note("features from cache", features.from_cache)
         note("backbone", f"{backbone.name}, weights {backbone.weight_hash[:12]}")
         if self.gains:
@@ -289,7 +281,7 @@ class Demo(Protocol):
         best = self._tuned.best
         return on_cells(
             self.neuron, best.classifier.layer_parameters(), best.recipe.theta,
-            self._tuned.images, SCALE * self.circuit.t_pulse, SCALE * self.dt, self.seed,
+            self._tuned.images, TIME_SCALE * self.circuit.t_pulse, TIME_SCALE * self.dt, self.seed,
         )  # fmt: skip
 
     @cached_property
@@ -408,7 +400,7 @@ class Demo(Protocol):
         """Neurons of the first test image, which are the first of both populations."""
         sides = (
             ("cell", recordings["cells"], self.neuron, 1, GREEN, 2.4),
-            ("chip", recordings["circuit"], self.circuit, SCALE, BLUE, 1.0),
+            ("chip", recordings["circuit"], self.circuit, TIME_SCALE, BLUE, 1.0),
         )
         fired = {
             name: np.isin(np.arange(len(neurons)), recording.spikes[name].neurons)
@@ -515,6 +507,26 @@ def _report_deployment(deployment: pd.DataFrame, table: pd.DataFrame) -> Section
         f"Brian2 {100 * accuracy_of['cells']:.1f} %, and as circuit neurons "
         f"{100 * accuracy_of['circuit']:.1f} %.",
         "deployment",
+    )
+
+
+def _report_changes(changes: pd.DataFrame) -> Section:
+    total = changes.drop(columns=["layer", "rms_error_lsb"]).sum()
+    return Section(
+        "What the chip changed",
+        f"Of {total.neurons} gains {total.negative_gain} are negative. Training is free to make "
+        "them so, but no receptor can turn an input's sign, and no supply a current's: the codes "
+        "of these neurons are stored inverted, which rewrites the chip's memory where a supply "
+        f"alone should do. {total.supply_at_lower_end} neurons asked for less than 0.5 V and "
+        f"{total.supply_at_upper_end} for more than 1 V. Of {total.weights} weights and biases "
+        f"{total.weights_to_zero} became 0, and {total.weights_saturated} were cut to the "
+        "largest code.\n\n"
+        "Each neuron's weights share one scale, which is folded into its gain, and the two "
+        "together ask for a supply voltage. weights_rounded counts weights that no code meets "
+        "exactly. A neuron with a supply beyond the range gets the end of the range "
+        "(supply_at_lower_end, supply_at_upper_end), and its codes are scaled to make up for it. "
+        "rms_error_lsb is the error of the codes in units of the smallest step.",
+        "changes",
     )
 
 

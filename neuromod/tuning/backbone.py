@@ -138,12 +138,15 @@ class Backbone:
         What it takes for an image.
     source_accuracy : float or None
         On the test images of its source task, as a fraction; None if not measured here.
+    from_cache : bool
+        Whether its weights were on disk before.
     """
 
     name: str
     network: nn.Module
     image: InputSpec
     source_accuracy: float | None = None
+    from_cache: bool = True
 
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
@@ -300,7 +303,7 @@ def _pretrain(recipe: PretrainingRecipe, path: Path, progress: Progress | None) 
     header = {"recipe": asdict(recipe), "source_accuracy": accuracy}
     with written_whole(path) as temporary:
         temporary.write_bytes(save(network.state_dict(), {"neuromod": json.dumps(header)}))
-    return Backbone("digits-vgg", network, recipe.image, accuracy)
+    return Backbone("digits-vgg", network, recipe.image, accuracy, from_cache=False)
 
 
 def _fit(
