@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from brian2 import Quantity, ms, mV, nA, second, usecond
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuromod.errors import UserError
+from neuromod.experiment import (
+    Connection,
+    Experiment,
+    Population,
+    Spikes,
+    Trace,
+    code_pulses,
+    pulses,
+    steps_in,
+)
+from neuromod.models.gain_lif import GainLIF
+
+CELLS = Population("cells", GainLIF(), 4)
+INPUTS = Spikes("inputs", 2, np.array([0, 1]), [0.3, 0.7] * ms)
+
+
+def experiment(connections=(), traces=(), populations=(CELLS,), sources=(INPUTS,), **times):
+    times = {"duration": 3.1 * ms, "dt": 0.1 * ms} | times
+    return Experiment(populations, sources, connections, traces, seed=3, **times)
+
+
+def connection(i=(0, 1), j=(3, 2), source="inputs", target="cells", **more):
+    return Connection(source, target, "I_syn", np.array(i), np.array(j), 1.3 * nA, **more)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(-9, 9)), max_size=40))
+def test_sorting_keeps_every_synapses_weight(synapses):
+    i, j = np.array([s[:2] for s in synapses], dtype=int).reshape(-1, 2).T
+    made = Connection("a", "b", "drive", i, j, np.array([w for *_, w in synapses], dtype=int))
+    found = list(zip(made.i.tolist(), made.j.tolist(), made.weight.tolist(), strict=True))
+    assert [f[:2] for f in found] == sorted(s[:2] for s in synapses)
+    assert sorted(found) == sorted(synapses)
+
+
+def test_one_weight_for_all_stays_one():
+    made = Connection("a", "b", "I_syn", np.array([4, 1]), np.array([0, 2]), 1.3 * nA)
+    assert np.ndim(made.weight) == 0
+    assert made.i.tolist() == [1, 4]
+
+
+def test_a_pulse_takes_away_what_it_added_after_its_width():
+    weights = np.array([0.7, -1.1]) * nA
+    rise, fall = pulses(
+        "inputs", "cells", "I_syn", np.array([1, 0]), np.array([2, 3]), weights, 0.4 * ms, 1.2 * ms
+    )
+    assert [float(c.delay / ms) for c in (rise, fall)] == pytest.approx([1.2, 1.6])
+    np.testing.assert_array_equal(rise.i, fall.i)
+    np.testing.assert_array_equal(rise.j, fall.j)
+    np.testing.assert_array_equal(rise.weight, [-1.1, 0.7] * nA)
+    np.testing.assert_array_equal(rise.weight + fall.weight, 0 * nA)
+
+
+def test_code_pulses_drive_by_their_codes_and_count_by_one():
+    rise, fall, on, off = code_pulses(
+        "inputs", "chip", np.array([0, 1]), np.array([0, 0]), np.array([5, -3]), 0.1 * usecond
+    )
+    assert [c.variable for c in (rise, fall, on, off)] == ["drive", "drive", "active", "active"]
+    assert rise.weight.tolist() == [5, -3]
+    assert fall.weight.tolist() == [-5, 3]
+    assert (on.weight, off.weight) == (1, -1)
+    assert [float(c.delay / usecond) for c in (rise, fall, on, off)] == [0, 0.1, 0, 0.1]
+
+
+@given(st.integers(0, 10**7), st.floats(1e-9, 1))
+def test_whole_numbers_of_steps_are_counted_whatever_the_step(steps, dt):
+    assert steps_in("duration", steps * dt * second, dt * second) == steps
+
+
+@given(st.integers(0, 900), st.floats(0.001, 0.999))
+def test_parts_of_steps_are_refused(steps, part):
+    with pytest.raises(UserError, match="must be a whole number of time steps"):
+        steps_in("duration", (steps + part) * 0.3 * ms, 0.3 * ms)
+
+
+@pytest.mark.xfail(strict=True, reason="the tolerance grows with the number of steps")
+def test_half_a_step_is_refused_however_long_the_run():
+    with pytest.raises(UserError):
+        steps_in("duration", 700_000.5 * 10 * nsecond, 10 * nsecond)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"duration": 3.14 * ms}, r"duration = 3\.14 ms must be a whole number of time steps"),
+        ({"connections": (connection(delay=0.25 * ms),)}, "delay"),
+        ({"connections": (connection(i=(0, 2)),)}, "inputs has neurons 0 to 1, not 2"),
+        ({"connections": (connection(j=(4, 0)),)}, "cells has neurons 0 to 3, not 4"),
+        ({"connections": (connection(j=(-1, 0)),)}, "cells has neurons 0 to 3"),
+        ({"connections": (connection(source="input"),)}, "did you mean inputs"),
+        ({"connections": (connection(target="cell"),)}, "did you mean cells"),
+        ({"traces": (Trace("cell", ("v",), np.array([0])),)}, "did you mean cells"),
+        ({"traces": (Trace("cells", ("v",), np.array([1, 4])),)}, "cells has neurons 0 to 3"),
+        ({"populations": (CELLS, CELLS)}, "share a name"),
+        ({"sources": (INPUTS, Spikes("cells", 1, np.array([0]), [0] * ms))}, "share a name"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(arguments, message):
+    with pytest.raises(UserError, match=message):
+        experiment(**arguments)
+
+
+@pytest.mark.xfail(strict=True, reason="the message names the largest index, not the wrong one")
+def test_the_refusal_of_a_negative_index_names_it():
+    with pytest.raises(UserError, match="not -1"):
+        experiment(connections=(connection(j=(-1, 2)),))
+
+
+def test_what_fits_is_accepted():
+    made = experiment(
+        connections=(connection(), connection(source="cells", i=(3, 0), delay=0.2 * ms)),
+        traces=(Trace("cells", ("v",), np.array([], dtype=int)),),
+    )
+    assert made.duration == 3.1 * ms
+
+
+def test_spikes_are_counted_neuron_by_neuron_silent_ones_too():
+    spikes = Spikes("cells", 5, np.array([3, 0, 3, 3]), [1, 2, 3, 4] * ms)
+    assert spikes.counts().tolist() == [1, 0, 0, 3, 0]
+    assert Spikes("cells", 2, np.array([], dtype=int), [] * mV).counts().tolist() == [0, 0]
+
+
+def test_delays_are_none_unless_given():
+    assert connection().delay == 0 * second
+    assert isinstance(connection().delay, Quantity)

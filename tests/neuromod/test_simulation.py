@@ -1,0 +1,314 @@
+from functools import cache
+
+import numpy as np
+import pytest
+from brian2 import (
+    Quantity,
+    amp,
+    defaultclock,
+    get_device,
+    ms,
+    mV,
+    nA,
+    nsecond,
+    prefs,
+    second,
+    set_device,
+    umolar,
+    usecond,
+    volt,
+)
+from brian2.devices.device import reset_device
+
+from neuromod.errors import UserError
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, pulses
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.gain_lif import GainLIF, Receptor
+from neuromod.simulation import DEVICES, simulate
+
+DT = 0.1 * ms
+QUIET = GainLIF(modulated=False, v_th=50 * mV)
+
+
+def spikes_at(steps, name="inputs"):
+    return Spikes(name, 1, np.zeros(len(steps), int), np.array(steps) * DT)
+
+
+def lone(values, steps=40, model=QUIET, size=2):
+    return Experiment(
+        (Population("cell", model, size, values),), (), (),
+        (Trace("cell", ("v",), np.arange(size)),), steps * DT, DT, 3,
+    )  # fmt: skip
+
+
+def test_an_unknown_device_is_refused_with_the_ones_that_exist():
+    with pytest.raises(UserError, match="did you mean cython"):
+        simulate(lone({}), "cithon")
+
+
+@cache
+def delayed():
+    """One spike at step 5 through delays of 0, 3 and 17 steps; what fires passes it on."""
+    into = [
+        Connection("inputs", "cell", "I_syn", np.array([0]), np.array([to]), 1.7 * nA, delay * DT)
+        for to, delay in ((0, 0), (1, 3), (2, 17))
+    ]
+    on = Connection("relay", "cell", "I_syn", np.array([0]), np.array([3]), 1.7 * nA, 4 * DT)
+    start = Connection("inputs", "relay", "I_syn", np.array([0]), np.array([0]), 1e6 * nA)
+    return simulate(
+        Experiment(
+            (
+                Population("cell", QUIET, 4),
+                Population("relay", GainLIF(modulated=False), 1),
+            ),
+            (spikes_at([5]),), (*into, on, start),
+            (Trace("cell", ("v", "I_syn"), np.arange(4)),), 40 * DT, DT, 3,
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("neuron", "delay"), [(0, 0), (1, 3), (2, 17)])
+def test_a_spike_acts_in_the_step_after_its_own_and_its_delay(neuron, delay):
+    v = np.asarray(delayed().trace("cell", "v", neuron) / volt)
+    current = np.asarray(delayed().trace("cell", "I_syn", neuron) / nA)
+    # Samples show the start of a step: what acts in step n is seen from sample n + 1 on.
+    acts = 5 + 1 + delay
+    np.testing.assert_array_equal(v[: acts + 1], -0.07)
+    assert v[acts + 1] > -0.07
+    assert not current[: acts + 1].any()
+    assert current[acts + 1] == pytest.approx(1.7 * np.exp(-0.1 / 2), rel=1e-12)
+
+
+def test_delays_shift_and_change_nothing_else():
+    v = np.asarray(delayed().signals["cell"]["v"].values)
+    np.testing.assert_array_equal(v[0, 6:20], v[1, 9:23])
+    np.testing.assert_array_equal(v[0, 6:20], v[2, 23:37])
+
+
+def test_a_cell_that_fires_passes_its_spike_on_by_the_same_rule():
+    assert delayed().spikes["relay"].times[0] == 6 * DT
+    v = np.asarray(delayed().signals["cell"]["v"].values)
+    np.testing.assert_array_equal(v[0, 6:20], v[3, 11:25])
+
+
+def test_a_cell_that_reaches_threshold_is_reset_at_the_end_of_the_step():
+    recording = simulate(lone({"I_ext": [3.1, 0] * nA}, 80, GainLIF(modulated=False)))
+    v = np.asarray(recording.trace("cell", "v", 0) / volt)
+    first = int(np.round(recording.spikes["cell"].times[0] / DT))
+    charged = -0.07 + 0.124 * -np.expm1(-np.arange(first + 1) * 1e-4 / 0.02)
+    np.testing.assert_allclose(v[: first + 1], charged, rtol=1e-12)
+    assert charged[-1] < -0.05 < -0.07 + 0.124 * -np.expm1(-(first + 1) * 1e-4 / 0.02)
+    np.testing.assert_array_equal(v[first + 1 : first + 21], -0.07)
+    assert v[first + 21] > -0.07
+
+
+def test_values_of_single_neurons_override_a_models_constants():
+    start = np.array([-61.3, -75.2, -66.6]) * mV
+    tau, rest = np.array([7.1, 19.3, 42.0]), np.array([-0.072, -0.068, -0.07])
+    values = {"v": start, "tau_m": tau * ms, "v_rest": rest * volt}
+    recording = simulate(lone(values, model=GainLIF(modulated=False), size=3))
+    v = np.asarray(recording.signals["cell"]["v"].values)
+    elapsed = np.arange(40) * 0.1
+    decay = np.exp(-elapsed / tau[:, None])
+    expected = rest[:, None] + (np.asarray(start)[:, None] - rest[:, None]) * decay
+    np.testing.assert_allclose(v, expected, rtol=1e-12)
+
+
+def test_one_value_of_a_population_overrides_a_models_constant_for_all():
+    recording = simulate(lone({"v": -60.7 * mV, "tau_m": 3.3 * ms}))
+    v = np.asarray(recording.signals["cell"]["v"].values) + 0.07
+    np.testing.assert_allclose(v, np.tile(0.0093 * np.exp(-np.arange(40) / 33), (2, 1)), rtol=1e-9)
+
+
+def test_a_recording_says_where_it_comes_from_and_how_long_it_is():
+    recording = simulate(lone({}, steps=33))
+    assert recording.provenance["device"] == "cython"
+    assert recording.provenance["seed"] == 3
+    assert recording.provenance["wall_s"] > 0
+    assert recording.duration == 33 * DT
+    assert recording.dt == DT
+    assert recording.trace("cell", "v", 1).shape == (33,)
+    np.testing.assert_allclose(np.asarray(recording.times / ms), np.arange(33) * 0.1)
+
+
+def test_the_same_experiment_gives_the_same_recording_again():
+    cells = lone({"I_ext": [0.83, 1.21] * nA}, 900, GainLIF(modulated=False))
+    first, second_time = (simulate(cells) for _ in range(2))
+    np.testing.assert_array_equal(
+        first.signals["cell"]["v"].values, second_time.signals["cell"]["v"].values
+    )
+    np.testing.assert_array_equal(first.spikes["cell"].times, second_time.spikes["cell"].times)
+
+
+def test_spikes_come_in_order_of_time_then_neuron():
+    current = np.array([1.3, 0.9, 1.3, 2.2]) * nA
+    spikes = simulate(lone({"I_ext": current}, 900, GainLIF(modulated=False), 4)).spikes["cell"]
+    order = np.lexsort((spikes.neurons, spikes.times))
+    np.testing.assert_array_equal(order, np.arange(len(order)))
+    assert (spikes.counts() > 0).all()
+    assert spikes.counts()[0] == spikes.counts()[2]
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="Brian2 cannot connect empty arrays")
+def test_connections_without_synapses_change_nothing():
+    nothing = np.array([], dtype=int)
+    connected = Experiment(
+        (Population("cell", QUIET, 2, {"v": -61.3 * mV}),), (spikes_at([2]),),
+        (Connection("inputs", "cell", "I_syn", nothing, nothing, nothing * nA),),
+        (Trace("cell", ("v",), np.arange(2)),), 40 * DT, DT, 3,
+    )  # fmt: skip
+    np.testing.assert_array_equal(
+        simulate(connected).signals["cell"]["v"].values,
+        simulate(lone({"v": -61.3 * mV})).signals["cell"]["v"].values,
+    )
+
+
+@pytest.fixture
+def callers_own():
+    """Preferences and a time step that nothing in the package uses."""
+    before = prefs["core.network.default_schedule"], prefs["codegen.target"]
+    prefs["core.network.default_schedule"] = [
+        "start", "groups", "thresholds", "synapses", "resets", "end",
+    ]  # fmt: skip
+    prefs["codegen.target"] = "numpy"
+    defaultclock.dt = 0.37 * ms
+    state = callers_state()
+    yield state
+    prefs["core.network.default_schedule"], prefs["codegen.target"] = before
+    defaultclock.dt = 0.1 * ms
+
+
+def callers_state():
+    return (
+        tuple(prefs["core.network.default_schedule"]),
+        prefs["codegen.target"],
+        prefs["core.stop_on_keyboard_interrupt"],
+        float(defaultclock.dt),
+        get_device(),
+    )
+
+
+def test_a_run_leaves_the_callers_preferences_and_device_alone(callers_own):
+    simulate(lone({}))
+    assert callers_state() == callers_own
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_run_that_fails_leaves_the_callers_preferences_and_device_alone(callers_own, device):
+    with pytest.raises(Exception, match="v_rset"):
+        simulate(lone({"v_rset": -60 * mV}), device)
+    assert callers_state() == callers_own
+    simulate(lone({}))
+
+
+@pytest.mark.xfail(strict=True, raises=AttributeError, reason="Brian2's AttributeError escapes")
+def test_a_value_for_a_name_that_the_model_lacks_is_told_as_a_users_mistake():
+    with pytest.raises(UserError):
+        simulate(lone({"v_rset": -60 * mV}))
+
+
+def test_a_callers_standalone_device_is_active_again_after_a_run(tmp_path):
+    set_device("cpp_standalone", directory=str(tmp_path), build_on_run=False)
+    own = get_device()
+    defaultclock.dt = 0.37 * ms
+    try:
+        simulate(lone({}))
+        assert get_device() is own
+        assert defaultclock.dt == 0.37 * ms
+    finally:
+        own.reinit()
+        reset_device()
+    defaultclock.dt = 0.1 * ms
+
+
+CHIP_DT = 10 * nsecond
+SCALED = GainLIF(
+    tau_m=20 * usecond,
+    t_ref=0.1 * usecond,
+    tau_syn=0.3 * usecond,
+    receptor=Receptor(
+        k_on=7e5 / (umolar * second), k_off=3e5 / second, tau_messenger=0.8 * usecond
+    ),
+)
+
+
+@cache
+def both_models(device):
+    """Random spikes to circuit neurons at several supplies and on to modulated cells."""
+    draw = np.random.default_rng(11)
+    steps = np.sort(draw.choice(900, 60, replace=False))
+    inputs = Spikes("inputs", 6, draw.integers(0, 6, 60), steps * CHIP_DT)
+    i, j = (side.ravel() for side in np.indices((6, 5)))
+    codes = draw.integers(-3, 8, len(i))
+    vdd = draw.uniform(0.6, 1, 5) * volt
+    conc = draw.uniform(0, 4, 3) * umolar
+    onward_i, onward_j = (side.ravel() for side in np.indices((5, 3)))
+    onward = draw.uniform(2, 9, len(onward_i)) * nA
+    return simulate(
+        Experiment(
+            (
+                Population("chip", CircuitNeuron(leak="symmetric"), 5, {"vdd": vdd}),
+                Population("cell", SCALED, 3, {"conc": conc, "occupancy": 0.13}),
+            ),
+            (inputs,),
+            (
+                *pulses("inputs", "chip", "drive", i, j, codes, 10 * CHIP_DT),
+                Connection("chip", "cell", "I_syn", onward_i, onward_j, onward, 7 * CHIP_DT),
+            ),
+            (
+                Trace("chip", ("v",), np.arange(5)),
+                Trace("cell", ("v", "gain", "I_syn"), np.array([2, 0])),
+            ),
+            1500 * CHIP_DT,
+            CHIP_DT,
+            11,
+        ),
+        device,
+    )
+
+
+def assert_same(a, b):
+    for name in ("chip", "cell"):
+        assert len(a.spikes[name].neurons) > 3
+        np.testing.assert_array_equal(a.spikes[name].neurons, b.spikes[name].neurons)
+        np.testing.assert_array_equal(
+            np.round(np.asarray(a.spikes[name].times / CHIP_DT)),
+            np.round(np.asarray(b.spikes[name].times / CHIP_DT)),
+        )
+        for variable, signal in a.signals[name].items():
+            other = b.signals[name][variable]
+            np.testing.assert_array_equal(signal.neurons, other.neurons)
+            assert signal.values.dim == other.values.dim
+            np.testing.assert_allclose(
+                np.asarray(signal.values), np.asarray(other.values), rtol=1e-9, atol=1e-25
+            )
+
+
+@pytest.mark.slow
+def test_the_runtime_and_cpp_give_the_same_spikes_and_traces():
+    assert_same(both_models("cython"), both_models("cpp"))
+    assert both_models("cpp").provenance["device"] == "cpp"
+
+
+@pytest.mark.slow
+def test_several_cpp_runs_in_one_process_are_independent_and_leave_no_device(callers_own):
+    both_models("cpp")
+    cells = lone({"v": [-61.3, -77.2] * mV})
+    np.testing.assert_allclose(
+        simulate(cells, "cpp").signals["cell"]["v"].values,
+        simulate(cells).signals["cell"]["v"].values,
+        rtol=1e-12,
+    )
+    assert callers_state() == callers_own
+
+
+def test_traces_have_the_unit_of_their_variable():
+    cells = Experiment(
+        (Population("cell", GainLIF(), 1),), (), (),
+        (Trace("cell", ("v", "I_syn", "gain"), np.array([0])),), 4 * DT, DT, 3,
+    )  # fmt: skip
+    signals = simulate(cells).signals["cell"]
+    assert signals["v"].values.dim == volt.dim
+    assert signals["I_syn"].values.dim == amp.dim
+    assert np.asarray(signals["gain"].values).tolist() == [[1, 1, 1, 1]]
+    assert isinstance(signals["v"].values, Quantity)
