@@ -164,24 +164,24 @@ class Recording:
         seconds = {"duration_s": float(self.duration / second), "dt_s": float(self.dt / second)}
         return seconds | {"provenance": dict(self.provenance)}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write a NIX file.
 
         Parameters
         ----------
-        path : Path
+        path : path
             Ending in ``.nix``.
         """
         with NixIO(str(path), "ow") as file:
             file.write_block(self.to_neo())
 
     @classmethod
-    def load(cls, path: Path) -> Recording:
+    def load(cls, path: str | Path) -> Recording:
         """Read a NIX file that `save` wrote.
 
         Parameters
         ----------
-        path : Path
+        path : path
 
         Returns
         -------
@@ -192,6 +192,7 @@ class Recording:
         UserError
             When the file is missing, damaged or of another kind.
         """
+        path = Path(path)
         if not path.is_file():
             raise UserError(f"There is no recording at {path}.")
         try:
