@@ -1,0 +1,242 @@
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from brian2 import ms, mV, nsecond, usecond, volt
+from brian2.units.allunits import pjoule
+
+from neuromod.deployment import Volley, accuracy, agreement, circuit_energies, on_cells, on_circuit
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.gain_lif import GainLIF
+from neuromod.silicon import Costs, Layer, deploy
+from neuromod.simulation import simulate
+
+CHIP = CircuitNeuron()
+SIZES = (7, 6, 5, 3)
+THETA = 0.43
+IMAGES = 9
+
+
+@dataclass(frozen=True)
+class Trained:
+    weight: np.ndarray
+    bias: np.ndarray
+    gain: np.ndarray
+
+
+_draw = np.random.default_rng(31)
+LAYERS = [
+    Trained(
+        _draw.normal(0, 0.6, (out, into)),
+        _draw.normal(0.4, 0.3, out),
+        _draw.uniform(-0.3, 1.9, out),
+    )
+    for into, out in pairwise(SIZES)
+]
+FEATURES = _draw.uniform(0, 1, (IMAGES, SIZES[0]))
+CODED = [deploy(CHIP, la.weight, la.bias, la.gain, THETA) for la in LAYERS]
+CELL = GainLIF(modulated=False, synapse="pulse")
+
+
+def network():
+    """Membranes and spikes of every layer of the trained network, in plain NumPy."""
+    inputs, membranes, spikes = FEATURES, [], []
+    for layer in LAYERS:
+        membranes.append(layer.gain * (inputs @ layer.weight.T + layer.bias))
+        inputs = (membranes[-1] >= THETA).astype(float)
+        spikes.append(inputs)
+    return membranes, spikes
+
+
+def quantised():
+    """Membranes at the end of the pulse, and spikes, of the network as codes and supplies."""
+    inputs, membranes, spikes = FEATURES, [], []
+    leak = np.exp(-10 / 20_000)
+    for layer in CODED:
+        step = np.asarray(CHIP.step(layer.vdd) / volt)
+        membranes.append((inputs @ layer.codes.T + layer.bias_codes) * step)
+        inputs = (membranes[-1] * leak >= 0.1).astype(float)
+        spikes.append(inputs)
+    return membranes, spikes
+
+
+@cache
+def cells():
+    volley, experiment = on_cells(CELL, LAYERS, THETA, FEATURES, 1.3 * ms, 0.1 * ms, 3)
+    return volley, experiment, simulate(experiment)
+
+
+@cache
+def chip():
+    volley, experiment = on_circuit(CHIP, CODED, FEATURES, 10 * nsecond, 3)
+    return volley, experiment, simulate(experiment)
+
+
+def assert_spikes(volley, recorded, expected):
+    for found, layer in zip(volley.split(recorded.counts()), expected, strict=True):
+        assert 0 < layer.sum() < layer.size
+        np.testing.assert_array_equal(found, layer)
+
+
+def test_cells_give_the_networks_spikes():
+    volley, _, recording = cells()
+    assert_spikes(volley, recording.spikes["cell"], network()[1])
+
+
+def test_cells_reach_the_networks_membranes_as_their_way_to_threshold():
+    volley, _, recording = cells()
+    v = np.asarray(recording.signals["cell"]["v"].values / mV) + 70
+    for layer, membranes in enumerate(network()[0]):
+        of_layer = v[volley.index(layer)[0]]
+        # Latency of 13 steps, one step to charge in; samples show the start of a step.
+        silent = membranes[0] < THETA
+        assert silent.any()
+        reached = of_layer[:, 14 * (layer + 1) + 1]
+        np.testing.assert_allclose(reached[silent], 20 * membranes[0][silent] / THETA, rtol=1e-9)
+        np.testing.assert_array_equal(of_layer[:, : 14 * (layer + 1) + 1], 0)
+
+
+def test_circuit_neurons_give_the_spikes_of_the_quantised_network():
+    volley, _, recording = chip()
+    assert_spikes(volley, recording.spikes["chip"], quantised()[1])
+
+
+def test_circuit_membranes_are_codes_times_the_step_of_their_supply():
+    volley, _, recording = chip()
+    v = np.asarray(recording.signals["chip"]["v"].values / volt) - 0.25
+    for layer, membranes in enumerate(quantised()[0]):
+        reached = v[volley.index(layer)[0], 11 * (layer + 1)]
+        np.testing.assert_allclose(reached, membranes[0], rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(("side", "period"), [(cells, 14), (chip, 11)])
+def test_a_layer_decides_one_period_after_the_one_before(side, period):
+    volley, experiment, recording = side()
+    (spikes,) = recording.spikes.values()
+    layer = np.searchsorted(volley.bounds, spikes.neurons % volley.neurons, side="right")
+    steps = np.round(np.asarray(spikes.times / experiment.dt)).astype(int)
+    np.testing.assert_array_equal(steps, layer * period)
+    assert round(float(experiment.duration / experiment.dt)) == 4 * period
+
+
+def test_images_do_not_touch_each_other():
+    volley, experiment = on_cells(CELL, LAYERS, THETA, FEATURES[4:5], 1.3 * ms, 0.1 * ms, 3)
+    alone = volley.split(simulate(experiment).spikes["cell"].counts())
+    for found, layer in zip(alone, network()[1], strict=True):
+        np.testing.assert_array_equal(found[0], layer[4])
+
+
+def test_neurons_of_a_layer_lie_together_in_every_copy():
+    volley = chip()[0]
+    assert volley.bounds.tolist() == [0, 6, 11, 14]
+    assert (volley.images, volley.neurons) == (IMAGES, 14)
+    assert volley.index(1)[0].tolist() == [6, 7, 8, 9, 10]
+    assert volley.index(2)[2].tolist() == [39, 40, 41]
+    everyone = np.concatenate([volley.index(layer).ravel() for layer in range(3)])
+    assert sorted(everyone) == list(range(14 * IMAGES))
+
+
+def test_splitting_finds_what_the_index_finds():
+    volley = chip()[0]
+    values = np.arange(14 * IMAGES) * 0.7
+    for layer, part in enumerate(volley.split(values)):
+        np.testing.assert_array_equal(part, values[volley.index(layer)])
+
+
+def test_synapses_are_those_of_the_weights_without_zeros():
+    first = np.array([[0.3, -1.1], [0.7, 0.0]])
+    weights = (np.array([[2, 0], [0, -5], [3, 4]]),)
+    volley = Volley(first, weights, (np.array([1, -1, 0]),))
+    i, j, w = volley.between_layers()
+    found = sorted(zip(i.tolist(), j.tolist(), w.tolist(), strict=True))
+    one = [(0, 2, 2), (0, 4, 3), (1, 3, -5), (1, 4, 4)]
+    assert found == one + [(a + 5, b + 5, c) for a, b, c in one]
+    source, neuron, drive = volley.from_inputs()
+    found = {(s, n): d for s, n, d in zip(source, neuron, drive, strict=True)}
+    assert found == {
+        (0, 0): 0.3, (0, 1): -1.1, (0, 5): 0.7, (0, 6): 0.0,
+        (1, 2): 1, (1, 3): -1, (1, 4): 0, (1, 7): 1, (1, 8): -1, (1, 9): 0,
+    }  # fmt: skip
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="a network of one layer has no pairs")
+def test_a_network_of_one_layer_gives_its_spikes():
+    volley, experiment = on_cells(CELL, LAYERS[:1], THETA, FEATURES, 1.3 * ms, 0.1 * ms, 3)
+    assert_spikes(volley, simulate(experiment).spikes["cell"], network()[1][:1])
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="Brian2 cannot connect empty arrays")
+def test_a_network_whose_codes_are_all_zero_between_layers_gives_the_biases_spikes():
+    layers = [
+        Layer(np.array([[3, -1]]), np.array([4]), [0.75] * volt, {}),
+        Layer(np.array([[0]]), np.array([6]), [0.75] * volt, {}),
+    ]
+    volley, experiment = on_circuit(CHIP, layers, np.array([[1.0, 0.0]]), 10 * nsecond, 3)
+    counts = volley.split(simulate(experiment).spikes["chip"].counts())
+    assert [count.tolist() for count in counts] == [[[1]], [[1]]]
+
+
+def test_the_energies_of_two_neurons_by_hand():
+    layers = [
+        Layer(np.array([[3, -2, 4]]), np.array([-1]), [0.75] * volt, {}),
+        Layer(np.array([[-5]]), np.array([6]), [0.5] * volt, {}),
+    ]
+    features = np.array([[0.5, 0.25, 0.0]])
+    volley = Volley.of(features, [la.codes for la in layers], [la.bias_codes for la in layers])
+    spikes = [np.array([[1]]), np.array([[0]])]
+    found = circuit_energies(CHIP, Costs(), layers, volley, features, spikes, 3 * usecond)
+    in_pj = {name: np.asarray(energy / pjoule).tolist() for name, energy in found.items()}
+    # One unit is 0.75 V * 10 nA and 0.5 V * 2.5 nA for 100 ns.
+    units = np.array([0.75e-3, 0.125e-3])
+    assert in_pj["synapse current"] == pytest.approx(units * [0.5 * 3 + 0.25 * 2 + 1, 5 + 6])
+    assert in_pj["mirror reference"] == pytest.approx(units * [2 + 1, 1 + 1])
+    assert in_pj["comparator"] == pytest.approx([2 * 0.12, 0.12])
+    assert in_pj["reset"] == pytest.approx([0.01, 0])
+    assert in_pj["spike generator"] == pytest.approx([1.08 - 0.25 - 0.01 / 3.3, 0])
+    assert in_pj["leakage"] == pytest.approx([0.03, 0.03])
+
+
+def test_every_image_costs_what_it_costs_alone():
+    volley, _, _ = chip()
+    spikes = quantised()[1]
+    costs, duration = Costs(), 0.44 * usecond
+    together = circuit_energies(CHIP, costs, CODED, volley, FEATURES, spikes, duration)
+    for image in (0, 5):
+        one = slice(image, image + 1)
+        features, own = FEATURES[one], [layer[one] for layer in spikes]
+        single = Volley(volley.first[one], volley.weights, volley.biases)
+        alone = circuit_energies(CHIP, costs, CODED, single, features, own, duration)
+        for name, energy in alone.items():
+            np.testing.assert_allclose(together[name][14 * image : 14 * (image + 1)], energy)
+
+
+def test_agreement_by_hand():
+    numpy = [np.array([[1, 0], [0, 0]]), np.array([[1], [1]])]
+    other = [np.array([[2, 0], [0, 1]]), np.array([[1], [1]])]
+    table = agreement({"numpy": numpy, "chip": other}).set_index("layer")
+    assert list(table.index) == ["hidden 1", "output", "all"]
+    assert table.neurons.tolist() == [4, 2, 6]
+    assert table.differ.tolist() == [1, 0, 1]
+    assert table.neurons_agree.tolist() == pytest.approx([3 / 4, 1, 5 / 6])
+    assert table.images_agree.tolist() == pytest.approx([1 / 2, 1, 1 / 2])
+
+
+def test_every_pair_of_realisations_is_compared_once():
+    side = [np.zeros((2, 3)), np.ones((2, 2))]
+    table = agreement({"a": side, "b": side, "c": side})
+    assert table.pair.nunique() == 3
+    assert len(table) == 9
+    assert (table.differ == 0).all()
+
+
+def test_accuracy_asks_for_the_right_neuron_and_no_other():
+    output = np.array([[1, 0, 0], [0, 3, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]])
+    labels = np.array([0, 1, 0, 2, 1])
+    assert accuracy(output, labels) == pytest.approx(2 / 5)
+
+
+def test_chance_is_one_in_two_to_the_number_of_classes():
+    patterns = (np.arange(2**5)[:, None] >> np.arange(5)) & 1
+    assert accuracy(patterns, np.full(32, 3)) == 1 / 32

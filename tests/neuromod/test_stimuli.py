@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from brian2 import Hz, khertz, ms, nsecond, second, usecond
+from brian2.units.allunits import Mhertz
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import kstest
+
+from neuromod.errors import UserError
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.stimuli import circuit_inputs, poisson
+
+DT = 0.01 * ms
+
+
+def drawn(seed=1, size=7, rate=37 * Hz, dead=3 * ms, duration=4.1 * second, dt=DT):
+    return poisson("inputs", size, rate, dead, duration, dt, np.random.default_rng(seed))
+
+
+def gaps(spikes, dt=DT):
+    steps = np.round(np.asarray(spikes.times / dt)).astype(int)
+    return np.concatenate(
+        [np.diff(steps[spikes.neurons == neuron]) for neuron in range(spikes.size)]
+    )
+
+
+def test_the_mean_rate_is_the_one_asked_for_dead_time_included():
+    rate, dead, duration, size = 80.0, 5e-3, 50.0, 60
+    spikes = drawn(size=size, rate=rate * Hz, dead=dead * second, duration=duration * second)
+    # A renewal process: the variance of a count is that of an interval times rate^3 T.
+    variance = (1 / rate - dead) ** 2 * rate**3 * duration
+    error = np.sqrt(variance * size)
+    assert abs(len(spikes.neurons) - rate * duration * size) < 4 * error + size / 2
+    assert error < 0.005 * rate * duration * size
+
+
+def test_intervals_are_exponential_after_the_dead_time():
+    dt = 1e-4 * ms
+    spikes = drawn(size=40, rate=90 * Hz, dead=4 * ms, duration=3 * second, dt=dt)
+    intervals = gaps(spikes, dt) * 1e-7
+    assert len(intervals) > 9000
+    assert kstest(intervals - 4e-3, "expon", args=(0, 1 / 90 - 4e-3)).pvalue > 0.01
+
+
+def test_without_a_dead_time_the_train_is_poisson():
+    dt = 1e-4 * ms
+    spikes = drawn(size=40, rate=90 * Hz, dead=0 * ms, duration=3 * second, dt=dt)
+    assert kstest(gaps(spikes, dt) * 1e-7, "expon", args=(0, 1 / 90)).pvalue > 0.01
+
+
+def test_the_first_spike_is_not_put_off_by_a_dead_time():
+    dt = 1e-3 * ms
+    spikes = drawn(size=900, rate=100 * Hz, dead=6 * ms, duration=0.2 * second, dt=dt)
+    _, first = np.unique(spikes.neurons, return_index=True)
+    assert kstest(spikes.times[first] / second, "expon", args=(0, 4e-3)).pvalue > 0.01
+
+
+@given(st.integers(0, 2**32), st.floats(1, 240), st.integers(0, 40))
+def test_spikes_lie_on_the_grid_in_order_before_the_end_and_keep_their_distance(seed, rate, dead):
+    spikes = drawn(seed, rate=rate * Hz, dead=dead * 0.1 * ms, duration=0.71 * second)
+    steps = np.asarray(spikes.times / DT)
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
+    assert (np.diff(steps) >= 0).all()
+    assert (steps >= 0).all()
+    assert (np.round(steps) < 71_000).all()
+    assert ((spikes.neurons >= 0) & (spikes.neurons < spikes.size)).all()
+    assert (gaps(spikes) >= dead * 10).all()
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a dead time is rounded down to whole steps"
+)
+def test_a_dead_time_of_broken_steps_is_kept():
+    spikes = drawn(rate=180 * Hz, dead=3.06 * ms, duration=9 * second, dt=0.1 * ms)
+    assert (gaps(spikes, 0.1 * ms) * 0.1 >= 3.06).all()
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="nothing keeps two spikes out of one step"
+)
+def test_a_neuron_spikes_once_per_step_without_a_dead_time_too():
+    spikes = drawn(rate=180 * Hz, dead=0 * ms, duration=9 * second, dt=1 * ms)
+    assert (gaps(spikes, 1 * ms) > 0).all()
+
+
+def test_the_same_seed_gives_the_same_spikes_and_another_seed_others():
+    np.testing.assert_array_equal(drawn(5).times, drawn(5).times)
+    np.testing.assert_array_equal(drawn(5).neurons, drawn(5).neurons)
+    assert drawn(5).times.tolist() != drawn(6).times.tolist()
+
+
+def test_trains_are_independent():
+    spikes = drawn(size=2, duration=9 * second)
+    first, second_train = (spikes.times[spikes.neurons == n] / ms for n in (0, 1))
+    assert not np.intersect1d(first, second_train).size > 0.05 * len(first)
+
+
+def test_a_dead_time_that_leaves_no_room_for_the_rate_is_refused():
+    with pytest.raises(UserError, match="does not fit a dead time"):
+        drawn(rate=400 * Hz, dead=2.5 * ms)
+    with pytest.raises(UserError, match="duration"):
+        drawn(duration=1.0001 * 0.3 * ms)
+
+
+def test_inputs_of_circuit_neurons_keep_to_the_papers_maximum_rate():
+    spikes = circuit_inputs(CircuitNeuron(), 4, 2.9 * Mhertz, 60 * usecond, 10 * nsecond, 3)
+    assert spikes.name == "inputs"
+    assert spikes.size == 4
+    assert gaps(spikes, 10 * nsecond).min() == 30
+    assert (spikes.counts() <= 60 * 3.34).all()
+    with pytest.raises(UserError, match="does not fit"):
+        circuit_inputs(CircuitNeuron(), 4, 3.4 * Mhertz, 60 * usecond, 10 * nsecond, 3)
+
+
+def test_a_seed_fixes_the_inputs_of_circuit_neurons():
+    first, again = (
+        circuit_inputs(CircuitNeuron(), 3, 310 * khertz, 90 * usecond, 10 * nsecond, 8)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.times, again.times)

@@ -1,0 +1,131 @@
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("models", "protocols", "neuromod")
+SOURCES = {
+    str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8"))
+    for room in ROOMS
+    for path in sorted((ROOT / room).rglob("*.py"))
+}
+# What writes runs, and what keeps weights, features and gains between them.
+WRITERS = {
+    "neuromod/runs.py",
+    "neuromod/recording.py",
+    "neuromod/report.py",
+    "neuromod/tuning/backbone.py",
+    "neuromod/tuning/cache.py",
+    "neuromod/tuning/features.py",
+    "neuromod/tuning/gains.py",
+}
+WRITING = {
+    "write_text", "write_bytes", "to_csv", "to_parquet", "savefig", "save_file", "touch", "mkdir",
+    "write_block", "rename", "unlink", "rmdir", "rmtree", "mkdtemp",
+}  # fmt: skip
+
+
+def imports(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "an import says where it comes from"
+            yield f"{node.module}"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def inside(module, package):
+    return module == package or module.startswith(f"{package}.")
+
+
+def calls(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            yield name, isinstance(called, ast.Attribute), node
+
+
+def sources(room):
+    return [pytest.param(t, id=name) for name, t in SOURCES.items() if name.startswith(f"{room}/")]
+
+
+def test_all_three_rooms_are_seen():
+    assert {name.partition("/")[0] for name in SOURCES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("tree", sources("models"))
+def test_models_know_nothing_of_the_machinery(tree):
+    ours = {name for name in imports(tree) if inside(name, "neuromod")}
+    allowed = ("neuromod.models", "neuromod.errors")
+    assert all(any(inside(name, a) for a in allowed) for name in ours), ours
+
+
+@pytest.mark.parametrize("tree", sources("neuromod"))
+def test_the_machinery_knows_no_protocol(tree):
+    assert not [name for name in imports(tree) if inside(name, "neuromod.protocols")]
+
+
+@pytest.mark.parametrize("tree", sources("protocols"))
+def test_no_protocol_knows_another(tree):
+    assert not [name for name in imports(tree) if inside(name, "neuromod.protocols")]
+
+
+def test_one_module_chooses_devices():
+    choosing = {
+        name
+        for name, tree in SOURCES.items()
+        if {"set_device", "reset_device"} & {called for called, *_ in calls(tree)}
+    }
+    assert choosing == {"neuromod/simulation.py"}
+
+
+def test_nobody_but_the_writers_writes_files():
+    found = {
+        name
+        for name, tree in SOURCES.items()
+        if WRITING & {called for called, attribute, node in calls(tree)
+                      if not (called == "rename" and node.keywords)}
+    }  # fmt: skip
+    assert found <= WRITERS
+
+
+def test_nothing_from_outside_is_run():
+    for name, tree in SOURCES.items():
+        for called, attribute, node in calls(tree):
+            assert attribute or called not in {"eval", "exec", "compile", "__import__"}, name
+            assert called not in {"system", "popen"}, name
+            given = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
+            assert given.get("shell") is not True, name
+            assert given.get("allow_pickle") is not True, name
+            if called == "load" and attribute and getattr(node.func.value, "id", "") == "torch":
+                assert given.get("weights_only") is True, name
+
+
+def test_nothing_is_pickled():
+    unsafe = {"pickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
+    for name, tree in SOURCES.items():
+        assert not {module.partition(".")[0] for module in imports(tree)} & unsafe, name
+
+
+@pytest.mark.parametrize("module", ["neuromod", "neuromod.cli", "neuromod.simulation"])
+def test_the_package_is_used_without_torch(python, module):
+    ended = python(f"import {module}, sys; sys.exit('torch' in sys.modules)")
+    assert ended.code == 0, ended.err
+
+
+def test_the_package_is_imported_without_brian2(python):
+    ended = python("import neuromod, sys; sys.exit('brian2' in sys.modules)")
+    assert ended.code == 0, ended.err
+
+
+def test_everything_that_the_package_offers_is_there():
+    package = importlib.import_module("neuromod")
+    assert package.__all__
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'simulat'"):
+        package.simulat  # noqa: B018
