@@ -5,7 +5,7 @@ import pytest
 from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, uA, volt
 from brian2.units.allunits import ffarad
 from brian2.units.fundamentalunits import DimensionMismatchError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromod.errors import UserError
@@ -31,6 +31,7 @@ mirrors = st.builds(
 supplies = st.floats(0.7, 1.0)
 
 
+@settings(deadline=None)
 @given(mirrors, supplies)
 def test_the_unit_current_solves_the_square_law_behind_its_load(chip, vdd):
     current = chip.unit_current(vdd * volt)
@@ -41,17 +42,20 @@ def test_the_unit_current_solves_the_square_law_behind_its_load(chip, vdd):
     )
 
 
+@settings(deadline=None)
 @given(mirrors, supplies)
 def test_the_supply_for_a_unit_current_is_the_supply_that_gave_it(chip, vdd):
     found = chip.vdd_for(chip.unit_current(vdd * volt))
     assert float(found / volt) == pytest.approx(vdd, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(mirrors, st.floats(0, 1))
 def test_a_mirror_conducts_nothing_at_or_below_its_transistors_threshold(chip, share):
     assert chip.unit_current(share * chip.vto) == 0 * amp
 
 
+@settings(deadline=None)
 @given(mirrors)
 def test_more_supply_gives_more_current(chip):
     currents = np.asarray(chip.unit_current(np.linspace(0.7, 1, 31) * volt) / amp)

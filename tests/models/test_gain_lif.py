@@ -3,7 +3,7 @@ from functools import cache
 import numpy as np
 import pytest
 from brian2 import Hz, NeuronGroup, Quantity, ms, mV, nA, pA, second, umolar, volt
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromod.errors import UserError
@@ -111,6 +111,7 @@ cells = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(cells, st.floats(1.01, 30), st.floats(0.05, 9))
 def test_the_closed_form_is_the_time_in_which_the_membrane_charges(cell, drive, gain):
     way = cell.v_th - cell.v_rest
@@ -122,6 +123,7 @@ def test_the_closed_form_is_the_time_in_which_the_membrane_charges(cell, drive, 
     assert float((reached - cell.v_rest) / way) == pytest.approx(1, rel=1e-6)
 
 
+@settings(deadline=None)
 @given(cells, st.floats(0.05, 9), st.floats(0, 1))
 def test_up_to_rheobase_the_closed_form_is_silent(cell, gain, share):
     rheobase = (cell.v_th - cell.v_rest) / cell.R / gain
@@ -150,6 +152,7 @@ def test_half_the_receptors_are_bound_at_their_dissociation_constant():
     assert receptor.occupancy(0.7 / 3 * umolar) == pytest.approx(0.5)
 
 
+@settings(deadline=None)
 @given(receptors)
 def test_without_modulator_the_gain_is_one(receptor):
     assert receptor.gain(0 * umolar) == 1
@@ -172,12 +175,14 @@ def test_the_steady_gain_by_hand():
     assert Receptor().gain(3 * umolar) == pytest.approx(1 + 2 * 9 / 13)
 
 
+@settings(deadline=None)
 @given(receptors)
 def test_gain_goes_one_way_with_concentration_up_for_gs_and_down_for_gi(receptor):
     change = np.diff(receptor.gain(DOSES)) * np.sign(receptor.gain_max - 1)
     assert (change >= -1e-12).all()
 
 
+@settings(deadline=None)
 @given(receptors)
 def test_gain_stays_between_one_and_its_greatest_or_least(receptor):
     low, high = sorted((1.0, receptor.gain_max))

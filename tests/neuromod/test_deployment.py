@@ -198,6 +198,20 @@ def test_the_energies_of_two_neurons_by_hand():
     assert in_pj["leakage"] == pytest.approx([0.03, 0.03])
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the feature's sign stays in")
+def test_a_negative_feature_costs_as_much_as_a_positive_one():
+    layers = [Layer(np.array([[3]]), np.array([0]), [0.75] * volt, {})]
+    costs = []
+    for feature in (0.7, -0.7):
+        features = np.array([[feature]])
+        volley = Volley.of(features, [layers[0].codes], [layers[0].bias_codes])
+        entries = circuit_energies(
+            CHIP, Costs(), layers, volley, features, [np.array([[0]])], 1 * usecond
+        )
+        costs.append(float(entries["synapse current"][0] / pjoule))
+    assert costs[0] == costs[1]
+
+
 def test_every_image_costs_what_it_costs_alone():
     volley, _, _ = chip()
     spikes = quantised()[1]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from brian2 import Quantity, ms, mV, nA, nsecond, second, usecond
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromod.errors import UserError
@@ -30,6 +30,7 @@ def connection(i=(0, 1), j=(3, 2), source="inputs", target="cells", **more):
     return Connection(source, target, "I_syn", np.array(i), np.array(j), 1.3 * nA, **more)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(-9, 9)), max_size=40))
 def test_sorting_keeps_every_synapses_weight(synapses):
     i, j = np.array([s[:2] for s in synapses], dtype=int).reshape(-1, 2).T
@@ -68,11 +69,13 @@ def test_code_pulses_drive_by_their_codes_and_count_by_one():
     assert [float(c.delay / usecond) for c in (rise, fall, on, off)] == [0, 0.1, 0, 0.1]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**7), st.floats(1e-9, 1))
 def test_whole_numbers_of_steps_are_counted_whatever_the_step(steps, dt):
     assert steps_in("duration", steps * dt * second, dt * second) == steps
 
 
+@settings(deadline=None)
 @given(st.integers(0, 900), st.floats(0.001, 0.999))
 def test_parts_of_steps_are_refused(steps, part):
     with pytest.raises(UserError, match="must be a whole number of time steps"):
@@ -116,6 +119,28 @@ def test_what_does_not_fit_together_is_refused(arguments, message):
 def test_the_refusal_of_a_negative_index_names_it():
     with pytest.raises(UserError, match="not -1"):
         experiment(connections=(connection(j=(-1, 2)),))
+
+
+@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="the third is dropped")
+def test_more_weights_than_synapses_are_refused():
+    with pytest.raises(UserError):
+        Connection("a", "b", "I_syn", np.array([0, 1]), np.array([1, 0]), [1, 2, 3] * nA)
+
+
+@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="only their parts are checked")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"duration": -3.1 * ms},
+        {"duration": 3},
+        {"connections": (connection(delay=-0.2 * ms),)},
+        {"sources": (Spikes("inputs", 2, np.array([2]), [0.3] * ms),)},
+        {"sources": (Spikes("inputs", 2, np.array([1]), [0.35] * ms),)},
+    ],
+)
+def test_times_and_spikes_that_no_run_can_have_are_refused(arguments):
+    with pytest.raises(UserError):
+        experiment(**arguments)
 
 
 def test_what_fits_is_accepted():

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from brian2 import Hz, ms, nA, second
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
@@ -30,6 +30,7 @@ def test_identical_trains_coincide_wholly():
     assert coincidence_factor(train, train, 0.002, 1.1) == pytest.approx(1)
 
 
+@settings(deadline=None)
 @given(trains, windows)
 def test_any_train_coincides_with_itself(train, window):
     assert coincidence_factor(train, train, window, 12 * 9 * 1.3) == pytest.approx(1)
@@ -83,6 +84,7 @@ def test_independent_poisson_trains_are_at_chance():
     assert abs(np.mean(factors)) < 4 * error + (5 * 2 * 0.0017) ** 2 * 5
 
 
+@settings(deadline=None)
 @given(trains, trains, windows)
 def test_the_matching_is_the_largest_there_is(data, model, window):
     if len(data) and len(model):
@@ -132,6 +134,7 @@ def test_victor_purpura_distances_by_hand(a, b, distance):
     assert found == pytest.approx(distance, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(trains, trains, trains)
 def test_victor_purpura_is_a_metric(a, b, c):
     def distance(x, y):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from brian2 import amp, joule, nA, nsecond, usecond, volt
 from brian2.units.allunits import Mhertz, pjoule
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromod.errors import UserError
@@ -36,6 +36,7 @@ def test_supplies_from_half_a_volt_to_one_give_gains_from_a_quarter_to_1_88():
     assert high == pytest.approx((7.5 - np.sqrt(14)) / 2, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(st.floats(0.36, 1.4), st.floats(0.35, 0.7))
 def test_the_supply_of_a_gain_is_the_one_that_gave_it(vdd, vto):
     chip = CircuitNeuron(vto=vto * volt)
@@ -43,6 +44,7 @@ def test_the_supply_of_a_gain_is_the_one_that_gave_it(vdd, vto):
     assert float(vdd_of(chip, gain_of(chip, vdd * volt)) / volt) == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 40))
 def test_the_gain_of_a_supply_is_the_one_that_asked_for_it(gain):
     assert gain_of(CHIP, vdd_of(CHIP, gain)) == pytest.approx(gain, rel=1e-9, abs=1e-15)
@@ -67,6 +69,7 @@ def random_layer(seed, reach):
     return weight, bias, gain, theta
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_in_range_every_weight_is_met_within_half_of_one_bit(seed):
     layer = random_layer(seed, (7.01 * LEAST, 6.99 * MOST))
@@ -81,6 +84,7 @@ def test_in_range_every_weight_is_met_within_half_of_one_bit(seed):
     assert chip.changes["negative_gain"] == np.count_nonzero(layer[2] < 0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_small_layers_run_at_the_lower_end_with_coarser_codes(seed):
     layer = random_layer(seed, (0.01 * LEAST, 6.99 * LEAST))
@@ -90,6 +94,7 @@ def test_small_layers_run_at_the_lower_end_with_coarser_codes(seed):
     assert chip.changes["supply_at_lower_end"] == 9
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 5))
 def test_codes_stay_within_their_bits_and_supplies_within_their_range(seed, bits):
     circuit = CircuitNeuron(bits=bits)
@@ -197,6 +202,7 @@ def test_the_comparator_is_clocked_by_every_end_that_leaves_no_pulse_on(starts, 
     assert decisions(np.array(starts) * nsecond, 100 * nsecond) == count
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 200), max_size=20), st.integers(1, 12))
 def test_decisions_are_the_falling_edges_of_the_pulses_laid_over_each_other(starts, width):
     on = np.zeros(260, int)

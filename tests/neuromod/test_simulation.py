@@ -120,6 +120,25 @@ def test_one_value_of_a_population_overrides_a_models_constant_for_all():
     np.testing.assert_allclose(v, np.tile(0.0093 * np.exp(-np.arange(40) / 33), (2, 1)), rtol=1e-9)
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="refractoriness is the model's own")
+def test_single_neurons_can_be_refractory_for_longer():
+    values = {"t_ref": [1.2, 30.7] * ms, "I_ext": 2 * nA}
+    counts = simulate(lone(values, 900, GainLIF(modulated=False))).spikes["cell"].counts()
+    # Charging to 20 of 80 mV takes 58 steps: spikes at 57 + 69 n and at 57 + 364 n of 900 steps.
+    assert counts.tolist() == [13, 3]
+
+
+@pytest.mark.xfail(strict=True, raises=UserError, reason="the second replaces the first")
+def test_traces_of_several_neurons_of_a_population_can_be_asked_for_one_by_one():
+    asked = Experiment(
+        (Population("cell", QUIET, 2, {"v": [-61.3, -77.2] * mV}),), (), (),
+        tuple(Trace("cell", ("v",), np.array([neuron])) for neuron in (0, 1)), 4 * DT, DT, 3,
+    )  # fmt: skip
+    recording = simulate(asked)
+    assert recording.trace("cell", "v", 1)[0] == -77.2 * mV
+    assert recording.trace("cell", "v", 0)[0] == -61.3 * mV
+
+
 def test_a_recording_says_where_it_comes_from_and_how_long_it_is():
     recording = simulate(lone({}, steps=33))
     assert recording.provenance["device"] == "cython"
