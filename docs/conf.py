@@ -1,0 +1,34 @@
+"""Sphinx configuration; tables of parameters are written from the code at every build."""
+
+from pathlib import Path
+
+from neuromod import __version__, registry
+from neuromod.report import describe
+
+project = "neuromod"
+author = "The neuromod maintainers"
+version = release = __version__
+extensions = ["myst_parser", "sphinx.ext.mathjax", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["dollarmath"]
+exclude_patterns = ["_build"]
+html_theme = "alabaster"
+autodoc_typehints = "none"
+# Attributes of several classes share names such as `neurons`.
+suppress_warnings = ["ref.python"]
+
+GENERATED = Path(__file__).parent / "_generated"
+
+
+def write_tables() -> None:
+    """One page part per model and protocol with name, default, meaning, range and source."""
+    GENERATED.mkdir(exist_ok=True)
+    for kind, find in (("model", registry.find_model), ("protocol", registry.find_protocol)):
+        for name in registry.names(kind):
+            rows = describe(find(name)())
+            lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+            lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
+            (GENERATED / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+write_tables()
+exclude_patterns.append("_generated")

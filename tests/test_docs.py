@@ -1,0 +1,57 @@
+"""What the README and the pages show works as they show it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from neuromod.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    lines = [line for page in PAGES for block in blocks(page, "bash") for line in block.split("\n")]
+    return [part for line in lines for part in line.split("&&") if "neuromod " in part]
+
+
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
+def test_python_on_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if page.name == "README.md":
+        import neuromod
+
+        # The folder that the page's command line has made before.
+        neuromod.run("vdd-sweep", out="curves")
+    space: dict[str, object] = {"__name__": "page"}
+    for snippet in blocks(page, "python"):
+        exec(compile(snippet, page.name, "exec", dont_inherit=True), space)
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_on_the_pages_have_options_that_exist(line):
+    command = typer.main.get_command(app)
+    words = shlex.split(line, comments=True)
+    context = typer.Context(command)
+    name, *rest = words[words.index("neuromod") + 1 :]
+    subcommand = command.get_command(context, name)  # type: ignore[attr-defined]
+    assert subcommand is not None
+    subcommand.make_context(name, rest)
+
+
+def test_links_between_the_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(\s*([^)#:\s]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
