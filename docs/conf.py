@@ -12,6 +12,7 @@ extensions = ["myst_parser", "sphinx.ext.mathjax", "sphinx.ext.autodoc", "sphinx
 myst_enable_extensions = ["dollarmath"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
+html_theme_options = {"page_width": "1200px", "body_max_width": "none"}
 autodoc_typehints = "none"
 # Attributes of several classes share names such as `neurons`.
 suppress_warnings = ["ref.python"]

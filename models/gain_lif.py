@@ -25,7 +25,7 @@ class Receptor(Parameters):
     k_on: Quantity = parameter(
         1 / (umolar * second),
         "binding rate",
-        source="chosen here: 1 s equilibration at 1 uM",
+        source="chosen here: with k_off, a time constant of 0.5 s at 1 uM",
         low=0 / (umolar * second),
         low_excluded=True,
     )
