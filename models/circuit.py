@@ -176,9 +176,9 @@ class CircuitNeuron(Parameters):
         return "v = v_rest"
 
     @property
-    def refractory(self) -> Quantity:
-        """How long the membrane is held at reset."""
-        return self.t_spike
+    def refractory(self) -> str:
+        """How long the membrane is held at reset, by name."""
+        return "t_spike"
 
     @property
     def method(self) -> str:

@@ -170,9 +170,9 @@ class GainLIF(Parameters):
         return SPIKE[self.site][1]
 
     @property
-    def refractory(self) -> Quantity:
-        """How long the membrane is held after a spike."""
-        return self.t_ref
+    def refractory(self) -> str:
+        """How long the membrane is held after a spike, by name."""
+        return "t_ref"
 
     @property
     def method(self) -> str:

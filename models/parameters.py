@@ -229,7 +229,7 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
         value = Quantity(np.asarray(value), dim=value.dim)
     elif not isinstance(value, np.ndarray):
         value = float(value)
-    _check_range(name, value, about)
+    check_range(name, value, about)
     return value
 
 
@@ -237,7 +237,21 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real | np.ndarray)
 
 
-def _check_range(name: str, value: Any, about: About) -> None:
+def check_range(name: str, value: Any, about: About) -> None:
+    """Refuse a value out of its physical range.
+
+    Parameters
+    ----------
+    name : str
+        The parameter's name, for the message.
+    value : number or Quantity, scalar or array
+    about : About
+        The parameter's description.
+
+    Raises
+    ------
+    UserError
+    """
     if about.low is not None:
         beyond = value <= about.low if about.low_excluded else value < about.low
         if np.any(beyond):

@@ -102,7 +102,8 @@ class Volley:
 
     def between_layers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Synapses between layers, those of weight 0 left out: neuron, neuron and weight."""
-        parts = []
+        nothing = np.zeros(0, dtype=int)
+        parts = [(nothing, nothing, nothing)]
         for layer, weight in enumerate(self.weights):
             to, come_from = np.nonzero(weight)
             i = self.index(layer)[:, come_from].ravel()
@@ -256,7 +257,7 @@ def circuit_energies(
     """
     load, pulse_counts = [], []
     for layer, inputs in zip(layers, [features, *spikes[:-1]], strict=True):
-        load.append(inputs @ np.abs(layer.codes).T + np.abs(layer.bias_codes))
+        load.append(np.abs(inputs) @ np.abs(layer.codes).T + np.abs(layer.bias_codes))
         arrived = 1 + np.count_nonzero(inputs, axis=1)
         pulse_counts.append(np.repeat(arrived[:, None], len(layer.codes), axis=1))
     flat = np.hstack([np.asarray(layer.vdd / volt) for layer in layers])

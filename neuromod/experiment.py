@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from brian2 import Quantity, second
+from brian2 import Quantity, have_same_dimensions, second
 
 from neuromod.errors import UserError, unknown
+from neuromod.models.parameters import Parameters, check_range, parameters
+
+# In time steps: what rounding leaves of a whole number of them.
+GRID_TOLERANCE = 1e-6
 
 
 class Model(Protocol):
@@ -34,8 +38,8 @@ class Model(Protocol):
         """What a spike does to the neuron."""
 
     @property
-    def refractory(self) -> Quantity:
-        """How long `(unless refractory)` variables are held after a spike."""
+    def refractory(self) -> str | Quantity:
+        """How long `(unless refractory)` variables are held; a parameter's name, or a time."""
 
     @property
     def method(self) -> str:
@@ -60,13 +64,30 @@ class Population:
     model : Model
     size : int
     values : mapping of str to value or array, shape (size,)
-        Values of single neurons for any parameter or state variable of the model.
+        Values of single neurons for any parameter or state variable of the model. State
+        variables that are not given start from the model's own parameters.
+
+    Raises
+    ------
+    UserError
+        When a value is out of its physical range, or there is not one for each neuron.
     """
 
     name: str
     model: Model
     size: int
     values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = parameters(type(self.model)) if isinstance(self.model, Parameters) else ()
+        abouts = {name: about for name, _, about in known}
+        for name, value in self.values.items():
+            if np.shape(value) not in ((), (self.size,)):
+                raise UserError(
+                    f"{name} of {self.name} needs {self.size} values, not {np.size(value)}."
+                )
+            if name in abouts:
+                check_range(name, value, abouts[name])
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +143,12 @@ class Connection:
 
     def __post_init__(self) -> None:
         # GeNN permutes weights in silence unless synapses come sorted by source.
+        counts = {len(self.i), len(self.j), *np.shape(self.weight)}
+        if len(counts) > 1:
+            raise UserError(
+                f"A connection from {self.source} to {self.target} needs as many sources as "
+                f"targets and weights, not {len(self.i)}, {len(self.j)} and {np.size(self.weight)}."
+            )
         order = np.lexsort((self.j, self.i))
         object.__setattr__(self, "i", np.asarray(self.i, dtype=np.int32)[order])
         object.__setattr__(self, "j", np.asarray(self.j, dtype=np.int32)[order])
@@ -242,8 +269,14 @@ class Experiment:
             steps_in("delay", connection.delay, self.dt)
             _check_indices(connection.source, connection.i, sizes)
             _check_indices(connection.target, connection.j, sizes)
+        for source in self.sources:
+            _check_indices(source.name, source.neurons, sizes)
+            _check_grid(source, self.dt)
         for trace in self.traces:
             _check_indices(trace.population, trace.neurons, sizes)
+        recorded = [(t.population, name) for t in self.traces for name in t.variables]
+        if len(set(recorded)) < len(recorded):
+            raise UserError("A variable of a population can be traced once, for several neurons.")
 
 
 def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
@@ -265,8 +298,13 @@ def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
     UserError
         When it is not a whole number.
     """
+    for value in (time, dt):
+        if not have_same_dimensions(value, second):
+            raise UserError(f"{name} = {time} in steps of {dt} must be times, such as 10*ms.")
+    if dt <= 0 * second:
+        raise UserError(f"A time step of {dt} must be above 0.")
     ratio = float(time / dt)
-    if abs(ratio - round(ratio)) > 1e-6 * max(1.0, ratio):
+    if ratio < 0 or abs(ratio - round(ratio)) > GRID_TOLERANCE + 1e-12 * ratio:
         raise UserError(f"{name} = {time} must be a whole number of time steps of {dt}.")
     return round(ratio)
 
@@ -274,5 +312,12 @@ def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
 def _check_indices(name: str, indices: np.ndarray, sizes: Mapping[str, int]) -> None:
     if name not in sizes:
         raise unknown("population", name, sizes)
-    if len(indices) and not 0 <= np.min(indices) <= np.max(indices) < sizes[name]:
-        raise UserError(f"{name} has neurons 0 to {sizes[name] - 1}, not {np.max(indices)}.")
+    beyond = np.asarray(indices)[(np.asarray(indices) < 0) | (np.asarray(indices) >= sizes[name])]
+    if len(beyond):
+        raise UserError(f"{name} has neurons 0 to {sizes[name] - 1}, not {beyond[0]}.")
+
+
+def _check_grid(source: Spikes, dt: Quantity) -> None:
+    steps = np.asarray(source.times / dt)
+    if np.any(steps < 0) or np.any(np.abs(steps - np.round(steps)) > GRID_TOLERANCE * 1e3):
+        raise UserError(f"Spikes of {source.name} must lie at starts of time steps of {dt}.")

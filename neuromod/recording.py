@@ -20,10 +20,15 @@ import quantities as pq
 from brian2 import Quantity, amp, get_dimensions, second, volt
 from brian2.units.fundamentalunits import get_or_create_dimension
 from neo.io import NixIO
+from nixio.exceptions import InvalidFile
 
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Spikes
 
+# What NIX and Neo raise over files that are damaged or not theirs.
+UNREADABLE = (
+    OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, InvalidFile,
+)  # fmt: skip
 SI = ("m", "kg", "s", "A", "K", "mol", "cd")
 FAMILIAR = {volt.dim: "V", amp.dim: "A"}
 
@@ -198,7 +203,7 @@ class Recording:
         try:
             with NixIO(str(path), "ro") as file:
                 return cls.from_neo(file.read_block())
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
+        except UNREADABLE as error:
             raise UserError(f"{path} is damaged, or no recording of neuromod.") from error
 
     @classmethod
@@ -219,7 +224,7 @@ class Recording:
             train.name: Spikes(
                 train.name,
                 int(train.annotations["neurons"]),
-                np.asarray(train.array_annotations["neuron"]),
+                np.asarray(train.array_annotations["neuron"], dtype=int),
                 train.rescale("s").magnitude * second,
             )
             for train in segment.spiketrains
@@ -228,7 +233,7 @@ class Recording:
         for analog in segment.analogsignals:
             population, _, variable = analog.name.partition(".")
             signals.setdefault(population, {})[variable] = Signal(
-                np.asarray(analog.array_annotations["neuron"]), _from_neo_unit(analog).T
+                np.asarray(analog.array_annotations["neuron"], dtype=int), _from_neo_unit(analog).T
             )
         return cls(
             spikes,

@@ -275,7 +275,7 @@ def deploy(
         "supply_at_lower_end": int(np.count_nonzero(wanted < least)),
         "supply_at_upper_end": int(np.count_nonzero(wanted > most)),
         "weights": int(table.size),
-        "weights_rounded": int(np.count_nonzero(codes != exact)),
+        "weights_rounded": int(np.count_nonzero(np.abs(codes - exact) > 1e-9)),
         "weights_to_zero": int(np.count_nonzero((codes == 0) & weights_used)),
         "weights_saturated": int(np.count_nonzero(np.abs(exact) > circuit.code_max + 0.5)),
         "rms_error_lsb": float(np.sqrt(np.mean((codes - exact) ** 2))),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from brian2 import (
+    Equations,
     Network,
     NeuronGroup,
     Quantity,
@@ -148,6 +149,8 @@ def _build(experiment: Experiment) -> dict[str, Any]:
             source.size, source.neurons, source.times, name=source.name
         )
     for number, connection in enumerate(experiment.connections):
+        if not len(connection.i):
+            continue
         name = f"synapses_{number}"
         parts[name] = _synapses(connection, name, parts)
     for population in experiment.populations:
@@ -155,6 +158,8 @@ def _build(experiment: Experiment) -> dict[str, Any]:
         parts[name] = SpikeMonitor(parts[population.name], name=name)
     for number, trace in enumerate(experiment.traces):
         name = f"trace_{number}"
+        for variable in trace.variables:
+            _check_variable(parts[trace.population], variable)
         parts[name] = StateMonitor(
             parts[trace.population], trace.variables, record=trace.neurons, name=name
         )
@@ -165,6 +170,11 @@ def _group(population: Population) -> NeuronGroup:
     """Neurons; a parameter given neuron by neuron moves from the constants to the equations."""
     model, values = population.model, population.values
     constants = dict(model.constants)
+    equations = Equations(model.equations)
+    settable = constants.keys() | equations.diff_eq_names | equations.parameter_names
+    for name in values:
+        if name not in settable:
+            raise unknown(f"parameter or state of {population.name}", name, settable)
     single = [name for name in values if constants.pop(name, None) is not None]
     declared = "\n".join(f"{name} : {unit_of(values[name])} (constant)" for name in single)
     group = NeuronGroup(
@@ -185,6 +195,7 @@ def _group(population: Population) -> NeuronGroup:
 def _synapses(connection: Connection, name: str, parts: dict[str, Any]) -> Synapses:
     """Synapses that add their weight; one weight for all is a constant, not an array."""
     source, target = parts[connection.source], parts[connection.target]
+    _check_variable(target, connection.variable)
     on_pre = f"{connection.variable}_post += w"
     each = np.ndim(connection.weight) > 0
     synapses = Synapses(
@@ -200,6 +211,11 @@ def _synapses(connection: Connection, name: str, parts: dict[str, Any]) -> Synap
     if each:
         synapses.w = connection.weight
     return synapses
+
+
+def _check_variable(group: NeuronGroup, name: str) -> None:
+    if name not in group.equations:
+        raise unknown(f"variable of {group.name}", name, group.equations)
 
 
 def _collect(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from brian2 import Quantity
+from brian2 import Hz, Quantity
 
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes, steps_in
@@ -29,7 +29,7 @@ def poisson(
     rate : Quantity
         Mean rate of each train, hertz, dead time included.
     dead_time, duration, dt : Quantity
-        In seconds.
+        In seconds; the dead time is rounded up to whole steps, at least one.
     generator : numpy.random.Generator
 
     Returns
@@ -42,15 +42,21 @@ def poisson(
     UserError
         When the dead time leaves no room for the rate.
     """
-    free = 1 / rate - dead_time
-    if free <= 0 * dead_time:
-        raise UserError(f"A rate of {rate} does not fit a dead time of {dead_time}.")
     steps = steps_in("duration", duration, dt)
+    # A neuron spikes at most once in a step.
+    dead_steps = max(1, int(np.ceil(float(dead_time / dt) - 1e-6)))
+    if rate < 0 * Hz:
+        raise UserError(f"A rate of {rate} must not be negative.")
+    if rate == 0 * Hz:
+        return Spikes(name, size, np.zeros(0, dtype=int), np.zeros(0) * dt)
+    free_steps = float(1 / rate / dt) - dead_steps
+    if free_steps <= 0:
+        raise UserError(f"A rate of {rate} does not fit a dead time of {dead_steps * dt}.")
     # Enough intervals that a train is all but never too short: mean and six standard deviations.
     expected = float(duration * rate)
     count = int(expected + 6 * np.sqrt(expected) + 10)
-    intervals = generator.exponential(float(free / dt), (size, count)) + float(dead_time / dt)
-    at = np.floor(np.cumsum(intervals, axis=1) - float(dead_time / dt)).astype(int)
+    intervals = generator.exponential(free_steps, (size, count)) + dead_steps
+    at = np.floor(np.cumsum(intervals, axis=1) - dead_steps).astype(int)
     neurons, order = np.nonzero(at < steps)
     at = at[neurons, order]
     in_time = np.lexsort((neurons, at))

@@ -161,13 +161,11 @@ def test_synapses_are_those_of_the_weights_without_zeros():
     }  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="a network of one layer has no pairs")
 def test_a_network_of_one_layer_gives_its_spikes():
     volley, experiment = on_cells(CELL, LAYERS[:1], THETA, FEATURES, 1.3 * ms, 0.1 * ms, 3)
     assert_spikes(volley, simulate(experiment).spikes["cell"], network()[1][:1])
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="Brian2 cannot connect empty arrays")
 def test_a_network_whose_codes_are_all_zero_between_layers_gives_the_biases_spikes():
     layers = [
         Layer(np.array([[3, -1]]), np.array([4]), [0.75] * volt, {}),
@@ -198,7 +196,6 @@ def test_the_energies_of_two_neurons_by_hand():
     assert in_pj["leakage"] == pytest.approx([0.03, 0.03])
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the feature's sign stays in")
 def test_a_negative_feature_costs_as_much_as_a_positive_one():
     layers = [Layer(np.array([[3]]), np.array([0]), [0.75] * volt, {})]
     costs = []

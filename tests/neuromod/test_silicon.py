@@ -144,9 +144,6 @@ def test_every_change_is_counted_as_constructed():
     assert layer.vdd[0] == layer.vdd[1]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="floating-point dust on the largest code counts"
-)
 def test_only_weights_between_two_codes_count_as_rounded():
     layer = deploy(CHIP, np.array([[1.4, -0.45, 0.0]]), np.array([0.31]), np.array([1.0]), 1.0)
     assert layer.changes["weights_rounded"] == 2

@@ -120,7 +120,6 @@ def test_one_value_of_a_population_overrides_a_models_constant_for_all():
     np.testing.assert_allclose(v, np.tile(0.0093 * np.exp(-np.arange(40) / 33), (2, 1)), rtol=1e-9)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="refractoriness is the model's own")
 def test_single_neurons_can_be_refractory_for_longer():
     values = {"t_ref": [1.2, 30.7] * ms, "I_ext": 2 * nA}
     counts = simulate(lone(values, 900, GainLIF(modulated=False))).spikes["cell"].counts()
@@ -128,15 +127,31 @@ def test_single_neurons_can_be_refractory_for_longer():
     assert counts.tolist() == [13, 3]
 
 
-@pytest.mark.xfail(strict=True, raises=UserError, reason="the second replaces the first")
-def test_traces_of_several_neurons_of_a_population_can_be_asked_for_one_by_one():
-    asked = Experiment(
-        (Population("cell", QUIET, 2, {"v": [-61.3, -77.2] * mV}),), (), (),
-        tuple(Trace("cell", ("v",), np.array([neuron])) for neuron in (0, 1)), 4 * DT, DT, 3,
-    )  # fmt: skip
-    recording = simulate(asked)
-    assert recording.trace("cell", "v", 1)[0] == -77.2 * mV
-    assert recording.trace("cell", "v", 0)[0] == -61.3 * mV
+def test_a_variable_of_a_population_is_traced_once_for_several_neurons():
+    with pytest.raises(UserError, match="traced once"):
+        Experiment(
+            (Population("cell", QUIET, 2),), (), (),
+            tuple(Trace("cell", ("v",), np.array([neuron])) for neuron in (0, 1)), 4 * DT, DT, 3,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("variable", ["V", "I_sym"])
+def test_an_unknown_variable_is_told_with_the_nearest(variable):
+    cell = (Population("cell", QUIET, 2),)
+    none = np.zeros(1, int)
+    for connections, traces in (
+        ((), (Trace("cell", (variable,), none),)),
+        ((Connection("cell", "cell", variable, none, none, 1),), ()),
+    ):
+        with pytest.raises(UserError, match=f"no variable of cell named '{variable}'"):
+            simulate(Experiment(cell, (), connections, traces, 4 * DT, DT, 3))
+
+
+def test_values_of_single_neurons_are_checked_like_the_model_s():
+    with pytest.raises(UserError, match="needs 2 values, not 3"):
+        Population("cell", QUIET, 2, {"v": [-70, -71, -72] * mV})
+    with pytest.raises(UserError, match="tau_m"):
+        Population("cell", QUIET, 2, {"tau_m": [10, -1] * ms})
 
 
 def test_a_recording_says_where_it_comes_from_and_how_long_it_is():
@@ -168,7 +183,6 @@ def test_spikes_come_in_order_of_time_then_neuron():
     assert spikes.counts()[0] == spikes.counts()[2]
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="Brian2 cannot connect empty arrays")
 def test_connections_without_synapses_change_nothing():
     nothing = np.array([], dtype=int)
     connected = Experiment(
@@ -220,7 +234,6 @@ def test_a_run_that_fails_leaves_the_callers_preferences_and_device_alone(caller
     simulate(lone({}))
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="Brian2's AttributeError escapes")
 def test_a_value_for_a_name_that_the_model_lacks_is_told_as_a_users_mistake():
     with pytest.raises(UserError):
         simulate(lone({"v_rset": -60 * mV}))

@@ -68,23 +68,16 @@ def test_spikes_lie_on_the_grid_in_order_before_the_end_and_keep_their_distance(
     assert (gaps(spikes) >= dead * 10).all()
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a dead time is rounded down to whole steps"
-)
 def test_a_dead_time_of_broken_steps_is_kept():
     spikes = drawn(rate=180 * Hz, dead=3.06 * ms, duration=9 * second, dt=0.1 * ms)
     assert (gaps(spikes, 0.1 * ms) * 0.1 >= 3.06).all()
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="nothing keeps two spikes out of one step"
-)
 def test_a_neuron_spikes_once_per_step_without_a_dead_time_too():
     spikes = drawn(rate=180 * Hz, dead=0 * ms, duration=9 * second, dt=1 * ms)
     assert (gaps(spikes, 1 * ms) > 0).all()
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="infinite intervals overflow")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_rate_of_nothing_gives_no_spikes():
     assert not len(drawn(rate=0 * Hz).neurons)
