@@ -197,7 +197,7 @@ def split_assignments(assignments: Sequence[str]) -> dict[str, str]:
 def _resolve(name: str, names: Mapping[str, Any]) -> str:
     if name in names:
         return name
-    matches = [full for full in names if full.rpartition(".")[2] == name]
+    matches = [full for full in names if full.endswith(f".{name}")]
     if len(matches) > 1:
         raise UserError(f"{name!r} could mean {' or '.join(matches)}: write the longer name.")
     if not matches:

@@ -63,7 +63,7 @@ class Costs(Parameters):
     two decisions of the comparator, one after an input and one after the spike itself.
     """
 
-    comparator: Quantity = parameter(
+    decision: Quantity = parameter(
         0.12 * pjoule, "one decision of the comparator", source=CALIBRATED, low=0 * joule
     )
     reset: Quantity = parameter(
@@ -129,7 +129,7 @@ def energies(
     return {
         "synapse current": load * per_unit,
         "mirror reference": pulses * per_unit,
-        "comparator": (decisions + spikes) * costs.comparator,
+        "comparator": (decisions + spikes) * costs.decision,
         "spike generator": spikes * costs.spike,
         "reset": spikes * costs.reset,
         "leakage": np.ones(len(spikes)) * costs.leakage * duration,

@@ -17,7 +17,7 @@ from neuromod.protocols.vdd_sweep import VddSweep
 from neuromod.simulation import simulate
 
 NEURONS = 10_000
-ROUNDS = 3
+ROUNDS = 5
 
 PLAIN_EQUATIONS = """
 dv/dt = (drive*I_unit - (v - v_rest)/R_leak)/C : volt (unless refractory)
