@@ -94,9 +94,6 @@ class CircuitNeuron(Parameters):
         low=0.5 * volt,
         high=1 * volt,
     )
-    vdd_core: Quantity = parameter(
-        1 * volt, "core supply", source=f"{PAPER}, section 5.2.1", low=0 * volt, low_excluded=True
-    )
     beta: Quantity = parameter(
         0.5 * uA / volt**2,
         "transconductance factor of the mirror",
@@ -200,6 +197,26 @@ class CircuitNeuron(Parameters):
     def code_max(self) -> int:
         """Largest magnitude of a synapse's code."""
         return int(2**self.bits) - 1
+
+    def check_step(self, dt: Quantity) -> None:
+        """Refuse a time step of which pulses and spikes are no whole number.
+
+        Parameters
+        ----------
+        dt : Quantity
+            In seconds.
+
+        Raises
+        ------
+        UserError
+        """
+        for name in ("t_pulse", "t_spike"):
+            steps = float(getattr(self, name) / dt)
+            if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+                raise UserError(
+                    f"dt = {dt} must go into {name} = {getattr(self, name)} a whole number of "
+                    "times."
+                )
 
     def check_codes(self, codes: Sequence[int]) -> None:
         """Refuse codes that the synapses' bits cannot hold.

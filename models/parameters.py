@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, get_dimensions
+from brian2 import DimensionMismatchError, Quantity, get_dimensions
 from brian2.units.fundamentalunits import Unit, get_unit, have_same_dimensions
 
 from neuromod.errors import UserError, unknown
@@ -177,7 +177,11 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
         return _check_plain(name, value, default, about)
     if isinstance(default, tuple):
         items = tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value,)
+        if not items:
+            raise UserError(f"{name} needs at least one value.")
         return tuple(check(name, item, default[0], about) for item in items)
+    if np.ndim(default) == 1 and isinstance(value, list | tuple):
+        value = _array(name, value)
     return _check_number(name, value, default, about)
 
 
@@ -216,6 +220,8 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
         )
     if np.ndim(default) == 0 and np.ndim(value) != 0:
         raise UserError(f"{name} takes one value, not {np.size(value)}.")
+    if np.ndim(default) == 1 and (np.ndim(value) > 1 or not np.size(value)):
+        raise UserError(f"{name} needs a list of at least one value.")
     if not np.all(np.isfinite(value)):
         raise UserError(f"{name} = {value} must be finite.")
     if isinstance(default, int) and not isinstance(default, Quantity):
@@ -231,6 +237,14 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
         value = float(value)
     check_range(name, value, about)
     return value
+
+
+def _array(name: str, values: Sequence[Any]) -> Any:
+    """One array of a list of numbers with a common unit, as people write it."""
+    try:
+        return Quantity(list(values)) if values else np.zeros(0)
+    except (TypeError, DimensionMismatchError) as error:
+        raise UserError(f"{name} must be numbers of one unit, not {list(values)}.") from error
 
 
 def _is_number(value: Any) -> bool:

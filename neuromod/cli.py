@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from neuromod.doctor import Finding
 
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
-ROWS_SHOWN = 12
+ROWS_SHOWN = 16
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -122,7 +122,8 @@ def run(
     folder = out or Path("runs") / f"{protocol}-{datetime.now():%Y%m%d-%H%M%S}"
     with bars():
         finished = run_protocol(default, device, folder, overwrite, **read(default, texts))
-    _print(_table(finished.table, "", ROWS_SHOWN))
+    for name in finished.protocol.shown:
+        _print(_table(finished.tables[name], "", ROWS_SHOWN, f"{name}.csv"))
     _line(f"Figure: {folder / 'figure.png'}")
     _line(f"Report: {folder / 'report.html'}")
 
@@ -240,11 +241,11 @@ def _findings(heading: str, findings: Iterable[Finding]) -> Table:
     return table
 
 
-def _table(table: pd.DataFrame, heading: str, most: int) -> Table:
+def _table(table: pd.DataFrame, heading: str, most: int, file: str = "") -> Table:
     from neuromod.report import show
 
     shown = show(table, most)
-    more = f"{shown['hidden']} more rows in table.csv" if shown["hidden"] else ""
+    more = f"{shown['hidden']} more rows in {file}" if shown["hidden"] else ""
     return _columns(shown["columns"], shown["rows"], heading, more)
 
 

@@ -258,8 +258,9 @@ def circuit_energies(
     load, pulse_counts = [], []
     for layer, inputs in zip(layers, [features, *spikes[:-1]], strict=True):
         load.append(np.abs(inputs) @ np.abs(layer.codes).T + np.abs(layer.bias_codes))
-        arrived = 1 + np.count_nonzero(inputs, axis=1)
-        pulse_counts.append(np.repeat(arrived[:, None], len(layer.codes), axis=1))
+        # A synapse of code 0 has no mirror that is on.
+        wired = (layer.codes != 0).T.astype(float)
+        pulse_counts.append((inputs != 0) @ wired + (layer.bias_codes != 0))
     flat = np.hstack([np.asarray(layer.vdd / volt) for layer in layers])
     # A volley is one pulse for the NOR however many inputs it has: one decision per neuron.
     return energies(

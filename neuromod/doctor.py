@@ -119,7 +119,13 @@ def _later(device: str) -> Finding:
     genn = os.environ.get("GENN_PATH") or "not set"
     nvcc = shutil.which("nvcc") or "not found"
     found = f"GENN_PATH {genn}" + (f", nvcc {nvcc}" if device == "genn" else "")
-    return Finding(device, False, found, "arrives in a later release")
+    return Finding(
+        device,
+        False,
+        found,
+        "comes in a later release; it will need GeNN 4.9 at GENN_PATH and "
+        "pip install 'brian2-neuromod[genn]'",
+    )
 
 
 def _imports(name: str) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from neuromod.experiment import Experiment
 from neuromod.models.parameters import Parameters, parameter
@@ -41,6 +41,9 @@ class Protocol(Parameters):
     The first line of a subclass's docstring is its title. `plot` and `report` must work from
     their arguments and the settings alone, because a stored run is rendered again from those.
     """
+
+    shown: ClassVar[tuple[str, ...]] = ("table",)
+    """Tables that the command line prints after a run."""
 
     seed: int = parameter(1, "seed of everything random", source="chosen here", low=0)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -25,9 +25,6 @@ from neuromod.registry import find_protocol, name_of
 from neuromod.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
 from neuromod.simulation import DEVICES, simulate
-
-if TYPE_CHECKING:
-    pass
 
 VERSIONED = ("brian2-neuromod", "brian2", "numpy", "scipy", "pandas", "neo", "nixio", "elephant",
              "matplotlib", "scikit-learn", "torch", "torchvision", "safetensors")  # fmt: skip
@@ -96,7 +93,7 @@ def run(
         raise unknown("device", device, DEVICES)
     if out is None:
         return _work(chosen, device)
-    with _new_folder(Path(out), overwrite) as folder:
+    with _new_folder(Path(out).absolute(), overwrite) as folder:
         finished = _work(chosen, device)
         _save(finished, folder)
     return finished
@@ -125,8 +122,11 @@ def load_run(folder: str | Path) -> Run:
         protocol = change(default, read(default, info["settings"]))
         tables = {name: _read_table(folder / f"{name}.csv") for name in info["tables"]}
         recordings = {name: Recording.load(folder / f"{name}.nix") for name in info["recordings"]}
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(
+            f"The run in {folder}, by neuromod {info.get('versions', {}).get('brian2-neuromod')}, "
+            f"cannot be read: {error}"
+        ) from error
     except (KeyError, AttributeError, TypeError, ValueError, OSError) as error:
         raise UserError(f"The run in {folder} is damaged: {error}.") from error
     return Run(protocol, tables, recordings, info)
@@ -246,9 +246,9 @@ def _put_in_place(partial: Path, folder: Path) -> None:
         partial.rename(folder)
     except BaseException:
         (old / folder.name).rename(folder)
+        old.rmdir()
         raise
-    finally:
-        shutil.rmtree(old)
+    shutil.rmtree(old)
 
 
 def _check_free(folder: Path, overwrite: bool) -> None:

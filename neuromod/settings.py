@@ -21,8 +21,6 @@ from brian2.units.fundamentalunits import Unit
 from neuromod.errors import UserError, unknown
 from neuromod.models.parameters import Parameters, parameters, unit_of
 
-P = TypeVar("P", bound=Parameters)
-
 UNITS: dict[str, Unit] = {
     name: unit
     for module in (brian2.units.allunits, brian2.units.stdunits)
@@ -104,7 +102,7 @@ def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
         A protocol or model.
     assignments : mapping of str to value
         By name; a parameter of a model inside a protocol may be named alone where only one model
-        has it, otherwise as ``model.name``.
+        has it, otherwise as ``model.name``; a whole model by its own name.
 
     Returns
     -------
@@ -117,8 +115,10 @@ def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
         For an unknown or ambiguous name, or a value that does not fit.
     """
     names = flatten(settings)
+    own = [name for name, _, _ in parameters(type(settings))]
     for name, value in assignments.items():
-        settings = _replace(settings, _resolve(name, names).split("."), value)
+        path = [name] if name in own else _resolve(name, names).split(".")
+        settings = _replace(settings, path, value)
     return settings
 
 

@@ -19,6 +19,7 @@ VDD_REFERENCE = 0.75 * volt
 # Biological over chip time: a membrane time constant of 20 ms against 20 us.
 TIME_SCALE = 1000
 ENERGY_AT_MAX_RATE, MAX_RATE = 1.08 * pjoule, 3.3 * Mhertz
+DECISION, RESET, LEAKAGE = 0.12 * pjoule, 0.01 * pjoule, 10 * nwatt
 
 
 def gain_of(circuit: CircuitNeuron, vdd: Quantity) -> np.ndarray:
@@ -64,16 +65,16 @@ class Costs(Parameters):
     """
 
     decision: Quantity = parameter(
-        0.12 * pjoule, "one decision of the comparator", source=CALIBRATED, low=0 * joule
+        DECISION, "one decision of the comparator", source=CALIBRATED, low=0 * joule
     )
     reset: Quantity = parameter(
-        0.01 * pjoule, "switching the reset transistor once", source=CALIBRATED, low=0 * joule
+        RESET, "switching the reset transistor once", source=CALIBRATED, low=0 * joule
     )
     leakage: Quantity = parameter(
-        10 * nwatt, "static power of the core", source=CALIBRATED, low=0 * nwatt
+        LEAKAGE, "static power of the core", source=CALIBRATED, low=0 * nwatt
     )
     spike: Quantity = parameter(
-        ENERGY_AT_MAX_RATE - 2 * 0.12 * pjoule - 0.01 * pjoule - 10 * nwatt / MAX_RATE,
+        ENERGY_AT_MAX_RATE - 2 * DECISION - RESET - LEAKAGE / MAX_RATE,
         "one spike of the spike generator",
         source=f"calibrated here: what is left of 1.08 pJ at 3.3 MHz ({PAPER}, table 9)",
         low=0 * joule,

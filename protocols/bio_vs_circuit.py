@@ -101,8 +101,11 @@ class BioVsCircuit(Protocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.circuit.check_codes(self.codes)
+        self.circuit.check_step(self.dt)
         if self.bio.synapse != "pulse":
             raise UserError("bio.synapse must be 'pulse', the shape that both neurons can share.")
+        if self.bio.site != "input" or self.bio.modulated:
+            raise UserError("bio.site must be 'input' and bio.modulated false: gain is swept here.")
         if np.any(self._vdd < VDD_LOW) or np.any(self._vdd > VDD_HIGH):
             least, most = gain_of(self.circuit, np.array([0.5, 1.0]) * volt)
             raise UserError(
@@ -191,10 +194,11 @@ class BioVsCircuit(Protocol):
                 f"{self.window}, 0: chance) has a mean of "
                 f"{table.coincidence_factor.mean():.3f}, and the membranes, as shares of the way "
                 "from rest to threshold, differ by a root mean square of "
-                f"{table.rmse_of_swing.mean():.3f}.\n\nThe distances are in numbers of spikes: "
-                "van Rossum's and Victor and Purpura's, with a time constant of "
-                f"{self.tau_distance}. Each spike of one train is matched with at most one of "
-                "the other.",
+                f"{table.rmse_of_swing.mean():.3f}.\n\nFor the coincidence factor each spike "
+                "of one train is matched with at most one of the other. The spike train distances "
+                f"have a time constant of {self.tau_distance}: Victor and Purpura's counts spikes "
+                "(1 for each one added or left out), van Rossum's grows as the square root of "
+                "their number.",
                 "table",
             )
         ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 import torch
-from brian2 import Quantity, ms, nsecond, second, volt
+from brian2 import Quantity, amp, ms, nsecond, second, volt
 from brian2.units.allunits import pjoule
 
 from neuromod.deployment import (
@@ -45,6 +45,8 @@ from neuromod.tuning.training import TuningResult, calibrated, tune
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# A synapse takes some 200 bytes in Brian2.
+MOST_SYNAPSES = 30_000_000
 NETWORKS = (("rate", "cross_entropy"), ("spiking", "simple"), ("spiking", "membrane"))
 
 
@@ -59,32 +61,35 @@ class Tuned:
     results : tuple of TuningResult
     best : TuningResult
         The spiking nt1 network with the best accuracy on validation images.
+    deployed : ndarray of int, shape (images,)
+        Test images that run through neurons.
     """
 
     backbone: Backbone
     features: Features
     results: tuple[TuningResult, ...]
     best: TuningResult
+    deployed: np.ndarray
 
     @property
     def images(self) -> np.ndarray:
-        """Features of the test images in double precision, shape (images, inputs)."""
-        return np.asarray(self.features.values[self.features.split.test], dtype=np.float64)
+        """Features of the deployed images in double precision, shape (images, inputs)."""
+        return np.asarray(self.features.values[self.deployed], dtype=np.float64)
 
     @property
     def labels(self) -> np.ndarray:
-        """Classes of the test images, shape (images,)."""
-        return self.features.labels[self.features.split.test]
+        """Classes of the deployed images, shape (images,)."""
+        return self.features.labels[self.deployed]
 
 
 @dataclass(frozen=True, eq=False)
 class Demo(Protocol):
     """One gain per neuron: from images to a trained network, to cells, to a chip.
 
-    A network that can tell the digits 0 to 4 apart is taught the digits 5 to 9 without touching
-    its weights or adding an output: each neuron of its classifier only gets a gain, by which its
-    whole input is multiplied. In a cell, a neuromodulator sets such a gain through metabotropic
-    receptors; on a chip, the supply voltage of a neuron's synapses does.
+    By default, a network that can tell the digits 0 to 4 apart is taught the digits 5 to 9 without
+    touching its weights or adding an output: each neuron of its classifier only gets a gain, by
+    which its whole input is multiplied. In a cell, a neuromodulator sets such a gain through
+    metabotropic receptors; on a chip, the supply voltage of a neuron's synapses does.
 
     Gains alone (nt1) are compared with other ways of tuning: shifting every neuron's input by an
     added bias (additive), training the biases that are there (nt2), training everything (tft),
@@ -92,9 +97,11 @@ class Demo(Protocol):
     spiking networks whose neurons fire once or not at all. The spiking network with the best
     gains is then built twice from neurons: as biological integrate-and-fire neurons in Brian2,
     whose gain variable holds the trained gains, and as analog circuit neurons, whose weights are
-    stored in three bits and a sign and whose gains are supply voltages between 0.5 and 1 V. All
+    stored in a few bits and a sign and whose gains are supply voltages between 0.5 and 1 V. All
     test images run through both.
     """
+
+    shown = ("summary", "deployment")
 
     data: str = parameter(
         "digits",
@@ -117,6 +124,9 @@ class Demo(Protocol):
         "gains file of a spiking network to deploy instead of tuning any",
         source="a run's gains.safetensors",
     )
+    deployed_images: int = parameter(
+        0, "test images to run through neurons, 0 for all", source="chosen here", low=0
+    )
     seeds: int = parameter(3, "networks tuned in each way", source="chosen here", low=1)
     neuron: GainLIF = parameter(
         GainLIF(synapse="pulse", modulated=False), "the biological neuron", source="see its own"
@@ -136,10 +146,15 @@ class Demo(Protocol):
         for method in self.methods:
             if method not in METHODS:
                 raise unknown("tuning method", method, METHODS)
+        if len(set(self.methods)) < len(self.methods):
+            raise UserError(f"methods name one twice: {', '.join(self.methods)}.")
         if "nt1" not in self.methods:
             raise UserError("methods must include nt1, whose gains are deployed.")
         if self.neuron.synapse != "pulse":
             raise UserError("neuron.synapse must be 'pulse', of which delta synapses are made.")
+        if self.neuron.I_ext != 0 * amp or self.neuron.v_reset != self.neuron.v_rest:
+            raise UserError("neuron.I_ext must be 0 and neuron.v_reset at v_rest: a volley is all.")
+        self.circuit.check_step(self.dt)
         if self.neuron.site != "input" or self.neuron.modulated:
             raise UserError(
                 "neuron.site must be 'input' and neuron.modulated false: trained gains can be "
@@ -213,7 +228,7 @@ class Demo(Protocol):
                 "Who agrees with whom",
                 "Every neuron of every test image is compared. The biological neurons must do "
                 "exactly what torch's do, or the run counts as failed. The circuit differs where "
-                "weights of three bits, or a supply at the end of its range, move a neuron across "
+                "weights of few bits, or a supply at the end of its range, move a neuron across "
                 "its threshold.",
                 "agreement",
             ),
@@ -252,14 +267,17 @@ class Demo(Protocol):
         note("weights from cache", backbone.from_cache)
         note("features from cache", features.from_cache)
         note("backbone", f"{backbone.name}, weights {backbone.weight_hash[:12]}")
+        images = _evenly(features.split.test, self.deployed_images)
+        _check_size(backbone, len(images))
         if self.gains:
             loaded = load_result(self.gains, features, backbone)
-            return Tuned(backbone, features, (loaded,), _deployable(loaded, self.gains))
+            best = _deployable(loaded, self.gains)
+            return Tuned(backbone, features, (loaded,), best, images)
         with stage("tuning"):
             results = tuple(self._tune_all(features, backbone))
         candidates = [r for r in results if (r.recipe.kind, r.recipe.method) == ("spiking", "nt1")]
         best = max(candidates, key=lambda result: result.accuracy["validation"])
-        return Tuned(backbone, features, results, best)
+        return Tuned(backbone, features, results, best, images)
 
     def _tune_all(self, features: Features, backbone: Backbone) -> list[TuningResult]:
         recipes = [
@@ -399,20 +417,20 @@ class Demo(Protocol):
     ) -> None:
         """Neurons of the first test image, which are the first of both populations."""
         sides = (
-            ("cell", recordings["cells"], self.neuron, 1, GREEN, 2.4),
-            ("chip", recordings["circuit"], self.circuit, TIME_SCALE, BLUE, 1.0),
+            ("cell", "cells", recordings["cells"], self.neuron, 1, GREEN, 2.4),
+            ("chip", "circuit", recordings["circuit"], self.circuit, TIME_SCALE, BLUE, 1.0),
         )
         fired = {
             name: np.isin(np.arange(len(neurons)), recording.spikes[name].neurons)
-            for name, recording, *_ in sides
+            for name, _, recording, *_ in sides
         }
         peak = recordings["cells"].signals["cell"]["v"].values.max(axis=1)
-        for ax, neuron in zip(axes, _chosen(neurons, fired, peak), strict=True):
-            for name, recording, model, scale, color, width in sides:
+        for ax, (what, neuron) in zip(axes, _chosen(neurons, fired, peak).items(), strict=True):
+            for name, side, recording, model, scale, color, width in sides:
                 v = recording.trace(name, "v", neuron)
                 time = recording.times * scale / ms
                 swing = np.asarray((v - model.v_rest) / (model.v_th - model.v_rest))
-                ax.plot(time, swing, color=color, lw=width, label=name)
+                ax.plot(time, swing, color=color, lw=width, label=side)
                 spikes = recording.spikes[name]
                 at = np.asarray(spikes.times[spikes.neurons == neuron] * scale / ms)
                 ax.vlines(at, 0, 1.15, color=color, lw=width)
@@ -422,13 +440,14 @@ class Demo(Protocol):
                     "^",
                     color=color,
                     ms=4 + 2 * width,
-                    label=f"{name}, spike",
+                    label=f"{side}, spike",
                 )
             ax.axhline(1, color=BLACK, lw=0.8, ls=":")
             row = neurons.iloc[neuron]
             ax.set(
-                xlabel="ms (chip: µs)",
-                title=f"{row.layer}, neuron {row.neuron}\ngain {row.gain:.2f}, {row.vdd_V:.3f} V",
+                xlabel="time (cells: ms, circuit: µs)",
+                title=f"{what}: {row.layer}, no. {row.neuron}\n"
+                f"gain {row.gain:.2f}, {row.vdd_V:.3f} V",
             )
         axes[0].set_ylabel("(v − rest)/swing")
         axes[0].set_title(f"e  {axes[0].get_title(loc='left')}")
@@ -436,9 +455,27 @@ class Demo(Protocol):
 
 
 def _deployable(result: TuningResult, path: str) -> TuningResult:
-    if result.recipe.kind != "spiking":
-        raise UserError(f"{path} holds a {result.recipe.kind} network, and neurons need spikes.")
+    kind, method = result.recipe.kind, result.recipe.method
+    if (kind, method) != ("spiking", "nt1"):
+        raise UserError(f"{path} holds a {kind} {method} network; a spiking nt1 one is deployed.")
     return result
+
+
+def _evenly(indices: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of them, spread over all, because data sets are sorted by class."""
+    if not most or most >= len(indices):
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+
+
+def _check_size(backbone: Backbone, images: int) -> None:
+    """Refuse what memory cannot hold before anything is tuned."""
+    per_image = sum(linear.weight.numel() for linear in backbone.linears[1:])
+    if per_image * images > MOST_SYNAPSES:
+        raise UserError(
+            f"{images} images need {per_image * images:.2g} synapses between layers, and at most "
+            f"{MOST_SYNAPSES:.2g} fit: set deployed_images to {MOST_SYNAPSES // per_image} or less."
+        )
 
 
 def _row(result: TuningResult) -> dict[str, Any]:
@@ -449,8 +486,8 @@ def _row(result: TuningResult) -> dict[str, Any]:
         "method": recipe.method,
         "seed": recipe.seed,
         "trained_parameters": result.n_trained,
-        "learning_rate": recipe.lr,
-        "epochs": recipe.epochs,
+        "learning_rate": recipe.lr if result.n_trained else np.nan,
+        "epochs": recipe.epochs if result.n_trained else 0,
         "train_accuracy": result.accuracy["train"],
         "validation_accuracy": result.accuracy["validation"],
         "test_accuracy": result.accuracy["test"],
@@ -501,8 +538,9 @@ def _report_deployment(deployment: pd.DataFrame, table: pd.DataFrame) -> Section
     accuracy_of = deployment.set_index("realisation").test_accuracy
     return Section(
         "From torch to cells to a chip",
-        f"The spiking network tuned by gains with the {best.loss} loss and seed {best.seed} was "
-        f"the best on validation images. In torch it classifies "
+        f"The spiking network tuned by gains with the {best.loss} loss and seed {best.seed} "
+        f"{'was the best on validation images' if len(candidates) > 1 else 'is deployed'}. "
+        "In torch it classifies "
         f"{100 * accuracy_of['torch']:.1f} % of the test images right, as biological neurons in "
         f"Brian2 {100 * accuracy_of['cells']:.1f} %, and as circuit neurons "
         f"{100 * accuracy_of['circuit']:.1f} %.",
@@ -530,22 +568,19 @@ def _report_changes(changes: pd.DataFrame) -> Section:
     )
 
 
-def _chosen(neurons: pd.DataFrame, fired: Mapping[str, np.ndarray], peak: np.ndarray) -> list[int]:
-    """A hidden neuron that fires, one that nearly does, an output, and one where sides differ."""
-    cell, both = fired["cell"], fired["cell"] & fired["chip"]
-    output = (neurons.layer == "output").to_numpy()
-    neither = ~fired["cell"] & ~fired["chip"]
-    differ = fired["cell"] != fired["chip"]
-    return [
-        _first(both & ~output),
-        int(np.argmax(np.where(neither & ~output, peak, -np.inf))),
-        _first(cell & output) or _first(output),
-        _first(differ & ~output) or _first(neither & output),
-    ]
-
-
-def _first(where: np.ndarray) -> int:
-    return int(np.argmax(where))
+def _chosen(
+    neurons: pd.DataFrame, fired: Mapping[str, np.ndarray], peak: np.ndarray
+) -> dict[str, int]:
+    """Neurons to show by what they do; the first of all where none does that."""
+    cell, chip = fired["cell"], fired["chip"]
+    hidden = (neurons.layer != "output").to_numpy()
+    nearly = np.where(~cell & ~chip & hidden, peak, -np.inf)
+    return {
+        "both fire": int(np.argmax(cell & chip & hidden)),
+        "none fires": int(np.argmax(nearly)),
+        "an output": int(np.argmax((cell | chip) & ~hidden) or np.argmax(~hidden)),
+        "they differ" if (cell != chip).any() else "first": int(np.argmax(cell != chip)),
+    }
 
 
 def _plot_methods(axes: Any, summary: pd.DataFrame, task: pd.DataFrame) -> None:

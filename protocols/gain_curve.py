@@ -11,6 +11,7 @@ import pandas as pd
 from brian2 import Hz, Quantity, linspace, ms, nA, second, umolar
 from scipy.optimize import curve_fit
 
+from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 from neuromod.measures import slope_ratio, steady_rates
@@ -57,6 +58,13 @@ class GainCurve(Protocol):
         low=0 * second,
         low_excluded=True,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if np.any(np.diff(self.I) <= 0 * nA):
+            raise UserError(f"I must be currents in ascending order, not {self.I}.")
+        if np.any(self.neuron.I_ext != 0 * nA) or np.any(self.neuron.conc != 0 * umolar):
+            raise UserError("I_ext and conc of the neuron are swept here: set I and conc instead.")
 
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per concentration and current."""
@@ -112,8 +120,8 @@ class GainCurve(Protocol):
             Section(
                 "Gain recovered from the curves",
                 "The gain that the receptor's steady state predicts, the gain fitted to the "
-                "simulated rates with the closed form (with the half-width of its 95 % "
-                "confidence interval), and the ratio of slopes at equal rates, which assumes no "
+                "simulated rates with the closed form (with its standard error, from rates that "
+                "time steps round), and the ratio of slopes at equal rates, which assumes no "
                 f"model. The fitted gain is off by at most {100 * worst:.2g} %.",
                 "gains",
             ),
@@ -141,24 +149,32 @@ class GainCurve(Protocol):
         control = table[table.conc_uM == table.conc_uM.min()]
         rows = []
         for conc, curve in table.groupby("conc_uM"):
-            fitted, half_width = self._fit(curve)
-            ratio = slope_ratio(
-                curve.current_nA.to_numpy(), control.rate_Hz.to_numpy(), curve.rate_Hz.to_numpy()
-            )
+            fitted, error = self._fit(curve)
+            try:
+                ratio = slope_ratio(
+                    curve.current_nA.to_numpy(),
+                    control.rate_Hz.to_numpy(),
+                    curve.rate_Hz.to_numpy(),
+                )
+            except UserError:
+                # Curves that share no rates have no ratio of slopes.
+                ratio = float("nan")
             gain = curve.gain.iloc[0]
-            rows.append((conc, gain, fitted, half_width, gain / control.gain.iloc[0], ratio))
-        columns = ["conc_uM", "gain", "fitted_gain", "fitted_gain_ci95", "gain_over_control",
+            rows.append((conc, gain, fitted, error, gain / control.gain.iloc[0], ratio))
+        columns = ["conc_uM", "gain", "fitted_gain", "fitted_gain_se", "gain_over_control",
                    "slope_ratio"]  # fmt: skip
         return pd.DataFrame(rows, columns=columns)
 
     def _fit(self, curve: pd.DataFrame) -> tuple[float, float]:
-        """Gain and half its 95 % interval by least squares over the firing part of a curve.
+        """Gain and its standard error by least squares over the firing part of a curve.
 
         On a grid of time steps the refractory period ends on time but the crossing is noticed up
         to one step late and dated at the start of its step: intervals are half a step short on
         average, and so are those of the curve that is fitted.
         """
         firing = curve[curve.rate_Hz > 0]
+        if len(firing) < 2:
+            return float("nan"), float("nan")
         rheobase = float((self.neuron.v_th - self.neuron.v_rest) / self.neuron.R / nA)
         # Below this gain the weakest current that fired could not have.
         least = rheobase / firing.current_nA.min() * (1 + 1e-9)
@@ -174,7 +190,7 @@ class GainCurve(Protocol):
             p0=least * 1.01,
             bounds=(least, np.inf),
         )
-        return float(gain[0]), 1.96 * float(np.sqrt(variance[0, 0]))
+        return float(gain[0]), float(np.sqrt(variance[0, 0]))
 
     def _plot_gains(self, axes: Any, gains: pd.DataFrame) -> None:
         positive = gains.conc_uM[gains.conc_uM > 0]
@@ -183,7 +199,7 @@ class GainCurve(Protocol):
         axes.plot(fine, self._gain(fine * umolar), color=BLACK, lw=1, label="receptor, steady")
         # A logarithmic axis has no zero: control stands at its left end.
         shown = gains.conc_uM.clip(lower=least)
-        axes.errorbar(shown, gains.fitted_gain, gains.fitted_gain_ci95, fmt="o", color=BLUE, ms=5,
+        axes.errorbar(shown, gains.fitted_gain, gains.fitted_gain_se, fmt="o", color=BLUE, ms=5,
                       label="fitted to the rates")  # fmt: skip
         axes.plot(shown, gains.slope_ratio * gains.gain.iloc[0], "x", color=RED, ms=7,
                   label="ratio of slopes")  # fmt: skip

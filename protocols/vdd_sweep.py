@@ -73,6 +73,7 @@ class VddSweep(Protocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.circuit.check_codes(self.codes)
+        self.circuit.check_step(self.dt)
 
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per supply voltage."""

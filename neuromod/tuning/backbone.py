@@ -332,7 +332,7 @@ def normalise(network: DigitsVGG, images: Tensor, quantile: float) -> None:
     ReLU lets a factor pass from one layer to the next, so the class decided on never changes; but
     the activations now have the size of the spikes that take their place, and the weights a size
     that suits one threshold for all layers. This is the data-based normalisation of Diehl et al.
-    (IJCNN 2015), with the 99.9 % quantile instead of the maximum as in Rueckauer et al. (Front.
+    (IJCNN 2015), with a quantile instead of the maximum as in Rueckauer et al. (Front.
     Neurosci. 11:682, 2017).
 
     Parameters

@@ -123,6 +123,19 @@ def test_saved_gains_can_be_deployed_without_tuning(folder, run):
     pd.testing.assert_frame_equal(again.tables["deployment"], run.tables["deployment"])
 
 
+def test_some_test_images_can_be_deployed_alone(folder):
+    gains = str(folder / "gains.safetensors")
+    run = neuromod.run(Demo(gains=gains, deployed_images=17))
+    agreed = rows(run.tables["agreement"], pair="torch – cells", layer="output")
+    assert agreed.neurons.item() == 17 * 5
+
+
+def test_what_memory_cannot_hold_is_refused_before_tuning(monkeypatch):
+    monkeypatch.setattr("neuromod.protocols.demo.MOST_SYNAPSES", 100_000)
+    with pytest.raises(neuromod.UserError, match="set deployed_images to 13 or less"):
+        neuromod.run(Demo())
+
+
 def test_a_truncated_gains_file_is_refused(folder, tmp_path):
     truncated = tmp_path / "gains.safetensors"
     truncated.write_bytes((folder / "gains.safetensors").read_bytes()[:-100])
@@ -135,6 +148,8 @@ def test_gains_must_be_among_the_methods():
         Demo(methods=("none", "tft"))
     with pytest.raises(neuromod.UserError, match="did you mean nt"):
         Demo(methods=("nt1", "nt3"))
+    with pytest.raises(neuromod.UserError, match="twice"):
+        Demo(methods=("nt1", "nt1"))
 
 
 def test_a_missing_data_folder_is_one_sentence(tmp_path):

@@ -73,3 +73,15 @@ def test_a_gain_on_the_threshold_gives_the_same_curves(run):
 def test_impossible_settings_are_refused(setting, value):
     with pytest.raises(neuromod.UserError, match=setting):
         neuromod.run("gain-curve", **{setting: value})
+
+
+def test_too_few_firing_currents_leave_the_gain_open():
+    protocol = GainCurve(conc=[0, 3.1] * umolar, I=[0.13, 0.21, 0.49] * nA, duration=0.3 * second)
+    gains = neuromod.run(protocol).tables["gains"]
+    assert np.isnan(gains.fitted_gain.iloc[0])
+    assert np.isnan(gains.slope_ratio.iloc[0])
+
+
+def test_currents_must_ascend():
+    with pytest.raises(neuromod.UserError, match="ascending"):
+        GainCurve(I=[0.9, 0.4] * nA)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import linspace, nA, usecond, volt
+from brian2 import linspace, nA, nsecond, usecond, volt
 
 import neuromod
 from neuromod.models.circuit import CircuitNeuron
@@ -71,3 +71,23 @@ def test_codes_beyond_the_bits_are_refused():
 def test_supply_out_of_range_is_refused():
     with pytest.raises(neuromod.UserError, match="at most 1"):
         neuromod.run("vdd-sweep", vdd=2 * volt)
+
+
+def test_a_time_step_must_divide_pulses():
+    with pytest.raises(neuromod.UserError, match="t_pulse"):
+        VddSweep(dt=30 * nsecond)
+
+
+def test_supplies_may_be_a_plain_list_and_a_model_may_be_given_whole():
+    chip = CircuitNeuron(leak="symmetric")
+    run = neuromod.run(
+        "vdd-sweep", vdd=[0.61 * volt, 0.7 * volt], circuit=chip, duration=9 * usecond
+    )
+    assert run.table.vdd_V.tolist() == [0.61, 0.7]
+    assert run.protocol.circuit == chip
+
+
+@pytest.mark.parametrize("empty", [{"codes": ()}, {"vdd": np.zeros(0) * volt}, {"vdd": []}])
+def test_an_empty_sweep_is_refused(empty):
+    with pytest.raises(neuromod.UserError, match=r"at least one value|wrong unit"):
+        VddSweep(**empty)
