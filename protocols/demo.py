@@ -79,7 +79,7 @@ class Tuned:
     @property
     def labels(self) -> np.ndarray:
         """Classes of the deployed images, shape (images,)."""
-        return self.features.labels[self.deployed]
+        return np.asarray(self.features.labels[self.deployed])
 
 
 @dataclass(frozen=True, eq=False)
@@ -465,7 +465,7 @@ def _evenly(indices: np.ndarray, most: int) -> np.ndarray:
     """At most so many of them, spread over all, because data sets are sorted by class."""
     if not most or most >= len(indices):
         return indices
-    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+    return np.asarray(indices[np.linspace(0, len(indices) - 1, most).round().astype(int)])
 
 
 def _check_size(backbone: Backbone, images: int) -> None:
