@@ -185,6 +185,29 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
     return _check_number(name, value, default, about)
 
 
+def refuse_changed(prefix: str, model: Parameters, names: Sequence[str], instead: str) -> None:
+    """Refuse values that a protocol would overrule in silence.
+
+    Parameters
+    ----------
+    prefix : str
+        The model's name in the protocol.
+    model : Parameters
+    names : sequence of str
+        Parameters that the protocol sets itself.
+    instead : str
+        What to do, for the message.
+
+    Raises
+    ------
+    UserError
+        When one of them is not at its default.
+    """
+    for name, default, _ in parameters(type(model)):
+        if name in names and not _same(getattr(model, name), default):
+            raise UserError(f"{prefix}.{name} would have no effect here: {instead}.")
+
+
 def unit_of(value: Any) -> str:
     """Base unit of a value as Brian2 writes it in equations, ``"1"`` where it has none.
 

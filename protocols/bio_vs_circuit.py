@@ -26,7 +26,7 @@ from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
 from neuromod.measures import coincidence_factor, rmse, van_rossum, victor_purpura
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter
+from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 from neuromod.silicon import TIME_SCALE, VDD_HIGH, VDD_LOW, VDD_REFERENCE, gain_of, vdd_of
@@ -100,6 +100,8 @@ class BioVsCircuit(Protocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_changed("circuit", self.circuit, ["vdd"], "set gain, which is swept")
+        refuse_changed("bio", self.bio, ["trained_gain"], "set gain, which is swept")
         self.circuit.check_codes(self.codes)
         self.circuit.check_step(self.dt)
         if self.bio.synapse != "pulse":

@@ -30,7 +30,7 @@ from neuromod.journal import note, stage
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.classifier import SpikingClassifier
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter
+from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.progress import task
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
@@ -152,6 +152,8 @@ class Demo(Protocol):
             raise UserError("methods must include nt1, whose gains are deployed.")
         if self.neuron.synapse != "pulse":
             raise UserError("neuron.synapse must be 'pulse', of which delta synapses are made.")
+        refuse_changed("circuit", self.circuit, ["vdd"], "training sets the supplies")
+        refuse_changed("neuron", self.neuron, ["trained_gain"], "training sets the gains")
         if self.neuron.I_ext != 0 * amp or self.neuron.v_reset != self.neuron.v_rest:
             raise UserError("neuron.I_ext must be 0 and neuron.v_reset at v_rest: a volley is all.")
         self.circuit.check_step(self.dt)

@@ -16,7 +16,7 @@ from neuromod.experiment import Experiment, Population
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 from neuromod.measures import slope_ratio, steady_rates
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter
+from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 
@@ -63,8 +63,7 @@ class GainCurve(Protocol):
         super().__post_init__()
         if np.any(np.diff(self.I) <= 0 * nA):
             raise UserError(f"I must be currents in ascending order, not {self.I}.")
-        if np.any(self.neuron.I_ext != 0 * nA) or np.any(self.neuron.conc != 0 * umolar):
-            raise UserError("I_ext and conc of the neuron are swept here: set I and conc instead.")
+        refuse_changed("neuron", self.neuron, ["I_ext", "conc"], "set I and conc, which are swept")
 
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per concentration and current."""

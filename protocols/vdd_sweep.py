@@ -15,7 +15,7 @@ from brian2.units.allunits import Mhertz, khertz, pjoule
 from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, panels
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameter
+from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 from neuromod.silicon import Costs, by_supply, decisions, energies, gain_of
@@ -72,6 +72,7 @@ class VddSweep(Protocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_changed("circuit", self.circuit, ["vdd"], "set vdd, which is swept")
         self.circuit.check_codes(self.codes)
         self.circuit.check_step(self.dt)
 

@@ -91,3 +91,8 @@ def test_supplies_may_be_a_plain_list_and_a_model_may_be_given_whole():
 def test_an_empty_sweep_is_refused(empty):
     with pytest.raises(neuromod.UserError, match=r"at least one value|wrong unit"):
         VddSweep(**empty)
+
+
+def test_a_supply_that_the_sweep_would_overrule_is_refused():
+    with pytest.raises(neuromod.UserError, match=r"circuit\.vdd would have no effect"):
+        VddSweep(circuit=CircuitNeuron(vdd=0.6 * volt))
