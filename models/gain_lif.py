@@ -2,94 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Hz, Mohm, Quantity, amp, ms, mV, second, umolar
+from brian2 import Hz, Mohm, Quantity, amp, ms, mV, second, siemens, umolar
 
-from neuromod.errors import UserError
-from neuromod.models.parameters import Parameters, namespace, parameter
+from neuromod.errors import UserError, unknown
+from neuromod.models.integration import HeldCascade
+from neuromod.models.parameters import Parameters, namespace, parameter, used
+from neuromod.models.receptors import LIBRARY, Receptor
 
 BRUNEL_WANG = "Brunel & Wang 2001, J. Comput. Neurosci. 11:63-85, pyramidal cell"
-
-
-@dataclass(frozen=True, eq=False)
-class Receptor(Parameters):
-    """A metabotropic receptor and its cascade: binding, second messenger, Hill function, gain.
-
-    A generic receptor with an affinity in the micromolar range; numbers for named receptors are
-    the user's to give.
-    """
-
-    k_on: Quantity = parameter(
-        1 / (umolar * second),
-        "binding rate",
-        source="chosen here: with k_off, a time constant of 0.5 s at 1 uM",
-        low=0 / (umolar * second),
-        low_excluded=True,
-    )
-    k_off: Quantity = parameter(
-        1 / second,
-        "unbinding rate; K_D = k_off/k_on = 1 uM",
-        source="chosen here: K_D of the order of low-affinity dopamine D1 sites "
-        "(Richfield et al. 1989, Neuroscience 30:767-777)",
-        low=0 / second,
-        low_excluded=True,
-    )
-    tau_messenger: Quantity = parameter(
-        500 * ms,
-        "time constant of G protein to second messenger",
-        source="chosen here: metabotropic responses take hundreds of milliseconds",
-        low=0 * second,
-        low_excluded=True,
-    )
-    n: float = parameter(2.0, "Hill coefficient", source="chosen here", low=0, low_excluded=True)
-    K: float = parameter(
-        0.5, "messenger level of half activation", source="chosen here", low=0, low_excluded=True
-    )
-    gain_max: float = parameter(
-        3.0,
-        "gain at full activation: above 1 Gs-like, below 1 Gi-like",
-        source="chosen here",
-        low=0,
-    )
-
-    def steady(self, conc: Quantity) -> dict[str, np.ndarray]:
-        """State variables in the steady state at concentrations `conc` (mol/m^3)."""
-        occupancy = self.occupancy(conc)
-        return {"occupancy": occupancy, "messenger": occupancy}
-
-    def occupancy(self, conc: Quantity) -> np.ndarray:
-        """Steady share of bound receptors, c/(c + K_D), at concentrations `conc` (mol/m^3)."""
-        return np.asarray(conc / (conc + self.k_off / self.k_on))
-
-    def gain(self, conc: Quantity) -> np.ndarray:
-        """Steady gain, dimensionless, at concentrations `conc` (mol/m^3)."""
-        # In the steady state the second messenger equals the occupancy.
-        driven = self.occupancy(conc) ** self.n
-        return np.asarray(1 + (self.gain_max - 1) * driven / (driven + self.K**self.n))
-
-
 PAPER = "Barton et al. 2022, J. Low Power Electron. Appl. 12(4):59"
 
-MEMBRANE = {
-    "input": "dv/dt = (v_rest - v + R*gain*(I_syn + I_ext))/tau_m : volt (unless refractory)",
-    "threshold": "dv/dt = (v_rest - v + R*(I_syn + I_ext))/tau_m : volt (unless refractory)",
-}
+MEMBRANE = "dv/dt = (v_rest - v + R*{})/tau_m : volt (unless refractory)"
+INPUT = {"input": "gain*(I_syn + I_ext)", "threshold": "(I_syn + I_ext)"}
 SYNAPSE = {
     "exponential": "dI_syn/dt = -I_syn/tau_syn : amp",
     "pulse": "I_syn : amp",
 }
-CASCADE = """
-gain = trained_gain*(1 + (gain_max - 1)*activation) : 1
-activation = messenger**n/(messenger**n + K**n) : 1
-dmessenger/dt = (occupancy - messenger)/tau_messenger : 1
-doccupancy/dt = k_on*conc*(1 - occupancy) - k_off*occupancy : 1
-"""
-NO_CASCADE = """
-gain = trained_gain : 1
-"""
+DELIVERY = {
+    "constant": "",
+    "exchange": """
+dconc_{0}/dt = (supply_{0} - conc_{0})/tau_clear_{0} : mole/meter**3
+supply_{0} : mole/meter**3
+""",
+    # Rounding may leave a trace that ends at 0 just below it.
+    "trace": """
+conc_{0} = level_{0}*int(level_{0} > 0*mole/meter**3) : mole/meter**3
+dlevel_{0}/dt = slope_{0} : mole/meter**3
+slope_{0} : mole/meter**3/second
+""",
+}
+# What a bath of a given concentration sets at the start, in each kind of delivery.
+BATHED = {"constant": ("conc",), "exchange": ("conc", "supply"), "trace": ("level",)}
 SPIKE = {
     "input": ("v >= v_th", "v = v_reset"),
     "threshold": ("v >= v_rest + (v_th - v_rest)/gain", "v = v_rest + (v_reset - v_rest)/gain"),
@@ -100,8 +48,9 @@ SPIKE = {
 class GainLIF(Parameters):
     """Leaky integrate-and-fire neuron with a gain on its input or, divided, on its threshold.
 
-    The gain is the product of a trained gain and a receptor's. Both sites give the same spikes
-    while the gain is constant.
+    The gain is the product of a trained gain and of the gains that its receptors set. Both sites
+    give the same spikes while the gain is constant. Receptors may also open a K+ conductance and
+    scale the current that follows every spike.
     """
 
     v_rest: Quantity = parameter(-70 * mV, "resting potential", source=BRUNEL_WANG)
@@ -131,15 +80,49 @@ class GainLIF(Parameters):
     trained_gain: float = parameter(
         1.0, "gain from training, multiplies the receptor's", source=f"{PAPER}, equation 3"
     )
-    conc: Quantity = parameter(
-        0 * umolar, "concentration of the modulator", source="chosen here: none", low=0 * umolar
+    b: Quantity = parameter(
+        0 * amp, "step of the after-spike current; 0: none", source="chosen here: off", low=0 * amp
     )
-    receptor: Receptor = parameter(Receptor(), "metabotropic receptor", source="see its own")
+    tau_ahp: Quantity = parameter(
+        200 * ms,
+        "decay of the after-spike current",
+        source="chosen here: between medium and slow after-hyperpolarisation "
+        "(Sah 1996, Trends Neurosci. 19:150-154)",
+        low=0 * second,
+        low_excluded=True,
+    )
+    E_K: Quantity = parameter(
+        -90 * mV,
+        "reversal potential of K+",
+        source="chosen here: usual for cortical cells",
+    )
+    receptors: tuple[Receptor, ...] = parameter(
+        (Receptor(),), "metabotropic receptors, by name", source="see their own", named=LIBRARY
+    )
     modulated: bool = parameter(
-        True, "whether the receptor's cascade is simulated", source="chosen here"
+        True, "whether the receptors' cascades are simulated", source="chosen here"
+    )
+    conc: Quantity = parameter(
+        0 * umolar,
+        "concentration of every ligand at the start",
+        source="chosen here: none",
+        low=0 * umolar,
+    )
+    delivery: str = parameter(
+        "constant",
+        "how concentrations change: not, by exchange with a supply, or as a trace",
+        source="chosen here",
+        choices=tuple(DELIVERY),
+    )
+    tau_clear: Quantity = parameter(
+        1 * second,
+        "time constant of exchange or clearance",
+        source="chosen here",
+        low=0 * second,
+        low_excluded=True,
     )
     site: str = parameter(
-        "input", "where the gain acts", source=f"{PAPER}, section 3.1", choices=tuple(MEMBRANE)
+        "input", "where the gain acts", source=f"{PAPER}, section 3.1", choices=tuple(INPUT)
     )
     synapse: str = parameter(
         "exponential", "shape of a synaptic current", source="chosen here", choices=tuple(SYNAPSE)
@@ -152,12 +135,40 @@ class GainLIF(Parameters):
                 raise UserError(
                     f"{name} = {getattr(self, name)} must lie below v_th = {self.v_th}."
                 )
+        names = [receptor.name for receptor in self.receptors]
+        if len(set(names)) < len(names):
+            raise UserError(f"Receptors of a neuron need names of their own, not {names}.")
+        self._check_time_constants()
+        closed = self.R * sum((min(r.g_K, 0 * siemens) for r in self._shifting), 0 * siemens)
+        if closed <= -1:
+            raise UserError(
+                f"Receptors cannot close more K+ conductance than the leak has, {1 / self.R}."
+            )
+
+    @property
+    def ligands(self) -> tuple[str, ...]:
+        """Everything that binds to a receptor here, in order."""
+        every = (ligand for receptor in self.receptors for ligand in receptor.ligands)
+        return tuple(dict.fromkeys(every)) if self.modulated else ()
 
     @property
     def equations(self) -> str:
         """Equations in Brian2's language."""
-        cascade = CASCADE if self.modulated else NO_CASCADE
-        return f"{MEMBRANE[self.site]}\n{SYNAPSE[self.synapse]}{cascade}"
+        parts = [MEMBRANE.format(self._current), SYNAPSE[self.synapse]]
+        if self._adapts:
+            parts.append("dI_ahp/dt = -I_ahp/tau_ahp : amp")
+        cascades = self.receptors if self.modulated else ()
+        product = "*".join(["trained_gain", *(f"gain_{r.name}" for r in cascades)])
+        parts.append(f"gain = {product} : 1")
+        if self._shifting:
+            terms = " + ".join(f"g_K_{r.name}*activation_{r.name}" for r in self._shifting)
+            parts.append(f"g_K = {terms} : siemens")
+        if self._adapts and cascades:
+            factors = (f"(1 + (ahp_max_{r.name} - 1)*activation_{r.name})" for r in cascades)
+            parts.append(f"adaptation = {'*'.join(factors)} : 1")
+        parts += [r.equations for r in cascades]
+        parts += [DELIVERY[self.delivery].format(ligand).strip() for ligand in self.ligands]
+        return "\n".join(part for part in parts if part)
 
     @property
     def threshold(self) -> str:
@@ -167,7 +178,7 @@ class GainLIF(Parameters):
     @property
     def reset(self) -> str:
         """What a spike does."""
-        return SPIKE[self.site][1]
+        return SPIKE[self.site][1] + ("\nI_ahp += b" if self._adapts else "")
 
     @property
     def refractory(self) -> str:
@@ -175,20 +186,90 @@ class GainLIF(Parameters):
         return "t_ref"
 
     @property
-    def method(self) -> str:
+    def method(self) -> Any:
         """Exact where the equations are linear; the cascade's Hill function is not."""
-        return "rk4" if self.modulated else "exact"
+        return HeldCascade(("v", "I_syn", "I_ahp")) if self.modulated else "exact"
 
     @property
     def constants(self) -> dict[str, Any]:
         """Values of the parameters that the equations name."""
-        return namespace(self)
+        values = namespace(self)
+        for ligand in self.ligands:
+            values |= {f"conc_{ligand}": self.conc, f"tau_clear_{ligand}": self.tau_clear}
+        for receptor in self.receptors:
+            values |= receptor.constants
+        states = self.start
+        named = used(values, "\n".join([self.equations, self.threshold, self.reset, "t_ref"]))
+        return {name: value for name, value in named.items() if name not in states}
 
     @property
     def start(self) -> dict[str, Any]:
         """State at the start: at rest, the cascade in the steady state of `conc`."""
-        at_rest = {"v": self.v_rest}
-        return at_rest | self.receptor.steady(self.conc) if self.modulated else at_rest
+        return self.steady({})
+
+    def steady(self, conc: Mapping[str, Quantity]) -> dict[str, Any]:
+        """State at rest in a bath, and the bath.
+
+        Parameters
+        ----------
+        conc : mapping of str to Quantity, shape () or (n,)
+            Concentrations by ligand, mol/m^3; `self.conc` for those that are not given.
+
+        Returns
+        -------
+        dict of str to Quantity or ndarray
+            Initial values of state variables and concentrations.
+
+        Raises
+        ------
+        UserError
+            For a ligand that no receptor binds.
+        """
+        bath = self._bath(conc)
+        values: dict[str, Any] = {}
+        for receptor in self.receptors if self.modulated else ():
+            values |= receptor.steady(*(bath[ligand] for ligand in receptor.ligands))
+        for ligand, level in bath.items():
+            if ligand in conc or self.delivery != "constant":
+                values |= {f"{name}_{ligand}": level for name in BATHED[self.delivery]}
+        return {"v": self.rest(conc)} | values
+
+    def steady_gain(self, conc: Mapping[str, Quantity]) -> np.ndarray:
+        """Steady gain in a bath.
+
+        Parameters
+        ----------
+        conc : mapping of str to Quantity, shape () or (n,)
+            As for `steady`.
+
+        Returns
+        -------
+        ndarray, shape () or (n,)
+            The trained gain times every receptor's.
+        """
+        bath = self._bath(conc)
+        gain = np.asarray(self.trained_gain)
+        for receptor in self.receptors if self.modulated else ():
+            gain = gain * receptor.gain(*(bath[ligand] for ligand in receptor.ligands))
+        return gain
+
+    def rest(self, conc: Mapping[str, Quantity]) -> Quantity:
+        """Resting potential in a bath, where the K+ conductance that receptors open shifts it.
+
+        Parameters
+        ----------
+        conc : mapping of str to Quantity, shape () or (n,)
+            As for `steady`.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            ``(v_rest + R*g_K*E_K)/(1 + R*g_K)``, volt.
+        """
+        if not self._shifting:
+            return self.v_rest
+        opened = self.R * self._opened(conc)
+        return (self.v_rest + opened * self.E_K) / (1 + opened)
 
     def rate(self, I: Quantity, gain: Any = 1.0) -> Quantity:  # noqa: E741
         """Steady firing rate in closed form.
@@ -204,10 +285,61 @@ class GainLIF(Parameters):
         Quantity, shape (n,)
             In hertz; 0 below rheobase. Gerstner et al. 2014, Neuronal Dynamics, equation 5.2
             with a reset that need not be at rest.
+
+        Raises
+        ------
+        UserError
+            With an after-spike current or a K+ conductance, which this closed form leaves out.
         """
+        if self._adapts or self._shifting:
+            raise UserError(
+                "The closed form of the rate holds without after-spike current and K+ "
+                "conductance: set b and g_K to 0."
+            )
         drive = np.atleast_1d(np.asarray(self.R * gain * I / (self.v_th - self.v_rest)))
         from_reset = float((self.v_reset - self.v_rest) / (self.v_th - self.v_rest))
         fires = drive > 1
         safe = np.where(fires, drive, 2.0)
         charging = self.tau_m * np.log((safe - from_reset) / (safe - 1))
         return np.where(fires, 1 / (self.t_ref + charging) / Hz, 0.0) * Hz
+
+    def _check_time_constants(self) -> None:
+        """The exact solution divides by the difference of time constants."""
+        decays = {"tau_syn": self.synapse == "exponential", "tau_ahp": self._adapts}
+        for name, present in decays.items():
+            if present and getattr(self, name) == self.tau_m:
+                raise UserError(
+                    f"{name} = {self.tau_m} must differ from tau_m, if only by a millionth."
+                )
+
+    @property
+    def _current(self) -> str:
+        """Sum of the currents into the membrane."""
+        current = INPUT[self.site]
+        if self._shifting:
+            current += " + g_K*(E_K - v)"
+        if self._adapts:
+            current += " - adaptation*I_ahp" if self.modulated else " - I_ahp"
+        return current if current == INPUT[self.site] else f"({current})"
+
+    @property
+    def _adapts(self) -> bool:
+        return bool(self.b > 0 * amp)
+
+    @property
+    def _shifting(self) -> tuple[Receptor, ...]:
+        """Receptors that open or close a K+ conductance."""
+        return tuple(r for r in self.receptors if self.modulated and r.g_K != 0 * siemens)
+
+    def _opened(self, conc: Mapping[str, Quantity]) -> Quantity:
+        bath = self._bath(conc)
+        opened = 0 * siemens
+        for r in self._shifting:
+            opened = opened + r.g_K * r.activation(*(bath[ligand] for ligand in r.ligands))
+        return opened
+
+    def _bath(self, conc: Mapping[str, Quantity]) -> dict[str, Quantity]:
+        for ligand in conc:
+            if ligand not in self.ligands:
+                raise unknown("ligand of this neuron", ligand, self.ligands)
+        return {ligand: conc.get(ligand, self.conc) for ligand in self.ligands}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,8 @@ class About:
         Whether `low` itself is out of range.
     choices : tuple of str
         The values that a text may have.
+    named : mapping of str to Parameters
+        Ready-made values that may be given by name.
     """
 
     meaning: str
@@ -43,12 +46,13 @@ class About:
     high: Any = None
     low_excluded: bool = False
     choices: tuple[str, ...] = ()
+    named: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def range(self) -> str:
         """The values allowed, in words; empty where any will do."""
-        if self.choices:
-            return " or ".join(self.choices)
+        if self.choices or self.named:
+            return " or ".join((*self.choices, *self.named))
         low = "" if self.low is None else f"{'above' if self.low_excluded else 'from'} {self.low}"
         high = "" if self.high is None else f"to {self.high}"
         return f"{low} {high}".strip()
@@ -63,6 +67,7 @@ def parameter(
     high: Any = None,
     low_excluded: bool = False,
     choices: tuple[str, ...] = (),
+    named: Mapping[str, Any] | None = None,
 ) -> Any:
     """Field of a `Parameters` dataclass.
 
@@ -70,14 +75,14 @@ def parameter(
     ----------
     default : number, str, Quantity, tuple or Parameters
         Default; its type, unit and dimensionality (scalar or 1-D) bind every later value.
-    meaning, source, low, high, low_excluded, choices
+    meaning, source, low, high, low_excluded, choices, named
         See `About`.
 
     Returns
     -------
     dataclasses.Field
     """
-    about = About(meaning, source, low, high, low_excluded, choices)
+    about = About(meaning, source, low, high, low_excluded, choices, named or {})
     if isinstance(default, np.ndarray | Parameters):
         return dataclasses.field(default_factory=lambda: default, metadata={"about": about})
     return dataclasses.field(default=default, metadata={"about": about})
@@ -142,9 +147,55 @@ def namespace(settings: Parameters) -> dict[str, Any]:
         value = getattr(settings, name)
         if isinstance(value, Parameters):
             values |= namespace(value)
-        elif not isinstance(value, str | bool):
+        elif not isinstance(value, str | bool) and not holds_models(value):
             values[name] = value
     return values
+
+
+def holds_models(value: Any) -> bool:
+    """Whether a parameter's value is a list of models, such as a neuron's receptors."""
+    return isinstance(value, tuple) and any(isinstance(item, Parameters) for item in value)
+
+
+def abouts(settings: Parameters) -> dict[str, About]:
+    """Descriptions by the name that each parameter has in a model's equations.
+
+    Parameters
+    ----------
+    settings : Parameters
+
+    Returns
+    -------
+    dict of str to About
+        Parameters of a model in a list of models carry its name, as in ``k_on_D1``.
+    """
+    found: dict[str, About] = {}
+    for name, _, about in parameters(type(settings)):
+        value = getattr(settings, name)
+        if isinstance(value, Parameters):
+            found |= abouts(value)
+        elif holds_models(value):
+            for member in value:
+                found |= {f"{n}_{member.name}": inner for n, inner in abouts(member).items()}
+        else:
+            found[name] = about
+    return found
+
+
+def used(values: Mapping[str, Any], equations: str) -> dict[str, Any]:
+    """Those values that equations name.
+
+    Parameters
+    ----------
+    values : mapping of str to value
+    equations : str
+
+    Returns
+    -------
+    dict of str to value
+    """
+    words = set(re.findall(r"[A-Za-z_]\w*", equations))
+    return {name: value for name, value in values.items() if name in words}
 
 
 def check(name: str, value: Any, default: Any, about: About) -> Any:
@@ -170,6 +221,10 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
         When it does not fit.
     """
     if isinstance(default, Parameters):
+        if isinstance(value, str) and about.named:
+            if value not in about.named:
+                raise unknown(type(default).__name__.lower(), value, about.named)
+            return about.named[value]
         if not isinstance(value, type(default)):
             raise UserError(f"{name} must be a {type(default).__name__}, not {value!r}.")
         return value

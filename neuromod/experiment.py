@@ -16,7 +16,7 @@ import numpy as np
 from brian2 import Quantity, have_same_dimensions, second
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.parameters import Parameters, check_range, parameters
+from neuromod.models.parameters import Parameters, abouts, check_range
 
 # In time steps: what rounding leaves of a whole number of them.
 GRID_TOLERANCE = 1e-6
@@ -79,15 +79,16 @@ class Population:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = parameters(type(self.model)) if isinstance(self.model, Parameters) else ()
-        abouts = {name: about for name, _, about in known}
+        known = abouts(self.model) if isinstance(self.model, Parameters) else {}
         for name, value in self.values.items():
             if np.shape(value) not in ((), (self.size,)):
                 raise UserError(
                     f"{name} of {self.name} needs {self.size} values, not {np.size(value)}."
                 )
-            if name in abouts:
-                check_range(name, value, abouts[name])
+            # Concentrations carry the name of their ligand.
+            about = known.get(name) or known.get(name.rpartition("_")[0])
+            if about:
+                check_range(name, value, about)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import jinja2
 from brian2 import Quantity
 
 from neuromod.figures import style
-from neuromod.models.parameters import Parameters, parameters
+from neuromod.models.parameters import Parameters, holds_models, parameters
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 
@@ -136,6 +136,9 @@ def describe(settings: Parameters, prefix: str = "") -> list[dict[str, str]]:
         value = getattr(settings, name)
         if isinstance(value, Parameters):
             rows += describe(value, f"{prefix}{name}.")
+        elif holds_models(value):
+            for member in value:
+                rows += describe(member, f"{prefix}{name}.{member.name}.")
         else:
             shown = _value(value)
             row = {"name": prefix + name, "value": shown, "meaning": about.meaning}

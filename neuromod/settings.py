@@ -19,7 +19,7 @@ from brian2 import Quantity
 from brian2.units.fundamentalunits import Unit
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.parameters import Parameters, parameters, unit_of
+from neuromod.models.parameters import About, Parameters, holds_models, parameters, unit_of
 
 UNITS: dict[str, Unit] = {
     name: unit
@@ -101,8 +101,11 @@ def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
     settings : Parameters
         A protocol or model.
     assignments : mapping of str to value
-        By name; a parameter of a model inside a protocol may be named alone where only one model
-        has it, otherwise as ``model.name``; a whole model by its own name.
+        By name, in order; a parameter of a model inside a protocol may be named alone where only
+        one model has it, otherwise as ``model.name``; a whole model by its own name. A list of
+        models, such as a neuron's receptors, is given as models or names, after which each has
+        parameters of its own, as in ``receptors.D1.k_on``; a name that is not known makes a new
+        model if its parameters are given too.
 
     Returns
     -------
@@ -114,16 +117,13 @@ def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
     UserError
         For an unknown or ambiguous name, or a value that does not fit.
     """
-    names = flatten(settings)
-    own = [name for name, _, _ in parameters(type(settings))]
     for name, value in assignments.items():
-        path = [name] if name in own else _resolve(name, names).split(".")
-        settings = _replace(settings, path, value)
+        settings = _assign(settings, name, value, assignments)
     return settings
 
 
 def flatten(settings: Parameters) -> dict[str, Any]:
-    """All values of settings by dotted name.
+    """All values of settings by dotted name; for a list of models, their names and then theirs.
 
     Parameters
     ----------
@@ -134,10 +134,15 @@ def flatten(settings: Parameters) -> dict[str, Any]:
     dict of str to value
     """
     flat: dict[str, Any] = {}
-    for name, _, _ in parameters(type(settings)):
+    for name, default, _ in parameters(type(settings)):
         value = getattr(settings, name)
         if isinstance(value, Parameters):
             flat |= {f"{name}.{inner}": v for inner, v in flatten(value).items()}
+        elif holds_models(default):
+            flat[name] = tuple(member.name for member in value)
+            for member in value:
+                inner = flatten(member)
+                flat |= {f"{name}.{member.name}.{n}": inner[n] for n in inner if n != "name"}
         else:
             flat[name] = value
     return flat
@@ -151,7 +156,7 @@ def read(settings: Parameters, texts: Mapping[str, str]) -> dict[str, Any]:
     settings : Parameters
         A protocol or model.
     texts : mapping of str to str
-        By name, as for `change`; a text is taken as it is where the setting is one.
+        By name, in order, as for `change`; a text is taken as it is where the setting is one.
 
     Returns
     -------
@@ -162,11 +167,15 @@ def read(settings: Parameters, texts: Mapping[str, str]) -> dict[str, Any]:
     UserError
         For an unknown or ambiguous name, or a text that cannot be read.
     """
-    current = flatten(settings)
-    return {
-        name: text if isinstance(current[_resolve(name, current)], str) else parse_value(text)
-        for name, text in texts.items()
-    }
+    values = {}
+    for name, text in texts.items():
+        current = flatten(settings)
+        held = current[_resolve(name, current)]
+        values[name] = _read(text, held)
+        if isinstance(held, tuple):
+            # Models that a list gains bring settings of their own.
+            settings = _assign(settings, name, values[name], texts)
+    return values
 
 
 def split_assignments(assignments: Sequence[str]) -> dict[str, str]:
@@ -205,10 +214,51 @@ def _resolve(name: str, names: Mapping[str, Any]) -> str:
     return matches[0]
 
 
-def _replace(settings: Kind, path: list[str], value: Any) -> Kind:
-    if len(path) > 1:
-        value = _replace(getattr(settings, path[0]), path[1:], value)
-    return dataclasses.replace(settings, **{path[0]: value})
+def _assign(settings: Kind, name: str, value: Any, given: Mapping[str, Any]) -> Kind:
+    own = [own for own, _, _ in parameters(type(settings))]
+    path = [name] if name in own else _resolve(name, flatten(settings)).split(".")
+    return _replace(settings, path, value, given)
+
+
+def _replace(settings: Kind, path: list[str], value: Any, given: Mapping[str, Any]) -> Kind:
+    field, *inner = path
+    default, about = next((d, a) for n, d, a in parameters(type(settings)) if n == field)
+    before = getattr(settings, field)
+    if holds_models(default):
+        if inner:
+            value = tuple(
+                _replace(m, inner[1:], value, given) if m.name == inner[0] else m for m in before
+            )
+        else:
+            value = _models(field, value, default[0], about, given)
+    elif inner:
+        value = _replace(before, inner, value, given)
+    return dataclasses.replace(settings, **{field: value})
+
+
+def _models(
+    field: str, value: Any, default: Any, about: About, given: Mapping[str, Any]
+) -> tuple[Any, ...]:
+    """Models from models or names; a new name stands for one whose parameters are given too."""
+    items = value if isinstance(value, tuple | list) else (value,)
+    new = {
+        item
+        for item in items
+        if isinstance(item, str)
+        and item not in about.named
+        and any(f".{field}.{item}." in f".{name}" for name in given)
+    }
+    return tuple(dataclasses.replace(default, name=i) if i in new else i for i in items)
+
+
+def _read(text: str, held: Any) -> Any:
+    if isinstance(held, str):
+        return text
+    if isinstance(held, tuple) and isinstance(held[0], str):
+        # Names need not be words of Python's grammar, as 5HT1A is not.
+        words = (word.strip(" '\"") for word in text.strip("[]() ").split(","))
+        return tuple(word for word in words if word)
+    return parse_value(text)
 
 
 def _is_word(node: ast.expr) -> bool:

@@ -64,13 +64,12 @@ class GainCurve(Protocol):
         if np.any(np.diff(self.I) <= 0 * nA):
             raise UserError(f"I must be currents in ascending order, not {self.I}.")
         refuse_changed("neuron", self.neuron, ["I_ext", "conc"], "set I and conc, which are swept")
+        refuse_changed("neuron", self.neuron, ["delivery"], "the bath is constant")
 
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per concentration and current."""
         conc, current = self._grid()
-        values = {"conc": conc, "I_ext": current}
-        if self.neuron.modulated:
-            values |= self.neuron.receptor.steady(conc)
+        values = {"I_ext": current} | self.neuron.steady(self._bath(conc))
         population = Population("neurons", self.neuron, len(conc), values)
         return {
             "bath": Experiment((population,), (), (), (), self.duration, self.dt, self.seed),
@@ -141,8 +140,11 @@ class GainCurve(Protocol):
 
     def _gain(self, conc: Quantity) -> np.ndarray:
         """Steady gain of every neuron."""
-        from_receptor = self.neuron.receptor.gain(conc) if self.neuron.modulated else 1.0
-        return self.neuron.trained_gain * from_receptor * np.ones(len(conc))
+        return self.neuron.steady_gain(self._bath(conc)) * np.ones(len(conc))
+
+    def _bath(self, conc: Quantity) -> dict[str, Quantity]:
+        """The concentration is that of what the first receptor binds."""
+        return dict.fromkeys(self.neuron.ligands[:1], conc)
 
     def _recover(self, table: pd.DataFrame) -> pd.DataFrame:
         control = table[table.conc_uM == table.conc_uM.min()]

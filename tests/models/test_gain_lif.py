@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, pulses
 from neuromod.measures import steady_rates
-from neuromod.models.gain_lif import MEMBRANE, SYNAPSE, GainLIF, Receptor
+from neuromod.models.gain_lif import INPUT, SYNAPSE, GainLIF
+from neuromod.models.receptors import Receptor
 from neuromod.simulation import simulate
 
 DT = 0.1 * ms
@@ -202,21 +203,22 @@ TRAINED = np.array([1, 0.6, 1.45, -0.8])
 @cache
 def cascade(gain_max=2.9):
     receptor = Receptor(**{**vars(SHARP), "gain_max": gain_max})
-    neuron = GainLIF(receptor=receptor)
+    neuron = GainLIF(receptors=(receptor,))
     values = {
-        "conc": CONC * umolar,
-        "occupancy": BOUND,
-        "messenger": np.zeros(4),
+        "conc_modulator": CONC * umolar,
+        "occupancy_generic": BOUND,
+        "messenger_generic": np.zeros(4),
         "trained_gain": TRAINED,
     }
     recording = simulate(
         Experiment(
             (Population("cell", neuron, 4, values),), (), (),
-            (Trace("cell", ("occupancy", "messenger", "gain"), np.arange(4)),),
+            (Trace("cell", ("occupancy_generic", "messenger_generic", "gain"), np.arange(4)),),
             10_000 * 0.2 * ms, 0.2 * ms, 3,
         )
     )  # fmt: skip
-    return {name: np.asarray(s.values) for name, s in recording.signals["cell"].items()}
+    signals = recording.signals["cell"].items()
+    return {name.partition("_")[0]: np.asarray(signal.values) for name, signal in signals}
 
 
 ELAPSED = np.arange(10_000) * 2e-4
@@ -238,7 +240,7 @@ def test_the_messenger_follows_binding_with_its_own_time_constant():
 def test_the_cascade_relaxes_to_its_steady_state():
     steady = SHARP.steady(CONC[1:] * umolar)
     for name in ("occupancy", "messenger"):
-        np.testing.assert_allclose(cascade()[name][1:, -1], steady[name], rtol=1e-6)
+        np.testing.assert_allclose(cascade()[name][1:, -1], steady[f"{name}_generic"], rtol=1e-6)
 
 
 def test_a_trained_gain_multiplies_the_receptors():
@@ -257,15 +259,15 @@ def test_a_gi_like_receptor_lowers_the_gain():
 
 @cache
 def bathed(site):
-    neuron = GainLIF(receptor=SHARP, site=site)
+    neuron = GainLIF(receptors=(SHARP,), site=site)
     conc, current = (x.ravel() for x in np.meshgrid([0, 0.21, 1.3, 8.7], [0.43, 0.77, 1.31]))
-    values = {"conc": conc * umolar, "I_ext": current * nA, **SHARP.steady(conc * umolar)}
+    values = {"I_ext": current * nA, **neuron.steady({"modulator": conc * umolar})}
     experiment = Experiment((Population("cell", neuron, 12, values),), (), (), (), 4000 * DT, DT, 3)
     rate = neuron.rate(current * nA, SHARP.gain(conc * umolar))
     return np.asarray(rate / Hz), simulate(experiment).spikes["cell"]
 
 
-@pytest.mark.parametrize("site", MEMBRANE)
+@pytest.mark.parametrize("site", INPUT)
 def test_a_modulated_cell_in_its_steady_state_fires_at_the_rate_of_its_gain(site):
     closed, spikes = bathed(site)
     rates = np.asarray(steady_rates(spikes) / Hz)
@@ -341,7 +343,7 @@ def test_a_gain_on_the_threshold_leaves_potentials_alone():
     )
 
 
-@pytest.mark.parametrize("site", MEMBRANE)
+@pytest.mark.parametrize("site", INPUT)
 @pytest.mark.parametrize("synapse", SYNAPSE)
 @pytest.mark.parametrize("modulated", [True, False])
 def test_brian2s_unit_check_passes_the_equations(site, synapse, modulated):
@@ -359,9 +361,9 @@ def test_brian2s_unit_check_passes_the_equations(site, synapse, modulated):
 
 
 def test_a_cell_starts_at_rest_and_its_receptor_in_the_steady_state():
-    neuron = GainLIF(conc=1.7 * umolar, receptor=SHARP)
+    neuron = GainLIF(conc=1.7 * umolar, receptors=(SHARP,))
     assert neuron.start["v"] == neuron.v_rest
-    assert neuron.start["occupancy"] == pytest.approx(1.7 / (1.7 + 7 / 13))
+    assert neuron.start["occupancy_generic"] == pytest.approx(1.7 / (1.7 + 7 / 13))
     assert set(GainLIF(modulated=False).start) == {"v"}
 
 
@@ -378,7 +380,7 @@ def test_a_cell_starts_at_rest_and_its_receptor_in_the_steady_state():
         ({"site": "thresold"}, "did you mean threshold"),
         ({"synapse": "exp"}, "There is no synapse named 'exp'"),
         ({"trained_gain": float("nan")}, "must be finite"),
-        ({"receptor": GainLIF()}, "receptor must be a Receptor"),
+        ({"receptors": (GainLIF(),)}, "receptors must be a Receptor"),
     ],
 )
 def test_what_no_cell_can_have_is_refused(values, message):

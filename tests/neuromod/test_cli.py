@@ -54,7 +54,7 @@ def test_a_protocol_is_described_with_settings_and_devices(neuromod):
     assert "They start at random potentials." in ended.out
     assert "Runs on cython, cpp." in ended.out
     assert re.search(r"mode +plain +word +plain or fancy +chosen here", ended.out)
-    assert "neuron.receptor.k_on" in ended.out
+    assert "neuron.receptors.generic.k_on" in ended.out
 
 
 def test_a_run_is_written_and_shown(neuromod, tmp_path):

@@ -63,6 +63,6 @@ def test_paragraphs_lose_their_line_breaks():
 def test_settings_of_inner_models_are_described(tiny):
     rows = {row["name"]: row for row in describe(tiny(current=np.linspace(0, 1, 9) * nA))}
     assert rows["current"]["value"] == "0. A to 1. nA, 9 values"
-    assert rows["neuron.receptor.k_on"]["source"].startswith("chosen here")
+    assert rows["neuron.receptors.generic.k_on"]["source"].startswith("chosen here")
     assert rows["mode"]["range"] == "plain or fancy"
     assert rows["weights"]["value"] == "1.5, 2.5"

@@ -183,8 +183,8 @@ def test_changing_a_setting_leaves_the_original(tiny):
 
 def test_inner_settings_have_long_and_short_names(tiny):
     short = change(tiny(), {"k_off": 0.37 / UNITS["second"]})
-    long = change(tiny(), {"neuron.receptor.k_off": 0.37 / UNITS["second"]})
-    end = change(tiny(), {"receptor.k_off": 0.37 / UNITS["second"]})
+    long = change(tiny(), {"neuron.receptors.generic.k_off": 0.37 / UNITS["second"]})
+    end = change(tiny(), {"receptors.generic.k_off": 0.37 / UNITS["second"]})
     assert short == long == end != tiny()
 
 

@@ -23,7 +23,8 @@ from brian2.devices.device import reset_device
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, pulses
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.gain_lif import GainLIF, Receptor
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
 from neuromod.simulation import DEVICES, simulate
 
 DT = 0.1 * ms
@@ -258,8 +259,8 @@ SCALED = GainLIF(
     tau_m=20 * usecond,
     t_ref=0.1 * usecond,
     tau_syn=0.3 * usecond,
-    receptor=Receptor(
-        k_on=7e5 / (umolar * second), k_off=3e5 / second, tau_messenger=0.8 * usecond
+    receptors=(
+        Receptor(k_on=7e5 / (umolar * second), k_off=3e5 / second, tau_messenger=0.8 * usecond),
     ),
 )
 
@@ -280,7 +281,7 @@ def both_models(device):
         Experiment(
             (
                 Population("chip", CircuitNeuron(leak="symmetric"), 5, {"vdd": vdd}),
-                Population("cell", SCALED, 3, {"conc": conc, "occupancy": 0.13}),
+                Population("cell", SCALED, 3, {"conc_modulator": conc, "occupancy_generic": 0.13}),
             ),
             (inputs,),
             (

@@ -7,7 +7,8 @@ import pytest
 from brian2 import linspace, ms, mV, nA, second, umolar
 
 import neuromod
-from neuromod.models.gain_lif import GainLIF, Receptor
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
 from neuromod.protocols.gain_curve import GainCurve
 
 
@@ -50,7 +51,7 @@ def test_an_inhibitory_receptor_lowers_the_curve():
     receptor = Receptor(gain_max=0.35)
     run = neuromod.run(
         GainCurve(
-            neuron=GainLIF(receptor=receptor),
+            neuron=GainLIF(receptors=(receptor,)),
             conc=[0, 2.3] * umolar,
             I=linspace(0.63, 2.9, 15) * nA,
             duration=0.9 * second,
