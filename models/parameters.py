@@ -20,6 +20,12 @@ from brian2.units.fundamentalunits import Unit, get_unit, have_same_dimensions
 from neuromod.errors import UserError, unknown
 
 
+BASE_UNITS = {
+    "m": "meter", "kg": "kilogram", "s": "second", "A": "amp", "K": "kelvin", "mol": "mole",
+    "cd": "candela",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class About:
     """What is known of one parameter beyond its value.
@@ -275,7 +281,14 @@ def unit_of(value: Any) -> str:
     str
     """
     dimensions = get_dimensions(value)
-    return "1" if dimensions.is_dimensionless else repr(get_unit(dimensions))
+    if dimensions.is_dimensionless:
+        return "1"
+    name = repr(get_unit(dimensions))
+    if "(" not in name:
+        return name
+    # Brian2's equations take no parentheses in units.
+    powers = ((base, dimensions.get_dimension(symbol)) for symbol, base in BASE_UNITS.items())
+    return "*".join(f"{base}**{power:g}" for base, power in powers if power)
 
 
 def _check_plain(name: str, value: Any, default: bool | str, about: About) -> Any:

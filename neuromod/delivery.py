@@ -1,0 +1,281 @@
+"""How a modulator reaches the cells: bath, wash, puffs, release into the tissue, a recorded trace.
+
+Concentrations change by events alone, spikes drawn beforehand or fired by modulatory neurons, so
+that every device can run every delivery. Between events a concentration relaxes exponentially to
+its supply, or follows a line. An event acts from the time step on that its time names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from brian2 import Quantity, second, umolar
+from scipy.spatial import KDTree
+
+from neuromod.errors import UserError
+from neuromod.experiment import Connection, Population, Spikes, pulses, steps_in
+
+
+@dataclass(frozen=True, eq=False)
+class Delivery:
+    """What an experiment needs to deliver one ligand to one population.
+
+    Attributes
+    ----------
+    kinetics : str
+        The `delivery` of the population's `GainLIF`.
+    values : mapping of str to Quantity
+        For the population.
+    sources : tuple of Spikes
+    connections : tuple of Connection
+    """
+
+    kinetics: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[Spikes, ...] = ()
+    connections: tuple[Connection, ...] = ()
+
+
+def wash(
+    ligand: str,
+    population: Population,
+    conc: Quantity,
+    onset: Quantity,
+    offset: Quantity,
+    tau_exchange: Quantity,
+    dt: Quantity,
+) -> Delivery:
+    """A bath that is washed in and out: the chamber's content is exchanged exponentially.
+
+    Parameters
+    ----------
+    ligand : str
+    population : Population
+        Its model's `delivery` is ``"exchange"``.
+    conc : Quantity, shape () or (n,)
+        Concentration in the supply from onset to offset, mol/m^3; for every neuron or each.
+    onset, offset : Quantity
+        In seconds, whole time steps, the first at least one.
+    tau_exchange : Quantity
+        Volume of the chamber over flow, seconds.
+    dt : Quantity
+        Time step, seconds.
+
+    Returns
+    -------
+    Delivery
+
+    Raises
+    ------
+    UserError
+        When the times are not in order.
+    """
+    if offset <= onset:
+        raise UserError(f"A wash must end after its start, not at {offset} after {onset}.")
+    return puffs(ligand, population, conc, [onset / second] * second, offset - onset,
+                 tau_exchange, dt, name=f"wash_{ligand}")  # fmt: skip
+
+
+def puffs(
+    ligand: str,
+    population: Population,
+    conc: Quantity,
+    onsets: Quantity,
+    width: Quantity,
+    tau_clear: Quantity,
+    dt: Quantity,
+    name: str = "",
+) -> Delivery:
+    """Puffs from a pipette, each a rectangular supply, cleared exponentially.
+
+    Parameters
+    ----------
+    ligand : str
+    population : Population
+        Its model's `delivery` is ``"exchange"``.
+    conc : Quantity, shape () or (n,)
+        Concentration that an endless puff would reach, mol/m^3; for every neuron or each.
+    onsets : Quantity, shape (puffs,)
+        In seconds, in order, whole time steps, the first at least one.
+    width : Quantity
+        Length of every puff, seconds; less than the time between two.
+    tau_clear : Quantity
+        In seconds.
+    dt : Quantity
+        Time step, seconds.
+    name : str
+        Of the source of the events; ``puff_LIGAND`` if empty.
+
+    Returns
+    -------
+    Delivery
+
+    Raises
+    ------
+    UserError
+        When puffs overlap or begin before the first time step.
+    """
+    times = _events("The onset of a puff", onsets, dt)
+    if np.any(np.diff(onsets) <= width):
+        raise UserError(f"Puffs of {width} must not overlap: they start at {onsets}.")
+    source = Spikes(name or f"puff_{ligand}", 1, np.zeros(len(times), dtype=int), times)
+    targets = np.arange(population.size)
+    connections = pulses(source.name, population.name, f"supply_{ligand}", np.zeros_like(targets),
+                         targets, conc, width)  # fmt: skip
+    return Delivery("exchange", {f"tau_clear_{ligand}": tau_clear}, (source,), connections)
+
+
+def volume(
+    ligand: str,
+    population: Population,
+    releasing: str,
+    sites: Quantity,
+    places: Quantity,
+    amount: Quantity,
+    length: Quantity,
+    tau_clear: Quantity,
+    reach: float = 7.0,
+    delay: Quantity = 0 * second,
+) -> Delivery:
+    """Volume transmission: every spike of a modulatory neuron reaches its neighbourhood.
+
+    Parameters
+    ----------
+    ligand : str
+    population : Population
+        Its model's `delivery` is ``"exchange"``.
+    releasing : str
+        Name of the population or spike source that releases.
+    sites : Quantity, shape (releasing, dimensions)
+        Where it releases, metre; in 2 or 3 dimensions.
+    places : Quantity, shape (n, dimensions)
+        Where the population's neurons are, metre.
+    amount : Quantity
+        Rise of concentration at the site of one release, mol/m^3.
+    length : Quantity
+        Space constant of ``exp(-distance/length)``, metre.
+    tau_clear : Quantity
+        In seconds.
+    reach : float
+        Where the kernel is cut off, in space constants; 7 leave 0.001 of the release out.
+    delay : Quantity
+        Between spike and release, seconds.
+
+    Returns
+    -------
+    Delivery
+
+    Raises
+    ------
+    UserError
+        When positions do not fit each other or the population, or nobody is within reach.
+    """
+    at, to = np.asarray(sites), np.asarray(places)
+    if at.ndim != 2 or to.shape != (population.size, at.shape[-1]) or at.shape[-1] not in (2, 3):
+        raise UserError(
+            f"Positions of {at.shape} and {to.shape} do not fit: one row for each neuron, "
+            f"{population.size} in {population.name}, and 2 or 3 columns were expected."
+        )
+    pairs = KDTree(at).sparse_distance_matrix(
+        KDTree(to), reach * float(length), output_type="ndarray"
+    )
+    if not len(pairs):
+        raise UserError(
+            f"No neuron of {population.name} is within {reach:g} space constants of {length} of "
+            "any release."
+        )
+    weight = amount * np.exp(-pairs["v"] / float(length))
+    reached = Connection(releasing, population.name, f"conc_{ligand}", pairs["i"], pairs["j"],
+                         weight, delay)  # fmt: skip
+    return Delivery("exchange", {f"tau_clear_{ligand}": tau_clear}, (), (reached,))
+
+
+def trace(
+    ligand: str, population: Population, times: Quantity, conc: Quantity, dt: Quantity
+) -> Delivery:
+    """A recorded concentration, interpolated by lines and held before and after.
+
+    Parameters
+    ----------
+    ligand : str
+    population : Population
+        Its model's `delivery` is ``"trace"``; all of its neurons see the same.
+    times : Quantity, shape (n,)
+        In seconds, in order; between time steps, the line is that of the steps around.
+    conc : Quantity, shape (n,)
+        mol/m^3.
+    dt : Quantity
+        Time step, seconds.
+
+    Returns
+    -------
+    Delivery
+
+    Raises
+    ------
+    UserError
+        When times are not in order, or a concentration is negative or missing.
+    """
+    at, level = np.asarray(times / dt), np.asarray(conc / umolar)
+    if at.ndim != 1 or at.shape != level.shape or len(at) < 2:
+        raise UserError("A trace needs as many times as concentrations, at least two.")
+    if not np.all(np.diff(at) > 0) or not np.all(np.isfinite(at)):
+        raise UserError("The times of a trace must increase.")
+    if not np.all(level >= 0) or not np.all(np.isfinite(level)):
+        raise UserError("The concentrations of a trace must be numbers of at least 0.")
+    knots = np.unique(np.concatenate([[0], np.floor(at + 1e-6), np.ceil(at - 1e-6)]))
+    knots = knots[knots >= 0].astype(int)
+    values = np.interp(knots, at, level)
+    slopes = np.append(np.diff(values) / np.diff(knots), 0)
+    turns = np.diff(slopes)
+    # The first slope is set at the start, the others as events one step before they act.
+    source = Spikes(f"trace_{ligand}", len(turns), np.arange(len(turns)), (knots[1:] - 1) * dt)
+    i, j = (side.ravel() for side in np.indices((len(turns), population.size)))
+    change = Connection(source.name, population.name, f"slope_{ligand}", i, j,
+                        turns[i] * umolar / dt)  # fmt: skip
+    start = {f"level_{ligand}": values[0] * umolar, f"slope_{ligand}": slopes[0] * umolar / dt}
+    return Delivery("trace", start, (source,), (change,))
+
+
+def exchanged(
+    times: Quantity, conc: Quantity, onsets: Sequence[Any], width: Quantity, tau: Quantity
+) -> Quantity:
+    """Concentration during and after rectangular supplies, in closed form.
+
+    Parameters
+    ----------
+    times : Quantity, shape (n,)
+        In seconds.
+    conc : Quantity
+        Concentration of the supply, mol/m^3.
+    onsets : sequence of Quantity
+        In seconds.
+    width, tau : Quantity
+        Length of a supply and time constant of exchange or clearance, seconds.
+
+    Returns
+    -------
+    Quantity, shape (n,)
+        ``conc*(1 - exp(-t/tau))`` while supplied, decaying with ``tau`` after, summed over
+        supplies: first-order exchange is linear.
+    """
+    total = np.zeros(len(times))
+    for onset in onsets:
+        since = np.asarray(times - onset) / float(tau)
+        lasted = float(width / tau)
+        rise = -np.expm1(-np.clip(since, 0, lasted))
+        total += rise * np.exp(-np.maximum(since - lasted, 0))
+    return total * conc
+
+
+def _events(what: str, times: Quantity, dt: Quantity) -> Quantity:
+    """Times of spikes that act at `times`: one step before, when a device plays them."""
+    steps = [steps_in(what, time, dt) for time in np.atleast_1d(times)]
+    if min(steps) < 1:
+        raise UserError(f"{what} must be at least one time step of {dt} after the start.")
+    if np.any(np.diff(steps) <= 0):
+        raise UserError(f"{what} must be in order, not {times}.")
+    return (np.array(steps) - 1) * dt
