@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from brian2 import (
 )
 from brian2.devices.device import reset_device
 
+from neuromod.builds import Standalone
 from neuromod.errors import unknown
 from neuromod.experiment import Connection, Experiment, Population, Spikes
 from neuromod.models.parameters import unit_of
@@ -61,6 +64,7 @@ def simulate(experiment: Experiment, device: str = "cython") -> Recording:
     """
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
+    _check_variables(experiment)
     with _settings(), _device(device):
         defaultclock.dt = experiment.dt
         parts = _build(experiment)
@@ -79,8 +83,13 @@ def simulate(experiment: Experiment, device: str = "cython") -> Recording:
             "seed": experiment.seed,
             "wall_s": time.perf_counter() - started,
         }
-        if device == "cpp":
-            provenance["binary_s"] = get_device().timers["run_binary"]
+        if device != "cython":
+            active = get_device()
+            provenance |= {
+                "compiled": active.compiled,
+                "build_s": active.started_at - started,
+                "binary_s": active.ended_at - active.started_at,
+            }
         return _collect(experiment, parts, provenance)
 
 
@@ -118,20 +127,13 @@ def _device(name: str) -> Iterator[None]:
         finally:
             reset_device()
         return
+    # Brian2 numbers names that are still in use, and names stand in the program's text.
+    gc.collect()
     with tempfile.TemporaryDirectory(prefix="neuromod-") as directory:
-        set_device("cpp_standalone", directory=directory, with_output=False)
-        # Left over from an earlier run of this process, also of the caller's.
-        get_device().reinit()
-        get_device().activate(directory=directory, with_output=False)
+        set_device(Standalone(), directory=directory, with_output=False)
         try:
             yield
-        except RuntimeError as error:
-            # While Brian2 waits for make, Ctrl-C reaches make alone, which dies of signal 2.
-            if "compilation failed (error code: 2)" in str(error):
-                raise KeyboardInterrupt from error
-            raise
         finally:
-            get_device().reinit()
             reset_device()
 
 
@@ -143,79 +145,91 @@ def _build(experiment: Experiment) -> dict[str, Any]:
     """
     parts: dict[str, Any] = {}
     for population in experiment.populations:
-        parts[population.name] = _group(population)
-    for source in experiment.sources:
-        parts[source.name] = SpikeGeneratorGroup(
-            source.size, source.neurons, source.times, name=source.name
-        )
-    for number, connection in enumerate(experiment.connections):
-        if not len(connection.i):
-            continue
-        name = f"synapses_{number}"
-        parts[name] = _synapses(connection, name, parts)
-    for population in experiment.populations:
+        parts[f"neurons_{population.name}"] = _group(population)
         name = f"spikes_{population.name}"
-        parts[name] = SpikeMonitor(parts[population.name], name=name)
+        parts[name] = SpikeMonitor(parts[f"neurons_{population.name}"], name=name)
+    for source in experiment.sources:
+        parts[f"neurons_{source.name}"] = _source(source, experiment)
+    for number, connection in enumerate(experiment.connections):
+        if len(connection.i):
+            name = f"synapses_{number}"
+            parts[name] = _synapses(connection, name, parts)
     for number, trace in enumerate(experiment.traces):
         name = f"trace_{number}"
-        for variable in trace.variables:
-            _check_variable(parts[trace.population], variable)
-        parts[name] = StateMonitor(
-            parts[trace.population], trace.variables, record=trace.neurons, name=name
-        )
+        neurons = parts[f"neurons_{trace.population}"]
+        parts[name] = StateMonitor(neurons, trace.variables, record=trace.neurons, name=name)
     return parts
 
 
 def _group(population: Population) -> NeuronGroup:
-    """Neurons; a parameter given neuron by neuron moves from the constants to the equations."""
+    """Neurons, every constant of whose model is a parameter: shared, or one for each neuron."""
     model, values = population.model, population.values
-    constants = dict(model.constants)
     equations = Equations(model.equations)
-    settable = constants.keys() | equations.diff_eq_names | equations.parameter_names
+    settable = model.constants.keys() | equations.diff_eq_names | equations.parameter_names
     for name in values:
         if name not in settable:
             raise unknown(f"parameter or state of {population.name}", name, settable)
-    single = [name for name in values if constants.pop(name, None) is not None]
-    declared = "\n".join(f"{name} : {unit_of(values[name])} (constant)" for name in single)
+    constants = {name: values.get(name, value) for name, value in model.constants.items()}
+    functions = {name: value for name, value in constants.items() if callable(value)}
+    numbers = {name: value for name, value in constants.items() if name not in functions}
     group = NeuronGroup(
         population.size,
-        f"{model.equations}\n{declared}",
+        "\n".join([model.equations, *starmap(_parameter, numbers.items())]),
         threshold=model.threshold,
         reset=model.reset,
         refractory=model.refractory,
         method=model.method,
-        namespace=constants,
-        name=population.name,
+        namespace=functions,
+        name=f"neurons_{population.name}",
     )
-    for name, value in {**model.start, **values}.items():
+    for name, value in {**model.start, **numbers, **values}.items():
         setattr(group, name, value)
     return group
 
 
+def _parameter(name: str, value: Any) -> str:
+    flags = "constant" if np.ndim(value) else "shared, constant"
+    return f"{name} : {unit_of(value)} ({flags})"
+
+
+def _source(source: Spikes, experiment: Experiment) -> SpikeGeneratorGroup:
+    """Input spikes, and such as never come up to a power of 2: their number stands in the text."""
+    count = len(source.neurons)
+    beyond = np.arange((1 << max(count, 1).bit_length()) - count)
+    steps = beyond // source.size
+    never = experiment.duration + (steps + 1) * experiment.dt
+    return SpikeGeneratorGroup(
+        source.size,
+        np.append(source.neurons, beyond % source.size),
+        Quantity(np.append(source.times / second, never / second), dim=second.dim),
+        name=f"neurons_{source.name}",
+    )
+
+
 def _synapses(connection: Connection, name: str, parts: dict[str, Any]) -> Synapses:
-    """Synapses that add their weight; one weight for all is a constant, not an array."""
-    source, target = parts[connection.source], parts[connection.target]
-    _check_variable(target, connection.variable)
-    on_pre = f"{connection.variable}_post += w"
-    each = np.ndim(connection.weight) > 0
+    """Synapses that add their weight."""
     synapses = Synapses(
-        source,
-        target,
-        f"w : {unit_of(connection.weight)} (constant)" if each else "",
-        on_pre=on_pre,
+        parts[f"neurons_{connection.source}"],
+        parts[f"neurons_{connection.target}"],
+        _parameter("w", connection.weight),
+        on_pre=f"{connection.variable}_post += w",
         delay=connection.delay,
-        namespace={} if each else {"w": connection.weight},
         name=name,
     )
     synapses.connect(i=connection.i, j=connection.j)
-    if each:
-        synapses.w = connection.weight
+    synapses.w = connection.weight
     return synapses
 
 
-def _check_variable(group: NeuronGroup, name: str) -> None:
-    if name not in group.equations:
-        raise unknown(f"variable of {group.name}", name, group.equations)
+def _check_variables(experiment: Experiment) -> None:
+    """Refuse connections to and traces of what a model's equations do not define."""
+    defined = {p.name: Equations(p.model.equations).names for p in experiment.populations}
+    wanted = [(c.target, c.variable) for c in experiment.connections]
+    wanted += [(t.population, variable) for t in experiment.traces for variable in t.variables]
+    for population, variable in wanted:
+        names = defined.get(population, frozenset())
+        if variable not in names:
+            raise unknown(f"variable of {population}", variable, names)
 
 
 def _collect(

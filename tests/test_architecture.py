@@ -13,11 +13,12 @@ SOURCES = {
 }
 # What writes runs, and what keeps weights, features and gains between them.
 WRITERS = {
+    "neuromod/builds.py",
     "neuromod/runs.py",
     "neuromod/recording.py",
     "neuromod/report.py",
     "neuromod/tuning/backbone.py",
-    "neuromod/tuning/cache.py",
+    "neuromod/cache.py",
     "neuromod/tuning/features.py",
     "neuromod/tuning/gains.py",
 }

@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
+from neuromod.cache import cache_dir, digest, written_whole
 from neuromod.errors import UserError, unknown
-from neuromod.tuning.cache import cache_dir, digest, written_whole
 from neuromod.tuning.datasets import (
     SOURCE_DIGITS,
     SPLIT_SEED,

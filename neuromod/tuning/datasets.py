@@ -20,8 +20,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2 as transforms
 
+from neuromod.cache import digest
 from neuromod.errors import UserError
-from neuromod.tuning.cache import digest
 
 IntArray = npt.NDArray[np.int64]
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from neuromod.cache import cache_dir, digest, written_whole
 from neuromod.tuning.backbone import Backbone, Progress, threads_for
-from neuromod.tuning.cache import cache_dir, digest, written_whole
 from neuromod.tuning.datasets import ImageData, IntArray, Split
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from neuromod.cache import written_whole
 from neuromod.errors import UserError
 from neuromod.models.classifier import RateClassifier, SpikingClassifier
 from neuromod.tuning.backbone import Backbone
-from neuromod.tuning.cache import written_whole
 from neuromod.tuning.features import Features
 from neuromod.tuning.training import TuningRecipe, TuningResult, build_classifier, evaluated
 

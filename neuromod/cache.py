@@ -1,4 +1,4 @@
-"""Where pre-trained backbones and features are kept, and how files come into being whole."""
+"""Where backbones, features and compiled programs are kept, and how files come into being whole."""
 
 from __future__ import annotations
 

@@ -1,0 +1,196 @@
+"""Compiled programs of Brian2's standalone devices, each kept and compiled once.
+
+The text of a program follows from what an experiment is made of. The values of its parameters,
+its weights and its input spikes are read from files when the program starts, so that another run
+with other values finds its program compiled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from brian2 import prefs
+from brian2.core.variables import ArrayVariable, DynamicArrayVariable
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+
+from neuromod.cache import cache_dir
+from neuromod.errors import UserError
+
+# About half a megabyte each.
+KEPT = 100
+# Values and results: what programs read and write.
+DATA = ("static_arrays", "results")
+
+
+class CompiledOnce:
+    """What a standalone device must do besides to be compiled once for all values.
+
+    Attributes
+    ----------
+    products : tuple of str
+        The files that compiling brings about.
+    compiled : bool
+        Whether this run had to compile.
+    started_at, ended_at : float
+        When the program was started and when it ended, by `time.perf_counter`.
+    """
+
+    products: tuple[str, ...] = ("main",)
+    compiled = False
+    started_at = ended_at = 0.0
+
+    def fill_with_array(self: Any, var: ArrayVariable, arr: Any) -> None:
+        """Give a variable its values from a file; a single value would stand in the text."""
+        super().fill_with_array(var, arr)  # type: ignore[misc]
+        if not np.size(arr):
+            return
+        function, (name, *_) = self.main_queue[-1]
+        if function in ("set_by_constant", "set_by_single_value"):
+            value = f"{self.static_array(name, np.asarray(arr, dtype=var.dtype))}[0]"
+            count = f"{name}.size()" if isinstance(var, DynamicArrayVariable) else var.size
+            loop = f"for (int i = 0; i < {count}; i++) {name}[i] = {value};"
+            self.main_queue[-1] = ("insert_code", loop)
+
+    def compile_source(self: Any, *_: Any) -> None:
+        """Compile what `build` has written, or take it from an earlier time."""
+        folder = Path(self.project_dir)
+        kept = cache_dir() / "builds" / _key(folder, self.identity())
+        self.compiled = not _take(kept, folder, self.products)
+        if self.compiled:
+            self.make(folder)
+            _keep(kept, folder, self.products)
+
+    def run(self: Any, *arguments: Any, **options: Any) -> None:
+        """Run the program."""
+        self.started_at = time.perf_counter()
+        super().run(*arguments, **options)  # type: ignore[misc]
+        self.ended_at = time.perf_counter()
+
+
+class Standalone(CompiledOnce, CPPStandaloneDevice):  # type: ignore[misc]
+    """Brian2's C++ standalone device."""
+
+    def identity(self) -> str:
+        """What besides the text decides on the program."""
+        return compiler()
+
+    def make(self, folder: Path) -> None:
+        """Compile."""
+        standalone = prefs.devices.cpp_standalone
+        call([standalone.make_cmd_unix, *standalone.extra_make_args_unix], folder)
+
+
+def call(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a step of a build, and keep its words only where it fails.
+
+    Parameters
+    ----------
+    command : sequence of str
+    folder : Path
+        In which it runs.
+    environment : mapping of str to str, optional
+        Variables beyond the process's own.
+
+    Raises
+    ------
+    UserError
+        When it fails, with the first error and where to read the rest.
+    """
+    ended = subprocess.run(
+        command, cwd=folder, env={**os.environ, **(environment or {})}, capture_output=True,
+        text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if ended.returncode:
+        log = cache_dir() / "failed-build.log"
+        log.write_text(f"{ended.stdout}\n{ended.stderr}")
+        lines = ended.stderr.splitlines() or ["it gave no reason"]
+        first = next((line for line in lines if "error:" in line), lines[0])
+        raise UserError(
+            f"Building failed in {Path(command[0]).name}: {first.strip()[:200]} (the whole log is "
+            f"{log}; neuromod doctor checks the compilers)."
+        )
+
+
+def compiler() -> str:
+    """What the compiler says of itself and of the processor that it compiles for.
+
+    Returns
+    -------
+    str
+        With what ``-march=native`` means on this machine; empty where there is no compiler.
+    """
+    program = shlex.split(os.environ.get("CXX") or "g++")
+    asked = [*program, *flags(), "-E", "-v", "-x", "c++", os.devnull]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=False).stderr
+    except OSError:
+        return ""
+
+
+def flags() -> list[str]:
+    """Brian2's compiler options, as its preferences have them."""
+    chosen = prefs["codegen.cpp.extra_compile_args"]
+    return list(prefs["codegen.cpp.extra_compile_args_gcc"] if chosen is None else chosen)
+
+
+def _key(folder: Path, identity: str) -> str:
+    """Hash of the program's text and of what it is compiled with."""
+    text = hashlib.sha256(identity.encode())
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and name.parts[0] not in DATA:
+            text.update(f"\0{name}\0".encode())
+            text.update(path.read_bytes())
+    return text.hexdigest()
+
+
+def _take(kept: Path, folder: Path, products: Sequence[str]) -> bool:
+    """Copy a kept program to where it is run; another process may just be removing it."""
+    try:
+        for name in products:
+            shutil.copy(kept / Path(name).name, _made(folder / name))
+        os.utime(kept)
+    except OSError:
+        return False
+    return True
+
+
+def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:
+    """Keep a program whole or not at all, and no more than `KEPT`, the last used ones."""
+    shelf = _made(kept).parent
+    partial = Path(tempfile.mkdtemp(dir=shelf, prefix=".partial-"))
+    try:
+        for name in products:
+            shutil.copy(folder / name, partial)
+        partial.rename(kept)
+    except OSError:
+        # Another process kept the same program first, or the disk is full: this run has its own.
+        shutil.rmtree(partial, ignore_errors=True)
+    every = sorted(shelf.glob("[!.]*"), key=_last_used, reverse=True)
+    for old in every[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _made(path: Path) -> Path:
+    """Path in a folder that exists."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _last_used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

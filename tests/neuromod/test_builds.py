@@ -1,0 +1,182 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brian2 import ms, mV, nA, prefs
+
+from neuromod import builds
+from neuromod.errors import UserError
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
+from neuromod.models.gain_lif import GainLIF
+from neuromod.simulation import simulate
+
+DT = 0.1 * ms
+
+
+def experiment(
+    tau_m=17.3, start=-66.1, current=(0.61, 0.93), weight=0.83, weights=(0.7, 1.3), delay=1.3,
+    steps=(3, 40, 41), size=2, duration=31.7, trace=("v",), constant="tau_m",
+):  # fmt: skip
+    """Two cells driven by currents, spikes and one another; every argument is one aspect."""
+    model = GainLIF(modulated=False, tau_m=tau_m * ms)
+    values = {"v": start * mV, "I_ext": np.resize(current, size) * nA, constant: model.tau_m}
+    inputs = Spikes("inputs", 3, np.arange(len(steps)) % 3, np.array(steps) * DT)
+    two, one = np.arange(2), np.zeros(2, int)
+    return Experiment(
+        (Population("cells", model, size, values),),
+        (inputs,),
+        (
+            Connection("inputs", "cells", "I_syn", two, one, np.array(weights) * nA),
+            Connection("cells", "cells", "I_syn", two, one, weight * nA, delay * ms),
+        ),
+        (Trace("cells", trace, np.arange(2)),),
+        duration * ms,
+        DT,
+        1,
+    )
+
+
+class NotCompiledError(Exception):
+    """Raised where a program would be compiled."""
+
+
+@pytest.fixture
+def key(monkeypatch, tmp_path):
+    """The name under which an experiment's program would be kept, without compiling it."""
+    found = []
+
+    def note(folder, identity):
+        found.append(builds_key(folder, identity))
+        raise NotCompiledError
+
+    builds_key = builds._key
+    monkeypatch.setattr(builds, "_key", note)
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
+
+    def of(**changes):
+        with pytest.raises(NotCompiledError):
+            simulate(experiment(**changes), "cpp")
+        return found[-1]
+
+    return of
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tau_m": 11.9}, {"start": -61.7}, {"current": (0.71, 0.44)}, {"weight": -0.31},
+        {"weights": (0.2, 4.1)}, {"delay": 4.7}, {"steps": (0, 300)},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_values_do_not_stand_in_the_text_of_a_program(change, key):
+    assert key(**change) == key()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size": 3}, {"trace": ("v", "I_syn")}, {"duration": 31.8}, {"steps": range(40)}],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_an_experiment_is_made_of_does(change, key):
+    assert key(**change) != key()
+
+
+def test_other_compiler_options_make_another_program(key):
+    before, own = key(), prefs["codegen.cpp.extra_compile_args_gcc"]
+    try:
+        prefs["codegen.cpp.extra_compile_args_gcc"] = ["-O1"]
+        assert key() != before
+    finally:
+        prefs["codegen.cpp.extra_compile_args_gcc"] = own
+
+
+def test_a_program_keeps_its_name_in_another_process(key):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from neuromod import builds; import test_builds as t\n"
+        "own = builds._key\n"
+        "builds._key = lambda *a: print(own(*a)) or 1/0\n"
+        "t.simulate(t.experiment(), 'cpp')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent)],
+        env={**os.environ, "PYTHONHASHSEED": "17"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout.strip() == key()
+
+
+@pytest.mark.slow
+def test_a_kept_program_runs_with_other_values_without_a_compiler(monkeypatch, tmp_path):
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
+    first = simulate(experiment(), "cpp").provenance
+    assert first["compiled"]
+    monkeypatch.setattr(builds.Standalone, "make", None)
+    other = experiment(
+        tau_m=11.9, start=-61.7, current=(0.71, 0.95), weight=1.31, weights=(0.2, 4.1), delay=4.7,
+        steps=(0, 300),
+    )  # fmt: skip
+    by_cpp, by_cython = simulate(other, "cpp"), simulate(other)
+    assert not by_cpp.provenance["compiled"]
+    assert by_cpp.provenance["build_s"] < first["build_s"]
+    assert by_cpp.provenance["binary_s"] > 0
+    assert by_cpp.spikes["cells"].counts().all()
+    np.testing.assert_array_equal(by_cpp.spikes["cells"].times, by_cython.spikes["cells"].times)
+    np.testing.assert_allclose(
+        by_cpp.signals["cells"]["v"].values, by_cython.signals["cells"]["v"].values, rtol=1e-9
+    )
+
+
+def test_a_build_that_fails_is_told_in_one_sentence_with_its_log(monkeypatch, tmp_path):
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UserError, match=r"Building failed in make.*no-such-compiler") as told:
+        simulate(experiment(), "cpp")
+    assert str(tmp_path / "failed-build.log") in str(told.value)
+    assert "no-such-compiler" in (tmp_path / "failed-build.log").read_text()
+    assert not list((tmp_path / "builds").glob("*"))
+
+
+@pytest.fixture
+def built(tmp_path):
+    """A folder with a program in it, and where programs are kept."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "main").write_text("program")
+    (tmp_path / "again").mkdir()
+    return folder, tmp_path / "kept"
+
+
+def test_a_kept_program_is_taken_whole(built, tmp_path):
+    folder, shelf = built
+    assert not builds._take(shelf / "key", tmp_path / "again", ("main",))
+    builds._keep(shelf / "key", folder, ("main",))
+    assert builds._take(shelf / "key", tmp_path / "again", ("main",))
+    assert (tmp_path / "again" / "main").read_text() == "program"
+    assert not builds._take(shelf / "key", tmp_path / "again", ("main", "library.so"))
+
+
+def test_of_two_processes_that_compile_the_same_the_first_one_s_program_stays(built):
+    folder, shelf = built
+    builds._keep(shelf / "key", folder, ("main",))
+    (folder / "main").write_text("the same, later")
+    builds._keep(shelf / "key", folder, ("main",))
+    assert (shelf / "key" / "main").read_text() == "program"
+    assert [path.name for path in shelf.iterdir()] == ["key"]
+
+
+def test_the_program_that_was_not_used_for_longest_makes_room(built, monkeypatch, tmp_path):
+    folder, shelf = built
+    monkeypatch.setattr(builds, "KEPT", 3)
+    for age, name in ((400, "used"), (300, "unused"), (200, "third"), (100, "fourth")):
+        builds._keep(shelf / name, folder, ("main",))
+        os.utime(shelf / name, (1e9 - age, 1e9 - age))
+        if name == "third":
+            assert builds._take(shelf / "used", tmp_path / "again", ("main",))
+    assert {path.name for path in shelf.iterdir()} == {"used", "third", "fourth"}
