@@ -1,0 +1,308 @@
+"""f-I curves from files: tidy tables (CSV) and current-clamp recordings (NWB)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import neo
+import numpy as np
+import pandas as pd
+import quantities as pq
+from brian2 import Quantity, mV
+from elephant.spike_train_generation import threshold_detection
+
+from neuromod.errors import UserError, unknown
+from neuromod.identification import LEAST_CURRENTS
+
+COLUMNS = ["condition", "current_nA", "trial", "rate_Hz"]
+TO_NANOAMPERE = {"pA": 1e-3, "nA": 1.0, "uA": 1e3, "µA": 1e3, "mA": 1e6, "A": 1e9}
+TO_SECOND = {"duration_s": 1.0, "duration_ms": 1e-3}
+# Chosen here: what shorter steps give is no rate; commands differ from noise by this much.
+LEAST_STEP_S = 0.05
+RESOLUTION_NA = 1e-4
+
+
+def read_curves(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
+    """f-I curves of a file.
+
+    Parameters
+    ----------
+    path : Path
+        ``.csv`` or ``.nwb``.
+    control : str
+        Name of the control condition.
+    spike_level : Quantity
+        Potential whose upward crossing is a spike in an NWB file, volt.
+
+    Returns
+    -------
+    DataFrame
+        ``condition``, ``current_nA``, ``trial`` and ``rate_Hz``, one row per trial.
+
+    Raises
+    ------
+    UserError
+        When the file is missing, damaged, or holds no such curves.
+    """
+    readers = {
+        ".csv": lambda: _read_csv(path),
+        ".nwb": lambda: _read_nwb(path, control, spike_level),
+    }
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.")
+    if path.suffix.lower() not in readers:
+        raise UserError(f"{path} must be a table (.csv) or a current-clamp recording (.nwb).")
+    found = readers[path.suffix.lower()]()
+    _check(path, found, control)
+    trials = found.groupby(["condition", "current_nA"], sort=False).cumcount() + 1
+    if "trial" not in found:
+        found = found.assign(trial=trials)
+    return found[COLUMNS].reset_index(drop=True)
+
+
+def _check(path: Path, found: pd.DataFrame, control: str) -> None:
+    conditions = list(dict.fromkeys(found.condition))
+    if control not in conditions:
+        raise UserError(f"{path}: {unknown('control condition', control, conditions)}")
+    if len(conditions) < 2:
+        raise UserError(
+            f"{path} holds one condition, {control!r}: a modulated one is needed to compare."
+        )
+    for name, rows in found.groupby("condition"):
+        if rows.current_nA.nunique() < LEAST_CURRENTS:
+            raise UserError(
+                f"{path} has {rows.current_nA.nunique()} different currents under {name!r}: at "
+                f"least {LEAST_CURRENTS} are needed."
+            )
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype={"condition": str, "trial": str}, encoding="utf-8-sig")
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is no table of comma-separated values: {error}.") from error
+    table = table.rename(columns=str.strip)
+    if "condition" not in table:
+        raise UserError(f"{path} needs a column condition; it has {', '.join(table.columns)}.")
+    if table.condition.isna().any():
+        raise UserError(f"{path}: condition is missing in row {_row(table.condition.isna())}.")
+    found = pd.DataFrame(
+        {
+            "condition": table.condition.str.strip(),
+            "current_nA": _current(path, table),
+            "rate_Hz": _rate(path, table),
+        }
+    )
+    return found.assign(trial=table.trial) if "trial" in table else found
+
+
+def _current(path: Path, table: pd.DataFrame) -> pd.Series:
+    named = [name for name in table.columns if re.match(r"current(_|$)", name)]
+    if len(named) != 1:
+        raise UserError(
+            f"{path} needs one column of currents with its unit, such as current_nA; it has "
+            f"{', '.join(named or table.columns)}."
+        )
+    unit = named[0].partition("_")[2]
+    if unit not in TO_NANOAMPERE:
+        raise UserError(
+            f"{path}: {named[0]} must end in a unit of current, one of {', '.join(TO_NANOAMPERE)}."
+        )
+    # Rounded far below any stimulator, so that equal currents stay equal.
+    return (_numbers(path, table, named[0]) * TO_NANOAMPERE[unit]).round(9)
+
+
+def _rate(path: Path, table: pd.DataFrame) -> pd.Series:
+    if "rate_Hz" in table:
+        return _numbers(path, table, "rate_Hz", low=0)
+    durations = [name for name in TO_SECOND if name in table]
+    if "spikes" not in table or not durations:
+        raise UserError(
+            f"{path} needs a column rate_Hz, or spikes with duration_s or duration_ms; it has "
+            f"{', '.join(table.columns)}."
+        )
+    spikes = _numbers(path, table, "spikes", low=0)
+    seconds = _numbers(path, table, durations[0]) * TO_SECOND[durations[0]]
+    for wrong, name, expected in (
+        (spikes % 1 != 0, "spikes", "a whole number"),
+        (seconds <= 0, durations[0], "above 0"),
+    ):
+        if wrong.any():
+            raise UserError(f"{path}: {name} in row {_row(wrong)} must be {expected}.")
+    return spikes / seconds
+
+
+def _numbers(path: Path, table: pd.DataFrame, name: str, low: float | None = None) -> pd.Series:
+    numbers = pd.to_numeric(table[name], errors="coerce").astype(float)
+    wrong = ~np.isfinite(numbers)
+    if wrong.any():
+        value = table[name][wrong].iloc[0]
+        raise UserError(f"{path}: {name} in row {_row(wrong)} is {value}, not a finite number.")
+    if low is not None and (numbers < low).any():
+        row = _row(numbers < low)
+        raise UserError(f"{path}: {name} in row {row} is {numbers[row - 1]:g}, below {low:g}.")
+    return numbers
+
+
+def _row(wrong: pd.Series) -> int:
+    """Number of the first row concerned, the one after the header being 1."""
+    return int(np.argmax(np.asarray(wrong))) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Sweep:
+    """One current step: command in nanoampere, potential in millivolt, sampling in hertz."""
+
+    name: str
+    labels: tuple[str, ...]
+    command: np.ndarray
+    potential: np.ndarray
+    sampling: float
+
+    @property
+    def step(self) -> tuple[int, int]:
+        """First sample and the one after the last of the longest stretch off the baseline."""
+        level = np.round(self.command / RESOLUTION_NA)
+        edges = np.flatnonzero(np.diff(level)) + 1
+        starts, ends = np.append(0, edges), np.append(edges, len(level))
+        length = np.where(level[starts] == level[0], 0, ends - starts)
+        longest = int(np.argmax(length))
+        return int(starts[longest]), int(starts[longest] + length[longest])
+
+    def rate(self, first: int, last: int, spike_level: Quantity) -> float:
+        """Spikes per second between two samples, in hertz."""
+        signal = neo.AnalogSignal(
+            self.potential[first:last] * pq.mV, sampling_rate=self.sampling * pq.Hz
+        )
+        train = threshold_detection(signal, threshold=float(spike_level / mV) * pq.mV)
+        return len(train) * self.sampling / (last - first)
+
+
+def _read_nwb(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
+    try:
+        from pynwb import NWBHDF5IO
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path} needs pynwb: pip install 'brian2-neuromod[nwb]' brings it."
+        ) from error
+    try:
+        with NWBHDF5IO(str(path), "r") as file:
+            sweeps = list(_sweeps(file.read()))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except Exception as error:
+        # pynwb, hdmf and h5py raise what they please over damaged files.
+        raise UserError(f"{path} cannot be read as an NWB file: {error}") from error
+    if not sweeps:
+        raise UserError(
+            f"{path} holds no CurrentClampSeries with the CurrentClampStimulusSeries that drove "
+            "it: join them in the table intracellular_recordings or by equal sweep_number."
+        )
+    labels = _conditions(path, sweeps, control)
+    rows = [(label, *_measure(path, sweep, sweeps, spike_level)) for label, sweep in labels]
+    return pd.DataFrame(rows, columns=["condition", "current_nA", "rate_Hz"])
+
+
+def _sweeps(file: Any) -> Iterator[_Sweep]:
+    """Responses with their stimuli, from the tables or, without tables, by sweep number."""
+    from pynwb.icephys import CurrentClampSeries, CurrentClampStimulusSeries
+
+    for response, stimulus, condition in _paired(file):
+        if not isinstance(response, CurrentClampSeries):
+            continue
+        if not isinstance(stimulus, CurrentClampStimulusSeries):
+            continue
+        sampling = _sampling(response)
+        if not np.isclose(sampling, _sampling(stimulus)):
+            raise UserError(f"{response.name} and its stimulus are sampled at different rates.")
+        texts = (condition, response.description, response.stimulus_description)
+        command = _values(stimulus) * 1e9
+        potential = _values(response) * 1e3
+        length = min(len(command), len(potential))
+        yield _Sweep(
+            response.name,
+            tuple(str(text).strip() for text in texts),
+            command[:length],
+            potential[:length],
+            sampling,
+        )
+
+
+def _paired(file: Any) -> Iterator[tuple[Any, Any, str]]:
+    """Response, stimulus, and what a column `condition` of an intracellular table says of them."""
+    from hdmf.common.hierarchicaltable import to_hierarchical_dataframe
+
+    table = file.get_icephys_meta_parent_table()
+    if table is None:
+        stimuli = {s.sweep_number: s for s in file.stimulus.values() if _numbered(s)}
+        for response in file.acquisition.values():
+            if _numbered(response) and response.sweep_number in stimuli:
+                yield response, stimuli[response.sweep_number], ""
+        return
+    frame = to_hierarchical_dataframe(table).reset_index()
+    # Columns are named by table and column, one inside the other.
+    frame.columns = [_innermost(name) for name in frame.columns]
+    for _, row in frame.iterrows():
+        yield row["response"].timeseries, row["stimulus"].timeseries, row.get("condition", "")
+
+
+def _numbered(series: Any) -> bool:
+    return getattr(series, "sweep_number", None) is not None
+
+
+def _innermost(name: Any) -> Any:
+    return _innermost(name[-1]) if isinstance(name, tuple) else name
+
+
+def _sampling(series: Any) -> float:
+    if series.rate is not None:
+        return float(series.rate)
+    return float(1 / np.median(np.diff(series.timestamps[:])))
+
+
+def _values(series: Any) -> np.ndarray:
+    """Samples in the series's own unit, ampere or volt."""
+    return np.asarray(series.data[:], float) * series.conversion + series.offset
+
+
+def _conditions(path: Path, sweeps: list[_Sweep], control: str) -> list[tuple[str, _Sweep]]:
+    """Sweeps with their condition: the first kind of label that names the control."""
+    for kind in range(len(sweeps[0].labels)):
+        labels = [sweep.labels[kind] for sweep in sweeps]
+        if control in labels:
+            return list(zip(labels, sweeps, strict=True))
+    seen = sorted({label for sweep in sweeps for label in sweep.labels if label})
+    raise UserError(
+        f"{path} names no condition {control!r} in a column condition of its intracellular "
+        "tables, nor in a description or stimulus_description of its CurrentClampSeries; it has "
+        f"{', '.join(seen) or 'no such text'}."
+    )
+
+
+def _measure(
+    path: Path, sweep: _Sweep, sweeps: list[_Sweep], spike_level: Quantity
+) -> tuple[float, float]:
+    """Current step in nanoampere and rate during it; a step of 0 lasts as long as the others'."""
+    first, last = sweep.step
+    usual_first, usual_last = (int(np.median(side)) for side in zip(*_steps(sweeps), strict=True))
+    if (usual_last - usual_first) / sweep.sampling < LEAST_STEP_S:
+        raise UserError(
+            f"{path} holds no current steps of at least {1e3 * LEAST_STEP_S:g} ms: {sweep.name} "
+            "is no f-I recording."
+        )
+    # What is shorter is a test pulse in a sweep without a step.
+    if last - first < (usual_last - usual_first) / 2:
+        first, last = usual_first, usual_last
+    current = float(np.median(sweep.command[first:last]) - sweep.command[0])
+    return round(current, 6), sweep.rate(first, last, spike_level)
+
+
+def _steps(sweeps: list[_Sweep]) -> list[tuple[int, int]]:
+    """Steps of the sweeps that have one, at least half as long as the longest."""
+    steps = [sweep.step for sweep in sweeps]
+    longest = max(last - first for first, last in steps)
+    return [step for step in steps if 2 * (step[1] - step[0]) >= longest]

@@ -1,0 +1,532 @@
+"""What a modulator did to a neuron, from f-I curves alone.
+
+The control curve f is a monotone quadratic spline that both conditions share, so that noise in
+the control counts as much as noise under the modulator. Each hypothesis says in one number how
+the modulated curve follows from f; given that number, f is a non-negative least-squares problem,
+and the number itself is found by search over one dimension (variable projection: Golub & Pereyra
+1973, SIAM J. Numer. Anal. 10:413-432).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from brian2 import Hz, second
+from scipy.interpolate import BSpline
+from scipy.optimize import least_squares, minimize_scalar, nnls
+from scipy.stats import f as f_distribution
+from scipy.stats import t as student
+
+from neuromod.errors import UserError
+from neuromod.models.gain_lif import GainLIF
+
+DEGREE = 2
+# Chosen here: numbers of knots to choose from.
+KNOTS = (3, 5, 8)
+# Chosen here: what a pair of curves must have to be told apart at all.
+LEAST_CURRENTS = 5
+LEAST_FIRING = 3
+LEAST_RATES = 12
+# Calibrated here on synthetic curves: with fewer rates, effects are taken for others too often.
+DECISIVE_RATES = 18
+# Chosen here: the usual level.
+CONFIDENCE = 0.95
+# Chosen here: rates near rheobase scatter more than an F test allows for.
+MISFIT = 0.001
+WIDEST_GAIN = 5.0
+GRID = 41
+
+Transform = Callable[[np.ndarray, float], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Rates of one condition; several trials at a current are several entries.
+
+    Attributes
+    ----------
+    current : ndarray, shape (n,)
+        In nanoampere.
+    rate : ndarray, shape (n,)
+        In hertz.
+
+    Raises
+    ------
+    UserError
+        When the two do not fit, or hold what is not a current or a rate.
+    """
+
+    current: np.ndarray
+    rate: np.ndarray
+
+    def __post_init__(self) -> None:
+        if np.shape(self.current) != np.shape(self.rate) or np.ndim(self.rate) != 1:
+            raise UserError("A curve needs one rate for each current.")
+        if not (np.all(np.isfinite(self.current)) and np.all(np.isfinite(self.rate))):
+            raise UserError("Currents and rates of a curve must be finite numbers.")
+        if np.any(self.rate < 0):
+            raise UserError(f"A rate of {np.min(self.rate):g} Hz must not be negative.")
+
+    @property
+    def fires(self) -> np.ndarray:
+        """Whether a trial at the same current has a spike, shape (n,)."""
+        return np.isin(self.current, self.current[self.rate > 0])
+
+    @property
+    def rising(self) -> np.ndarray:
+        """Different currents from the last silent one before the first spike, ascending."""
+        levels = np.unique(self.current)
+        firing = np.flatnonzero(np.isin(levels, self.current[self.rate > 0]))
+        return levels[max(firing[0] - 1, 0) :]
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """A way in which a modulated curve follows from the control curve f.
+
+    Attributes
+    ----------
+    name, formula : str
+    unit : str
+        Of the parameter; empty where there is none.
+    neutral : float
+        Value of the parameter that leaves f as it is.
+    argument, scale, offset : callable
+        Of currents and the parameter: the modulated rate is
+        ``max(0, scale * f(argument) + offset)``.
+    """
+
+    name: str
+    formula: str
+    unit: str = ""
+    neutral: float = 0.0
+    argument: Transform = lambda current, _: current
+    scale: Transform = lambda current, _: np.ones_like(current)
+    offset: Transform = lambda current, _: np.zeros_like(current)
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether the parameter is a positive factor."""
+        return self.unit == "1"
+
+
+NONE = Hypothesis("no modulation", "f(I)")
+INPUT = Hypothesis("input gain", "f(g I)", "1", 1.0, argument=lambda i, g: g * i)
+OUTPUT = Hypothesis("output gain", "g f(I)", "1", 1.0, scale=np.full_like)
+ADDITIVE = Hypothesis("additive", "max(0, f(I) + b)", "Hz", offset=np.full_like)
+SHIFT = Hypothesis("threshold shift", "f(I - dI)", "nA", argument=lambda i, shift: i - shift)
+EFFECTS = (INPUT, OUTPUT, ADDITIVE, SHIFT)
+OTHER = "other"
+UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A control curve and a modulated one, and the knots of the spline that they share.
+
+    Attributes
+    ----------
+    control, modulated : Curve
+    knots : ndarray
+        Within the control's own currents, in nanoampere.
+    """
+
+    control: Curve
+    modulated: Curve
+    knots: np.ndarray
+
+    @property
+    def rate(self) -> np.ndarray:
+        """Rates of the control, then the modulated."""
+        return np.concatenate([self.control.rate, self.modulated.rate])
+
+    def reaching(self, arguments: np.ndarray) -> np.ndarray:
+        """The knots, and one at each end where modulation needs the control curve beyond them.
+
+        Below a silent current of the control its curve is known to be silent and needs none.
+        """
+        least = 1e-6 * np.ptp(self.knots)
+        knots = np.append(self.knots, max(arguments.max(), self.knots[-1] + least))
+        if not self.control.fires[self.control.current.argmin()]:
+            return knots
+        return np.insert(knots, 0, min(arguments.min(), knots[0] - least))
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A hypothesis fitted to a pair of curves.
+
+    Attributes
+    ----------
+    hypothesis : Hypothesis
+    pair : Pair
+    value : float
+        The parameter, in the hypothesis's unit.
+    coefficients : ndarray
+        Of the spline, none negative, so that the curve never falls.
+    """
+
+    hypothesis: Hypothesis
+    pair: Pair
+    value: float
+    coefficients: np.ndarray
+
+    @cached_property
+    def residuals(self) -> np.ndarray:
+        """Measured less fitted rates, of the control and then the modulated, in hertz."""
+        fitted = self.rates(self.pair.control.current, self.pair.modulated.current)
+        return self.pair.rate - np.concatenate(fitted)
+
+    @property
+    def rss(self) -> float:
+        """Sum of the squared residuals."""
+        return float(self.residuals @ self.residuals)
+
+    @property
+    def rmse(self) -> float:
+        """Root of the mean squared residual, in hertz."""
+        return float(np.sqrt(np.mean(self.residuals**2)))
+
+    @property
+    def size(self) -> int:
+        """Number of parameters, those of the curve included."""
+        design, _ = _design(self.hypothesis, self.pair, self.value)
+        return int(np.linalg.matrix_rank(design)) + bool(self.hypothesis.unit)
+
+    @cached_property
+    def aicc(self) -> float:
+        """Akaike's criterion with the small-sample correction."""
+        count = _informative(self.pair.control, self.pair.modulated)
+        return _aicc(self.rss, self.size, count, self.pair.rate)
+
+    def rates(
+        self, control: np.ndarray, modulated: np.ndarray, value: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fitted rates of both conditions.
+
+        Parameters
+        ----------
+        control, modulated : ndarray, shapes (n,) and (m,)
+            Currents in nanoampere.
+        value : float, optional
+            Of the parameter; the fitted one by default.
+
+        Returns
+        -------
+        tuple of ndarray, shapes (n,) and (m,)
+            In hertz.
+        """
+        value = self.value if value is None else value
+        design, offset = _design(self.hypothesis, self.pair, value, control, modulated)
+        both = np.maximum(design @ self.coefficients + offset, 0)
+        return both[: len(control)], both[len(control) :]
+
+    def interval(self) -> tuple[float, float]:
+        """Confidence interval of the parameter at 95 %.
+
+        Returns
+        -------
+        tuple of float
+            In the hypothesis's unit; nan where the data do not bound the parameter. From the
+            heteroscedasticity-consistent variance HC3 (MacKinnon & White 1985, J. Econometrics
+            29:305-325), because rates scatter more at some currents than at others; of a gain on
+            a logarithmic scale.
+        """
+        grid = _grid(self.hypothesis, self.pair)
+        if not grid[0] < self.value < grid[-1]:
+            return float("nan"), float("nan")
+        gradient = self._gradient(1e-5 * float(np.ptp(grid)))
+        orthogonal, triangle = np.linalg.qr(gradient)
+        # An entry that alone fixes a coefficient says nothing of its own scatter.
+        leverage = np.minimum(np.sum(orthogonal**2, axis=1), 0.95)
+        influence = np.linalg.lstsq(triangle, orthogonal.T, rcond=None)[0][-1]
+        error = float(np.linalg.norm(influence * self.residuals / (1 - leverage)))
+        free = _informative(self.pair.control, self.pair.modulated) - gradient.shape[1]
+        reach = float(student.ppf((1 + CONFIDENCE) / 2, max(free, 1))) * error
+        if self.hypothesis.is_gain:
+            factor = float(np.exp(reach / self.value))
+            return self.value / factor, self.value * factor
+        return self.value - reach, self.value + reach
+
+    def _gradient(self, step: float) -> np.ndarray:
+        """Derivatives of the rates by the coefficients above 0 and, last, the parameter."""
+        at = self.pair.control.current, self.pair.modulated.current
+        up, down = (np.concatenate(self.rates(*at, value=self.value + s)) for s in (step, -step))
+        design, _ = _design(self.hypothesis, self.pair, self.value)
+        firing = np.concatenate(self.rates(*at)) > 0
+        return np.column_stack(
+            [design[:, self.coefficients > 0] * firing[:, None], (up - down) / (2 * step)]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Identification:
+    """What was found for one modulated condition.
+
+    Attributes
+    ----------
+    fits : tuple of Fit
+        Without modulation, then of every effect.
+    weights : dict of str to float
+        Akaike weight of every hypothesis.
+    adequacy : float
+        Probability that the likeliest hypothesis misses the data as far by chance; an F test
+        against a curve of its own for each condition.
+    verdict : str
+        A hypothesis's name, ``"other"`` or ``"undecided"``.
+    candidates : tuple of str
+        The fewest hypotheses whose weights add up to 95 %, the likeliest first.
+    """
+
+    fits: tuple[Fit, ...]
+    weights: dict[str, float]
+    adequacy: float
+    verdict: str
+    candidates: tuple[str, ...]
+
+
+def identify(control: Curve, modulated: Curve, margin: float) -> Identification:
+    """Tell what turned one f-I curve into another.
+
+    Parameters
+    ----------
+    control, modulated : Curve
+    margin : float
+        Relative change of the input gain that counts as none. "No modulation" needs an interval
+        that lies within it (an equivalence test, Schuirmann 1987, J. Pharmacokinet. Biopharm.
+        15:657-680).
+
+    Returns
+    -------
+    Identification
+        By Akaike weights with the small-sample correction (Burnham & Anderson 2002, Model
+        Selection and Multimodel Inference): an effect is named from a weight of 95 % on.
+
+    Raises
+    ------
+    UserError
+        When there are too few currents or rates to tell hypotheses apart.
+    """
+    fits = tuple(estimate(hypothesis, control, modulated) for hypothesis in (NONE, *EFFECTS))
+    weights = _weights({fit.hypothesis.name: fit.aicc for fit in fits})
+    ranked = sorted(weights, key=weights.__getitem__, reverse=True)
+    reached = np.cumsum([weights[name] for name in ranked])
+    candidates = tuple(ranked[: int(np.searchsorted(reached, CONFIDENCE)) + 1])
+    adequacy = _adequacy(min(fits, key=lambda fit: fit.aicc))
+    verdict = _verdict(candidates, adequacy, fits[1], margin)
+    return Identification(fits, weights, adequacy, verdict, candidates)
+
+
+def estimate(hypothesis: Hypothesis, control: Curve, modulated: Curve) -> Fit:
+    """Fit one hypothesis.
+
+    Parameters
+    ----------
+    hypothesis : Hypothesis
+    control, modulated : Curve
+
+    Returns
+    -------
+    Fit
+        With the parameter of least squares and the number of knots that suits the data.
+
+    Raises
+    ------
+    UserError
+        When there are too few currents or rates.
+    """
+    _check_enough(control, modulated)
+    pairs = [Pair(control, modulated, _knots(control, number)) for number in KNOTS]
+    return min((_search(hypothesis, pair) for pair in pairs), key=lambda fit: fit.aicc)
+
+
+def lif_check(flexible: Fit) -> tuple[float, float]:
+    """Fit a hypothesis again with the closed form of the LIF neuron as control curve.
+
+    Parameters
+    ----------
+    flexible : Fit
+        Where the search starts.
+
+    Returns
+    -------
+    tuple of (float, float)
+        The parameter in the hypothesis's unit, and the root of the mean squared residual in
+        hertz. Rheobase, membrane time constant and refractory period are free.
+    """
+    hypothesis, pair = flexible.hypothesis, flexible.pair
+
+    def residuals(free: np.ndarray) -> np.ndarray:
+        shape, value = np.exp(free[:3]), float(free[3])
+        current = pair.modulated.current
+        modulated = _lif(hypothesis.argument(current, value), *shape)
+        modulated = hypothesis.scale(current, value) * modulated
+        modulated = np.maximum(modulated + hypothesis.offset(current, value), 0)
+        found = np.concatenate([_lif(pair.control.current, *shape), modulated])
+        return np.asarray(found - pair.rate)
+
+    # From the control's onset and a cortical cell's time constants.
+    onset = max(float(np.mean(pair.control.rising[:2])), 1e-3)
+    start = [*np.log([onset, 0.02, 0.002]), flexible.value]
+    # The rate has a kink at rheobase: steps must be seen across it.
+    best = least_squares(residuals, start, diff_step=1e-4)
+    return float(best.x[3]), float(np.sqrt(np.mean(best.fun**2)))
+
+
+def _lif(current: np.ndarray, rheobase: float, tau: float, dead: float) -> np.ndarray:
+    """Rates in hertz of LIF neurons with a rheobase in nanoampere and times in seconds."""
+    bare = GainLIF(modulated=False, tau_m=1 * second, t_ref=0 * second)
+    at_rheobase = (bare.v_th - bare.v_rest) / bare.R
+    rate = np.asarray(bare.rate(current / rheobase * at_rheobase) / Hz)
+    return np.where(rate > 0, 1 / (dead + tau / np.where(rate > 0, rate, 1)), 0)
+
+
+def _check_enough(control: Curve, modulated: Curve) -> None:
+    for name, curve in (("The control", control), ("The modulated condition", modulated)):
+        currents, firing = (len(np.unique(c)) for c in (curve.current, curve.current[curve.fires]))
+        if currents < LEAST_CURRENTS or firing < LEAST_FIRING:
+            raise UserError(
+                f"{name} has {currents} different currents, {firing} of which make the neuron "
+                f"fire: at least {LEAST_CURRENTS} and {LEAST_FIRING} are needed."
+            )
+    rates = _informative(control, modulated)
+    if rates < LEAST_RATES:
+        raise UserError(
+            f"{rates} rates at currents that make the neuron fire are too few: at least "
+            f"{LEAST_RATES} are needed, of control and modulated together."
+        )
+
+
+def _informative(control: Curve, modulated: Curve) -> int:
+    """Entries at currents that make the neuron fire; silence has no scatter to learn from."""
+    return int(control.fires.sum() + modulated.fires.sum())
+
+
+def _search(hypothesis: Hypothesis, pair: Pair) -> Fit:
+    """Best parameter on given knots, by a grid and then between its points."""
+    grid = _grid(hypothesis, pair)
+    best = int(np.argmin([_solve(hypothesis, pair, value).rss for value in grid]))
+    if best in (0, len(grid) - 1):
+        return _solve(hypothesis, pair, grid[best])
+    low, high = grid[best - 1], grid[best + 1]
+    found = minimize_scalar(
+        lambda value: _solve(hypothesis, pair, value).rss,
+        bounds=(low, high),
+        method="bounded",
+        options={"xatol": 1e-4 * (high - low)},
+    )
+    return _solve(hypothesis, pair, float(found.x))
+
+
+def _knots(curve: Curve, number: int) -> np.ndarray:
+    """Knots in equal steps of current and rate together, so that steep parts get more."""
+    levels = curve.rising
+    mean = np.array([curve.rate[curve.current == level].mean() for level in levels])
+    height = np.maximum.accumulate(mean)
+    along = (levels - levels[0]) / np.ptp(levels) + (height - height[0]) / (np.ptp(height) or 1)
+    return np.interp(np.linspace(0, along[-1], number), along, levels)
+
+
+def _own(curve: Curve) -> tuple[float, int]:
+    """Squared residuals and number of parameters of a curve by itself."""
+    count = int(curve.fires.sum())
+    fits = []
+    for number in KNOTS:
+        basis = _basis(curve.current, _knots(curve, number))
+        _, norm = nnls(basis, curve.rate)
+        fits.append((float(norm) ** 2, int(np.linalg.matrix_rank(basis))))
+    return min(fits, key=lambda fit: _aicc(*fit, count, curve.rate))
+
+
+def _basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """A constant and splines that rise from 0 to 1 (I-splines, Ramsay 1988, Stat. Sci. 3:425)."""
+    padded = np.concatenate([knots[:1].repeat(DEGREE), knots, knots[-1:].repeat(DEGREE)])
+    inside = np.clip(x, knots[0], knots[-1])
+    splines = BSpline.design_matrix(inside, padded, DEGREE).toarray()
+    return np.cumsum(splines[:, ::-1], axis=1)[:, ::-1]
+
+
+def _design(
+    hypothesis: Hypothesis,
+    pair: Pair,
+    value: float,
+    control: np.ndarray | None = None,
+    modulated: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and offset that give rates from the spline's coefficients."""
+    control = pair.control.current if control is None else control
+    modulated = pair.modulated.current if modulated is None else modulated
+    knots = pair.reaching(hypothesis.argument(pair.modulated.current, value))
+    basis = _basis(np.concatenate([control, hypothesis.argument(modulated, value)]), knots)
+    scale = np.concatenate([np.ones_like(control), hypothesis.scale(modulated, value)])
+    offset = np.concatenate([np.zeros_like(control), hypothesis.offset(modulated, value)])
+    return basis * scale[:, None], offset
+
+
+def _solve(hypothesis: Hypothesis, pair: Pair, value: float) -> Fit:
+    """Fit of the control curve at one value of the parameter."""
+    design, offset = _design(hypothesis, pair, value)
+    target = pair.rate - offset
+    above = np.ones(len(target), dtype=bool)
+    # Which rates are rectified depends on the curve: a few rounds settle it.
+    for _ in range(8):
+        coefficients, _ = nnls(design[above], target[above])
+        settled = (design @ coefficients + offset > 0) | (offset >= 0)
+        if np.array_equal(settled, above):
+            break
+        above = settled
+    return Fit(hypothesis, pair, value, coefficients)
+
+
+def _grid(hypothesis: Hypothesis, pair: Pair) -> np.ndarray:
+    """Values of the parameter among which the best is first looked for."""
+    if not hypothesis.unit:
+        return np.array([hypothesis.neutral])
+    if hypothesis.is_gain:
+        return np.geomspace(1 / WIDEST_GAIN, WIDEST_GAIN, GRID)
+    currents = np.concatenate([pair.control.current, pair.modulated.current])
+    widest = pair.rate.max() if hypothesis.unit == "Hz" else np.ptp(currents)
+    return np.linspace(-widest, widest, GRID)
+
+
+def _aicc(rss: float, size: int, count: int, rate: np.ndarray) -> float:
+    """Akaike's criterion for small samples, with the scatter as one more parameter."""
+    size += 1
+    if count <= size + 1:
+        return float("inf")
+    # Rates that a curve meets exactly are known no better than a millionth.
+    floor = 1e-12 * float(rate @ rate)
+    return float(count * np.log((rss + floor) / count) + 2 * size * count / (count - size - 1))
+
+
+def _weights(scores: dict[str, float]) -> dict[str, float]:
+    least = min(scores.values())
+    likelihood = {name: float(np.exp((least - score) / 2)) for name, score in scores.items()}
+    total = sum(likelihood.values())
+    return {name: value / total for name, value in likelihood.items()}
+
+
+def _verdict(candidates: tuple[str, ...], adequacy: float, gain: Fit, margin: float) -> str:
+    if NONE.name in candidates:
+        low, high = gain.interval()
+        return NONE.name if 1 / (1 + margin) <= low and high <= 1 + margin else UNDECIDED
+    if _informative(gain.pair.control, gain.pair.modulated) < DECISIVE_RATES:
+        return UNDECIDED
+    if adequacy < MISFIT:
+        return OTHER
+    return candidates[0] if len(candidates) == 1 else UNDECIDED
+
+
+def _adequacy(best: Fit) -> float:
+    """Probability of a misfit as large by chance: an F test against a curve for each condition."""
+    control, modulated = best.pair.control, best.pair.modulated
+    (rss, size), (more_rss, more_size) = _own(control), _own(modulated)
+    rss, size = rss + more_rss, size + more_size
+    left = _informative(control, modulated) - size
+    if size <= best.size or left < 1 or rss == 0:
+        return 1.0
+    ratio = (best.rss - rss) / (size - best.size) / (rss / left)
+    return float(f_distribution.sf(ratio, size - best.size, left))
