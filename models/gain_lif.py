@@ -195,7 +195,9 @@ class GainLIF(Parameters):
         """Values of the parameters that the equations name."""
         values = namespace(self)
         for ligand in self.ligands:
-            values |= {f"conc_{ligand}": self.conc, f"tau_clear_{ligand}": self.tau_clear}
+            values[f"tau_clear_{ligand}"] = self.tau_clear
+            if self.delivery == "constant":
+                values[f"conc_{ligand}"] = self.conc
         for receptor in self.receptors:
             values |= receptor.constants
         states = self.start

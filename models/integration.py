@@ -1,24 +1,29 @@
-"""Integration of a fast linear membrane under a slow nonlinear cascade."""
+"""Integration of a fast linear membrane under a slow cascade."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from brian2 import Equations, exact, rk2
+import sympy
+from brian2 import Equations, exact
 from brian2.equations.equations import DIFFERENTIAL_EQUATION, SUBEXPRESSION, SingleEquation
+from brian2.parsing.sympytools import sympy_to_str
 from brian2.stateupdaters.base import StateUpdateMethod
+from brian2.stateupdaters.exponential_euler import get_conditionally_linear_system
 from brian2.utils.stringtools import get_identifiers, word_substitute
 
 
 class HeldCascade(StateUpdateMethod):  # type: ignore[misc]
-    """Membrane exactly, with what the cascade sets held over each step; the cascade by midpoints.
+    """Membrane exactly, with what the cascade sets held over each step; the cascade by trapezoids.
 
-    Whatever the cascade sets enters the membrane's equations as subexpressions. Held for a step
+    Whatever the cascade sets enters the membrane's equations as subexpressions. Held over a step
     they leave linear equations, which are solved exactly: a cell under a constant gain fires
-    precisely as one without a cascade. While the gain changes, its lag of half a step on average
-    is 0.0001 of its change for a cascade of 0.5 s and a step of 0.1 ms. Second-order Runge-Kutta
-    is exact in the cascade's steady state, off by ``(dt*rate)**3/6`` a step on the way there, and
-    unstable for steps beyond ``2/rate``. Runge-Kutta over all equations took 3 times as long.
+    precisely as one without a cascade. While the gain changes it lags by half a step on average,
+    0.0001 of its change for a cascade of 0.5 s and a step of 0.1 ms.
+
+    Every variable of the cascade is linear in itself and takes a trapezoidal step (Crank &
+    Nicolson 1947), from the last equation to the first, the others at their midpoints where those
+    are known already: second order, exact in the steady state, and stable for any step.
 
     Parameters
     ----------
@@ -35,29 +40,49 @@ class HeldCascade(StateUpdateMethod):  # type: ignore[misc]
         """Abstract code of one step, as Brian2 asks for it; there are no options."""
         del method_options
         membrane = [eq for eq in equations.values() if eq.varname in self.fast]
-        rest = [eq for eq in equations.values() if eq.varname not in self.fast]
-        held = {
-            eq.varname: f"_held_{eq.varname}"
-            for eq in rest
-            if eq.type == SUBEXPRESSION
-            and any(eq.varname in get_identifiers(fast.expr.code) for fast in membrane if fast.expr)
-        }
-        substituted = dict(
-            equations.get_substituted_expressions(variables, include_subexpressions=True)
-        )
-        code = [f"{alias} = {substituted[name].code}" for name, alias in held.items()]
-        code.append(exact(Equations([_renamed(eq, held) for eq in membrane]), variables))
-        code.append(rk2(Equations(rest), variables))
-        return "\n".join(code)
+        cascade = [eq for eq in equations.values() if eq.varname not in self.fast]
+        steps, midpoints = _trapezoids(Equations(cascade), variables)
+        whole = dict(equations.get_substituted_expressions(variables, include_subexpressions=True))
+        named = {name for eq in membrane if eq.expr for name in get_identifiers(eq.expr.code)}
+        held = [eq.varname for eq in cascade if eq.type == SUBEXPRESSION and eq.varname in named]
+        alias = {name: f"_held_{name}" for name in held}
+        holds = [f"{alias[name]} = {whole[name].code}" for name in held]
+        solved = exact(Equations([_renamed(eq, alias) for eq in membrane]), variables)
+        moves = [f"{name} = _{name}" for name in midpoints]
+        return "\n".join([*holds, solved, *steps, *moves])
 
     def __str__(self) -> str:
-        return f"exact for {', '.join(self.fast)} with the cascade held, rk2 for the cascade"
+        return (
+            f"exact for {', '.join(self.fast)} with the cascade held; trapezoidal for the cascade"
+        )
+
+
+def _trapezoids(cascade: Equations, variables: Any) -> tuple[list[str], dict[str, str]]:
+    """Code of one step of every variable, and the name of each one's midpoint."""
+    steps: list[str] = []
+    midpoints: dict[str, str] = {}
+    system = get_conditionally_linear_system(cascade, variables)
+    for name, parts in reversed(list(system.items())):
+        # ds/dt = rate*s + drive; products with 1/(...) because scalar quotients are computed once.
+        rate, drive = (_at(midpoints, sympy.sympify(part)) for part in parts)
+        steps.append(
+            f"_{name} = ((1 + dt*({rate})/2)*{name} + dt*({drive}))*(1/(1 - dt*({rate})/2))"
+        )
+        steps.append(f"_mid_{name} = 0.5*({name} + _{name})")
+        midpoints[name] = f"_mid_{name}"
+    return steps, midpoints
+
+
+def _at(midpoints: dict[str, str], expression: Any) -> str:
+    return word_substitute(sympy_to_str(expression), midpoints)
 
 
 def _renamed(equation: SingleEquation, names: dict[str, str]) -> SingleEquation:
     if equation.type != DIFFERENTIAL_EQUATION:
         return equation
-    expression = type(equation.expr)(word_substitute(equation.expr.code, names))
+    # Brian2 keeps what must not change while refractory by itself; here it would only branch.
+    code = equation.expr.code.replace("int(not_refractory)*", "")
+    expression = type(equation.expr)(word_substitute(code, names))
     return SingleEquation(
         equation.type, equation.varname, equation.dim, equation.var_type, expression, equation.flags
     )

@@ -131,18 +131,20 @@ class Receptor(Parameters):
             f"gain_{r} = 1 + (gain_max_{r} - 1)*activation_{r} : 1",
             f"activation_{r} = messenger_{r}**{n}/(messenger_{r}**{n} + K_{r}**{n}) : 1",
             f"dmessenger_{r}/dt = ({signal} - messenger_{r})/tau_messenger_{r} : 1",
-            f"doccupancy_{r}/dt = k_on_{r}*conc_{self.ligand}*({free})"
-            f" - k_off_{r}*occupancy_{r} : 1",
         ]
-        if self.antagonist:
-            lines.append(
-                f"dblocked_{r}/dt = k_on_antagonist_{r}*conc_{self.antagonist}*({free})"
-                f" - k_off_antagonist_{r}*blocked_{r} : 1"
-            )
         if self._desensitises:
             lines.append(
                 f"davailable_{r}/dt = (1 - available_{r})/tau_recover_{r}"
                 f" - k_desensitise_{r}*occupancy_{r}*available_{r} : 1"
+            )
+        lines.append(
+            f"doccupancy_{r}/dt = k_on_{r}*conc_{self.ligand}*({free})"
+            f" - k_off_{r}*occupancy_{r} : 1"
+        )
+        if self.antagonist:
+            lines.append(
+                f"dblocked_{r}/dt = k_on_antagonist_{r}*conc_{self.antagonist}*({free})"
+                f" - k_off_antagonist_{r}*blocked_{r} : 1"
             )
         return "\n".join(lines)
 

@@ -1,8 +1,9 @@
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
-from brian2 import Hz, NeuronGroup, Quantity, ms, mV, nA, pA, second, umolar, volt
+from brian2 import Hz, NeuronGroup, Quantity, ms, mV, nA, nS, pA, second, umolar, volt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -365,6 +366,122 @@ def test_brian2s_unit_check_passes_the_equations(site, synapse, modulated):
     group.before_run({})
 
 
+OPENER = Receptor(
+    name="opener", k_on=40 / (umolar * second), k_off=40 / second, tau_messenger=20 * ms, n=1,
+    K=0.3, gain_max=1, g_K=6.5 * nS, ahp_max=0.25,
+)  # fmt: skip
+OPENED = 6.5 * np.array([0, 0.5, 0.8]) / (np.array([0, 0.5, 0.8]) + 0.3)
+
+
+@cache
+def polarised():
+    neuron = GainLIF(receptors=(OPENER,), v_th=50 * mV)
+    bath = neuron.steady({"modulator": [0, 1, 4] * umolar})
+    start = {**bath, "v": neuron.v_rest, "I_ext": 0.11 * nA}
+    experiment = Experiment(
+        (Population("cells", neuron, 3, start),), (), (),
+        (Trace("cells", ("v",), np.arange(3)),), 2000 * DT, DT, 1,
+    )  # fmt: skip
+    return neuron, np.asarray(simulate(experiment).signals["cells"]["v"].values / mV)
+
+
+def test_a_potassium_conductance_pulls_the_membrane_to_ohms_law_with_a_shorter_time_constant():
+    ratio = 40e6 * OPENED * 1e-9
+    end = (-70 + ratio * -90 + 4.4) / (1 + ratio)
+    expected = end + (-70 - end) * np.exp(-np.arange(2000)[:, None] * 0.1 / 20 * (1 + ratio))
+    np.testing.assert_allclose(polarised()[1], expected.T, rtol=1e-9)
+
+
+def test_the_resting_potential_in_a_bath_is_where_the_conductances_balance():
+    rest = polarised()[0].rest({"modulator": [0, 1, 4] * umolar}) / mV
+    g = OPENED * 1e-9 * 40e6
+    np.testing.assert_allclose(rest, (-70 - 90 * g) / (1 + g))
+
+
+def test_a_closed_potassium_conductance_depolarises():
+    closer = Receptor(g_K=-5 * nS)
+    assert GainLIF(receptors=(closer,), conc=3 * umolar).start["v"] > -70 * mV
+
+
+@cache
+def adapting():
+    """Cells that fire one spike, made by a strong synapse, and then only their after-current."""
+    neuron = GainLIF(receptors=(OPENER,), b=37 * pA, tau_ahp=83 * ms, v_reset=-71 * mV)
+    neuron = replace(neuron, receptors=(replace(OPENER, g_K=0 * nS),))
+    bath = neuron.steady({"modulator": [0, 1, 4] * umolar})
+    inputs = Spikes("inputs", 1, np.array([0]), np.array([AT]) * DT)
+    kick = Connection("inputs", "cells", "v", np.zeros(3, int), np.arange(3), 25 * mV)
+    experiment = Experiment(
+        (Population("cells", neuron, 3, bath),), (inputs,), (kick,),
+        (Trace("cells", ("v", "I_ahp"), np.arange(3)),), 3000 * DT, DT, 1,
+    )  # fmt: skip
+    return simulate(experiment)
+
+
+def test_the_after_spike_current_decays_with_its_time_constant():
+    signals, spikes = adapting().signals["cells"], adapting().spikes["cells"]
+    assert spikes.counts().tolist() == [1, 1, 1]
+    after = np.asarray(signals["I_ahp"].values / pA)[0, AT + 2 :]
+    np.testing.assert_allclose(after, 37 * np.exp(-np.arange(len(after)) * 0.1 / 83), rtol=1e-9)
+
+
+def test_a_receptor_scales_what_the_after_spike_current_does_to_the_membrane():
+    """Area under the hyperpolarisation: charge times resistance times the receptor's factor."""
+    v = np.asarray(adapting().signals["cells"]["v"].values / mV)[:, AT + 2 :]
+    held = 20
+    away = (v + 70)[:, held:].sum(axis=1) * 0.1
+    factor = 1 - 0.75 * OPENED / 6.5
+    decayed = np.exp(-held * 0.1 / 83)
+    from_reset = -1 * 20
+    # What the current leaves of the membrane's charge at the end of the record is negligible.
+    expected = from_reset - factor * 40 * 37e-3 * 83 * decayed
+    np.testing.assert_allclose(away, expected, rtol=0.05)
+
+
+def test_receptors_multiply():
+    first, second_one = replace(SHARP, name="one"), replace(SHARP, name="two", ligand="other")
+    neuron = GainLIF(receptors=(first, second_one), trained_gain=0.7)
+    gain = neuron.steady_gain({"modulator": 0.9 * umolar, "other": [0.2, 5] * umolar})
+    apart = SHARP.gain(0.9 * umolar) * SHARP.gain([0.2, 5] * umolar)
+    np.testing.assert_allclose(gain, 0.7 * apart)
+
+
+def test_two_receptors_for_one_ligand_see_the_same_concentration():
+    neuron = GainLIF(receptors=(SHARP, replace(SHARP, name="other", gain_max=0.2)))
+    assert neuron.ligands == ("modulator",)
+    assert neuron.equations.count("conc_modulator*") == 2
+
+
+def test_a_modulated_cell_without_modulator_fires_precisely_as_one_without_receptors():
+    current = np.array([0.55, 0.83, 1.4]) * nA
+    spikes = [
+        simulate(
+            Experiment(
+                (Population("cell", GainLIF(modulated=on), 3, {"I_ext": current}),), (), (), (),
+                5000 * DT, DT, 1,
+            )
+        ).spikes["cell"]
+        for on in (True, False)
+    ]  # fmt: skip
+    np.testing.assert_array_equal(spikes[0].neurons, spikes[1].neurons)
+    np.testing.assert_array_equal(spikes[0].times, spikes[1].times)
+
+
+@pytest.mark.parametrize("kinetics", ["exchange", "trace"])
+def test_every_kind_of_delivery_starts_in_its_bath(kinetics):
+    neuron = GainLIF(receptors=(SHARP,), delivery=kinetics)
+    values = neuron.steady({"modulator": [0.3, 2] * umolar})
+    experiment = Experiment(
+        (Population("cell", neuron, 2, values),), (), (),
+        (Trace("cell", ("conc_modulator", "gain"), np.arange(2)),), 50 * DT, DT, 1,
+    )  # fmt: skip
+    signals = simulate(experiment).signals["cell"]
+    conc = np.asarray(signals["conc_modulator"].values / umolar)
+    np.testing.assert_allclose(conc, [[0.3] * 50, [2] * 50])
+    expected = SHARP.gain([0.3, 2] * umolar)[:, None] * np.ones(50)
+    np.testing.assert_allclose(np.asarray(signals["gain"].values), expected, rtol=1e-9)
+
+
 def test_a_cell_starts_at_rest_and_its_receptor_in_the_steady_state():
     neuron = GainLIF(conc=1.7 * umolar, receptors=(SHARP,))
     assert neuron.start["v"] == neuron.v_rest
@@ -386,6 +503,12 @@ def test_a_cell_starts_at_rest_and_its_receptor_in_the_steady_state():
         ({"synapse": "exp"}, "There is no synapse named 'exp'"),
         ({"trained_gain": float("nan")}, "must be finite"),
         ({"receptors": (GainLIF(),)}, "receptors must be a Receptor"),
+        ({"receptors": (SHARP, OPENER, SHARP)}, "names of their own"),
+        ({"receptors": "D5"}, "There is no receptor named 'D5'"),
+        ({"receptors": (replace(SHARP, g_K=-26 * nS),)}, "cannot close more K. conductance"),
+        ({"tau_syn": 20 * ms}, "tau_syn .* must differ from tau_m"),
+        ({"b": 3 * pA, "tau_ahp": 20 * ms}, "tau_ahp .* must differ from tau_m"),
+        ({"delivery": "bath"}, "There is no delivery named 'bath'"),
     ],
 )
 def test_what_no_cell_can_have_is_refused(values, message):
@@ -399,6 +522,17 @@ def test_what_no_cell_can_have_is_refused(values, message):
 def test_what_no_receptor_can_have_is_refused(values):
     with pytest.raises(UserError, match=next(iter(values))):
         Receptor(**values)
+
+
+def test_a_ligand_that_nothing_binds_is_refused_with_those_that_are():
+    with pytest.raises(UserError, match=r"no ligand .* named 'dopamin'.*modulator"):
+        GainLIF().steady({"dopamin": 1 * umolar})
+
+
+@pytest.mark.parametrize("extra", [{"b": 10 * pA}, {"receptors": (OPENER,)}])
+def test_the_closed_form_of_the_rate_is_refused_where_it_does_not_hold(extra):
+    with pytest.raises(UserError, match="closed form of the rate"):
+        GainLIF(**extra).rate(1 * nA)
 
 
 def test_parameters_keep_their_units():
