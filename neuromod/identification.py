@@ -70,7 +70,7 @@ class Curve:
         if np.any(self.rate < 0):
             raise UserError(f"A rate of {np.min(self.rate):g} Hz must not be negative.")
 
-    @property
+    @cached_property
     def fires(self) -> np.ndarray:
         """Whether a trial at the same current has a spike, shape (n,)."""
         return np.isin(self.current, self.current[self.rate > 0])
@@ -167,18 +167,15 @@ class Fit:
         The parameter, in the hypothesis's unit.
     coefficients : ndarray
         Of the spline, none negative, so that the curve never falls.
+    residuals : ndarray
+        Measured less fitted rates, of the control and then the modulated, in hertz.
     """
 
     hypothesis: Hypothesis
     pair: Pair
     value: float
     coefficients: np.ndarray
-
-    @cached_property
-    def residuals(self) -> np.ndarray:
-        """Measured less fitted rates, of the control and then the modulated, in hertz."""
-        fitted = self.rates(self.pair.control.current, self.pair.modulated.current)
-        return self.pair.rate - np.concatenate(fitted)
+    residuals: np.ndarray
 
     @property
     def rss(self) -> float:
@@ -478,7 +475,8 @@ def _solve(hypothesis: Hypothesis, pair: Pair, value: float) -> Fit:
         if np.array_equal(settled, above):
             break
         above = settled
-    return Fit(hypothesis, pair, value, coefficients)
+    residuals = pair.rate - np.maximum(design @ coefficients + offset, 0)
+    return Fit(hypothesis, pair, value, coefficients, residuals)
 
 
 def _grid(hypothesis: Hypothesis, pair: Pair) -> np.ndarray:

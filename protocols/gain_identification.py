@@ -193,12 +193,13 @@ class GainIdentification(Protocol):
         figure, axes = panels([[upper], [[lower]]], width=12, height=3.2 * (len(upper) + 1))
         for number, condition in enumerate(conditions):
             measured = curves[curves.condition.isin([self.control, condition])]
-            title = f"{chr(97 + number)}  {condition}:\n    {verdicts[condition]}"
+            title = f"{chr(97 + number)}  {condition}\n    found: {verdicts[condition]}"
             axis = axes[f"curve {number}"]
             _plot_curves(axis, measured, fits[fits.condition == condition], self.control)
             axis.set_title(title)
         axes["curve 0"].set_ylabel("firing rate (Hz)")
-        axes["curve 0"].legend(fontsize=7)
+        handles, labels = axes["curve 0"].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
         shown = table[table.condition.isin(conditions)]
         for number, effect in enumerate(EFFECTS, len(conditions)):
             rows = shown[shown.hypothesis == effect.name]
@@ -406,7 +407,7 @@ def _plot_intervals(axis: Any, rows: pd.DataFrame, effect: Hypothesis, letter: s
     axis.errorbar(rows.estimate, at, xerr=reach, fmt="o", color=COLORS[effect.name], ms=4)
     if "truth" in rows:
         axis.plot(rows.truth, at, "|", color=RED, ms=16, mew=2, label="truth")
-        axis.legend()
+        axis.legend(loc="lower right")
     axis.axvline(effect.neutral, color=BLACK, lw=0.8, ls=":")
     unit = "" if effect.unit == "1" else f" ({effect.unit})"
     axis.set(title=f"{letter}  {effect.formula}", xlabel=f"{effect.name}{unit}",
