@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ TO_SECOND = {"duration_s": 1.0, "duration_ms": 1e-3}
 # Chosen here: what shorter steps give is no rate; commands differ from noise by this much.
 LEAST_STEP_S = 0.05
 RESOLUTION_NA = 1e-4
+# What pynwb writes where nothing was said.
+UNSAID = ("no description", "N/A", None)
 
 
 def read_curves(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
@@ -190,7 +193,9 @@ def _read_nwb(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
             f"{path} needs pynwb: pip install 'brian2-neuromod[nwb]' brings it."
         ) from error
     try:
-        with NWBHDF5IO(str(path), "r") as file:
+        with warnings.catch_warnings(), NWBHDF5IO(str(path), "r") as file:
+            # hdmf calls pandas by names that newer releases deprecate.
+            warnings.simplefilter("ignore")
             sweeps = list(_sweeps(file.read()))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -203,7 +208,8 @@ def _read_nwb(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
             "it: join them in the table intracellular_recordings or by equal sweep_number."
         )
     labels = _conditions(path, sweeps, control)
-    rows = [(label, *_measure(path, sweep, sweeps, spike_level)) for label, sweep in labels]
+    usual = _usual_step(path, sweeps)
+    rows = [(label, *_measure(sweep, usual, spike_level)) for label, sweep in labels]
     return pd.DataFrame(rows, columns=["condition", "current_nA", "rate_Hz"])
 
 
@@ -225,7 +231,7 @@ def _sweeps(file: Any) -> Iterator[_Sweep]:
         length = min(len(command), len(potential))
         yield _Sweep(
             response.name,
-            tuple(str(text).strip() for text in texts),
+            tuple("" if text in UNSAID else str(text).strip() for text in texts),
             command[:length],
             potential[:length],
             sampling,
@@ -283,26 +289,22 @@ def _conditions(path: Path, sweeps: list[_Sweep], control: str) -> list[tuple[st
     )
 
 
-def _measure(
-    path: Path, sweep: _Sweep, sweeps: list[_Sweep], spike_level: Quantity
-) -> tuple[float, float]:
-    """Current step in nanoampere and rate during it; a step of 0 lasts as long as the others'."""
-    first, last = sweep.step
-    usual_first, usual_last = (int(np.median(side)) for side in zip(*_steps(sweeps), strict=True))
-    if (usual_last - usual_first) / sweep.sampling < LEAST_STEP_S:
-        raise UserError(
-            f"{path} holds no current steps of at least {1e3 * LEAST_STEP_S:g} ms: {sweep.name} "
-            "is no f-I recording."
-        )
-    # What is shorter is a test pulse in a sweep without a step.
-    if last - first < (usual_last - usual_first) / 2:
-        first, last = usual_first, usual_last
-    current = float(np.median(sweep.command[first:last]) - sweep.command[0])
-    return round(current, 6), sweep.rate(first, last, spike_level)
-
-
-def _steps(sweeps: list[_Sweep]) -> list[tuple[int, int]]:
-    """Steps of the sweeps that have one, at least half as long as the longest."""
+def _usual_step(path: Path, sweeps: list[_Sweep]) -> tuple[int, int]:
+    """First sample and the one after the last of a typical step, test pulses left aside."""
     steps = [sweep.step for sweep in sweeps]
     longest = max(last - first for first, last in steps)
-    return [step for step in steps if 2 * (step[1] - step[0]) >= longest]
+    long = [step for step in steps if 2 * (step[1] - step[0]) >= longest]
+    first, last = (int(np.median(side)) for side in zip(*long, strict=True))
+    if (last - first) / sweeps[0].sampling < LEAST_STEP_S:
+        raise UserError(f"{path} holds no current steps of at least {1e3 * LEAST_STEP_S:g} ms.")
+    return first, last
+
+
+def _measure(sweep: _Sweep, usual: tuple[int, int], spike_level: Quantity) -> tuple[float, float]:
+    """Current step in nanoampere and rate in hertz; a step of 0 lasts as long as usual."""
+    first, last = sweep.step
+    # What is shorter is a test pulse in a sweep without a step.
+    if 2 * (last - first) < usual[1] - usual[0]:
+        first, last = usual
+    current = float(np.median(sweep.command[first:last]) - sweep.command[0])
+    return round(current, 6), sweep.rate(first, last, spike_level)

@@ -31,7 +31,7 @@ LEAST_CURRENTS = 5
 LEAST_FIRING = 3
 LEAST_RATES = 12
 # Calibrated here on synthetic curves: with fewer rates, effects are taken for others too often.
-DECISIVE_RATES = 18
+DECISIVE_RATES = 20
 # Chosen here: the usual level.
 CONFIDENCE = 0.95
 # Chosen here: rates near rheobase scatter more than an F test allows for.
@@ -248,6 +248,24 @@ class Fit:
             return self.value / factor, self.value * factor
         return self.value - reach, self.value + reach
 
+    def misfit(self) -> float:
+        """Probability of missing the data as far by chance.
+
+        Returns
+        -------
+        float
+            Of an F test against a curve of its own for each condition; 1 where such curves have
+            no more parameters.
+        """
+        control, modulated = self.pair.control, self.pair.modulated
+        (rss, size), (more_rss, more_size) = _own(control), _own(modulated)
+        rss, size = rss + more_rss, size + more_size
+        free = _informative(control, modulated) - size
+        if size <= self.size or free < 1 or rss == 0:
+            return 1.0
+        ratio = (self.rss - rss) / (size - self.size) / (rss / free)
+        return float(f_distribution.sf(ratio, size - self.size, free))
+
     def _gradient(self, step: float) -> np.ndarray:
         """Derivatives of the rates by the coefficients above 0 and, last, the parameter."""
         at = self.pair.control.current, self.pair.modulated.current
@@ -269,9 +287,6 @@ class Identification:
         Without modulation, then of every effect.
     weights : dict of str to float
         Akaike weight of every hypothesis.
-    adequacy : float
-        Probability that the likeliest hypothesis misses the data as far by chance; an F test
-        against a curve of its own for each condition.
     verdict : str
         A hypothesis's name, ``"other"`` or ``"undecided"``.
     candidates : tuple of str
@@ -280,7 +295,6 @@ class Identification:
 
     fits: tuple[Fit, ...]
     weights: dict[str, float]
-    adequacy: float
     verdict: str
     candidates: tuple[str, ...]
 
@@ -312,9 +326,8 @@ def identify(control: Curve, modulated: Curve, margin: float) -> Identification:
     ranked = sorted(weights, key=weights.__getitem__, reverse=True)
     reached = np.cumsum([weights[name] for name in ranked])
     candidates = tuple(ranked[: int(np.searchsorted(reached, CONFIDENCE)) + 1])
-    adequacy = _adequacy(min(fits, key=lambda fit: fit.aicc))
-    verdict = _verdict(candidates, adequacy, fits[1], margin)
-    return Identification(fits, weights, adequacy, verdict, candidates)
+    verdict = _verdict(candidates, fits, margin)
+    return Identification(fits, weights, verdict, candidates)
 
 
 def estimate(hypothesis: Hypothesis, control: Curve, modulated: Curve) -> Fit:
@@ -507,24 +520,14 @@ def _weights(scores: dict[str, float]) -> dict[str, float]:
     return {name: value / total for name, value in likelihood.items()}
 
 
-def _verdict(candidates: tuple[str, ...], adequacy: float, gain: Fit, margin: float) -> str:
+def _verdict(candidates: tuple[str, ...], fits: tuple[Fit, ...], margin: float) -> str:
+    by_name = {fit.hypothesis.name: fit for fit in fits}
+    likeliest = by_name[candidates[0]]
     if NONE.name in candidates:
-        low, high = gain.interval()
+        low, high = by_name[INPUT.name].interval()
         return NONE.name if 1 / (1 + margin) <= low and high <= 1 + margin else UNDECIDED
-    if _informative(gain.pair.control, gain.pair.modulated) < DECISIVE_RATES:
+    if _informative(likeliest.pair.control, likeliest.pair.modulated) < DECISIVE_RATES:
         return UNDECIDED
-    if adequacy < MISFIT:
+    if likeliest.misfit() < MISFIT:
         return OTHER
-    return candidates[0] if len(candidates) == 1 else UNDECIDED
-
-
-def _adequacy(best: Fit) -> float:
-    """Probability of a misfit as large by chance: an F test against a curve for each condition."""
-    control, modulated = best.pair.control, best.pair.modulated
-    (rss, size), (more_rss, more_size) = _own(control), _own(modulated)
-    rss, size = rss + more_rss, size + more_size
-    left = _informative(control, modulated) - size
-    if size <= best.size or left < 1 or rss == 0:
-        return 1.0
-    ratio = (best.rss - rss) / (size - best.size) / (rss / left)
-    return float(f_distribution.sf(ratio, size - best.size, left))
+    return likeliest.hypothesis.name if len(candidates) == 1 else UNDECIDED

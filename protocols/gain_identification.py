@@ -30,6 +30,7 @@ from neuromod.identification import (
     SHIFT,
     UNDECIDED,
     Curve,
+    Fit,
     Hypothesis,
     Identification,
     identify,
@@ -268,24 +269,18 @@ class GainIdentification(Protocol):
         return grid[["condition", "current_nA", "trial"]].assign(rate_Hz=rate)
 
     def _rows(self, condition: str, found: Identification) -> list[dict[str, Any]]:
+        """One row for each hypothesis; for simulated neurons with the truth."""
         rows = []
         for fit in found.fits:
             name = fit.hypothesis.name
-            has_parameter = bool(fit.hypothesis.unit)
-            low, high = fit.interval()
             by_lif, lif_rmse = lif_check(fit)
-            row = {
-                "condition": condition,
-                "hypothesis": name,
-                "unit": fit.hypothesis.unit,
-                "estimate": fit.value if has_parameter else float("nan"),
-                "low": low,
-                "high": high,
+            row = {"condition": condition, "hypothesis": name} | _parameter(fit) | {
                 "weight": found.weights[name],
                 "rmse_Hz": fit.rmse,
-                "lif_estimate": by_lif if has_parameter else float("nan"),
+                "misfit_p": fit.misfit(),
+                "lif_estimate": by_lif if fit.hypothesis.unit else np.nan,
                 "lif_rmse_Hz": lif_rmse,
-            }
+            }  # fmt: skip
             if not self.data:
                 row["truth"] = self._truth.get(name, np.nan) if name == condition else np.nan
             rows.append(row)
@@ -298,22 +293,20 @@ def _curve(curves: pd.DataFrame, condition: str) -> Curve:
 
 
 def _verdict(found: Identification) -> dict[str, Any]:
-    best = max(found.weights, key=found.weights.__getitem__)
-    named = found.verdict if found.verdict in found.weights else best
-    fit = next(fit for fit in found.fits if fit.hypothesis.name == named)
-    low, high = fit.interval()
-    return {
-        "verdict": found.verdict,
-        "likeliest": best,
-        "weight": found.weights[best],
+    """The verdict, and the parameter of the hypothesis that it names or else of the likeliest."""
+    name = found.verdict if found.verdict in found.weights else found.candidates[0]
+    fit = next(fit for fit in found.fits if fit.hypothesis.name == name)
+    return {"verdict": found.verdict} | _parameter(fit) | {
+        "weight": found.weights[name],
         "candidates": " or ".join(found.candidates),
-        "estimate": fit.value if fit.hypothesis.unit else float("nan"),
-        "low": low,
-        "high": high,
-        "unit": fit.hypothesis.unit,
-        "misfit_p": found.adequacy,
-        "why": "",
-    }
+    }  # fmt: skip
+
+
+def _parameter(fit: Fit) -> dict[str, Any]:
+    if not fit.hypothesis.unit:
+        return {"estimate": np.nan, "low": np.nan, "high": np.nan, "unit": None}
+    low, high = fit.interval()
+    return {"estimate": fit.value, "low": low, "high": high, "unit": fit.hypothesis.unit}
 
 
 def _drawn(condition: str, found: Identification, current: pd.Series) -> pd.DataFrame:
@@ -330,25 +323,28 @@ def _drawn(condition: str, found: Identification, current: pd.Series) -> pd.Data
 
 def _sentence(row: Any, table: pd.DataFrame) -> str:
     """A verdict in words."""
-    if row.verdict == UNDECIDED and row.why and row.why == row.why:
-        return f"{row.condition}: undecided. {row.why}"
     rows = table[table.condition == row.condition].set_index("hypothesis")
-    gain = rows.loc[INPUT.name]
-    within = f"between {gain.low:.3g} and {gain.high:.3g} with 95 % confidence"
+    if not len(rows):
+        return f"{row.condition}: undecided. {row.why}"
     if row.verdict == NONE.name:
-        return f"{row.condition}: no modulation. A gain of the input lies {within}."
+        gain = rows.loc[INPUT.name]
+        return (
+            f"{row.condition}: no modulation. A gain of the input would lie between "
+            f"{gain.low:.3g} and {gain.high:.3g} with 95 % confidence."
+        )
+    likeliest = row.candidates.partition(" or ")[0]
     if row.verdict == OTHER:
         return (
             f"{row.condition}: none of the hypotheses. Curves of their own fit the two conditions "
-            f"better than {row.likeliest} does (p = {row.misfit_p:.1g})."
+            f"better than {likeliest} does (p = {rows.misfit_p[likeliest]:.1g})."
         )
     if row.verdict == UNDECIDED:
         return (
-            f"{row.condition}: undecided between {row.candidates}. A wider range of currents, "
-            f"around rheobase above all, or more trials would tell; {DECISIVE_RATES} rates above "
-            "rheobase are the least for a verdict."
+            f"{row.condition}: undecided; possible: {row.candidates}. A wider range of currents, "
+            f"above all around rheobase, or more trials would tell. At least {DECISIVE_RATES} "
+            "rates above rheobase, of both conditions together, are needed for an effect."
         )
-    unit = "" if row.unit in ("1", 1) else f" {row.unit}"
+    unit = {"Hz": " Hz", "nA": " nA"}.get(row.unit, "")
     return (
         f"{row.condition}: {row.verdict}, {row.estimate:.3g}{unit} (95 % interval {row.low:.3g} to "
         f"{row.high:.3g}), at a weight of {100 * row.weight:.3g} %."
@@ -371,7 +367,8 @@ def _explained(margin: float) -> str:
         "As a check that does not share the spline, lif_estimate is the parameter under the closed "
         "form of a leaky integrate-and-fire neuron with free rheobase and time constants. Where "
         "its residuals (lif_rmse_Hz) are much larger than the spline's, the neuron is no LIF and "
-        "the check says little."
+        "the check says little. misfit_p is the probability of residuals as large by chance, "
+        "against curves that the two conditions do not share."
     )
 
 
