@@ -1,0 +1,307 @@
+"""Dose-response curves: gains from rates, Hill fits with intervals, Schild regression."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from brian2 import Quantity, amp, molar, second, siemens
+from scipy.optimize import OptimizeWarning, brentq, curve_fit
+from scipy.special import expit
+from scipy.stats import t as student
+
+from neuromod.errors import UserError
+from neuromod.experiment import Spikes
+from neuromod.measures import steady_rates
+from neuromod.models.gain_lif import GainLIF
+
+CONFIDENCE = 0.95
+# Enough steps in log concentration to see whether a curve turns back.
+FINE = 400
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A fitted number and its 95 % confidence interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class HillFit:
+    """Hill functions of concentration that differ at most in their EC50.
+
+    Attributes
+    ----------
+    bottom, top : float
+        Response without and with the greatest effect, in the response's unit; `top` is the lower
+        one where the ligand inhibits.
+    ec50 : Estimate
+        Of the first curve, in the unit of the concentrations.
+    hill_slope : Estimate
+    dose_ratios : tuple of Estimate
+        EC50 of every further curve over that of the first.
+    covariance : ndarray, shape (dose ratios, dose ratios)
+        Of the natural logarithms of the dose ratios, which have the first curve in common.
+    freedom : int
+        Points less parameters.
+    """
+
+    bottom: float
+    top: float
+    ec50: Estimate
+    hill_slope: Estimate
+    dose_ratios: tuple[Estimate, ...]
+    covariance: np.ndarray
+    freedom: int
+
+    def __call__(self, conc: Any, dose_ratio: float = 1.0) -> np.ndarray:
+        """Response at concentrations in the unit of `ec50`, shape (n,)."""
+        with np.errstate(divide="ignore"):
+            over = np.log(conc) - np.log(self.ec50.value * dose_ratio)
+        effect = expit(over * self.hill_slope.value)
+        return np.asarray(self.bottom + (self.top - self.bottom) * effect)
+
+
+@dataclass(frozen=True)
+class Schild:
+    """Regression of ``log10(dose ratio - 1)`` on the logarithm of the antagonist's concentration.
+
+    Attributes
+    ----------
+    slope : Estimate
+        1 for simple competition.
+    pA2 : Estimate
+        ``-log10`` of the concentration in mol/l that doubles the agonist's equally effective dose.
+    """
+
+    slope: Estimate
+    pA2: Estimate
+
+
+def has_closed_form(neuron: GainLIF) -> bool:
+    """Whether the closed form of the rate holds: no after-spike current, no K+ conductance."""
+    return bool(neuron.b == 0 * amp) and all(r.g_K == 0 * siemens for r in neuron.receptors)
+
+
+def settled_rates(spikes: Spikes, duration: Quantity) -> Quantity:
+    """Rate of every neuron in the second half of a run, when an after-spike current has settled.
+
+    Parameters
+    ----------
+    spikes : Spikes
+    duration : Quantity
+        Length of the run, seconds.
+
+    Returns
+    -------
+    Quantity, shape (neurons,)
+        In hertz; 0 with fewer than two spikes in that half.
+    """
+    late = np.asarray(spikes.times >= duration / 2)
+    return steady_rates(Spikes(spikes.name, spikes.size, spikes.neurons[late], spikes.times[late]))
+
+
+def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quantity) -> np.ndarray:
+    """Gain at which the closed form of the f-I curve gives a rate.
+
+    Parameters
+    ----------
+    neuron : GainLIF
+        Without after-spike current and K+ conductance.
+    current : Quantity, shape (n,)
+        Constant, ampere.
+    rate : Quantity, shape (n,)
+        As simulated, hertz.
+    dt : Quantity
+        Time step, seconds: on its grid intervals are half a step short on average.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        nan where nothing fires. The inverse of `GainLIF.rate`.
+    """
+    with np.errstate(divide="ignore"):
+        charging = (1 / np.asarray(rate) * second + dt / 2 - neuron.t_ref) / neuron.tau_m
+    swing = neuron.v_th - neuron.v_rest
+    from_reset = float((neuron.v_reset - neuron.v_rest) / swing)
+    drive = 1 + (1 - from_reset) / np.expm1(np.asarray(charging))
+    gain = np.asarray(drive * swing / (neuron.R * current))
+    return np.where(np.asarray(rate) > 0, gain, np.nan)
+
+
+def fit_hill(conc: np.ndarray, response: np.ndarray, curve: np.ndarray | None = None) -> HillFit:
+    """Least-squares Hill functions, parallel ones where there are several curves.
+
+    Parameters
+    ----------
+    conc : ndarray, shape (n,)
+        Concentrations, any unit; 0 is allowed.
+    response : ndarray, shape (n,)
+        Any unit; missing ones (nan) are left out.
+    curve : ndarray of int, shape (n,), optional
+        Number of the curve that each point is on, from 0; one curve by default.
+
+    Returns
+    -------
+    HillFit
+        EC50, slope and dose ratios are fitted as logarithms; their intervals are Student's t
+        intervals from the fit's covariance on that scale (Motulsky & Christopoulos 2004, Fitting
+        Models to Biological Data). They take what no Hill function can follow for noise.
+
+    Raises
+    ------
+    UserError
+        When the points do not determine the curves.
+    """
+    known = np.isfinite(response)
+    # curve_fit takes no -inf; the least number has no effect either.
+    x, response = np.log(np.maximum(conc[known], np.finfo(float).tiny)), response[known]
+    number = (np.zeros(len(conc), dtype=int) if curve is None else curve)[known]
+    start = _start(x, response, number)
+    freedom = len(x) - len(start)
+    if freedom < 1 or not np.ptp(response):
+        raise UserError(
+            f"A Hill fit needs at least {len(start) + 1} concentrations at which the response is "
+            "known, and a response that changes."
+        )
+
+    def parallel(x: np.ndarray, bottom: float, top: float, log_slope: float, *at: float) -> Any:
+        middle = at[0] + np.array([0, *at[1:]])[number]
+        return bottom + (top - bottom) * expit(np.exp(log_slope) * (x - middle))
+
+    best, covariance = _fit(parallel, x, response, start)
+    slope, ec50, *ratios = (
+        Estimate(*np.exp([e.value, e.low, e.high]).tolist())
+        for e in _intervals(best, covariance, freedom)[2:]
+    )
+    bottom, top = best[:2].tolist()
+    return HillFit(bottom, top, ec50, slope, tuple(ratios), covariance[4:, 4:], freedom)
+
+
+def half_effect(
+    response: Callable[[np.ndarray], np.ndarray], low: float, high: float
+) -> tuple[float, float]:
+    """Concentration of half the greatest effect, and the Hill slope there, of a known curve.
+
+    Parameters
+    ----------
+    response : callable
+        Response at concentrations of shape (n,), any units.
+    low, high : float
+        Concentrations between which the curve rises or falls, except for a billionth.
+
+    Returns
+    -------
+    tuple of float
+        Concentration, and slope of ``log(effect/(greatest - effect))`` against its logarithm; nan
+        for a curve that is flat, unknown (nan) or turns back.
+    """
+    values = response(np.concatenate([[0], np.geomspace(low, high, FINE)]))
+    span = values[-1] - values[0]
+    rises = np.diff(values) * np.sign(span)
+    if not abs(span) > 0 or np.any(rises < -1e-9 * abs(span)):
+        return float("nan"), float("nan")
+
+    def effect(log_conc: float) -> float:
+        return float((response(np.exp([log_conc]))[0] - values[0]) / span)
+
+    middle = brentq(lambda x: effect(x) - 0.5, np.log(low), np.log(high))
+    step = 1e-4
+    return float(np.exp(middle)), 4 * (effect(middle + step) - effect(middle - step)) / (2 * step)
+
+
+def schild(antagonist: Quantity, fit: HillFit) -> Schild:
+    """Schild regression.
+
+    Parameters
+    ----------
+    antagonist : Quantity, shape (dose ratios,)
+        Concentrations above 0, mol/m^3.
+    fit : HillFit
+        Parallel curves, the first without antagonist. Dose ratios of at most 1, which have no
+        logarithm, are left out.
+
+    Returns
+    -------
+    Schild
+        With Student's t intervals. Arunlakshana & Schild 1959, Br. J. Pharmacol. 14:48-58; by
+        generalised least squares, because all dose ratios share the error of the first curve.
+
+    Raises
+    ------
+    UserError
+        When fewer than three dose ratios lie above 1.
+    """
+    ratios = np.array([ratio.value for ratio in fit.dose_ratios])
+    above = ratios > 1
+    if np.sum(above) < 3:
+        raise UserError("A Schild regression needs at least three dose ratios above 1.")
+    x, ratios = np.log10(np.asarray(antagonist / molar)[above]), ratios[above]
+    y = np.log10(ratios - 1)
+    per_log = ratios / (ratios - 1) / np.log(10)
+    errors = fit.covariance[np.ix_(above, above)] * np.outer(per_log, per_log)
+
+    def line(x: np.ndarray, slope: float, pA2: float) -> np.ndarray:
+        return slope * (x + pA2)
+
+    start = [1, np.mean(y - x)]
+    best, covariance = curve_fit(line, x, y, start, sigma=errors, absolute_sigma=True)
+    return Schild(*_intervals(best, covariance, fit.freedom))
+
+
+def for_log_axis(conc: Any) -> np.ndarray:
+    """Concentrations on a logarithmic axis, where none stands a third below the lowest.
+
+    Parameters
+    ----------
+    conc : array, shape (n,)
+        Any unit, at least one above 0.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    conc = np.asarray(conc, dtype=float)
+    return np.where(conc > 0, conc, conc[conc > 0].min() / 3)
+
+
+def _start(x: np.ndarray, response: np.ndarray, number: np.ndarray) -> list[float]:
+    """Ends of the curves, slope 1, and where each response is nearest to the middle."""
+    if not len(x):
+        return [0.0] * 4
+    bottom, top = response[np.argmin(x)], response[np.argmax(x)]
+    off = np.abs(response - (bottom + top) / 2)
+    own = (np.flatnonzero(number == curve) for curve in range(number.max() + 1))
+    first, *others = (x[points[np.argmin(off[points])]] for points in own)
+    return [bottom, top, 0.0, first, *(at - first for at in others)]
+
+
+def _fit(
+    function: Callable[..., Any], x: np.ndarray, y: np.ndarray, start: list[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OptimizeWarning)
+        try:
+            best, covariance = curve_fit(function, x, y, start)
+        except (RuntimeError, OptimizeWarning) as error:
+            raise UserError(
+                "No Hill function can be fitted: choose concentrations on both sides of the EC50."
+            ) from error
+    return best, covariance
+
+
+def _intervals(best: np.ndarray, covariance: np.ndarray, freedom: int) -> list[Estimate]:
+    reach = student.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(np.diag(covariance))
+    bounds = np.transpose([best, best - reach, best + reach])
+    return [Estimate(*row) for row in bounds.tolist()]
