@@ -245,8 +245,9 @@ def _paired(file: Any) -> Iterator[tuple[Any, Any, str]]:
     table = file.get_icephys_meta_parent_table()
     if table is None:
         stimuli = {s.sweep_number: s for s in file.stimulus.values() if _numbered(s)}
-        for response in file.acquisition.values():
-            if _numbered(response) and response.sweep_number in stimuli:
+        numbered = [s for s in file.acquisition.values() if _numbered(s)]
+        for response in sorted(numbered, key=lambda series: series.sweep_number):
+            if response.sweep_number in stimuli:
                 yield response, stimuli[response.sweep_number], ""
         return
     frame = to_hierarchical_dataframe(table).reset_index()
@@ -272,7 +273,7 @@ def _sampling(series: Any) -> float:
 
 def _values(series: Any) -> np.ndarray:
     """Samples in the series's own unit, ampere or volt."""
-    return np.asarray(series.data[:], float) * series.conversion + series.offset
+    return np.asarray(series.data[:] * float(series.conversion) + float(series.offset), float)
 
 
 def _conditions(path: Path, sweeps: list[_Sweep], control: str) -> list[tuple[str, _Sweep]]:

@@ -437,7 +437,7 @@ def _knots(curve: Curve, number: int) -> np.ndarray:
     mean = np.array([curve.rate[curve.current == level].mean() for level in levels])
     height = np.maximum.accumulate(mean)
     along = (levels - levels[0]) / np.ptp(levels) + (height - height[0]) / (np.ptp(height) or 1)
-    return np.interp(np.linspace(0, along[-1], number), along, levels)
+    return np.asarray(np.interp(np.linspace(0, along[-1], number), along, levels))
 
 
 def _own(curve: Curve) -> tuple[float, int]:
@@ -448,7 +448,7 @@ def _own(curve: Curve) -> tuple[float, int]:
         basis = _basis(curve.current, _knots(curve, number))
         _, norm = nnls(basis, curve.rate)
         fits.append((float(norm) ** 2, int(np.linalg.matrix_rank(basis))))
-    return min(fits, key=lambda fit: _aicc(*fit, count, curve.rate))
+    return min(fits, key=lambda fit: _aicc(fit[0], fit[1], count, curve.rate))
 
 
 def _basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:

@@ -391,7 +391,7 @@ def _plot_curves(axis: Any, measured: pd.DataFrame, fits: pd.DataFrame, control:
         (measured[is_control], "0.6", "control"),
         (measured[~is_control], RED, "modulated"),
     ):
-        axis.plot(rows.current_nA, rows.rate_Hz, "o", color=color, ms=2.5, alpha=0.6, mew=0,
+        axis.plot(rows.current_nA, rows.rate_Hz, "o", color=color, ms=3.5, alpha=0.7, mew=0,
                   label=label)  # fmt: skip
     for name, rows in fits.groupby("hypothesis", sort=False):
         axis.plot(rows.current_nA, rows.modulated_Hz, color=COLORS[name], lw=1.2, label=name)
