@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from neuromod import __version__, registry
+from neuromod.models.receptors import LIBRARY
 from neuromod.report import describe
 
 project = "neuromod"
@@ -25,10 +26,16 @@ def write_tables() -> None:
     GENERATED.mkdir(exist_ok=True)
     for kind, find in (("model", registry.find_model), ("protocol", registry.find_protocol)):
         for name in registry.names(kind):
-            rows = describe(find(name)())
-            lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-            lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
-            (GENERATED / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            (GENERATED / f"{name}.md").write_text(table(describe(find(name)())), encoding="utf-8")
+    parts = (f"### {name}\n\n{table(describe(receptor))}" for name, receptor in LIBRARY.items())
+    (GENERATED / "receptors.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def table(rows: list[dict[str, str]]) -> str:
+    """Rows as a table in Markdown."""
+    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
 
 
 write_tables()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from brian2 import Quantity, ms, nS, second, umolar
@@ -236,5 +237,190 @@ class Receptor(Parameters):
         return float(self.k_desensitise * self.tau_recover)
 
 
-LIBRARY = {receptor.name: receptor for receptor in (Receptor(),)}
+def named(title: str, **cited: tuple[Any, str]) -> Receptor:
+    """A receptor whose numbers have sources of their own.
+
+    Parameters
+    ----------
+    title : str
+        One line on the receptor.
+    **cited : tuple of (value, str)
+        Value and source of each parameter that differs from the generic receptor's.
+
+    Returns
+    -------
+    Receptor
+        Of a subclass with these defaults.
+    """
+    fields = []
+    for field in dataclasses.fields(Receptor):
+        if field.name in cited:
+            default, source = cited[field.name]
+            about = dataclasses.replace(field.metadata["about"], source=source)
+            fields.append((field.name, field.type, parameter(default, **vars(about))))
+    made = dataclasses.make_dataclass(
+        cited["name"][0], fields, bases=(Receptor,), frozen=True, eq=False,
+        namespace={"__doc__": title, "__module__": __name__},
+    )  # fmt: skip
+    return cast(Receptor, made())
+
+
+DREYER = "Dreyer et al. 2010, J. Neurosci. 30:14273-14283"
+RAMOS = "Ramos & Arnsten 2007, Pharmacol. Ther. 113:523-536"
+PEROUTKA = "Peroutka & Snyder 1979, Mol. Pharmacol. 16:687-699"
+ONE_STEP = (1.0, "chosen here: one messenger molecule suffices")
+
+
+def _binding(affinity: Quantity, source: str, k_off: Quantity, why: str) -> dict[str, Any]:
+    """Rates from a dissociation constant and an unbinding rate."""
+    return {
+        "k_on": (k_off / affinity, f"k_off over K_D = {affinity}: {source}"),
+        "k_off": (k_off, why),
+        "n": ONE_STEP,
+    }
+
+
+LIBRARY: dict[str, Receptor] = {
+    receptor.name: receptor
+    for receptor in (
+        Receptor(),
+        named(
+            "Dopamine D1: Gs, low affinity.",
+            name=("D1", "dopamine D1"),
+            ligand=("dopamine", "its transmitter"),
+            **_binding(
+                1 * umolar,
+                f"low-affinity state, as used by {DREYER}",
+                1 / second,
+                "estimate: cAMP answers dopamine within a second or so "
+                "(Yapo et al. 2017, J. Physiol. 595:7451-7475)",
+            ),
+            tau_messenger=(1 * second, "estimate: rise of cAMP, Yapo et al. 2017"),
+            gain_max=(
+                1.5,
+                "estimate; that gain rises: prefrontal pyramidal cells, "
+                "Thurley et al. 2008, J. Neurophysiol. 99:2985-2997",
+            ),
+        ),
+        named(
+            "Dopamine D2: Gi, high affinity; opens GIRK channels in dopamine neurons.",
+            name=("D2", "dopamine D2"),
+            ligand=("dopamine", "its transmitter"),
+            **_binding(
+                0.01 * umolar,
+                f"high-affinity state, as used by {DREYER}",
+                1 / second,
+                "estimate: D2 currents of medium spiny cells end within a second "
+                "(Marcott et al. 2014, Neuron 84:164-176)",
+            ),
+            tau_messenger=(300 * ms, "estimate: G protein without a soluble messenger"),
+            gain_max=(
+                0.7,
+                "estimate; that excitability falls: medium spiny cells, "
+                "Hernandez-Lopez et al. 2000, J. Neurosci. 20:8987-8995",
+            ),
+        ),
+        named(
+            "Noradrenaline alpha2: Gi, high affinity; opens K+ channels in the locus coeruleus.",
+            name=("alpha2", "noradrenaline alpha2A"),
+            ligand=("noradrenaline", "its transmitter"),
+            **_binding(
+                0.056 * umolar,
+                RAMOS,
+                1 / second,
+                "estimate: noradrenergic inhibition lasts about a second "
+                "(Egan et al. 1983, J. Physiol. 345:477-488)",
+            ),
+            tau_messenger=(300 * ms, "estimate: G protein without a soluble messenger"),
+            gain_max=(
+                0.6,
+                "estimate, as for Gi; where it closes HCN channels it strengthens inputs "
+                "(Wang et al. 2007, Cell 129:397-410): then above 1",
+            ),
+        ),
+        named(
+            "Noradrenaline beta1: Gs, low affinity; blocks the slow after-hyperpolarisation.",
+            name=("beta1", "noradrenaline beta1"),
+            ligand=("noradrenaline", "its transmitter"),
+            **_binding(0.74 * umolar, RAMOS, 1 / second, "estimate: as fast as other monoamines"),
+            tau_messenger=(2 * second, "estimate: rise of cAMP takes seconds"),
+            gain_max=(
+                1.8,
+                "estimate; that cells fire more: less accommodation in CA1, "
+                "Madison & Nicoll 1982, Nature 299:636-638",
+            ),
+        ),
+        named(
+            "Muscarinic M1: Gq; closes M channels, blocks the slow after-hyperpolarisation.",
+            name=("M1", "muscarinic M1"),
+            ligand=("acetylcholine", "its transmitter"),
+            **_binding(
+                1 * umolar,
+                "estimate: muscarinic agonists act on CA1 cells from below to several uM "
+                "(Madison et al. 1987, J. Neurosci. 7:733-741)",
+                2 / second,
+                "estimate: activation within a second "
+                "(Falkenburger et al. 2010, J. Gen. Physiol. 135:81-97)",
+            ),
+            tau_messenger=(
+                2 * second,
+                "estimate: PIP2 falls within seconds, Falkenburger et al. 2010",
+            ),
+            gain_max=(1.6, "estimate; that cells fire more: Madison et al. 1987"),
+        ),
+        named(
+            "Serotonin 5-HT1A: Gi; opens K+ channels that hyperpolarise pyramidal cells.",
+            name=("5HT1A", "serotonin 5-HT1A"),
+            ligand=("serotonin", "its transmitter"),
+            **_binding(
+                0.1 * umolar,
+                f"estimate between nanomolar binding ({PEROUTKA}) and micromolar "
+                "hyperpolarisation (Andrade & Nicoll 1987, J. Physiol. 394:99-124)",
+                1 / second,
+                "estimate: slow inhibitory potentials last about a second",
+            ),
+            tau_messenger=(300 * ms, "estimate: G protein without a soluble messenger"),
+            gain_max=(
+                0.5,
+                "estimate; that excitability falls: association cortex, "
+                "Araneda & Andrade 1991, Neuroscience 40:399-412",
+            ),
+        ),
+        named(
+            "Serotonin 5-HT2A: Gq; reduces the after-hyperpolarisation.",
+            name=("5HT2A", "serotonin 5-HT2A"),
+            ligand=("serotonin", "its transmitter"),
+            **_binding(
+                1 * umolar,
+                f"estimate: 5-HT2 sites bind serotonin with micromolar affinity ({PEROUTKA})",
+                1 / second,
+                "estimate: as fast as other monoamines",
+            ),
+            tau_messenger=(1 * second, "estimate: phospholipase C takes about a second"),
+            gain_max=(
+                1.5,
+                "estimate; that gain rises: prefrontal pyramidal cells, "
+                "Zhang & Arsenault 2005, J. Physiol. 566:379-394",
+            ),
+        ),
+        named(
+            "Metabotropic glutamate receptor 5: Gq; reduces the slow after-hyperpolarisation.",
+            name=("mGluR5", "metabotropic glutamate receptor 5"),
+            ligand=("glutamate", "its transmitter"),
+            **_binding(
+                10 * umolar,
+                "order of agonist potency at group I, "
+                "Conn & Pin 1997, Annu. Rev. Pharmacol. Toxicol. 37:205-237",
+                5 / second,
+                "estimate: low affinity, fast unbinding",
+            ),
+            tau_messenger=(500 * ms, "estimate: calcium release within a second"),
+            gain_max=(
+                1.4,
+                "estimate; that excitability rises: CA1 pyramidal cells, "
+                "Mannaioni et al. 2001, J. Neurosci. 21:5925-5934",
+            ),
+        ),
+    )
+}
 """Receptors by name."""

@@ -230,15 +230,13 @@ def _replace(settings: Kind, path: list[str], value: Any, given: Mapping[str, An
                 _replace(m, inner[1:], value, given) if m.name == inner[0] else m for m in before
             )
         else:
-            value = _models(field, value, default[0], about, given)
+            value = _models(value, default[0], about, given)
     elif inner:
         value = _replace(before, inner, value, given)
     return dataclasses.replace(settings, **{field: value})
 
 
-def _models(
-    field: str, value: Any, default: Any, about: About, given: Mapping[str, Any]
-) -> tuple[Any, ...]:
+def _models(value: Any, default: Any, about: About, given: Mapping[str, Any]) -> tuple[Any, ...]:
     """Models from models or names; a new name stands for one whose parameters are given too."""
     items = value if isinstance(value, tuple | list) else (value,)
     new = {
@@ -246,7 +244,7 @@ def _models(
         for item in items
         if isinstance(item, str)
         and item not in about.named
-        and any(f".{field}.{item}." in f".{name}" for name in given)
+        and any(f".{item}." in f".{name}" for name in given)
     }
     return tuple(dataclasses.replace(default, name=i) if i in new else i for i in items)
 

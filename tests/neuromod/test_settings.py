@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from brian2 import Quantity, ms, mV, nA, umolar, volt
+from brian2 import Quantity, ms, mV, nA, nS, umolar, volt
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import LIBRARY, Receptor
 from neuromod.settings import (
     UNITS,
     change,
@@ -246,3 +247,38 @@ def test_an_assignment_without_name_or_value_is_refused(text):
 
 def test_a_value_may_hold_an_equals_sign():
     assert split_assignments(["note=a=b", " x = 1 "]) == {"note": "a=b", "x": "1"}
+
+
+def read_into(settings, *assignments):
+    return change(settings, read(settings, split_assignments(assignments)))
+
+
+def test_models_of_a_list_are_chosen_by_name_and_then_have_settings_of_their_own(tiny):
+    changed = read_into(tiny(), "receptors=D1, alpha2", "D1.gain_max=2.3", "alpha2.n=1")
+    assert [r.name for r in changed.neuron.receptors] == ["D1", "alpha2"]
+    assert changed.neuron.receptors[0].gain_max == 2.3
+    assert changed.neuron.receptors[1].n == 1
+    assert changed.neuron.receptors[0].k_on == LIBRARY["D1"].k_on
+
+
+def test_a_new_name_in_a_list_of_models_needs_a_value_of_its_own():
+    assert read_into(GainLIF(), "receptors=mine", "mine.K=0.31").receptors[0] == Receptor(
+        name="mine", K=0.31
+    )
+    with pytest.raises(UserError, match="There is no receptor named 'D11': did you mean D1"):
+        read_into(GainLIF(), "receptors=D11")
+    with pytest.raises(UserError, match=r"There is no setting named 'D1.k_on'"):
+        read_into(GainLIF(), "D1.k_on=3/umolar/second")
+
+
+def test_a_short_name_that_two_models_of_a_list_share_is_ambiguous():
+    with pytest.raises(UserError, match=r"receptors.D1.K or receptors.D2.K"):
+        read_into(GainLIF(), "receptors=D1, D2", "K=0.3")
+
+
+def test_settings_with_a_list_of_models_survive_being_written_as_text():
+    odd = Receptor(name="5X", ligand="some", antagonist="other", K=1 / 3, g_K=-0.1 * nS)
+    neuron = GainLIF(receptors=(odd, LIBRARY["D2"], Receptor(n=1.7)), tau_m=17.3 * ms)
+    texts = {name: format_value(value) for name, value in flatten(neuron).items()}
+    back = change(GainLIF(), read(GainLIF(), texts))
+    assert flatten(back) == flatten(neuron)
