@@ -1,0 +1,112 @@
+"""A competitive antagonist shifts the curve as Gaddum says, and Schild's plot gives its K_B."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from brian2 import linspace, ms, nA, nS, pA, second, umolar
+
+import neuromod
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
+from neuromod.protocols.antagonist import Antagonist
+from neuromod.report import draw
+
+SMALL = {
+    "conc": np.array([0, *np.geomspace(0.017, 5300, 13)]) * umolar,
+    "antagonist": [0.27, 1.9, 11] * umolar,
+    "I": linspace(0.83, 1.6, 4) * nA,
+    "duration": 0.3 * second,
+}
+# K_B = 0.057/0.31 uM.
+RIVAL = {
+    "antagonist": "rival",
+    "k_on_antagonist": 0.31 * PER_UMOLAR_SECOND,
+    "k_off_antagonist": 0.057 / second,
+}
+EXACT = 1 + np.array([0.27, 1.9, 11]) * 0.31 / 0.057
+
+
+def run_of(**neuron):
+    return neuromod.run(Antagonist(neuron=GainLIF(**neuron), **SMALL))
+
+
+@pytest.fixture(scope="module")
+def run():
+    return run_of(receptors=(Receptor(**RIVAL),))
+
+
+def test_dose_ratios_are_gaddums(run):
+    curves = run.tables["curves"].iloc[1:]
+    assert np.allclose(curves.exact_dose_ratio, EXACT, rtol=1e-12)
+    assert np.allclose(curves.dose_ratio, EXACT, rtol=0.03)
+    assert (curves.dose_ratio_low < EXACT).all()
+    assert (curves.dose_ratio_high > EXACT).all()
+
+
+def test_the_schild_plot_has_slope_1_and_the_antagonists_pa2(run):
+    found = run.tables["schild"].iloc[0]
+    assert found.slope_low < 1 < found.slope_high
+    assert found.slope == pytest.approx(1, abs=0.02)
+    assert found.pA2_low < -np.log10(0.057e-6 / 0.31) < found.pA2_high
+    assert found.pA2 == pytest.approx(-np.log10(0.057e-6 / 0.31), abs=0.03)
+
+
+def test_doses_that_occupy_alike_give_equal_rates(run):
+    # An antagonist may shift the curve but not lower its end: it is surmounted.
+    table = run.tables["responses"].set_index(["antagonist_uM", "conc_uM"]).rate_Hz
+    assert table.xs(0.0, level="conc_uM").nunique() == 1
+    last = table.groupby("antagonist_uM").last()
+    assert np.allclose(last, last.iloc[0], rtol=0.02)
+    for antagonist, rates in table.groupby("antagonist_uM"):
+        assert (np.diff(rates) >= 0).all(), antagonist
+
+
+def test_rates_follow_the_closed_form_within_a_time_step(run):
+    firing = run.table[run.table.closed_form_Hz > 0]
+    assert (np.abs(1 / firing.rate_Hz - 1 / firing.closed_form_Hz) <= 0.05e-3 + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        {"receptors": (Receptor(**RIVAL, gain_max=0.67),)},
+        {"receptors": (Receptor(**RIVAL, n=1.0, k_desensitise=0.013 / second),)},
+        {"receptors": (Receptor(**RIVAL, gain_max=1.0, g_K=-4.3 * nS),)},
+        {"receptors": (Receptor(**RIVAL, ahp_max=0.3),), "b": 20 * pA, "tau_ahp": 37 * ms},
+    ],
+    ids=["inhibition", "desensitisation", "potassium", "adaptation"],
+)
+def test_the_plot_is_the_same_whatever_lies_between_receptor_and_spikes(neuron):
+    result = run_of(**neuron)
+    found = result.tables["schild"].iloc[0]
+    assert found.slope == pytest.approx(1, abs=0.05)
+    assert found.pA2 == pytest.approx(-np.log10(0.057e-6 / 0.31), abs=0.06)
+    assert draw(result.protocol, result.tables, result.recordings)
+
+
+WITH = GainLIF(receptors=(Receptor(antagonist="rival"),))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"neuron": GainLIF()}, "receptors.generic.antagonist"),
+        ({"neuron": GainLIF(receptors=(*WITH.receptors, Receptor(name="D1")))}, "one receptor"),
+        ({"antagonist": [0.3, 1.1] * umolar}, "antagonist must be at least 3 values"),
+        ({"antagonist": [0.3, 4.1, 1.1] * umolar}, "ascending"),
+        ({"antagonist": [0, 0.3, 1.1] * umolar}, "above 0"),
+        ({"antagonist": [0.007, 0.3, 1.1] * umolar}, "a tenth of K_B"),
+        ({"conc": [0, 0.3, 1.1, 4.7, 19] * umolar}, "conc must reach"),
+        ({"conc": [0, 0.9, 3.1, 47, 1900] * umolar}, "conc must reach"),
+        ({"conc": [] * umolar}, "conc"),
+        ({"I": [0.07, 0.11] * nA}, "does not change the rate"),
+        ({"neuron": GainLIF(receptors=WITH.receptors, conc=0.3 * umolar)}, "neuron.conc"),
+        ({"neuron": GainLIF(receptors=WITH.receptors, I_ext=0.3 * nA)}, "neuron.I_ext"),
+        ({"neuron": GainLIF(receptors=WITH.receptors, modulated=False)}, "neuron.modulated"),
+        ({"neuron": GainLIF(receptors=WITH.receptors, delivery="trace")}, "neuron.delivery"),
+    ],
+)
+def test_settings_without_a_schild_plot_are_refused(settings, message):
+    with pytest.raises(neuromod.UserError, match=message):
+        Antagonist(**settings)
