@@ -74,7 +74,7 @@ def _trapezoids(cascade: Equations, variables: Any) -> tuple[list[str], dict[str
 
 
 def _at(midpoints: dict[str, str], expression: Any) -> str:
-    return word_substitute(sympy_to_str(expression), midpoints)
+    return str(word_substitute(sympy_to_str(expression), midpoints))
 
 
 def _renamed(equation: SingleEquation, names: dict[str, str]) -> SingleEquation:
