@@ -180,32 +180,26 @@ class GainIdentification(Protocol):
         """Data with the fits, intervals of the parameters, and weights."""
         del recordings
         # Concentrations that name conditions come back from a file as numbers.
-        curves, fits, table = (
+        curves, fits, table, verdicts = (
             tables[name].assign(condition=tables[name].condition.astype(str))
-            for name in ("curves", "fits", "table")
+            for name in ("curves", "fits", "table", "verdicts")
         )
-        verdicts = dict(zip(tables["verdicts"].condition.astype(str), tables["verdicts"].verdict,
-                            strict=True))  # fmt: skip
         conditions = list(dict.fromkeys(table.condition))[:SHOWN]
-        across = min(len(conditions), 5)
-        names = [f"curve {n}" for n in range(len(conditions))] + ["."] * (-len(conditions) % across)
-        upper = [names[n : n + across] for n in range(0, len(names), across)]
-        lower = [*(effect.name for effect in EFFECTS), "weights"]
-        figure, axes = panels([[upper], [[lower]]], width=12, height=3.2 * (len(upper) + 1))
+        shown = table[table.condition.isin(conditions)]
+        found = verdicts.set_index("condition").verdict
+        figure, axes = _panels(len(conditions))
         for number, condition in enumerate(conditions):
-            measured = curves[curves.condition.isin([self.control, condition])]
-            title = f"{chr(97 + number)}  {condition}\n    found: {verdicts[condition]}"
             axis = axes[f"curve {number}"]
+            measured = curves[curves.condition.isin([self.control, condition])]
             _plot_curves(axis, measured, fits[fits.condition == condition], self.control)
-            axis.set_title(title)
+            axis.set_title(f"{chr(97 + number)}  {condition}\n    found: {found[condition]}")
         axes["curve 0"].set_ylabel("firing rate (Hz)")
         handles, labels = axes["curve 0"].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        shown = table[table.condition.isin(conditions)]
         for number, effect in enumerate(EFFECTS, len(conditions)):
             rows = shown[shown.hypothesis == effect.name]
             _plot_intervals(axes[effect.name], rows, effect, chr(97 + number))
-        _plot_weights(axes["weights"], shown, conditions, chr(101 + len(conditions)))
+        _plot_weights(axes["weights"], shown, conditions, chr(97 + len(conditions) + len(EFFECTS)))
         return figure
 
     def report(self, tables: dict[str, pd.DataFrame]) -> list[Section]:
@@ -383,6 +377,15 @@ def _origin(protocol: GainIdentification) -> str:
         f"each spike gets through with a probability of {protocol.output_gain:g}, as past a branch "
         "point where spikes fail."
     )
+
+
+def _panels(conditions: int) -> tuple[Figure, Any]:
+    """Panels for the curves, at most five in a row, over those for parameters and weights."""
+    across = min(conditions, 5)
+    names = [f"curve {n}" for n in range(conditions)] + ["."] * (-conditions % across)
+    upper = [names[n : n + across] for n in range(0, len(names), across)]
+    lower = [*(effect.name for effect in EFFECTS), "weights"]
+    return panels([[upper], [[lower]]], width=12, height=3.2 * (len(upper) + 1))
 
 
 def _plot_curves(axis: Any, measured: pd.DataFrame, fits: pd.DataFrame, control: str) -> None:

@@ -1,5 +1,6 @@
 """f-I curves are read from tables and current-clamp recordings, or refused in one sentence."""
 
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -66,12 +67,15 @@ def potential(spikes):
 def nwb(tmp_path):
     """An NWB file of two conditions as pynwb writes it, joined and named in different ways."""
 
-    def write(joined="tables", named="condition", level=LEVELS_PA, holding_pa=0.0):
+    def write(
+        joined="tables", named="condition", level=LEVELS_PA, holding_pa=0.0, **stimulus_timing
+    ):
         file = NWBFile("steps", "cell", datetime(2024, 3, 1, tzinfo=UTC))
         electrode = file.create_icephys_electrode(
             name="pipette", description="whole cell", device=file.create_device("amplifier")
         )
-        common = {"electrode": electrode, "gain": 1.0, "rate": SAMPLING}
+        common = {"electrode": electrode, "gain": 1.0}
+        timing = stimulus_timing or {"rate": SAMPLING}
         rows = {condition: [] for condition in SPIKES}
         for condition, counts in SPIKES.items():
             for pa, spikes in zip(level, counts, strict=True):
@@ -79,11 +83,11 @@ def nwb(tmp_path):
                 words = {named: condition} if named != "condition" else {}
                 response = CurrentClampSeries(
                     name=f"response {number}", data=potential(spikes), conversion=1e-3,
-                    sweep_number=np.uint64(number), **words, **common,
+                    sweep_number=np.uint64(number), rate=SAMPLING, **words, **common,
                 )  # fmt: skip
                 stimulus = CurrentClampStimulusSeries(
                     name=f"stimulus {number}", data=command(pa, holding_pa),
-                    sweep_number=np.uint64(number), **common,
+                    sweep_number=np.uint64(number), **timing, **common,
                 )  # fmt: skip
                 if joined == "tables":
                     row = file.add_intracellular_recording(
@@ -229,6 +233,21 @@ def test_recordings_without_stimuli_steps_or_conditions_are_refused(nwb):
         read_curves(nwb(level=[0] * 5), "control", 0 * mV)
     with pytest.raises(UserError, match=r"no condition 'ACSF' .* it has control, oxotremorine"):
         read_curves(nwb(), "ACSF", 0 * mV)
+
+
+def test_sampling_is_read_from_timestamps_too_and_must_be_that_of_the_stimulus(nwb):
+    times = np.arange(round((BEFORE + STEP + AFTER) * SAMPLING)) / SAMPLING
+    found = read_curves(nwb(timestamps=times), "control", 0 * mV)
+    assert np.allclose(found.rate_Hz[:5], np.array(SPIKES["control"]) / STEP)
+    with pytest.raises(UserError, match="response 0 and its stimulus are sampled at different"):
+        read_curves(nwb(rate=SAMPLING / 2), "control", 0 * mV)
+
+
+def test_without_pynwb_the_message_says_how_to_get_it(nwb, monkeypatch):
+    path = nwb()
+    monkeypatch.setitem(sys.modules, "pynwb", None)
+    with pytest.raises(UserError, match=r"pip install 'brian2-neuromod\[nwb\]'"):
+        read_curves(path, "control", 0 * mV)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text"])

@@ -15,8 +15,9 @@ from neuromod.runs import load_run, render
 
 
 @pytest.fixture(scope="module")
-def run():
-    return neuromod.run(GainIdentification(trials=3, input_gain=1.37, shift=0.173 * nA))
+def run(tmp_path_factory):
+    protocol = GainIdentification(trials=3, input_gain=1.37, shift=0.173 * nA)
+    return neuromod.run(protocol, out=tmp_path_factory.mktemp("simulated") / "run")
 
 
 @pytest.fixture
@@ -81,6 +82,27 @@ def test_conditions_made_from_spikes_have_the_mean_of_their_law(run):
     firing = mean[mean.control > 40]
     assert (firing[OUTPUT.name] / firing.control).mean() == pytest.approx(0.6, rel=0.05)
     assert (mean[ADDITIVE.name] - mean.control).mean() == pytest.approx(12, rel=0.15)
+
+
+def test_the_report_says_what_was_found_and_what_no_single_neuron_does(run):
+    verdicts, every, origin = run.protocol.report(run.tables)
+    assert "input gain: input gain, 1.3" in verdicts.text
+    assert "additive: additive, 1" in verdicts.text
+    assert " Hz (95 % interval" in verdicts.text
+    assert (
+        "no modulation: no modulation. A gain of the input would lie between 0.9" in verdicts.text
+    )
+    assert "rheobase where it is" in every.text
+    assert "A single LIF neuron neither adds to its output nor scales it" in origin.text
+
+
+def test_verdicts_that_name_nothing_say_why(run):
+    tables = run.tables | {"verdicts": run.tables["verdicts"].assign(verdict="other")}
+    text = run.protocol.report(tables)[0].text
+    assert "input gain: none of the hypotheses. Curves of their own fit" in text
+    tables["verdicts"] = run.tables["verdicts"].assign(verdict="undecided")
+    text = run.protocol.report(tables)[0].text
+    assert "undecided; possible: input gain. A wider range of currents" in text
 
 
 def test_a_range_of_currents_far_above_rheobase_leaves_adding_and_shifting_undecided():
