@@ -33,24 +33,36 @@ from brian2.devices.device import reset_device
 from neuromod.builds import Standalone
 from neuromod.errors import unknown
 from neuromod.experiment import Connection, Experiment, Population, Spikes
+from neuromod.genn.installation import require
+from neuromod.genn.limits import refuse
 from neuromod.models.parameters import unit_of
 from neuromod.progress import task
 from neuromod.recording import Recording, Signal
 
-DEVICES = ("cython", "cpp")
+DEVICES = ("cython", "cpp", "genn", "genn-cpu")
+PRECISIONS = {"double": np.float64, "single": np.float32}
 # GeNN's order within a time step; the others can follow it, GeNN cannot follow theirs.
 SCHEDULE = ["start", "synapses", "groups", "thresholds", "resets", "end"]
+# Brian2GeNN sets these itself when it is activated, and leaves them so.
+GENN_PREFERENCES = {
+    "codegen.generators.cpp.restrict_keyword": "__restrict",
+    "codegen.loop_invariant_optimisations": False,
+}
 
 
-def simulate(experiment: Experiment, device: str = "cython") -> Recording:
+def simulate(
+    experiment: Experiment, device: str = "cython", precision: str = "double"
+) -> Recording:
     """Run an experiment.
 
     Parameters
     ----------
     experiment : Experiment
     device : str
-        ``"cython"`` (Brian2's runtime) or ``"cpp"`` (C++ standalone, compiled in a directory of
-        its own).
+        ``"cython"`` (Brian2's runtime), ``"cpp"`` (C++ standalone), ``"genn"`` (GeNN on a GPU) or
+        ``"genn-cpu"`` (GeNN on one CPU core).
+    precision : str
+        ``"double"`` or ``"single"``, of everything but time.
 
     Returns
     -------
@@ -60,25 +72,20 @@ def simulate(experiment: Experiment, device: str = "cython") -> Recording:
     Raises
     ------
     UserError
-        When the device is unknown.
+        When the device is unknown, cannot be used here, or cannot run this experiment.
     """
-    if device not in DEVICES:
-        raise unknown("device", device, DEVICES)
+    check_request(device, precision)
     _check_variables(experiment)
-    with _settings(), _device(device):
+    if device.startswith("genn"):
+        refuse(experiment)
+    with _settings(device, precision), _device(device):
         defaultclock.dt = experiment.dt
         parts = _build(experiment)
         started = time.perf_counter()
-        progress = task(f"compiling and simulating on {device}")
-        on_runtime = {
-            "report": lambda _elapsed, done, _start, _length: progress(round(done * 1000), 1000),
-            "report_period": 0.2 * second,
-        }
-        options = on_runtime if device == "cython" else {}
-        Network(*parts.values()).run(experiment.duration, namespace={}, **options)
-        progress(1, 1)
+        _run(parts, experiment.duration, device)
         provenance = {
             "device": device,
+            "precision": precision,
             "brian2": version("brian2"),
             "seed": experiment.seed,
             "wall_s": time.perf_counter() - started,
@@ -93,15 +100,38 @@ def simulate(experiment: Experiment, device: str = "cython") -> Recording:
         return _collect(experiment, parts, provenance)
 
 
+def check_request(device: str, precision: str) -> None:
+    """Refuse a device that does not exist or cannot be used here.
+
+    Parameters
+    ----------
+    device, precision : str
+        See `simulate`.
+
+    Raises
+    ------
+    UserError
+    """
+    if device not in DEVICES:
+        raise unknown("device", device, DEVICES)
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    if device.startswith("genn"):
+        require(gpu=device == "genn")
+
+
 @contextmanager
-def _settings() -> Iterator[None]:
+def _settings(device: str, precision: str) -> Iterator[None]:
     """Preferences for one run, the caller's own restored after it."""
     ours = {
+        "core.default_float_dtype": PRECISIONS[precision],
         "core.network.default_schedule": SCHEDULE,
         "codegen.target": "cython",
         # Ctrl-C would otherwise shorten the run instead of ending it (no such option in 2.5).
         "core.stop_on_keyboard_interrupt": False,
     }
+    if device.startswith("genn"):
+        ours |= GENN_PREFERENCES
     before = {name: prefs[name] for name in ours if name in prefs}
     dt = defaultclock.dt
     for name in before:
@@ -110,6 +140,8 @@ def _settings() -> Iterator[None]:
         with warnings.catch_warnings():
             # Brian2 calls pyparsing by names that newer releases deprecate.
             warnings.filterwarnings("ignore", category=DeprecationWarning)
+            # Nor does it mind that its check for huge values is written for double precision.
+            warnings.filterwarnings("ignore", message="overflow encountered in cast")
             yield
     finally:
         for name, value in before.items():
@@ -130,11 +162,33 @@ def _device(name: str) -> Iterator[None]:
     # Brian2 numbers names that are still in use, and names stand in the program's text.
     gc.collect()
     with tempfile.TemporaryDirectory(prefix="neuromod-") as directory:
-        set_device(Standalone(), directory=directory, with_output=False)
+        _set_standalone(name, directory)
         try:
             yield
         finally:
             reset_device()
+
+
+def _set_standalone(name: str, directory: str) -> None:
+    if name == "cpp":
+        set_device(Standalone(), directory=directory, with_output=False)
+        return
+    # Imported here because it needs Brian2GeNN.
+    from neuromod.genn.device import GeNN
+
+    set_device(GeNN(), directory=directory, with_output=False, use_GPU=name == "genn")
+
+
+def _run(parts: dict[str, Any], duration: Quantity, device: str) -> None:
+    progress = task(f"compiling and simulating on {device}")
+    options: dict[str, Any] = {}
+    if device == "cython":
+        options = {
+            "report": lambda _elapsed, done, _start, _length: progress(round(done * 1000), 1000),
+            "report_period": 0.2 * second,
+        }
+    Network(*parts.values()).run(duration, namespace={}, **options)
+    progress(1, 1)
 
 
 def _build(experiment: Experiment) -> dict[str, Any]:
@@ -240,16 +294,16 @@ def _collect(
     for population in experiment.populations:
         monitor = parts[f"spikes_{population.name}"]
         order = np.lexsort((monitor.i[:], monitor.t[:]))
+        # Devices differ in the last digit of their clocks.
+        steps = np.round(np.asarray(monitor.t[:] / experiment.dt, dtype=float)[order])
         spikes[population.name] = Spikes(
-            population.name,
-            population.size,
-            np.array(monitor.i[:])[order],
-            Quantity(monitor.t[:])[order],
+            population.name, population.size, np.array(monitor.i[:])[order], steps * experiment.dt
         )
     signals: dict[str, dict[str, Signal]] = {}
     for number, trace in enumerate(experiment.traces):
         monitor = parts[f"trace_{number}"]
         for variable in trace.variables:
-            signal = Signal(trace.neurons, Quantity(getattr(monitor, variable)))
+            values = Quantity(getattr(monitor, variable), dtype=float)
+            signal = Signal(trace.neurons, values)
             signals.setdefault(trace.population, {})[variable] = signal
     return Recording(spikes, signals, experiment.duration, experiment.dt, provenance)

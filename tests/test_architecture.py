@@ -19,6 +19,7 @@ WRITERS = {
     "neuromod/report.py",
     "neuromod/tuning/backbone.py",
     "neuromod/cache.py",
+    "neuromod/genn/device.py",
     "neuromod/tuning/features.py",
     "neuromod/tuning/gains.py",
 }

@@ -1,0 +1,1 @@
+"""GeNN, for GPUs and for one CPU core, through Brian2GeNN."""

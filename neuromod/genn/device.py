@@ -1,0 +1,108 @@
+"""Brian2GeNN's device with what current releases of Brian2 and setuptools no longer bring.
+
+Brian2GeNN 1.7 was written for Brian2 2.5. On later ones its template of the program's arrays
+wants a list of timed arrays, of which there are none here; results are looked for in a folder
+that nobody has named; and since Brian2 2.8 there is no generator of random numbers in C for it to
+compile and seed, which nothing here uses. No installed file is changed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import warnings
+from contextlib import redirect_stdout
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from packaging.version import parse
+
+from neuromod.builds import CompiledOnce, call, compiler, flags
+from neuromod.genn.installation import cuda_path, genn_path, said
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    try:
+        import pkg_resources  # noqa: F401
+    except ModuleNotFoundError:
+        # All that Brian2GeNN asks of it; setuptools 82 dropped it.
+        stand_in = ModuleType("pkg_resources")
+        stand_in.parse_version = parse  # type: ignore[attr-defined]
+        sys.modules["pkg_resources"] = stand_in
+        import brian2genn.device  # noqa: F401
+
+        del sys.modules["pkg_resources"]
+    from brian2genn.codeobject import GeNNUserCodeObject
+    from brian2genn.device import GeNNDevice
+
+RANDOMKIT = "brianlib/randomkit/randomkit"
+NO_RANDOMKIT = """\
+#ifndef NO_RANDOMKIT
+#define NO_RANDOMKIT
+#define rk_randomseed(state)
+#endif
+"""
+
+GeNNUserCodeObject.templater.env.globals.setdefault("timed_arrays", {})
+
+
+class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
+    """Brian2GeNN's device, on a GPU or on one CPU core."""
+
+    products = ("main", "magicnetwork_model_CODE/librunner.so")
+
+    def network_run(self, *arguments: Any, **options: Any) -> None:
+        """Run a network, without the words that Brian2GeNN prints."""
+        with redirect_stdout(io.StringIO()):
+            super().network_run(*arguments, **options)
+
+    def build(self, directory: str, use_GPU: bool, **options: Any) -> None:
+        """Write the program, compile it where need be, and run it."""
+        self.use_GPU = use_GPU
+        self.results_dir = f"{Path(directory, 'results')}{os.sep}"
+        # A set has another order in every process, in the text and in sums of currents.
+        self.net_objects = sorted(self.net_objects, key=lambda part: str(part.name))
+        super().build(directory=directory, use_GPU=use_GPU, **options)
+
+    def identity(self) -> str:
+        """What besides the text decides on the program."""
+        path = genn_path()[0]
+        machine = [compiler(), str(path), (path / "version.txt").read_text()]
+        if self.use_GPU:
+            machine += [said(f"{cuda_path()}/bin/nvcc", "--version"), said("nvidia-smi", "-L")]
+        return "\0".join([*machine, *self._most_synapses()])
+
+    def make(self, folder: Path) -> None:
+        """Generate GeNN's code, then compile it."""
+        generate = [str(genn_path()[0] / "bin" / "genn-buildmodel.sh")]
+        if not self.use_GPU:
+            generate.append("-c")
+        include = f"{folder}:{folder / 'brianlib' / 'randomkit'}"
+        cuda = {"CUDA_PATH": str(cuda_path())} if self.use_GPU else {}
+        call([*generate, "-i", include, "magicnetwork_model.cpp"], folder, cuda)
+        # GeNN's own makefile does not optimise what it generates for a CPU: 5 times slower.
+        optimised = " ".join([os.environ.get("CXX") or "g++", *flags()])
+        call(["make"], folder, {"CXX": optimised, **cuda})
+
+    def generate_makefile(self, directory: str, use_GPU: bool) -> None:
+        """Write the makefile, its files in the same order in every process."""
+        self.source_files = sorted(self.source_files)
+        super().generate_makefile(directory, use_GPU)
+
+    def copy_source_files(self, writer: Any, directory: str) -> None:
+        """Copy what programs have in common."""
+        super().copy_source_files(writer, directory)
+        source = Path(directory, f"{RANDOMKIT}.c")
+        if not source.exists():
+            source.parent.mkdir(exist_ok=True)
+            source.write_text(NO_RANDOMKIT)
+            self.header_files.add(f"{RANDOMKIT}.cc")
+
+    def _most_synapses(self) -> list[str]:
+        """Most synapses of any source and target: GeNN's tables are compiled to hold these."""
+        ends = {name: pairs for name, pairs in self.static_arrays.items()
+                if name.endswith(("_sources", "_targets"))}  # fmt: skip
+        return [f"{name} {np.bincount(ends[name]).max()}" for name in sorted(ends)]

@@ -1,0 +1,205 @@
+"""Which GeNN is here and what it lacks, step by step."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from brian2 import prefs
+from packaging.version import InvalidVersion, Version
+
+from neuromod.errors import UserError
+from neuromod.finding import Finding
+
+BRIAN2_TESTED = ("2.5.4", "2.6.0", "2.7.1", "2.8.0", "2.9.0")
+"""Releases of Brian2 on which Brian2GeNN 1.7 was tested here; the first as it stands."""
+GENN_TESTED = ("4.8.1", "4.9.0")
+CUDA_TOO_NEW = Version("13")
+
+GET_GENN = (
+    "git clone --branch 4.9.0 https://github.com/genn-team/genn and export GENN_PATH=.../genn "
+    "(pip's genn is something else)"
+)
+GET_CUDA = "install the CUDA toolkit 11 or 12 and export CUDA_PATH=/usr/local/cuda-12"
+
+
+def require(gpu: bool) -> None:
+    """Refuse what cannot work here.
+
+    Parameters
+    ----------
+    gpu : bool
+        Whether GeNN is to use a GPU.
+
+    Raises
+    ------
+    UserError
+        With the first thing that is missing and how to get it.
+    """
+    for finding in steps(gpu):
+        if not finding.works:
+            name = "genn" if gpu else "genn-cpu"
+            raise UserError(
+                f"The device {name} cannot be used here, {finding.name}: {finding.found} "
+                f"(next step: {finding.get})."
+            )
+
+
+def steps(gpu: bool) -> Iterator[Finding]:
+    """Look at everything that GeNN needs, each step only if those before it work.
+
+    Parameters
+    ----------
+    gpu : bool
+        Whether GeNN is to use a GPU.
+
+    Yields
+    ------
+    Finding
+    """
+    looks = [_brian2genn, _brian2, _genn, _genn_version, _genn_writable]
+    if gpu:
+        looks += [_cuda, _cuda_version, _cuda_headers, _gpu]
+    for look in looks:
+        finding = look()
+        yield finding
+        if not finding.works:
+            return
+
+
+def genn_path() -> tuple[Path, str] | None:
+    """Where GeNN is, as Brian2GeNN looks for it, and how it was found."""
+    # The preference exists once Brian2GeNN is imported.
+    preference = prefs.get("devices.genn.path", None)
+    if preference:
+        return Path(preference), "preference devices.genn.path"
+    if "GENN_PATH" in os.environ:
+        return Path(os.environ["GENN_PATH"]), "GENN_PATH"
+    program = shutil.which("genn-buildmodel.sh")
+    return (Path(program).parent.parent, "PATH") if program else None
+
+
+def cuda_path() -> Path | None:
+    """Where the CUDA toolkit is: ``$CUDA_PATH``, or else where its compiler is on the path."""
+    if os.environ.get("CUDA_PATH"):
+        return Path(os.environ["CUDA_PATH"])
+    program = shutil.which("nvcc")
+    return Path(program).resolve().parent.parent if program else None
+
+
+def said(*command: str | Path) -> str:
+    """What a program says on standard output; empty where it fails or is missing."""
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return ended.stdout if ended.returncode == 0 else ""
+
+
+def _brian2genn() -> Finding:
+    name = "brian2genn"
+    get = "pip install --no-deps 'brian2genn>=1.7'"
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Finding(name, False, "not installed", get)
+    if Version(found) < Version("1.7"):
+        return Finding(name, False, f"{found}, too old", get)
+    return Finding(name, True, found)
+
+
+def _brian2() -> Finding:
+    found = version("brian2")
+    if found in BRIAN2_TESTED:
+        return Finding("brian2 for GeNN", True, found)
+    return Finding(
+        "brian2 for GeNN",
+        False,
+        f"{found} was not tested with Brian2GeNN; {', '.join(BRIAN2_TESTED)} were",
+        f"pip install brian2=={BRIAN2_TESTED[-1]}",
+    )
+
+
+def _genn() -> Finding:
+    found = genn_path()
+    if found is None:
+        return Finding("GeNN", False, "not found: no GENN_PATH, no genn-buildmodel.sh", GET_GENN)
+    path, how = found
+    if not (path / "bin" / "genn-buildmodel.sh").is_file():
+        return Finding("GeNN", False, f"{how} = {path} holds no bin/genn-buildmodel.sh", GET_GENN)
+    return Finding("GeNN", True, f"{path} (from {how})")
+
+
+def _genn_version() -> Finding:
+    path = _path()
+    try:
+        text = (path / "version.txt").read_text().strip()
+        found = Version(text)
+    except (OSError, InvalidVersion):
+        return Finding("GeNN version", False, f"{path} does not say which it is", GET_GENN)
+    if found >= Version("5"):
+        reason = f"{text}, which Brian2GeNN cannot use: {' or '.join(GENN_TESTED)} is needed"
+        return Finding("GeNN version", False, reason, GET_GENN)
+    if found < Version(GENN_TESTED[0]):
+        return Finding("GeNN version", False, f"{text}, older than {GENN_TESTED[0]}", GET_GENN)
+    return Finding("GeNN version", True, text)
+
+
+def _genn_writable() -> Finding:
+    path = _path()
+    name = "GeNN tree"
+    # GeNN compiles itself there when first used.
+    places = [path / folder for folder in ("lib", "src/genn/generator") if (path / folder).exists()]
+    closed = [place for place in (path, *places) if not os.access(place, os.W_OK)]
+    if closed:
+        return Finding(name, False, f"{closed[0]} is not writable", f"cp -r {path} ~/genn and "
+                       "export GENN_PATH=~/genn")  # fmt: skip
+    return Finding(name, True, "writable")
+
+
+def _cuda() -> Finding:
+    path = cuda_path()
+    if path is None or not (path / "bin" / "nvcc").is_file():
+        return Finding("CUDA", False, "no nvcc in CUDA_PATH/bin or on the path", GET_CUDA)
+    return Finding("CUDA", True, str(path))
+
+
+def _cuda_version() -> Finding:
+    path = cuda_path()
+    release = re.search(r"release ([\d.]+)", said(f"{path}/bin/nvcc", "--version"))
+    if release is None:
+        return Finding("CUDA version", False, f"{path}/bin/nvcc does not say its release", GET_CUDA)
+    if Version(release[1]) >= CUDA_TOO_NEW:
+        reason = (
+            f"{release[1]}, for which GeNN 4.9 does not compile: its block-size optimiser calls "
+            "cuCtxCreate, which takes one more argument since CUDA 13"
+        )
+        return Finding("CUDA version", False, reason, f"{GET_CUDA}, beside the present one")
+    return Finding("CUDA version", True, release[1])
+
+
+def _cuda_headers() -> Finding:
+    path = f"{cuda_path()}/include/curand_kernel.h"
+    if not Path(path).is_file():
+        get = "install cuRAND's headers, such as apt install libcurand-dev-12-4 from NVIDIA"
+        return Finding("CUDA headers", False, f"there is no {path}", get)
+    return Finding("CUDA headers", True, path)
+
+
+def _gpu() -> Finding:
+    listed = said("nvidia-smi", "-L").strip()
+    if not listed:
+        get = "use genn-cpu, or a machine with an NVIDIA GPU and its driver"
+        return Finding("GPU", False, "nvidia-smi shows none", get)
+    return Finding("GPU", True, listed.partition("\n")[0])
+
+
+def _path() -> Path:
+    found = genn_path()
+    assert found is not None, "a step before this one has found it"
+    return found[0]

@@ -1,0 +1,157 @@
+"""What GeNN cannot run, or would run wrongly without a word, refused before code is generated.
+
+Each entry was tried through Brian2GeNN 1.7 and GeNN 4.9 against Brian2's runtime. What an
+experiment cannot express is not looked for: random connections, several clocks, delays of single
+synapses, operations run regularly.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from brian2 import Equations
+from brian2.equations.equations import BOOLEAN, PARAMETER
+
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Model
+
+# GeNN's own in the code of a neuron; with the first of them nothing ever spiked, without a word.
+RESERVED = {
+    "inSyn", "Isyn", "sT", "seT", "DT", "id", "spk", "spkCnt", "spkQuePtr", "glbSpk", "glbSpkCnt",
+    "numNeurons",
+}  # fmt: skip
+FUNCTIONS = {
+    "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "exp", "log",
+    "log10", "sqrt", "ceil", "floor", "abs", "sign", "int", "timestep",
+}  # fmt: skip
+RANDOM = {"rand", "randn", "poisson"}
+INSTEAD = {
+    "clip": "GeNN computes it in single precision, so write x*int(x > 0) and sums of such terms",
+    "expm1": "write exp(x) - 1",
+    "log1p": "write log(1 + x)",
+    "exprel": "write (exp(x) - 1)/x",
+}
+DRAW = "draw numbers beforehand with numpy.random.Generator and give them as values or as spikes"
+# As far as expressions go, true or false.
+LOGICAL = (ast.Compare, ast.BoolOp)
+
+
+def refuse(experiment: Experiment) -> None:
+    """Refuse an experiment that GeNN cannot run, or would run wrongly.
+
+    Parameters
+    ----------
+    experiment : Experiment
+
+    Raises
+    ------
+    UserError
+        With what stands in the way and what to write instead.
+    """
+    for population in experiment.populations:
+        traced = [name for trace in experiment.traces if trace.population == population.name
+                  for name in trace.variables]  # fmt: skip
+        every = (
+            *obstacles(population.model),
+            *_texts({**population.model.start, **population.values}),
+            *_untraceable(Equations(population.model.equations), traced),
+        )
+        if every:
+            raise UserError(
+                f"GeNN cannot run the population {population.name}: {every[0]} "
+                "(cython and cpp can)."
+            )
+
+
+def obstacles(model: Model) -> Iterator[str]:
+    """What in a model GeNN cannot run, each with what to do instead.
+
+    Parameters
+    ----------
+    model : Model
+
+    Yields
+    ------
+    str
+    """
+    equations = Equations(model.equations)
+    for name in sorted((equations.names | model.constants.keys()) & RESERVED):
+        yield f"the name {name} is GeNN's own; choose another one"
+    for name, value in model.constants.items():
+        if callable(value):
+            yield (
+                f"{name} is a function or an array over time; write it as a closed form of t, or "
+                "as spikes that add to a variable"
+            )
+    for equation in equations.values():
+        if "constant over dt" in equation.flags:
+            yield (
+                f"{equation.varname} is (constant over dt), which GeNN records a step late; leave "
+                "the flag out"
+            )
+    if str(model.method).startswith("gsl"):
+        yield f"the method {model.method} needs GSL; choose rk4"
+    logical = {eq.varname for eq in equations.values() if eq.var_type == BOOLEAN}
+    for code in _codes(model, equations):
+        yield from _unfit(ast.parse(code), logical | {"not_refractory"})
+
+
+def _codes(model: Model, equations: Equations) -> Iterator[str]:
+    """Every piece of code in a model."""
+    yield from (eq.expr.code for eq in equations.values() if eq.type != PARAMETER)
+    yield model.threshold
+    yield from filter(None, map(str.strip, model.reset.splitlines()))
+    if isinstance(model.refractory, str):
+        yield model.refractory
+
+
+def _unfit(tree: ast.AST, logical: set[str]) -> Iterator[str]:
+    """What in a piece of code GeNN has not, or has otherwise than Brian2."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and (node.id == "xi" or node.id.startswith("xi_")):
+            yield f"{node.id} is noise drawn on the device, the same in every run of GeNN; {DRAW}"
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        name = node.func.id
+        if name in RANDOM:
+            yield f"{name}() draws on the device, the same numbers in every run of GeNN; {DRAW}"
+        elif name == "int" and not _is_logical(node.args[0], logical):
+            yield (
+                f"{ast.unparse(node)} would be 0 or 1 whatever the number; write "
+                f"floor({ast.unparse(node.args[0])})"
+            )
+        elif name not in FUNCTIONS:
+            instead = INSTEAD.get(name, f"there are {', '.join(sorted(FUNCTIONS))}")
+            yield f"it has no function {name} that could be used; {instead}"
+
+
+def _is_logical(node: ast.AST, logical: set[str]) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return True
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, bool)
+    return isinstance(node, LOGICAL) or (isinstance(node, ast.Name) and node.id in logical)
+
+
+def _texts(values: dict[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, str):
+            yield f"{name} = {value!r} would be computed on the device; give numbers"
+
+
+def _untraceable(equations: Equations, traced: Sequence[str]) -> Iterator[str]:
+    for name in traced:
+        if "shared" in equations[name].flags:
+            yield f"{name} is shared by all neurons and cannot be traced; leave it out of the trace"
+        elif equations[name].expr and {"t", "dt"} & _reads(equations, name):
+            yield f"{name} depends on time and cannot be traced; trace what it is made of"
+
+
+def _reads(equations: Equations, name: str) -> set[str]:
+    """What a subexpression is computed from, directly or not."""
+    if name not in equations.subexpr_names:
+        return {name}
+    inner = equations[name].expr.identifiers
+    return inner.union(*(_reads(equations, n) for n in inner if n in equations))
