@@ -94,20 +94,17 @@ class Antagonist(Protocol):
             values = getattr(self, name)
             if len(values) < least or np.any(np.diff(values) <= 0 * values[0]):
                 raise UserError(f"{name} must be at least {least} values in ascending order.")
-        if len(self.neuron.receptors) > 1 or not self._receptor.antagonist:
-            raise UserError(
-                "The neuron must have one receptor, and that an antagonist: set "
-                f"receptors.{self._receptor.name}.antagonist to a name."
-            )
         refuse_changed("neuron", self.neuron, ["I_ext"], "set I")
         refuse_changed("neuron", self.neuron, ["conc"], "set conc and antagonist, which are swept")
         refuse_changed("neuron", self.neuron, ["delivery"], "the bath is constant")
         refuse_changed("neuron", self.neuron, ["modulated"], "the receptor is what is measured")
-        self._check_doses()
-        self._check_effect()
 
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per antagonist, agonist and current."""
+        # Not when made: settings change one at a time, and need to fit only when all have.
+        self._check_receptor()
+        self._check_doses()
+        self._check_effect()
         antagonist, conc, current = self._grid()
         values = {"I_ext": current} | self.neuron.steady(self._bath(conc, antagonist))
         population = Population("neurons", self.neuron, len(conc), values)
@@ -142,7 +139,7 @@ class Antagonist(Protocol):
     def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
         """Curves with their common fit, and the Schild plot."""
         del recordings
-        figure, axes = panels([["curves", "schild"]], width=10, height=4.2)
+        figure, axes = panels([["curves", "schild"]], width=11, height=4.2)
         self._plot_curves(axes["curves"], tables["responses"], tables["curves"])
         self._plot_schild(axes["schild"], tables["curves"].iloc[1:], tables["schild"].iloc[0])
         return figure
@@ -207,6 +204,13 @@ class Antagonist(Protocol):
         gain = self.neuron.steady_gain(self._bath(conc, antagonist))
         return np.asarray(self.neuron.rate(current, gain) / Hz)
 
+    def _check_receptor(self) -> None:
+        if len(self.neuron.receptors) > 1 or not self._receptor.antagonist:
+            raise UserError(
+                "The neuron must have one receptor, and that an antagonist: set "
+                f"receptors.{self._receptor.name}.antagonist to a name."
+            )
+
     def _check_doses(self) -> None:
         """Refuse concentrations that do not show every curve and its shift."""
         least = 0.1 * self._k_b
@@ -256,7 +260,7 @@ class Antagonist(Protocol):
 
     def _plot_curves(self, axes: Any, responses: pd.DataFrame, curves: pd.DataFrame) -> None:
         shown = for_log_axis(self.conc / umolar)
-        fine = np.geomspace(shown.min(), shown.max(), 300)
+        fine = np.geomspace(self.conc[self.conc > 0 * umolar][0] / umolar, shown.max(), 300)
         for number, row in enumerate(curves.itertuples()):
             color = COLORS[number % len(COLORS)]
             rates = responses.rate_Hz[responses.antagonist_uM == row.antagonist_uM]
@@ -267,7 +271,7 @@ class Antagonist(Protocol):
         axes.set(xscale="log", ylim=(0, None), ylabel="mean firing rate (Hz)",
                  xlabel=f"{self._receptor.ligand} (µM; none at the left end)",
                  title="a  Simulated (dots), parallel Hill fits (lines)")  # fmt: skip
-        axes.legend(title=self._receptor.antagonist)
+        axes.legend(title=self._receptor.antagonist, loc="center left", bbox_to_anchor=(1, 0.5))
 
     def _plot_schild(self, axes: Any, curves: pd.DataFrame, found: pd.Series) -> None:
         x = np.log10(np.asarray(self.antagonist / molar))

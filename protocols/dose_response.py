@@ -50,9 +50,9 @@ class DoseResponse(Protocol):
 
     neuron: GainLIF = parameter(GainLIF(), "the neuron", source="see its own")
     conc: Quantity = parameter(
-        [0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000] * umolar,
+        [0, 1e-4, 3e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100] * umolar,
         "concentrations of what the first receptor binds",
-        source="chosen here: three decades on both sides of a K_D of 1 uM",
+        source="chosen here: both ends of the curve for a K_D from 10 nM to 10 uM",
         low=0 * umolar,
     )
     bath: Quantity = parameter(
@@ -93,10 +93,11 @@ class DoseResponse(Protocol):
         refuse_changed("neuron", self.neuron, ["conc"], "set conc, which is swept, or bath")
         refuse_changed("neuron", self.neuron, ["delivery"], "the bath is constant")
         refuse_changed("neuron", self.neuron, ["modulated"], "receptors are what is measured")
-        self._check_effect()
 
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per concentration and current."""
+        # Not when made: settings change one at a time, and need to fit only when all have.
+        self._check_effect()
         conc, current = self._grid()
         values = {"I_ext": current} | self.neuron.steady(self._bath(conc))
         population = Population("neurons", self.neuron, len(conc), values)
@@ -136,9 +137,9 @@ class DoseResponse(Protocol):
     def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
         """Gain and rates over the closed forms, and the EC50 of each."""
         del recordings
-        figure, axes = panels([["gain", "rates", "ec50"]], width=12, height=4)
+        figure, axes = panels([["gain", "rates", "ec50"]], width=13, height=4)
         shown = for_log_axis(self.conc / umolar)
-        fine = np.geomspace(shown.min(), shown.max() * 1.5, 300)
+        fine = np.geomspace(self.conc[self.conc > 0 * umolar][0] / umolar, shown.max(), 300)
         self._plot_gain(axes["gain"], tables["doses"], tables["gain_fit"], fine)
         for number, (current, rows) in enumerate(tables["table"].groupby("current_nA")):
             color = COLORS[number % len(COLORS)]
@@ -146,7 +147,7 @@ class DoseResponse(Protocol):
             axes["rates"].plot(shown, rows.rate_Hz, "o", color=color, ms=3.5,
                                label=f"{current:.3g} nA")  # fmt: skip
         axes["rates"].set(ylabel="firing rate (Hz)", title="b  Rate: closed form (lines)")
-        axes["rates"].legend()
+        axes["rates"].legend(loc="center left", bbox_to_anchor=(1, 0.5))
         for name in ("gain", "rates"):
             axes[name].set(xscale="log", ylim=(0, None),
                            xlabel=f"{self._ligand} (µM; none at the left end)")  # fmt: skip
@@ -249,6 +250,12 @@ class DoseResponse(Protocol):
     def _report_fit(self, fit: pd.Series) -> Section:
         if np.isnan(fit.ec50_uM):
             text = "No Hill function could be fitted to the gain."
+        elif np.isnan(fit.exact_ec50_uM):
+            text = (
+                f"In closed form the gain turns back as {self._ligand} rises, because receptors "
+                "act against each other: it has no EC50, and the Hill function fitted to it, off "
+                f"by {fit.misfit_percent:.2g} % of its span, means nothing."
+            )
         else:
             text = (
                 f"A Hill function puts the EC50 at {fit.ec50_uM:.3g} µM "
@@ -268,12 +275,15 @@ class DoseResponse(Protocol):
     ) -> None:
         fit = fits.iloc[0]
         axes.plot(fine, self._gain(fine), color=BLACK, lw=1, label="receptor, steady")
+        axes.set(ylabel="gain", title="a  Gain")
+        if not self._closed:
+            axes.legend()
+            return
         axes.errorbar(for_log_axis(doses.conc_uM), doses.recovered_gain, doses.recovered_gain_se,
                       fmt="o", color=BLUE, ms=4.5, label="recovered from the rates")  # fmt: skip
         hill = fine**fit.hill_slope / (fine**fit.hill_slope + fit.ec50_uM**fit.hill_slope)
         axes.plot(fine, fit.bottom_gain + (fit.top_gain - fit.bottom_gain) * hill, "--",
                   color=RED, lw=1, label="Hill fit")  # fmt: skip
-        axes.set(ylabel="gain", title="a  Gain")
         axes.legend()
 
     def _plot_ec50(self, axes: Any, gain: pd.DataFrame, rates: pd.DataFrame) -> None:
@@ -286,10 +296,11 @@ class DoseResponse(Protocol):
             axes.errorbar(rows.ec50_uM, at, xerr=reach, fmt="o", color=color, ms=4.5, label=name)
             axes.plot(rows.exact_ec50_uM, at, "x", color=BLACK, ms=7,
                       label="closed form" if rows is gain else None)  # fmt: skip
-        ticks = rates.current_nA
+        ticks, top = rates.current_nA, rates.current_nA.max()
         axes.set_yticks([0, *ticks], ["gain", *(f"{current:.3g}" for current in ticks)])
+        # Room for the legend above the highest current.
         axes.set(xlabel=f"EC50 of {self._ligand} (µM)", ylabel="rate at injected current (nA)",
-                 title="c  EC50, 95 % interval")  # fmt: skip
+                 ylim=(-0.1 * top, 1.4 * top), title="c  EC50, 95 % interval")  # fmt: skip
         axes.legend()
 
 

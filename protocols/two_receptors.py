@@ -91,11 +91,12 @@ class TwoReceptors(Protocol):
         refuse_changed("neuron", self.neuron, ["conc"], "set conc_first and conc_second")
         refuse_changed("neuron", self.neuron, ["delivery"], "the bath is constant")
         refuse_changed("neuron", self.neuron, ["modulated"], "receptors are what is measured")
-        self._check_receptors()
-        self._check_current()
 
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per pair of concentrations and current."""
+        # Not when made: settings change one at a time, and need to fit only when all have.
+        self._check_receptors()
+        self._check_current()
         first, second, current = self._grid()
         values = {"I_ext": current} | self.neuron.steady(self._bath(first, second))
         population = Population("neurons", self.neuron, len(current), values)

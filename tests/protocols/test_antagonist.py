@@ -109,4 +109,17 @@ WITH = GainLIF(receptors=(Receptor(antagonist="rival"),))
 )
 def test_settings_without_a_schild_plot_are_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
-        Antagonist(**settings)
+        Antagonist(**settings).experiments()
+
+
+def test_a_receptor_of_the_library_is_given_an_antagonist_and_the_run_is_read_again(tmp_path):
+    settings = {
+        "receptors": "D1",
+        "receptors.D1.antagonist": "SCH23390",
+        "k_off_antagonist": 0.0007 / second,
+    }
+    run = neuromod.run("antagonist", out=tmp_path / "run", **settings, **SMALL)
+    again = neuromod.load_run(tmp_path / "run")
+    assert again.protocol == run.protocol
+    assert again.tables["schild"].exact_pA2[0] == pytest.approx(-np.log10(0.7e-9))
+    assert again.tables["schild"].pA2[0] == pytest.approx(-np.log10(0.7e-9), abs=0.06)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import linspace, ms, nA, nS, pA, second, umolar
+from brian2 import Hz, linspace, ms, nA, nS, pA, second, umolar
 
 import neuromod
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import Receptor
+from neuromod.models.receptors import LIBRARY, Receptor
 from neuromod.protocols.dose_response import DoseResponse
 from neuromod.report import draw
 
@@ -150,10 +150,30 @@ def test_a_potassium_conductance_alone_gives_rates_a_dose_response():
 )
 def test_settings_that_cannot_give_a_dose_response_are_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
-        DoseResponse(**settings)
+        DoseResponse(**settings).experiments()
 
 
 def test_without_a_zero_dose_all_is_there_but_the_control(run):
     result = run_of(run.protocol.neuron.receptors[0], conc=CONC[1:])
     assert result.tables["gain_fit"].ec50_uM[0] == pytest.approx(0.37 / 1.37, rel=0.03)
     assert draw(result.protocol, result.tables, result.recordings)
+
+
+def test_receptors_that_act_against_each_other_leave_the_gain_without_an_ec50():
+    neuron = GainLIF(receptors=(LIBRARY["D2"], LIBRARY["D1"]))
+    result = neuromod.run(DoseResponse(neuron=neuron, conc=CONC, I=[1.1] * nA))
+    gain = result.tables["doses"].recovered_gain
+    # Little dopamine binds D2 (K_D = 0.01 uM) alone, much binds D1 (1 uM) too.
+    assert gain.min() < 0.9 < 1 < gain.iloc[-1]
+    assert np.isnan(result.tables["gain_fit"].exact_ec50_uM[0])
+    assert "turns back" in result.protocol.report(result.tables)[1].text
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_default_doses_and_currents_suit_every_receptor_of_the_library(name):
+    neuron = GainLIF(receptors=(LIBRARY[name],))
+    protocol = DoseResponse(neuron=neuron)
+    ec50 = LIBRARY[name].ec50
+    assert protocol.conc[4] < ec50 < protocol.conc[-3]
+    gain = protocol.neuron.steady_gain({neuron.ligands[0]: protocol.conc[-1]})
+    assert neuron.rate(protocol.I, gain)[2] > 0 * Hz

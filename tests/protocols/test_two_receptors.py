@@ -127,4 +127,4 @@ def test_silence_in_one_modulator_leaves_the_rates_index_open():
 )
 def test_settings_without_a_surface_are_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
-        TwoReceptors(**settings)
+        TwoReceptors(**settings).experiments()
