@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -181,10 +181,7 @@ def fit_hill(conc: np.ndarray, response: np.ndarray, curve: np.ndarray | None = 
         return bottom + (top - bottom) * expit(np.exp(log_slope) * (x - middle))
 
     best, covariance = _fit(parallel, x, response, start)
-    slope, ec50, *ratios = (
-        Estimate(*np.exp([e.value, e.low, e.high]).tolist())
-        for e in _intervals(best, covariance, freedom)[2:]
-    )
+    slope, ec50, *ratios = map(_exponential, _intervals(best, covariance, freedom)[2:])
     bottom, top = best[:2].tolist()
     return HillFit(bottom, top, ec50, slope, tuple(ratios), covariance[4:, 4:], freedom)
 
@@ -290,15 +287,21 @@ def _start(x: np.ndarray, response: np.ndarray, number: np.ndarray) -> list[floa
 def _fit(
     function: Callable[..., Any], x: np.ndarray, y: np.ndarray, start: list[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("error", OptimizeWarning)
         try:
             best, covariance = curve_fit(function, x, y, start)
         except (RuntimeError, OptimizeWarning) as error:
             raise UserError(
-                "No Hill function can be fitted: choose concentrations on both sides of the EC50."
+                "No Hill function can be fitted: choose several concentrations around the EC50."
             ) from error
     return best, covariance
+
+
+def _exponential(logarithm: Estimate) -> Estimate:
+    """From the logarithmic scale; an interval may be open."""
+    with np.errstate(over="ignore"):
+        return Estimate(*np.exp(astuple(logarithm)).tolist())
 
 
 def _intervals(best: np.ndarray, covariance: np.ndarray, freedom: int) -> list[Estimate]:

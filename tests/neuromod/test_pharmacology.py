@@ -182,3 +182,15 @@ def test_settled_rates_forget_the_first_half():
 
 def test_no_concentration_stands_left_of_the_lowest_on_a_logarithmic_axis():
     assert for_log_axis([0, 0.6, 7.0]) == pytest.approx([0.2, 0.6, 7.0])
+
+
+def test_doses_that_end_before_the_ec50_leave_its_interval_wide_open():
+    conc = np.array([0, 0.001, 0.003, 0.01, 0.03, 0.1])
+    noise = 0.002 * np.array([1, -1, 1, -1, 1, -1])
+    fit = fit_hill(conc, hill(conc, 1.3, 4.7, 3.1, 1.0) + noise)
+    assert fit.ec50.high / fit.ec50.low > 100
+
+
+def test_all_or_none_responses_are_no_hill_function():
+    with pytest.raises(UserError, match="around the EC50"):
+        fit_hill(DOSES, np.where(DOSES > 1.7, 3.9, 1.3))
