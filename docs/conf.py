@@ -1,5 +1,6 @@
 """Sphinx configuration; tables of parameters are written from the code at every build."""
 
+from inspect import getdoc
 from pathlib import Path
 
 from neuromod import __version__, registry
@@ -27,7 +28,10 @@ def write_tables() -> None:
     for kind, find in (("model", registry.find_model), ("protocol", registry.find_protocol)):
         for name in registry.names(kind):
             (GENERATED / f"{name}.md").write_text(table(describe(find(name)())), encoding="utf-8")
-    parts = (f"### {name}\n\n{table(describe(receptor))}" for name, receptor in LIBRARY.items())
+    parts = (
+        f"### {name}\n\n{getdoc(receptor)}\n\n{table(describe(receptor))}"
+        for name, receptor in LIBRARY.items()
+    )
     (GENERATED / "receptors.md").write_text("\n".join(parts), encoding="utf-8")
 
 

@@ -22,8 +22,9 @@ class HeldCascade(StateUpdateMethod):  # type: ignore[misc]
     0.0001 of its change for a cascade of 0.5 s and a step of 0.1 ms.
 
     Every variable of the cascade is linear in itself and takes a trapezoidal step (Crank &
-    Nicolson 1947), from the last equation to the first, the others at their midpoints where those
-    are known already: second order, exact in the steady state, and stable for any step.
+    Nicolson 1947), every one after those that it depends on, which stand at their midpoints: second
+    order, exact in the steady state, and stable for any step. Where two act on each other, as
+    ligand and antagonist do, the first to step waits for the other half a step.
 
     Parameters
     ----------
@@ -62,15 +63,26 @@ def _trapezoids(cascade: Equations, variables: Any) -> tuple[list[str], dict[str
     steps: list[str] = []
     midpoints: dict[str, str] = {}
     system = get_conditionally_linear_system(cascade, variables)
-    for name, parts in reversed(list(system.items())):
+    for name in _by_dependence(system):
         # ds/dt = rate*s + drive; products with 1/(...) because scalar quotients are computed once.
-        rate, drive = (_at(midpoints, sympy.sympify(part)) for part in parts)
+        rate, drive = (_at(midpoints, sympy.sympify(part)) for part in system[name])
         steps.append(
             f"_{name} = ((1 + dt*({rate})/2)*{name} + dt*({drive}))*(1/(1 - dt*({rate})/2))"
         )
         steps.append(f"_mid_{name} = 0.5*({name} + _{name})")
         midpoints[name] = f"_mid_{name}"
     return steps, midpoints
+
+
+def _by_dependence(system: dict[str, Any]) -> list[str]:
+    """Names of variables, each after all that it depends on and does not act on itself."""
+    causes = {
+        name: {word for part in parts for word in get_identifiers(str(part))} & system.keys()
+        for name, parts in system.items()
+    }
+    for _ in system:
+        causes = {name: near.union(*(causes[n] for n in near)) for name, near in causes.items()}
+    return sorted(system, key=lambda name: len(causes[name] - {name}))
 
 
 def _at(midpoints: dict[str, str], expression: Any) -> str:

@@ -265,18 +265,29 @@ def named(title: str, **cited: tuple[Any, str]) -> Receptor:
     return cast(Receptor, made())
 
 
-DREYER = "Dreyer et al. 2010, J. Neurosci. 30:14273-14283"
-RAMOS = "Ramos & Arnsten 2007, Pharmacol. Ther. 113:523-536"
-PEROUTKA = "Peroutka & Snyder 1979, Mol. Pharmacol. 16:687-699"
-ONE_STEP = (1.0, "chosen here: one messenger molecule suffices")
+HUNGER = "Hunger et al. 2020, J. Neurosci. 40:2868-2881"
+GIRK = (2.0, "estimate: GIRK channels bind 4 G protein subunits (Wang et al. 2016, eLife 5:e15751)")
+PKA = (
+    2.0,
+    "two cAMP sites on each PKA subunit (Taylor et al. 1990, Annu. Rev. Biochem. 59:971-1005)",
+)
+NO_COOPERATIVITY = (1.0, "chosen here: no cooperative step assumed")
 
 
-def _binding(affinity: Quantity, source: str, k_off: Quantity, why: str) -> dict[str, Any]:
-    """Rates from a dissociation constant and an unbinding rate."""
+def _rates(affinity: Quantity, source: str, k_off: Quantity, why: str) -> dict[str, Any]:
+    """Binding and unbinding rate of a ligand from its dissociation constant and the latter."""
     return {
         "k_on": (k_off / affinity, f"k_off over K_D = {affinity}: {source}"),
         "k_off": (k_off, why),
-        "n": ONE_STEP,
+    }
+
+
+def _antagonist(name: str, affinity: Quantity, source: str) -> dict[str, Any]:
+    """Rates of a typical antagonist, which takes part once the receptor's `antagonist` names it."""
+    k_on = 10 * PER_UMOLAR_SECOND
+    return {
+        "k_on_antagonist": (k_on, "estimate: order of binding rates of small molecules"),
+        "k_off_antagonist": (k_on * affinity, f"K_B of {name} = {affinity}: {source}"),
     }
 
 
@@ -285,142 +296,212 @@ LIBRARY: dict[str, Receptor] = {
     for receptor in (
         Receptor(),
         named(
-            "Dopamine D1: Gs, low affinity.",
+            "Dopamine D1: Gs. Also reduces the after-hyperpolarisation (Thurley et al. 2008).",
             name=("D1", "dopamine D1"),
             ligand=("dopamine", "its transmitter"),
-            **_binding(
-                1 * umolar,
-                f"low-affinity state, as used by {DREYER}",
-                1 / second,
-                "estimate: cAMP answers dopamine within a second or so "
+            **_rates(
+                1.6 * umolar,
+                f"striatal model, mostly low-affinity sites, {HUNGER}; binding there is 960 "
+                "times slower",
+                8 / second,
+                "estimate: sensors made from D1 decay in 0.1 s "
+                "(Patriarchi et al. 2018, Science 360:eaat4422)",
+            ),
+            **_antagonist(
+                "SCH23390",
+                0.00076 * umolar,
+                "Kanba et al. 1994, J. Psychiatry Neurosci. 19:265-269",
+            ),
+            tau_messenger=(
+                5 * second,
+                "estimate: cAMP takes seconds (Castro et al. 2013, J. Physiol. 591:3197-3214)",
+            ),
+            n=PKA,
+            K=(
+                0.3,
+                "chosen here: EC50 0.6 uM; that of cAMP is sub-micromolar "
                 "(Yapo et al. 2017, J. Physiol. 595:7451-7475)",
             ),
-            tau_messenger=(1 * second, "estimate: rise of cAMP, Yapo et al. 2017"),
             gain_max=(
                 1.5,
-                "estimate; that gain rises: prefrontal pyramidal cells, "
+                "chosen here; that it rises: prefrontal cells, "
                 "Thurley et al. 2008, J. Neurophysiol. 99:2985-2997",
             ),
         ),
         named(
-            "Dopamine D2: Gi, high affinity; opens GIRK channels in dopamine neurons.",
+            "Dopamine D2: Gi, high affinity. Opens K+ channels of midbrain dopamine cells "
+            "(Lacey et al. 1987, J. Physiol. 392:397-416).",
             name=("D2", "dopamine D2"),
             ligand=("dopamine", "its transmitter"),
-            **_binding(
-                0.01 * umolar,
-                f"high-affinity state, as used by {DREYER}",
+            **_rates(
+                0.025 * umolar,
+                f"striatal model, mostly high-affinity sites, {HUNGER}; K+ currents need 2 uM and "
+                "more (Marcott et al. 2014, Neuron 84:164-176)",
                 1 / second,
-                "estimate: D2 currents of medium spiny cells end within a second "
-                "(Marcott et al. 2014, Neuron 84:164-176)",
+                "estimate: D2 currents pass in about a second (Marcott et al. 2014)",
             ),
-            tau_messenger=(300 * ms, "estimate: G protein without a soluble messenger"),
+            **_antagonist(
+                "raclopride",
+                0.0012 * umolar,
+                "Kohler et al. 1985, Biochem. Pharmacol. 34:2251-2259",
+            ),
+            tau_messenger=(
+                200 * ms,
+                "estimate: the K+ channel, not dopamine, sets the time course "
+                "(Ford et al. 2009, J. Neurosci. 29:13344-13352)",
+            ),
+            n=GIRK,
+            K=(0.5, "chosen here: EC50 17 nM"),
             gain_max=(
-                0.7,
-                "estimate; that excitability falls: medium spiny cells, "
+                0.5,
+                "chosen here; that it falls: striatal cells, "
                 "Hernandez-Lopez et al. 2000, J. Neurosci. 20:8987-8995",
             ),
         ),
         named(
-            "Noradrenaline alpha2: Gi, high affinity; opens K+ channels in the locus coeruleus.",
+            "Noradrenaline alpha2A as in the locus coeruleus: Gi, opens K+ channels (Williams et "
+            "al. 1985, Neuroscience 14:95-101). In prefrontal cells it closes HCN channels and "
+            "strengthens inputs instead (Wang et al. 2007, Cell 129:397-410).",
             name=("alpha2", "noradrenaline alpha2A"),
             ligand=("noradrenaline", "its transmitter"),
-            **_binding(
-                0.056 * umolar,
-                RAMOS,
-                1 / second,
-                "estimate: noradrenergic inhibition lasts about a second "
-                "(Egan et al. 1983, J. Physiol. 345:477-488)",
+            **_rates(
+                0.93 * umolar,
+                "sensor made from alpha2A, Feng et al. 2019, Neuron 102:745-761",
+                1.5 / second,
+                "estimate: that sensor decays in 0.7 s (Feng et al. 2019)",
             ),
-            tau_messenger=(300 * ms, "estimate: G protein without a soluble messenger"),
-            gain_max=(
-                0.6,
-                "estimate, as for Gi; where it closes HCN channels it strengthens inputs "
-                "(Wang et al. 2007, Cell 129:397-410): then above 1",
-            ),
-        ),
-        named(
-            "Noradrenaline beta1: Gs, low affinity; blocks the slow after-hyperpolarisation.",
-            name=("beta1", "noradrenaline beta1"),
-            ligand=("noradrenaline", "its transmitter"),
-            **_binding(0.74 * umolar, RAMOS, 1 / second, "estimate: as fast as other monoamines"),
-            tau_messenger=(2 * second, "estimate: rise of cAMP takes seconds"),
-            gain_max=(
-                1.8,
-                "estimate; that cells fire more: less accommodation in CA1, "
-                "Madison & Nicoll 1982, Nature 299:636-638",
-            ),
-        ),
-        named(
-            "Muscarinic M1: Gq; closes M channels, blocks the slow after-hyperpolarisation.",
-            name=("M1", "muscarinic M1"),
-            ligand=("acetylcholine", "its transmitter"),
-            **_binding(
-                1 * umolar,
-                "estimate: muscarinic agonists act on CA1 cells from below to several uM "
-                "(Madison et al. 1987, J. Neurosci. 7:733-741)",
-                2 / second,
-                "estimate: activation within a second "
-                "(Falkenburger et al. 2010, J. Gen. Physiol. 135:81-97)",
+            **_antagonist(
+                "idazoxan",
+                0.0055 * umolar,
+                "McLaughlin & Collins 1986, Eur. J. Pharmacol. 121:91-96",
             ),
             tau_messenger=(
-                2 * second,
-                "estimate: PIP2 falls within seconds, Falkenburger et al. 2010",
+                300 * ms,
+                "estimate: receptor and G protein in 0.1 s "
+                "(Hein et al. 2005, EMBO J. 24:4106-4114), K+ channels slower",
             ),
-            gain_max=(1.6, "estimate; that cells fire more: Madison et al. 1987"),
+            n=GIRK,
+            K=(0.3, "chosen here: receptor reserve (Hein et al. 2005); EC50 0.4 uM"),
+            gain_max=(0.6, "chosen here: inhibitory"),
         ),
         named(
-            "Serotonin 5-HT1A: Gi; opens K+ channels that hyperpolarise pyramidal cells.",
-            name=("5HT1A", "serotonin 5-HT1A"),
-            ligand=("serotonin", "its transmitter"),
-            **_binding(
-                0.1 * umolar,
-                f"estimate between nanomolar binding ({PEROUTKA}) and micromolar "
-                "hyperpolarisation (Andrade & Nicoll 1987, J. Physiol. 394:99-124)",
-                1 / second,
-                "estimate: slow inhibitory potentials last about a second",
+            "Noradrenaline beta1: Gs. Reduces the slow after-hyperpolarisation "
+            "(Madison & Nicoll 1982, Nature 299:636-638).",
+            name=("beta1", "noradrenaline beta1"),
+            ligand=("noradrenaline", "its transmitter"),
+            **_rates(
+                2 * umolar,
+                "Isogaya et al. 1999, Mol. Pharmacol. 56:875-885",
+                10 / second,
+                "estimate: FRET of beta1 answers within 0.1 s "
+                "(Rochais et al. 2007, J. Clin. Invest. 117:229-235)",
             ),
-            tau_messenger=(300 * ms, "estimate: G protein without a soluble messenger"),
+            **_antagonist("CGP20712A", 0.0013 * umolar, "IUPHAR/BPS Guide to Pharmacology"),
+            tau_messenger=(5 * second, "estimate: cAMP takes seconds, as for D1"),
+            n=PKA,
+            K=(0.2, "chosen here: EC50 0.5 uM, where noradrenaline acts on CA1 cells"),
             gain_max=(
-                0.5,
-                "estimate; that excitability falls: association cortex, "
-                "Araneda & Andrade 1991, Neuroscience 40:399-412",
-            ),
-        ),
-        named(
-            "Serotonin 5-HT2A: Gq; reduces the after-hyperpolarisation.",
-            name=("5HT2A", "serotonin 5-HT2A"),
-            ligand=("serotonin", "its transmitter"),
-            **_binding(
-                1 * umolar,
-                f"estimate: 5-HT2 sites bind serotonin with micromolar affinity ({PEROUTKA})",
-                1 / second,
-                "estimate: as fast as other monoamines",
-            ),
-            tau_messenger=(1 * second, "estimate: phospholipase C takes about a second"),
-            gain_max=(
-                1.5,
-                "estimate; that gain rises: prefrontal pyramidal cells, "
+                1.3,
+                "chosen here; that noradrenaline raises it: prefrontal cells, "
                 "Zhang & Arsenault 2005, J. Physiol. 566:379-394",
             ),
         ),
         named(
-            "Metabotropic glutamate receptor 5: Gq; reduces the slow after-hyperpolarisation.",
+            "Muscarinic M1: Gq. Blocks the after-hyperpolarisation (Madison et al. 1987) and "
+            "closes M channels (Brown & Adams 1980, Nature 283:673-676).",
+            name=("M1", "muscarinic M1"),
+            ligand=("acetylcholine", "its transmitter"),
+            **_rates(
+                10 * umolar,
+                "estimate: order of the low-affinity binding of acetylcholine",
+                5 / second,
+                "estimate: receptor and G protein settle in 0.2 s "
+                "(Jensen et al. 2009, J. Gen. Physiol. 133:347-359)",
+            ),
+            **_antagonist(
+                "pirenzepine",
+                0.01 * umolar,
+                "Caulfield & Birdsall 1998, Pharmacol. Rev. 50:279-290",
+            ),
+            tau_messenger=(
+                5 * second,
+                "estimate: loss of PIP2 takes seconds "
+                "(Falkenburger et al. 2010, J. Gen. Physiol. 135:81-97)",
+            ),
+            n=NO_COOPERATIVITY,
+            K=(0.1, "chosen here: receptor reserve; EC50 0.9 uM"),
+            gain_max=(
+                1.5,
+                "chosen here; that cells fire more: CA1, "
+                "Madison et al. 1987, J. Neurosci. 7:733-741",
+            ),
+        ),
+        named(
+            "Serotonin 5-HT1A: Gi. Opens K+ channels of CA1 cells "
+            "(Andrade & Nicoll 1987, J. Physiol. 394:99-124).",
+            name=("5HT1A", "serotonin 5-HT1A"),
+            ligand=("serotonin", "its transmitter"),
+            **_rates(
+                0.1 * umolar,
+                "estimate: between nanomolar binding and micromolar effects in slices",
+                1 / second,
+                "estimate: its inhibitory potentials last seconds "
+                "(Pan et al. 1989, J. Neurophysiol. 62:481-486)",
+            ),
+            **_antagonist(
+                "WAY100635", 0.0013 * umolar, "Forster et al. 1995, Eur. J. Pharmacol. 281:81-88"
+            ),
+            tau_messenger=(300 * ms, "estimate: K+ channels, as for alpha2A"),
+            n=GIRK,
+            K=(0.5, "chosen here: EC50 69 nM, the ambient level"),
+            gain_max=(0.6, "chosen here: inhibitory"),
+        ),
+        named(
+            "Serotonin 5-HT2A: Gq. Reduces the after-hyperpolarisation "
+            "(Araneda & Andrade 1991, Neuroscience 40:399-412).",
+            name=("5HT2A", "serotonin 5-HT2A"),
+            ligand=("serotonin", "its transmitter"),
+            **_rates(
+                0.2 * umolar,
+                "at most: IC50 at ketanserin sites, "
+                "Pierce & Peroutka 1989, J. Neurochem. 52:656-658",
+                3 / second,
+                "estimate: as other amine receptors of low affinity here",
+            ),
+            **_antagonist(
+                "ketanserin", 0.00069 * umolar, "Schotte et al. 1983, Brain Res. 276:231-235"
+            ),
+            tau_messenger=(2 * second, "estimate: phospholipase C to channels takes seconds"),
+            n=NO_COOPERATIVITY,
+            K=(0.5, "chosen here: EC50 67 nM, as 5HT1A, which it opposes"),
+            gain_max=(
+                1.6,
+                "chosen here; that it rises: prefrontal cells, "
+                "Zhang & Arsenault 2005, J. Physiol. 566:379-394",
+            ),
+        ),
+        named(
+            "Metabotropic glutamate receptor 5: Gq. Closes K+ channels "
+            "(Charpak et al. 1990, Nature 347:765-767).",
             name=("mGluR5", "metabotropic glutamate receptor 5"),
             ligand=("glutamate", "its transmitter"),
-            **_binding(
-                10 * umolar,
-                "order of agonist potency at group I, "
-                "Conn & Pin 1997, Annu. Rev. Pharmacol. Toxicol. 37:205-237",
-                5 / second,
-                "estimate: low affinity, fast unbinding",
+            **_rates(
+                7.5 * umolar,
+                "FRET of mGluR1, assumed alike, "
+                "Marcaggi et al. 2009, Proc. Natl. Acad. Sci. USA 106:11388-11393",
+                20 / second,
+                "deactivation of mGluR1 in 50 ms (Marcaggi et al. 2009)",
             ),
-            tau_messenger=(500 * ms, "estimate: calcium release within a second"),
-            gain_max=(
-                1.4,
-                "estimate; that excitability rises: CA1 pyramidal cells, "
-                "Mannaioni et al. 2001, J. Neurosci. 21:5925-5934",
+            **_antagonist(
+                "LY341495",
+                8.2 * umolar,
+                "at most: Kingston et al. 1998, Neuropharmacology 37:1-12",
             ),
+            tau_messenger=(1 * second, "estimate: phospholipase C to channels"),
+            n=NO_COOPERATIVITY,
+            K=(0.5, "chosen here: EC50 2.5 uM"),
+            gain_max=(1.5, "chosen here: excitatory"),
         ),
     )
 }
-"""Receptors by name."""
+"""Receptors by name; effects beyond the gain are off in all of them."""
