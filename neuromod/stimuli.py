@@ -1,4 +1,4 @@
-"""Input spikes, drawn before any device runs so that every device plays the same ones."""
+"""Input spikes and random synapses, drawn before any device runs: the same ones on every device."""
 
 from __future__ import annotations
 
@@ -61,6 +61,88 @@ def poisson(
     at = at[neurons, order]
     in_time = np.lexsort((neurons, at))
     return Spikes(name, size, neurons[in_time], at[in_time] * dt)
+
+
+def staircase(
+    name: str,
+    size: int,
+    rates: Quantity,
+    dwell: Quantity,
+    dt: Quantity,
+    generator: np.random.Generator,
+) -> Spikes:
+    """Poisson spike trains whose rate changes in steps.
+
+    Parameters
+    ----------
+    name : str
+    size : int
+        Number of independent trains.
+    rates : Quantity, shape (stairs,)
+        Mean rates of each train, one after another, hertz.
+    dwell, dt : Quantity
+        Time at each rate, and time step, seconds.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    Spikes
+        At starts of time steps, at most one per train and step.
+
+    Raises
+    ------
+    UserError
+        When a rate does not fit the time step.
+    """
+    stairs = [poisson(name, size, rate, dt, dwell, dt, generator) for rate in rates]
+    neurons = np.concatenate([stair.neurons for stair in stairs])
+    times = [
+        np.asarray(s.times / dt) + k * steps_in("dwell", dwell, dt) for k, s in enumerate(stairs)
+    ]
+    return Spikes(name, size, neurons, np.round(np.concatenate(times)) * dt)
+
+
+def fixed_indegree(
+    sources: np.ndarray,
+    targets: np.ndarray,
+    indegree: int,
+    generator: np.random.Generator,
+    recurrent: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random synapses, as many onto every target, each from another source.
+
+    Parameters
+    ----------
+    sources, targets : ndarray of int, shapes (m,) and (n,)
+        Neurons to choose from, and neurons that receive.
+    indegree : int
+        Synapses onto every target.
+    generator : numpy.random.Generator
+    recurrent : bool
+        Whether both number the same population; no neuron is then its own source.
+
+    Returns
+    -------
+    tuple of ndarray of int, shape (n*indegree,)
+        Source and target of every synapse. Brunel 2000, J. Comput. Neurosci. 8:183-208, has
+        the same random graph.
+
+    Raises
+    ------
+    UserError
+        When there are not as many sources.
+    """
+    there = len(sources)
+    place = {int(neuron): k for k, neuron in enumerate(sources)} if recurrent else {}
+    fewest = there - (1 if place.keys() & set(targets.tolist()) else 0)
+    if not 0 <= indegree <= fewest:
+        raise UserError(f"An indegree of {indegree} needs as many sources; there are {fewest}.")
+    chosen = np.empty((len(targets), indegree), dtype=np.int32)
+    for row, target in zip(chosen, targets.tolist(), strict=True):
+        own = place.get(target, there)
+        drawn = generator.choice(there - (own < there), indegree, replace=False, shuffle=False)
+        row[:] = sources[drawn + (drawn >= own)]
+    return chosen.ravel(), np.repeat(targets, indegree)
 
 
 def circuit_inputs(
