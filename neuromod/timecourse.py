@@ -1,0 +1,197 @@
+"""Time courses of a modulator's effect: measured, and integrated without a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from brian2 import Quantity, second
+from scipy.integrate import solve_ivp, trapezoid
+from scipy.optimize import curve_fit
+
+from neuromod.experiment import Spikes
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
+
+# The part of a change that an exponential is fitted to, as in rise times.
+FITTED = (0.1, 0.9)
+
+
+@dataclass(frozen=True)
+class Response:
+    """A passing response.
+
+    Attributes
+    ----------
+    peak : float
+        Greatest deviation from the first value, with its sign, in the unit of the values.
+    latency : float
+        Until then, seconds.
+    half_decay : float
+        From then until half of the deviation is left, seconds; nan if that is not recorded.
+    area : float
+        Integral of the deviation, in the unit of the values times seconds.
+    """
+
+    peak: float
+    latency: float
+    half_decay: float
+    area: float
+
+
+def measure_response(times: np.ndarray, values: np.ndarray) -> Response:
+    """Peak, latency, half-decay time and area of a response.
+
+    Parameters
+    ----------
+    times : ndarray, shape (n,)
+        Since the stimulus, seconds.
+    values : ndarray, shape (n,)
+        In any unit; the first is the baseline.
+
+    Returns
+    -------
+    Response
+    """
+    change = values - values[0]
+    at = int(np.argmax(np.abs(change)))
+    left = np.abs(change[at:]) - np.abs(change[at]) / 2
+    over = np.flatnonzero(left <= 0)
+    half_decay = float("nan")
+    if len(over) and over[0] > 0:
+        around = slice(over[0] - 1, over[0] + 1)
+        # Interpolated where the difference to one half changes its sign.
+        crossing = np.interp(0, left[around][::-1], times[at:][around][::-1])
+        half_decay = float(crossing - times[at])
+    area = float(trapezoid(change, times))
+    return Response(float(change[at]), float(times[at]), half_decay, area)
+
+
+def time_constant(times: np.ndarray, values: np.ndarray) -> float:
+    """Time constant of an exponential that is fitted to a change.
+
+    Parameters
+    ----------
+    times : ndarray, shape (n,)
+        Seconds.
+    values : ndarray, shape (n,)
+        From the start of the change to its end, in any unit.
+
+    Returns
+    -------
+    float
+        Seconds. The last value is taken for the end; the fit, by least squares, is to the part
+        from 10 to 90 % of the change, as of rise times, so that a delayed start does not count.
+        nan where nothing changes, or within fewer than three samples.
+    """
+    whole = values[-1] - values[0]
+    if whole == 0:
+        return float("nan")
+    left = (values[-1] - values) / whole
+    first, last = (int(np.argmax(left <= 1 - share)) for share in FITTED)
+    if last - first < 2:
+        return float("nan")
+    since, rest = times[first:last] - times[first], left[first:last]
+    guess = max(float(since[-1]), float(times[1] - times[0])) / np.log(9)
+    (_, tau), _ = curve_fit(
+        lambda t, scale, tau: scale * np.exp(-t / tau),
+        since,
+        rest,
+        p0=(rest[0], guess),
+        bounds=((0, guess * 1e-3), (np.inf, np.inf)),
+    )
+    return float(tau)
+
+
+def momentary_rates(spikes: Spikes, neuron: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rate of one neuron from spike to spike.
+
+    Parameters
+    ----------
+    spikes : Spikes
+    neuron : int
+
+    Returns
+    -------
+    tuple of ndarray, shape (intervals,)
+        Middles of the intervals in seconds, and their inverses in hertz.
+    """
+    times = np.asarray(spikes.times / second)[spikes.neurons == neuron]
+    return (times[1:] + times[:-1]) / 2, 1 / np.diff(times)
+
+
+def integrated_gain(
+    neuron: GainLIF,
+    conc: Callable[[float], np.ndarray],
+    times: Quantity,
+    kinks: Sequence[float] = (),
+) -> np.ndarray:
+    """Gain under a changing concentration, from the equations of the cascade and SciPy alone.
+
+    Mass action of the ligand and an antagonist, desensitisation, messenger and Hill function are
+    written down anew here, and solved with control of the error (LSODA, Petzold 1983, SIAM J.
+    Sci. Stat. Comput. 4:136-148): what a device simulates is to be compared with this.
+
+    Parameters
+    ----------
+    neuron : GainLIF
+    conc : callable of float
+        Gives the concentration of the neuron's first ligand in mol/m^3 at a time in seconds,
+        shape (n,), for n neurons; there is nothing of its other ligands.
+    times : Quantity, shape (steps,)
+        In seconds, in order; at the first, nothing is bound.
+    kinks : sequence of float
+        Seconds at which the concentration turns, which an integrator should not step over.
+
+    Returns
+    -------
+    ndarray, shape (n, steps)
+    """
+    seconds = np.asarray(times / second)
+    gain = np.asarray(neuron.trained_gain)
+    for receptor in neuron.receptors:
+        messenger = np.maximum(_messenger(receptor, neuron.ligands[0], conc, seconds, kinks), 0)
+        activation = messenger**receptor.n / (messenger**receptor.n + receptor.K**receptor.n)
+        gain = gain * (1 + (receptor.gain_max - 1) * activation)
+    return gain
+
+
+def _messenger(
+    receptor: Receptor,
+    ligand: str,
+    conc: Callable[[float], np.ndarray],
+    times: np.ndarray,
+    kinks: Sequence[float],
+) -> np.ndarray:
+    """Messenger level, shape (n, steps)."""
+    size = len(conc(times[0]))
+    agonist, rival = (float(name == ligand) for name in (receptor.ligand, receptor.antagonist))
+
+    def slopes(time: float, state: np.ndarray) -> np.ndarray:
+        bound, blocked, available, messenger = state.reshape(4, size)
+        level, free = conc(time), 1 - bound - blocked
+        on = float(receptor.k_on) * agonist * level
+        on_rival = float(receptor.k_on_antagonist) * rival * level
+        silenced = float(receptor.k_desensitise) * bound * available
+        return np.concatenate(
+            [
+                on * free - float(receptor.k_off) * bound,
+                on_rival * free - float(receptor.k_off_antagonist) * blocked,
+                (1 - available) / float(receptor.tau_recover) - silenced,
+                (bound * available - messenger) / float(receptor.tau_messenger),
+            ]
+        )
+
+    state = np.concatenate([np.zeros(2 * size), np.ones(size), np.zeros(size)])
+    inside = [kink for kink in sorted(kinks) if times[0] < kink < times[-1]]
+    ends = [times[0], *inside, times[-1]]
+    parts = []
+    for start, end in pairwise(ends):
+        wanted = times[(times >= start) & (times < end)]
+        solved = solve_ivp(slopes, (start, end), state, method="LSODA", rtol=1e-8, atol=1e-11,
+                           t_eval=np.append(wanted, end))  # fmt: skip
+        parts.append(solved.y[3 * size :, :-1])
+        state = solved.y[:, -1]
+    return np.concatenate([*parts, state[3 * size :, np.newaxis]], axis=1)
