@@ -24,7 +24,7 @@ class HeldCascade(StateUpdateMethod):  # type: ignore[misc]
     Every variable of the cascade is linear in itself and takes a trapezoidal step (Crank &
     Nicolson 1947), every one after those that it depends on, which stand at their midpoints: second
     order, exact in the steady state, and stable for any step. Where two act on each other, as
-    ligand and antagonist do, the first to step waits for the other half a step.
+    ligand and antagonist do, the ligand steps first and lags behind the other by half a step.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ def _by_dependence(system: dict[str, Any]) -> list[str]:
     }
     for _ in system:
         causes = {name: near.union(*(causes[n] for n in near)) for name, near in causes.items()}
-    return sorted(system, key=lambda name: len(causes[name] - {name}))
+    # Brian2 sorts names; reversed, what is occupied comes before what is blocked.
+    return sorted(list(system)[::-1], key=lambda name: len(causes[name] - {name}))
 
 
 def _at(midpoints: dict[str, str], expression: Any) -> str:

@@ -13,7 +13,9 @@ from neuromod.delivery import exchanged, puffs, trace, volume, wash
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
 from neuromod.simulation import simulate
+from neuromod.timecourse import integrated_gain
 
 DT = 0.3 * ms
 EXCHANGE = GainLIF(delivery="exchange")
@@ -257,3 +259,27 @@ def test_a_puff_that_lasts_a_fraction_of_a_step_is_refused():
     delivery = some_puffs([3] * ms, 0.4 * ms)
     with pytest.raises(UserError, match="delay"):
         Experiment((cells(1),), delivery.sources, delivery.connections, (), 9 * ms, DT, 1)
+
+
+def test_the_gain_follows_a_puff_to_second_order_in_the_time_step():
+    neuron = GainLIF(delivery="exchange", receptors=(Receptor(k_desensitise=0.7 / second),))
+    onset, width, tau = [9.6] * ms, 36 * ms, 63 * ms
+    off = []
+    for dt in (1.2 * ms, 0.3 * ms):
+        delivery = puffs("modulator", cells(1, neuron), 40 * umolar, onset, width, tau, dt)
+        known = Population("cells", neuron, 1, delivery.values)
+        experiment = Experiment((known,), delivery.sources, delivery.connections,
+                                (Trace("cells", ("gain",), np.arange(1)),), 0.6 * second, dt,
+                                1)  # fmt: skip
+        recording = simulate(experiment)
+        exact = integrated_gain(
+            neuron,
+            lambda time: np.asarray(exchanged([time] * second, 40 * umolar, onset, width, tau)),
+            recording.times,
+            [0.0096, 0.0456],
+        )
+        assert exact.max() > 1.5
+        off.append(np.abs(recording.signals["cells"]["gain"].values - exact).max())
+    # A quarter of the step leaves a sixteenth of the error.
+    assert off[0] < 1e-3
+    assert off[0] / off[1] == pytest.approx(16, rel=0.05)
