@@ -82,8 +82,9 @@ def _by_dependence(system: dict[str, Any]) -> list[str]:
     }
     for _ in system:
         causes = {name: near.union(*(causes[n] for n in near)) for name, near in causes.items()}
-    # Brian2 sorts names; reversed, what is occupied comes before what is blocked.
-    return sorted(list(system)[::-1], key=lambda name: len(causes[name] - {name}))
+    # Brian2 sorts names; from the last on, what is occupied comes before what is blocked.
+    last_first = list(system)[::-1]
+    return sorted(last_first, key=lambda name: len(causes[name] - {name}))
 
 
 def _at(midpoints: dict[str, str], expression: Any) -> str:
