@@ -22,14 +22,18 @@ from neuromod.errors import UserError, unknown
 if TYPE_CHECKING:
     import pandas as pd
 
-    from neuromod.doctor import Finding
+    from neuromod.finding import Finding
+    from neuromod.protocol import Protocol
 
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
 ROWS_SHOWN = 16
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-Device = Annotated[str, typer.Option(help="Where to simulate: cython or cpp.")]
+Device = Annotated[
+    str, typer.Option(help="Where to simulate: cython, cpp, genn (a GPU) or genn-cpu.")
+]
+Precision = Annotated[str, typer.Option(help="Of the simulation: double or single.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as tau_m=15*ms."),
@@ -105,6 +109,7 @@ def run(
     seed: Seed = None,
     out: Out = None,
     overwrite: Overwrite = False,
+    precision: Precision = "double",
 ) -> None:
     """Run a protocol and write its results, figure and report."""
     from brian2 import BrianLogger
@@ -121,7 +126,8 @@ def run(
         texts["seed"] = str(seed)
     folder = out or Path("runs") / f"{protocol}-{datetime.now():%Y%m%d-%H%M%S}"
     with bars():
-        finished = run_protocol(default, device, folder, overwrite, **read(default, texts))
+        changes = read(default, texts)
+        finished = run_protocol(default, device, folder, overwrite, precision, **changes)
     for name in finished.protocol.shown:
         _print(_table(finished.tables[name], "", ROWS_SHOWN, f"{name}.csv"))
     _line(f"Figure: {folder / 'figure.png'}")
@@ -135,9 +141,10 @@ def demo(
     seed: Seed = None,
     out: Out = None,
     overwrite: Overwrite = False,
+    precision: Precision = "double",
 ) -> None:
     """Run the protocol `demo`: from images to trained gains to neurons to circuit."""
-    run("demo", device, settings, seed, out, overwrite)
+    run("demo", device, settings, seed, out, overwrite, precision)
 
 
 @app.command()
@@ -211,12 +218,26 @@ def _describe_model(name: str) -> None:
 
 
 def _describe_protocol(name: str) -> None:
-    from neuromod.simulation import DEVICES
-
     protocol = registry.find_protocol(name)()
     _line(inspect.getdoc(protocol) or "")
-    _line(f"\nRuns on {', '.join(DEVICES)}.\n")
+    _line(f"\n{_devices_of(protocol)}\n")
     _parameters(protocol)
+
+
+def _devices_of(protocol: Protocol) -> str:
+    """Where a protocol runs, by its models; its experiments may take minutes to make."""
+    from neuromod.genn.limits import obstacles
+    from neuromod.simulation import DEVICES
+
+    models = (value for value in vars(protocol).values() if hasattr(value, "threshold"))
+    obstacle = next((found for model in models for found in obstacles(model)), None)
+    if obstacle:
+        everywhere = ", ".join(name for name in DEVICES if not name.startswith("genn"))
+        return f"Runs on {everywhere}; not on GeNN: {obstacle}."
+    return (
+        f"Runs on {', '.join(DEVICES)} (neuromod doctor says which of them work here), with "
+        "--precision double everywhere the same spikes; single moves some."
+    )
 
 
 def _parameters(settings: Any) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 import time
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
@@ -15,11 +13,12 @@ import numpy as np
 from brian2 import ms, nA
 
 from neuromod.experiment import Connection, Experiment, Population
+from neuromod.finding import Finding
+from neuromod.genn.installation import said, steps
 from neuromod.models.gain_lif import GainLIF
 from neuromod.simulation import DEVICES, simulate
 
 PACKAGES = ("brian2-neuromod", "brian2", "numpy", "cython", "setuptools", "neo", "elephant")
-LATER_DEVICES = ("genn", "genn-cpu")
 NEURON = GainLIF(modulated=False)
 DRIVE = 0.783 * nA
 DURATION = 97.3 * ms
@@ -27,28 +26,8 @@ GET_COMPILER = "apt install build-essential (macOS: xcode-select --install)"
 GET_TORCH = "pip install 'brian2-neuromod[train]'"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes
-    ----------
-    name : str
-    works : bool
-    found : str
-        A version, a path, a measurement, or what went wrong.
-    get : str
-        The command that brings it; empty where it works or none is known.
-    """
-
-    name: str
-    works: bool
-    found: str
-    get: str = ""
-
-
 def examine() -> dict[str, list[Finding]]:
-    """Look at versions, compilers, devices and what training needs.
+    """Look at versions, compilers, GeNN, devices and what training needs.
 
     Returns
     -------
@@ -58,7 +37,8 @@ def examine() -> dict[str, list[Finding]]:
     return {
         "Versions": [Finding("python", True, platform.python_version()), *map(_package, PACKAGES)],
         "Compilers": [_program("g++", "CXX"), _program("make")],
-        "Devices": [*map(try_device, DEVICES), *map(_later, LATER_DEVICES)],
+        "GeNN (optional)": list(steps(gpu=True)),
+        "Devices": [*map(try_device, DEVICES)],
         "Training": [_imports("torch"), _imports("torchvision")],
     }
 
@@ -74,6 +54,9 @@ def try_device(device: str) -> Finding:
     -------
     Finding
     """
+    lacking = _lacking(device)
+    if lacking:
+        return Finding(device, False, f"{lacking.name}: {lacking.found}", lacking.get)
     started = time.perf_counter()
     try:
         counts = simulate(two_neurons(), device).spikes["pair"].counts()
@@ -100,6 +83,13 @@ def expected_spikes() -> float:
     return float((NEURON.rate(DRIVE) * DURATION)[0])
 
 
+def _lacking(device: str) -> Finding | None:
+    """What a GeNN device lacks first; the others need no more than a compiler."""
+    if not device.startswith("genn"):
+        return None
+    return next((step for step in steps(gpu=device == "genn") if not step.works), None)
+
+
 def _package(name: str) -> Finding:
     try:
         return Finding(name, True, version(name))
@@ -111,21 +101,7 @@ def _program(name: str, variable: str = "") -> Finding:
     path = shutil.which(os.environ.get(variable, name))
     if path is None:
         return Finding(name, False, "not found", GET_COMPILER)
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    return Finding(name, True, f"{path}: {said.partition(chr(10))[0]}")
-
-
-def _later(device: str) -> Finding:
-    genn = os.environ.get("GENN_PATH") or "not set"
-    nvcc = shutil.which("nvcc") or "not found"
-    found = f"GENN_PATH {genn}" + (f", nvcc {nvcc}" if device == "genn" else "")
-    return Finding(
-        device,
-        False,
-        found,
-        "comes in a later release; it will need GeNN 4.9 at GENN_PATH and "
-        "pip install 'brian2-neuromod[genn]'",
-    )
+    return Finding(name, True, f"{path}: {said(path, '--version').partition(chr(10))[0]}")
 
 
 def _imports(name: str) -> Finding:

@@ -131,7 +131,7 @@ def _is_numeric(column: pd.Series[Any]) -> bool:
 
 
 def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
-    machine = {name: info.get(name) for name in ("device", "platform", "cores")}
+    machine = {name: info.get(name) for name in ("device", "precision", "platform", "cores")}
     return {**machine, **info.get("versions", {})}
 
 

@@ -17,14 +17,14 @@ from typing import Any
 
 import pandas as pd
 
-from neuromod.errors import UserError, unknown
+from neuromod.errors import UserError
 from neuromod.journal import journal, stage
 from neuromod.protocol import Protocol
 from neuromod.recording import Recording
 from neuromod.registry import find_protocol, name_of
 from neuromod.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
-from neuromod.simulation import DEVICES, simulate
+from neuromod.simulation import check_request, simulate
 
 VERSIONED = ("brian2-neuromod", "brian2", "numpy", "scipy", "pandas", "neo", "nixio", "elephant",
              "matplotlib", "scikit-learn", "torch", "torchvision", "safetensors")  # fmt: skip
@@ -60,6 +60,7 @@ def run(
     device: str = "cython",
     out: str | Path | None = None,
     overwrite: bool = False,
+    precision: str = "double",
     **settings: Any,
 ) -> Run:
     """Run a protocol.
@@ -69,11 +70,13 @@ def run(
     protocol : str or Protocol
         A name, or a protocol with its settings.
     device : str
-        ``"cython"`` or ``"cpp"``.
+        ``"cython"``, ``"cpp"``, ``"genn"`` or ``"genn-cpu"``.
     out : path, optional
         Folder to write the run into; nothing is written without it.
     overwrite : bool
         Whether a run that is already there may be replaced.
+    precision : str
+        ``"double"`` or ``"single"``.
     **settings
         Settings to change; a model's parameter by its name, or as in
         ``**{"circuit.v_rest": 0.2*volt}`` where two models share it.
@@ -89,12 +92,11 @@ def run(
     """
     base = find_protocol(protocol)() if isinstance(protocol, str) else protocol
     chosen = change(base, settings)
-    if device not in DEVICES:
-        raise unknown("device", device, DEVICES)
+    check_request(device, precision)
     if out is None:
-        return _work(chosen, device)
+        return _work(chosen, device, precision)
     with _new_folder(Path(out).absolute(), overwrite) as folder:
-        finished = _work(chosen, device)
+        finished = _work(chosen, device, precision)
         _save(finished, folder)
     return finished
 
@@ -158,7 +160,7 @@ def render(folder: str | Path) -> Path:
     return folder / "report.html"
 
 
-def _work(protocol: Protocol, device: str) -> Run:
+def _work(protocol: Protocol, device: str, precision: str) -> Run:
     started = datetime.now(UTC)
     with journal() as notes:
         with stage("preparing"):
@@ -166,7 +168,7 @@ def _work(protocol: Protocol, device: str) -> Run:
         recordings = {}
         for name, experiment in experiments.items():
             with stage(f"simulating {name}"):
-                recordings[name] = simulate(experiment, device)
+                recordings[name] = simulate(experiment, device, precision)
         with stage("measuring"):
             tables = protocol.measure(recordings)
     info = {
@@ -174,6 +176,7 @@ def _work(protocol: Protocol, device: str) -> Run:
         "settings": {name: format_value(value) for name, value in flatten(protocol).items()},
         "seed": protocol.seed,
         "device": device,
+        "precision": precision,
         "started": started.isoformat(timespec="seconds"),
         "wall_s": {name: round(seconds, 3) for name, seconds in notes.wall_s.items()},
         "notes": notes.notes,
@@ -281,4 +284,5 @@ def _read_info(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged: {error}.") from error
     if not isinstance(info, dict) or "protocol" not in info:
         raise UserError(f"{path} was not written by neuromod.")
-    return info
+    # Before there was a choice, it was double.
+    return {"precision": "double", **info}

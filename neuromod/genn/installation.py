@@ -19,6 +19,7 @@ from neuromod.finding import Finding
 BRIAN2_TESTED = ("2.5.4", "2.6.0", "2.7.1", "2.8.0", "2.9.0")
 """Releases of Brian2 on which Brian2GeNN 1.7 was tested here; the first as it stands."""
 GENN_TESTED = ("4.8.1", "4.9.0")
+USUAL_CUDA = Path("/usr/local/cuda")
 CUDA_TOO_NEW = Version("13")
 
 GET_GENN = (
@@ -85,11 +86,14 @@ def genn_path() -> tuple[Path, str] | None:
 
 
 def cuda_path() -> Path | None:
-    """Where the CUDA toolkit is: ``$CUDA_PATH``, or else where its compiler is on the path."""
+    """Where the CUDA toolkit is: ``$CUDA_PATH``, around the nvcc on the path, or its usual place."""
     if os.environ.get("CUDA_PATH"):
         return Path(os.environ["CUDA_PATH"])
     program = shutil.which("nvcc")
-    return Path(program).resolve().parent.parent if program else None
+    around = [Path(program).resolve().parent.parent] if program else []
+    # The nvcc on the path may be a script that calls the one elsewhere.
+    whole = (p for p in (*around, USUAL_CUDA) if (p / "include" / "cuda_runtime.h").is_file())
+    return next(whole, None)
 
 
 def said(*command: str | Path) -> str:
@@ -165,7 +169,9 @@ def _genn_writable() -> Finding:
 def _cuda() -> Finding:
     path = cuda_path()
     if path is None or not (path / "bin" / "nvcc").is_file():
-        return Finding("CUDA", False, "no nvcc in CUDA_PATH/bin or on the path", GET_CUDA)
+        return Finding(
+            "CUDA", False, "no CUDA_PATH, no nvcc on the path, none in /usr/local", GET_CUDA
+        )
     return Finding("CUDA", True, str(path))
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import neuromod as package
 from neuromod import doctor, registry
+from neuromod.finding import Finding
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.parameters import parameters
 from neuromod.runs import load_run
@@ -52,9 +53,35 @@ def test_a_model_is_described_with_equations_units_and_sources(neuromod):
 def test_a_protocol_is_described_with_settings_and_devices(neuromod):
     ended = neuromod("describe", "tiny")
     assert "They start at random potentials." in ended.out
-    assert "Runs on cython, cpp." in ended.out
+    assert "Runs on cython, cpp, genn, genn-cpu (neuromod doctor says" in ended.out
     assert re.search(r"mode +plain +word +plain or fancy +chosen here", ended.out)
     assert "neuron.receptors.generic.k_on" in ended.out
+
+
+def test_a_protocol_whose_model_genn_cannot_run_says_why(neuromod, tiny, monkeypatch):
+    class Noisy(type(tiny().neuron)):
+        threshold = "v > v_th + 0.1*mV*rand()"
+
+    monkeypatch.setattr(registry, "_load", lambda *_: lambda: tiny(neuron=Noisy(modulated=False)))
+    ended = neuromod("describe", "tiny")
+    assert "Runs on cython, cpp; not on GeNN: rand() draws on the device" in ended.out
+
+
+def test_a_run_says_in_what_precision_it_was_made(neuromod, tmp_path):
+    for precision in ("double", "single"):
+        assert neuromod("run", "tiny", "--precision", precision, "--out", precision).code == 0
+        assert load_run(tmp_path / precision).info["precision"] == precision
+    assert re.search(r"precision +double +single", neuromod("compare", "double", "single").out)
+
+
+def test_genn_that_is_not_here_is_told_with_the_next_step(neuromod, monkeypatch):
+    monkeypatch.delenv("GENN_PATH", raising=False)
+    monkeypatch.setattr("neuromod.genn.installation.genn_path", lambda: None)
+    ended = neuromod("run", "tiny", "--device", "genn-cpu")
+    assert ended.code == 2
+    assert "The device genn-cpu cannot be used here" in ended.err
+    assert "next step: " in ended.err
+    assert ended.err.count("\n") == 1
 
 
 def test_a_run_is_written_and_shown(neuromod, tmp_path):
@@ -108,7 +135,7 @@ def test_a_report_is_written_again(neuromod, tmp_path):
 
 
 def finding(name, works):
-    return doctor.Finding(name, works, "found", "" if works else "apt install it")
+    return Finding(name, works, "found", "" if works else "apt install it")
 
 
 @pytest.mark.parametrize(("works", "code"), [(True, 0), (False, 1)])
@@ -152,6 +179,7 @@ MISTAKES = [
     (["run", "needy"], "needs no_such_package, which is not installed: pip install 'tiny[dream]'"),
     (["run", "tiny", "--set", "tua_m=3*ms"], "no setting named 'tua_m': did you mean tau_m"),
     (["run", "tiny", "--device", "cp"], "no device named 'cp': did you mean cpp?"),
+    (["run", "tiny", "--precision", "half"], "no precision named 'half'; there are double, single"),
     (["run", "tiny", "--set", "tau_m=3*mV"], "a value in second was expected"),
     (["run", "tiny", "--set", "tau_m=3*mz"], "no unit named 'mz'"),
     (["run", "tiny", "--set", "tau_m=__import__('os')"], "is not a value that can be read"),

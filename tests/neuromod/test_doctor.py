@@ -3,6 +3,7 @@ import importlib
 import pytest
 
 from neuromod import doctor
+from neuromod.finding import Finding
 
 
 def test_the_default_device_works():
@@ -35,19 +36,25 @@ def test_a_device_that_miscounts_does_not_work(monkeypatch):
     assert "theory says 1000" in found.found
 
 
-def test_every_device_of_today_and_tomorrow_is_examined(monkeypatch):
-    monkeypatch.setattr(doctor, "try_device", lambda name: doctor.Finding(name, True, ""))
-    monkeypatch.setenv("GENN_PATH", "/opt/genn")
-    found = {finding.name: finding for finding in doctor.examine()["Devices"]}
-    assert list(found) == ["cython", "cpp", "genn", "genn-cpu"]
-    assert "/opt/genn" in found["genn-cpu"].found
+def test_every_device_is_examined(monkeypatch):
+    monkeypatch.setattr(doctor, "try_device", lambda name: Finding(name, True, ""))
+    found = doctor.examine()
+    assert [finding.name for finding in found["Devices"]] == ["cython", "cpp", "genn", "genn-cpu"]
+    assert found["GeNN (optional)"][0].name == "brian2genn"
+
+
+@pytest.mark.parametrize("device", ["genn", "genn-cpu"])
+def test_a_genn_device_is_not_tried_while_a_step_to_it_fails(device, monkeypatch):
+    lacking = Finding("GeNN", False, "not found", "get it")
+    monkeypatch.setattr(doctor, "steps", lambda **_: [Finding("brian2genn", True, "2"), lacking])
+    monkeypatch.setattr(doctor, "simulate", None)
+    found = doctor.try_device(device)
+    assert found == Finding(device, False, "GeNN: not found", "get it")
 
 
 def test_missing_programs_and_packages_say_what_brings_them(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert doctor._program("g++", "CXX") == doctor.Finding(
-        "g++", False, "not found", doctor.GET_COMPILER
-    )
+    assert doctor._program("g++", "CXX") == Finding("g++", False, "not found", doctor.GET_COMPILER)
     assert doctor._package("no-such-package").get == "pip install no-such-package"
 
 
