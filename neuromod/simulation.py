@@ -75,10 +75,10 @@ def simulate(
         When the device is unknown, cannot be used here, or cannot run this experiment.
     """
     check_request(device, precision)
-    _check_variables(experiment)
-    if device.startswith("genn"):
-        refuse(experiment)
     with _settings(device, precision), _device(device):
+        _check_variables(experiment)
+        if device.startswith("genn"):
+            refuse(experiment)
         defaultclock.dt = experiment.dt
         parts = _build(experiment)
         started = time.perf_counter()
