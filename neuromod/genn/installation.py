@@ -86,7 +86,7 @@ def genn_path() -> tuple[Path, str] | None:
 
 
 def cuda_path() -> Path | None:
-    """Where the CUDA toolkit is: ``$CUDA_PATH``, around the nvcc on the path, or its usual place."""
+    """Where the CUDA toolkit is: ``$CUDA_PATH``, around nvcc on the path, or its usual place."""
     if os.environ.get("CUDA_PATH"):
         return Path(os.environ["CUDA_PATH"])
     program = shutil.which("nvcc")
