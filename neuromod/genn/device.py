@@ -64,12 +64,12 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
         self.use_GPU = use_GPU
         self.results_dir = f"{Path(directory, 'results')}{os.sep}"
         # A set has another order in every process, in the text and in sums of currents.
-        self.net_objects = sorted(self.net_objects, key=lambda part: str(part.name))
+        self.net_objects: list[Any] = sorted(self.net_objects, key=lambda part: str(part.name))
         super().build(directory=directory, use_GPU=use_GPU, **options)
 
     def identity(self) -> str:
         """What besides the text decides on the program."""
-        path = genn_path()[0]
+        path = genn_path()
         machine = [compiler(), str(path), (path / "version.txt").read_text()]
         if self.use_GPU:
             machine += [said(f"{cuda_path()}/bin/nvcc", "--version"), said("nvidia-smi", "-L")]
@@ -77,7 +77,7 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
 
     def make(self, folder: Path) -> None:
         """Generate GeNN's code, then compile it."""
-        generate = [str(genn_path()[0] / "bin" / "genn-buildmodel.sh")]
+        generate = [str(genn_path() / "bin" / "genn-buildmodel.sh")]
         if not self.use_GPU:
             generate.append("-c")
         include = f"{folder}:{folder / 'brianlib' / 'randomkit'}"
@@ -89,7 +89,7 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
 
     def generate_makefile(self, directory: str, use_GPU: bool) -> None:
         """Write the makefile, its files in the same order in every process."""
-        self.source_files = sorted(self.source_files)
+        self.source_files: list[str] = sorted(self.source_files)
         super().generate_makefile(directory, use_GPU)
 
     def copy_source_files(self, writer: Any, directory: str) -> None:

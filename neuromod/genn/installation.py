@@ -73,7 +73,14 @@ def steps(gpu: bool) -> Iterator[Finding]:
             return
 
 
-def genn_path() -> tuple[Path, str] | None:
+def genn_path() -> Path:
+    """Where GeNN is; only to be asked once `require` has not refused."""
+    found = look_for_genn()
+    assert found is not None, "a step before this one has found it"
+    return found[0]
+
+
+def look_for_genn() -> tuple[Path, str] | None:
     """Where GeNN is, as Brian2GeNN looks for it, and how it was found."""
     # The preference exists once Brian2GeNN is imported.
     preference = prefs.get("devices.genn.path", None)
@@ -130,7 +137,7 @@ def _brian2() -> Finding:
 
 
 def _genn() -> Finding:
-    found = genn_path()
+    found = look_for_genn()
     if found is None:
         return Finding("GeNN", False, "not found: no GENN_PATH, no genn-buildmodel.sh", GET_GENN)
     path, how = found
@@ -140,7 +147,7 @@ def _genn() -> Finding:
 
 
 def _genn_version() -> Finding:
-    path = _path()
+    path = genn_path()
     try:
         text = (path / "version.txt").read_text().strip()
         found = Version(text)
@@ -155,7 +162,7 @@ def _genn_version() -> Finding:
 
 
 def _genn_writable() -> Finding:
-    path = _path()
+    path = genn_path()
     name = "GeNN tree"
     # GeNN compiles itself there when first used.
     places = [path / folder for folder in ("lib", "src/genn/generator") if (path / folder).exists()]
@@ -203,9 +210,3 @@ def _gpu() -> Finding:
         get = "use genn-cpu, or a machine with an NVIDIA GPU and its driver"
         return Finding("GPU", False, "nvidia-smi shows none", get)
     return Finding("GPU", True, listed.partition("\n")[0])
-
-
-def _path() -> Path:
-    found = genn_path()
-    assert found is not None, "a step before this one has found it"
-    return found[0]

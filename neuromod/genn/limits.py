@@ -153,5 +153,5 @@ def _reads(equations: Equations, name: str) -> set[str]:
     """What a subexpression is computed from, directly or not."""
     if name not in equations.subexpr_names:
         return {name}
-    inner = equations[name].expr.identifiers
+    inner: set[str] = set(equations[name].expr.identifiers)
     return inner.union(*(_reads(equations, n) for n in inner if n in equations))

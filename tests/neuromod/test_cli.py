@@ -76,7 +76,7 @@ def test_a_run_says_in_what_precision_it_was_made(neuromod, tmp_path):
 
 def test_genn_that_is_not_here_is_told_with_the_next_step(neuromod, monkeypatch):
     monkeypatch.delenv("GENN_PATH", raising=False)
-    monkeypatch.setattr("neuromod.genn.installation.genn_path", lambda: None)
+    monkeypatch.setattr("neuromod.genn.installation.look_for_genn", lambda: None)
     ended = neuromod("run", "tiny", "--device", "genn-cpu")
     assert ended.code == 2
     assert "The device genn-cpu cannot be used here" in ended.err

@@ -207,7 +207,7 @@ def test_genn_is_found_on_the_path_as_well(tree, monkeypatch):
     (tree[0] / "bin" / "genn-buildmodel.sh").chmod(0o755)
     monkeypatch.delenv("GENN_PATH")
     monkeypatch.setenv("PATH", str(tree[0] / "bin"))
-    assert installation.genn_path() == (tree[0], "PATH")
+    assert installation.look_for_genn() == (tree[0], "PATH")
 
 
 @pytest.mark.usefixtures("tree")

@@ -216,7 +216,7 @@ def callers_state():
     return (
         tuple(prefs["core.network.default_schedule"]),
         prefs["codegen.target"],
-        prefs["core.stop_on_keyboard_interrupt"],
+        prefs.get("core.stop_on_keyboard_interrupt"),
         float(defaultclock.dt),
         get_device(),
     )
