@@ -256,8 +256,10 @@ def exchanged(
         Concentration of the supply, mol/m^3.
     onsets : sequence of Quantity
         In seconds.
-    width, tau : Quantity
-        Length of a supply and time constant of exchange or clearance, seconds.
+    width : Quantity
+        Length of a supply, seconds.
+    tau : Quantity, shape () or (n,)
+        Time constant of exchange or clearance, seconds; the same at all times or for each.
 
     Returns
     -------
@@ -267,8 +269,8 @@ def exchanged(
     """
     total = np.zeros(len(times))
     for onset in onsets:
-        since = np.asarray(times - onset) / float(tau)
-        lasted = float(width / tau)
+        since = np.asarray((times - onset) / tau)
+        lasted = np.asarray(width / tau)
         rise = -np.expm1(-np.clip(since, 0, lasted))
         total += rise * np.exp(-np.maximum(since - lasted, 0))
     return total * conc

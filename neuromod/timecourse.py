@@ -91,7 +91,7 @@ def time_constant(times: np.ndarray, values: np.ndarray) -> float:
         return float("nan")
     left = (values[-1] - values) / whole
     first, last = (int(np.argmax(left <= 1 - share)) for share in FITTED)
-    if last - first < 2:
+    if last - first < 3:
         return float("nan")
     since, rest = times[first:last] - times[first], left[first:last]
     guess = max(float(since[-1]), float(times[1] - times[0])) / np.log(9)
