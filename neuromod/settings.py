@@ -8,6 +8,7 @@ ever evaluated.
 from __future__ import annotations
 
 import ast
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -119,7 +120,7 @@ def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
     """
     for name, value in assignments.items():
         settings = _assign(settings, name, value, assignments)
-    return settings
+    return _checked(settings)
 
 
 def flatten(settings: Parameters) -> dict[str, Any]:
@@ -233,20 +234,37 @@ def _replace(settings: Kind, path: list[str], value: Any, given: Mapping[str, An
             value = _models(value, default[0], about, given)
     elif inner:
         value = _replace(before, inner, value, given)
-    return dataclasses.replace(settings, **{field: value})
+    # Not checked yet: what is assigned next may be what makes it fit.
+    changed = copy.copy(settings)
+    object.__setattr__(changed, field, value)
+    return changed
+
+
+def _checked(settings: Kind) -> Kind:
+    """The same settings, made as such and thereby checked, from the inside out."""
+    inner: dict[str, Any] = {}
+    for name, _, _ in parameters(type(settings)):
+        value = getattr(settings, name)
+        if isinstance(value, Parameters):
+            inner[name] = _checked(value)
+        elif holds_models(value):
+            inner[name] = tuple(_checked(v) if isinstance(v, Parameters) else v for v in value)
+    return dataclasses.replace(settings, **inner)
 
 
 def _models(value: Any, default: Any, about: About, given: Mapping[str, Any]) -> tuple[Any, ...]:
     """Models from models or names; a new name stands for one whose parameters are given too."""
-    items = value if isinstance(value, tuple | list) else (value,)
-    new = {
-        item
-        for item in items
-        if isinstance(item, str)
-        and item not in about.named
-        and any(f".{item}." in f".{name}" for name in given)
-    }
-    return tuple(dataclasses.replace(default, name=i) if i in new else i for i in items)
+    made: list[Any] = []
+    for item in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(item, str) and item in about.named:
+            made.append(about.named[item])
+        elif isinstance(item, str) and any(f".{item}." in f".{name}" for name in given):
+            made.append(dataclasses.replace(default, name=item))
+        elif isinstance(item, str):
+            raise unknown(type(default).__name__.lower(), item, about.named)
+        else:
+            made.append(item)
+    return tuple(made)
 
 
 def _read(text: str, held: Any) -> Any:

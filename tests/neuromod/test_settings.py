@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from brian2 import Quantity, ms, mV, nA, nS, umolar, volt
+from brian2 import Quantity, ms, mV, nA, nS, second, umolar, volt
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -11,6 +11,7 @@ from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import LIBRARY, Receptor
+from neuromod.protocols.wash import Wash
 from neuromod.settings import (
     UNITS,
     change,
@@ -282,3 +283,12 @@ def test_settings_with_a_list_of_models_survive_being_written_as_text():
     texts = {name: format_value(value) for name, value in flatten(neuron).items()}
     back = change(GainLIF(), read(GainLIF(), texts))
     assert flatten(back) == flatten(neuron)
+
+
+def test_settings_that_fit_only_together_may_be_changed_in_any_order():
+    later = {"onset": 50.3 * second, "offset": 91.7 * second, "duration": 140 * second}
+    for order in (later, dict(reversed(later.items()))):
+        changed = change(Wash(), order)
+        assert (changed.onset, changed.offset) == (50.3 * second, 91.7 * second)
+    with pytest.raises(UserError, match=r"wash-in|offset"):
+        change(Wash(), {"onset": 50.3 * second})

@@ -25,6 +25,7 @@ from neuromod.protocols.puff import Puff
 from neuromod.protocols.two_receptors import TwoReceptors
 from neuromod.protocols.vdd_sweep import VddSweep
 from neuromod.protocols.volume import Volume
+from neuromod.protocols.wash import Wash
 from neuromod.recording import Recording
 from neuromod.registry import names
 from neuromod.simulation import check_request, simulate
@@ -113,6 +114,15 @@ PROTOCOLS = {
     "volume": Case(
         lambda: Volume(
             cells=23, tau_clear=60 * ms, active=0.3 * second, after=0.1 * second, burst=3
+        )
+    ),
+    "wash": Case(
+        lambda: Wash(
+            conc=[3] * umolar,
+            tau_exchange=[0.03] * second,
+            onset=0.1 * second,
+            offset=5.2 * second,
+            duration=11 * second,
         )
     ),
     "vdd-sweep": Case(lambda: VddSweep(vdd=linspace(0.5, 1, 7) * volt, duration=31 * usecond)),
