@@ -350,5 +350,5 @@ class Wash(Protocol):
                   label="unbinding")  # fmt: skip
         axes.set(xscale="log", ylim=(0, None), xlabel=f"{self._receptor.ligand} (µM)",
                  ylabel="time constant of occupancy (s)",
-                 title=f"e  Occupancy, {self.tau_exchange[0] / second:.3g} s")  # fmt: skip
+                 title=f"e  Occupancy, exchange {self.tau_exchange[0] / second:.3g} s")  # fmt: skip
         axes.legend()

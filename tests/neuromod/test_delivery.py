@@ -157,10 +157,10 @@ DEEP = np.array([[0, 0, 0], [20, 30, 60], [10, -20, 20], [0, 0, -400]]) * um
 RELEASES = Spikes("releases", 2, np.array([0, 1, 0]), [3, 9, 12] * ms)
 
 
-def released(places, sites, spikes, delay=0 * ms):
+def released(places, sites, spikes, delay=0 * ms, duration=30 * ms):
     delivery = volume("modulator", cells(4), "releases", sites, places, 0.31 * umolar, 50 * um,
                       29 * ms, delay=delay)  # fmt: skip
-    return simulated(delivery, cells(4), 30 * ms, sources=(spikes,))
+    return simulated(delivery, cells(4), duration, sources=(spikes,))
 
 
 @pytest.mark.parametrize(
@@ -185,6 +185,16 @@ def test_releases_add_up():
     ]
     assert (sum(single)[:3].max(axis=1) > 0).all()
     assert np.allclose(together, sum(single), rtol=1e-9, atol=1e-15)
+
+
+def test_releases_at_a_steady_rate_hold_a_mean_of_rate_and_clearance_times_the_kernels():
+    steps = 20 * np.arange(60)
+    spikes = Spikes("releases", 2, np.tile([0, 1], 60), np.repeat(steps, 2) * DT)
+    conc = released(FLAT, FLAT[[0, 2]], spikes, duration=360 * ms)
+    # 29 ms of clearance every 6 ms; distances by the triangle. Samples miss half a step of it.
+    kernels = np.exp(-np.array([[0, 50], [30, 40], [50, 0]]) / 50).sum(axis=1)
+    expected = 0.31 * 29 / 6 * kernels * (1 - 0.15 / 29)
+    assert conc[:3, -20:].mean(axis=1) == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_delay_moves_a_release():
