@@ -28,8 +28,6 @@ from neuromod.errors import UserError
 
 # About half a megabyte each.
 KEPT = 100
-# Values and results: what programs read and write.
-DATA = ("static_arrays", "results")
 
 
 class CompiledOnce:
@@ -39,6 +37,8 @@ class CompiledOnce:
     ----------
     products : tuple of str
         The files that compiling brings about.
+    data : tuple of str
+        Patterns of the files that a program reads and writes, which are no part of its text.
     compiled : bool
         Whether this run had to compile.
     started_at, ended_at : float
@@ -46,6 +46,7 @@ class CompiledOnce:
     """
 
     products: tuple[str, ...] = ("main",)
+    data: tuple[str, ...] = ("static_arrays/*", "results/*")
     compiled = False
     started_at = ended_at = 0.0
 
@@ -64,7 +65,7 @@ class CompiledOnce:
     def compile_source(self: Any, *_: Any) -> None:
         """Compile what `build` has written, or take it from an earlier time."""
         folder = Path(self.project_dir)
-        kept = cache_dir() / "builds" / _key(folder, self.identity())
+        kept = cache_dir() / "builds" / _key(folder, self.data, self.identity())
         self.compiled = not _take(kept, folder, self.products)
         if self.compiled:
             self.make(folder)
@@ -145,12 +146,12 @@ def flags() -> list[str]:
     return list(prefs["codegen.cpp.extra_compile_args_gcc"] if chosen is None else chosen)
 
 
-def _key(folder: Path, identity: str) -> str:
+def _key(folder: Path, data: Sequence[str], identity: str) -> str:
     """Hash of the program's text and of what it is compiled with."""
     text = hashlib.sha256(identity.encode())
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.is_file() and name.parts[0] not in DATA:
+        if path.is_file() and not any(map(name.match, data)):
             text.update(f"\0{name}\0".encode())
             text.update(path.read_bytes())
     return text.hexdigest()

@@ -53,17 +53,27 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
     """Brian2GeNN's device, on a GPU or on one CPU core."""
 
     products = ("main", "magicnetwork_model_CODE/librunner.so")
+    # These count synapses while GeNN's code is generated; `identity` has what comes out.
+    data = (*CompiledOnce.data, "code_objects/*_max_row_length*.cpp")
 
     def network_run(self, *arguments: Any, **options: Any) -> None:
         """Run a network, without the words that Brian2GeNN prints."""
         with redirect_stdout(io.StringIO()):
             super().network_run(*arguments, **options)
 
+    def code_object(self, *arguments: Any, template_kwds: Any = None, **options: Any) -> Any:
+        """Write a piece of code; what a spike monitor records comes as a set."""
+        if template_kwds and "record_variables" in template_kwds:
+            recorded = sorted(template_kwds["record_variables"].items())
+            template_kwds = {**template_kwds, "record_variables": dict(recorded)}
+        return super().code_object(*arguments, template_kwds=template_kwds, **options)
+
     def build(self, directory: str, use_GPU: bool, **options: Any) -> None:
         """Write the program, compile it where need be, and run it."""
         self.use_GPU = use_GPU
         self.results_dir = f"{Path(directory, 'results')}{os.sep}"
-        # A set has another order in every process, in the text and in sums of currents.
+        # Sets have another order in every process, in the text and in sums of currents.
+        self.max_row_length_synapses: list[str] = sorted(self.max_row_length_synapses)
         self.net_objects: list[Any] = sorted(self.net_objects, key=lambda part: str(part.name))
         super().build(directory=directory, use_GPU=use_GPU, **options)
 

@@ -11,7 +11,7 @@ from neuromod import builds
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.models.gain_lif import GainLIF
-from neuromod.simulation import simulate
+from neuromod.simulation import check_request, simulate
 
 DT = 0.1 * ms
 
@@ -48,17 +48,17 @@ def key(monkeypatch, tmp_path):
     """The name under which an experiment's program would be kept, without compiling it."""
     found = []
 
-    def note(folder, identity):
-        found.append(builds_key(folder, identity))
+    def note(*arguments):
+        found.append(builds_key(*arguments))
         raise NotCompiledError
 
     builds_key = builds._key
     monkeypatch.setattr(builds, "_key", note)
     monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
 
-    def of(**changes):
+    def of(device="cpp", **changes):
         with pytest.raises(NotCompiledError):
-            simulate(experiment(**changes), "cpp")
+            simulate(experiment(**changes), device)
         return found[-1]
 
     return of
@@ -94,22 +94,27 @@ def test_other_compiler_options_make_another_program(key):
         prefs["codegen.cpp.extra_compile_args_gcc"] = own
 
 
-def test_a_program_keeps_its_name_in_another_process(key):
+@pytest.mark.parametrize("device", ["cpp", "genn-cpu"])
+def test_a_program_keeps_its_name_in_another_process(device, key):
+    try:
+        check_request(device, "double")
+    except UserError as error:
+        pytest.skip(str(error))
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from neuromod import builds; import test_builds as t\n"
         "own = builds._key\n"
-        "builds._key = lambda *a: print(own(*a)) or 1/0\n"
-        "t.simulate(t.experiment(), 'cpp')"
+        "builds._key = lambda *a: print(own(*a), file=sys.__stdout__) or 1/0\n"
+        "t.simulate(t.experiment(), sys.argv[2])"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code, str(Path(__file__).parent)],
+        [sys.executable, "-c", code, str(Path(__file__).parent), device],
         env={**os.environ, "PYTHONHASHSEED": "17"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ended.stdout.strip() == key()
+    assert ended.stdout.strip() == key(device)
 
 
 @pytest.mark.slow
