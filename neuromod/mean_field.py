@@ -122,7 +122,8 @@ def network_rates(
     def change(_time: float, rates: np.ndarray) -> np.ndarray:
         arriving = np.append(np.maximum(rates, 0), drive / Hz) * Hz
         moments = input_moments(neuron, indegree, weight, arriving)
-        return np.array([noisy_rate(neuron, *moments, g) / Hz for g in gain]) - rates
+        steady = [noisy_rate(neuron, *moments, g) / Hz for g in gain]
+        return np.asarray(steady - rates)
 
     silent = np.zeros(len(gain))
     rates = solve_ivp(change, (0, SETTLED), silent, "LSODA", rtol=1e-6, atol=1e-4).y[:, -1]
