@@ -264,7 +264,7 @@ class Wash(Protocol):
         supply = np.asarray(self._grid()[0])
 
         def level(time: float) -> np.ndarray:
-            return supply * self._level(np.full(len(tau), time) * second, tau)
+            return np.asarray(supply * self._level(np.full(len(tau), time) * second, tau))
 
         kinks = [float(self.onset / second), float(self.offset / second)]
         return integrated_gain(self.neuron, level, times, kinks)
@@ -303,12 +303,13 @@ class Wash(Protocol):
     def _stepped(self, times: Quantity, conc: Quantity) -> np.ndarray:
         """Gain under a step of concentration in and out."""
         on, off = float(self.onset / second), float(self.offset / second)
-        return integrated_gain(
+        gain = integrated_gain(
             self.neuron,
             lambda time: np.array([float(conc) * (on <= time < off)]),
             times,
             [on, off],
-        )[0]
+        )
+        return np.asarray(gain[0])
 
     def _rates(self, spikes: Spikes, start: Quantity, end: Quantity) -> np.ndarray:
         """Rates in Hz over a part of the run."""
