@@ -20,7 +20,7 @@ from neuromod.experiment import Experiment, Model
 # GeNN's own in the code of a neuron; with the first of them nothing ever spiked, without a word.
 RESERVED = {
     "inSyn", "Isyn", "sT", "seT", "DT", "id", "idx", "num", "numNeurons", "spk", "spkCnt",
-    "spkQuePtr", "glbSpk", "glbSpkCnt",
+    "spkQuePtr", "glbSpk", "glbSpkCnt", "inSynInSyn0", "addtoinSyn",
 }  # fmt: skip
 FUNCTIONS = {
     "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "exp", "log",
