@@ -112,12 +112,14 @@ def count_correlation(
     bins = int(float(duration / width) + 1e-9)
     if bins < 2:
         return float("nan")
-    trains = [_train(times, float(duration)) for times in _times_of(spikes, neurons)]
-    binned = BinnedSpikeTrain(trains, float(width) * pq.s, n_bins=bins, t_start=0 * pq.s)
-    varying = np.flatnonzero(binned.to_array().std(axis=1) > 0)
+    end, size = bins * float(width), float(width) * pq.s
+    trains = [_train(times[times < end], end) for times in _times_of(spikes, neurons)]
+    counts = BinnedSpikeTrain(trains, size, n_bins=bins, t_start=0 * pq.s).to_array()
+    varying = np.flatnonzero(counts.std(axis=1) > 0)
     if len(varying) < 2:
         return float("nan")
-    coefficients = correlation_coefficient(binned)[np.ix_(varying, varying)]
+    binned = BinnedSpikeTrain([trains[k] for k in varying], size, n_bins=bins, t_start=0 * pq.s)
+    coefficients = correlation_coefficient(binned)
     return float(coefficients[np.triu_indices(len(varying), 1)].mean())
 
 

@@ -61,7 +61,7 @@ class NetworkGain(Protocol):
     drive: Quantity = parameter(
         [6, 8, 10, 12, 14] * Hz,
         "rates of every neuron outside, one after another",
-        source="chosen here: 1 to 2.2 times what brings the mean to threshold without recurrence",
+        source="chosen here: about 1 to 2.2 times what alone brings the mean to threshold",
         low=0 * Hz,
         low_excluded=True,
     )
@@ -85,7 +85,7 @@ class NetworkGain(Protocol):
         100 * pA,
         "step of the synaptic current after an excitatory spike",
         source="chosen here: its charge would lift the membrane by 0.4 mV, enough for irregular "
-        f"firing with these synapses; 0.1 to 0.2 mV with more in {BRUNEL}",
+        f"firing with these synapses; 0.1 mV with 1000 in {BRUNEL}",
         low=0 * amp,
         low_excluded=True,
     )
@@ -122,14 +122,14 @@ class NetworkGain(Protocol):
     dt: Quantity = parameter(
         0.1 * ms,
         "time step",
-        source=f"{BRUNEL}, simulations",
+        source="chosen here: a twentieth of tau_syn",
         low=0 * second,
         low_excluded=True,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("conc", 1), ("drive", 2)):
+        for name, least in (("conc", 1), ("drive", 3)):
             values = getattr(self, name)
             if len(values) < least or np.any(np.diff(values) <= 0 * values[0]):
                 raise UserError(f"{name} must be at least {least} values in ascending order.")
@@ -202,7 +202,7 @@ class NetworkGain(Protocol):
         found = "; ".join(
             f"{row.population} cells have a gain of {row.gain:.3g} and a response gain of "
             f"{row.response_gain:.3g} ± {row.response_gain_se:.2g}, "
-            f"{row.response_gain_over_control:.3g} times that at the lowest concentration"
+            f"{row.over_control:.3g} times that at the lowest concentration"
             for row in last.itertuples()
         )
         return [
@@ -321,9 +321,7 @@ class NetworkGain(Protocol):
                     "gain": curve.gain.iloc[0],
                     "response_gain": line.slope,
                     "response_gain_se": line.stderr,
-                    "mean_field_response_gain": linregress(
-                        curve.drive_Hz, curve.mean_field_Hz
-                    ).slope,
+                    "mean_field_gain": linregress(curve.drive_Hz, curve.mean_field_Hz).slope,
                     "onset_Hz": -line.intercept / line.slope if line.slope > 0 else np.nan,
                 }
             )
@@ -331,7 +329,7 @@ class NetworkGain(Protocol):
         control = response.groupby("population").response_gain.transform("first")
         # A silent population has no slope to compare with.
         over = response.response_gain / control.where(control > 0)
-        return response.assign(response_gain_over_control=over)
+        return response.assign(over_control=over)
 
     @property
     def _on_balance(self) -> str:

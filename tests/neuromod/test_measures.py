@@ -11,7 +11,10 @@ from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 from neuromod.measures import (
     _coincidences,
+    between,
     coincidence_factor,
+    count_correlation,
+    interval_cvs,
     rmse,
     slope_ratio,
     steady_rates,
@@ -19,6 +22,7 @@ from neuromod.measures import (
     victor_purpura,
 )
 from neuromod.models.gain_lif import GainLIF
+from neuromod.stimuli import poisson
 
 NONE = np.array([])
 trains = st.lists(st.integers(0, 300), max_size=9).map(lambda t: np.sort(np.array(t) / 7))
@@ -184,3 +188,78 @@ def test_moving_spikes_apart_never_brings_trains_nearer():
     for measure in (van_rossum, victor_purpura):
         distances = [measure(base, base + shift, 0.011, 1.3) for shift in shifts]
         assert all(near <= far for near, far in pairwise(distances))
+
+
+DT = 0.1 * ms
+
+
+def trains_of(*steps):
+    """Spikes at these time steps, a list for each neuron."""
+    neurons = np.repeat(np.arange(len(steps)), [len(s) for s in steps])
+    flat = np.concatenate([np.asarray(s, dtype=float) for s in steps])
+    order = np.argsort(flat, kind="stable")
+    return Spikes("cells", len(steps), neurons[order], flat[order] * DT)
+
+
+def test_a_part_of_a_run_has_its_first_step_and_not_the_one_after_its_last():
+    spikes = trains_of([299, 300, 651], [699, 700])
+    part = between(spikes, 30 * ms, 70 * ms, DT)
+    assert part.counts().tolist() == [2, 1]
+    np.testing.assert_allclose(part.times / DT, [0, 351, 399], atol=1e-9)
+    with pytest.raises(UserError, match="start"):
+        between(spikes, 30.03 * ms, 70 * ms, DT)
+
+
+def test_a_clock_has_no_irregularity_and_alternating_intervals_have_it_by_hand():
+    clock, alternating = np.arange(9) * 70, np.cumsum([0, 30, 90, 30, 90, 30, 90])
+    cvs = interval_cvs(trains_of(clock, alternating), np.arange(2))
+    # Six intervals, each 30 from their mean of 60: variance 6*900/5.
+    assert cvs == pytest.approx([0, np.sqrt(1080) / 60], abs=1e-9)
+
+
+def test_too_few_intervals_leave_irregularity_open():
+    cvs = interval_cvs(trains_of(np.arange(5) * 31, np.arange(6) * 31, []), np.array([0, 1, 2]))
+    assert np.isnan(cvs[[0, 2]]).all()
+    assert cvs[1] == pytest.approx(0)
+
+
+def test_poisson_trains_have_an_irregularity_of_1():
+    spikes = poisson("in", 30, 37 * Hz, DT, 60 * second, DT, np.random.default_rng(5))
+    cvs = interval_cvs(spikes, np.arange(30))
+    # The standard error of an exponential's CV is 1/sqrt(n).
+    assert abs(cvs.mean() - 1) < 4 / np.sqrt(len(spikes.neurons)) + 37 * 0.1e-3
+
+
+def test_a_poisson_train_of_30_spikes_reads_a_little_too_regular():
+    spikes = poisson("in", 3000, 30 * Hz, DT, 1 * second, DT, np.random.default_rng(6))
+    assert np.nanmean(interval_cvs(spikes, np.arange(3000))) == pytest.approx(0.97, abs=0.01)
+
+
+def test_counts_of_two_trains_correlate_as_by_hand():
+    # Counts 2, 0, 1 and 0, 1, 2: deviations from 1 are 1, -1, 0 and -1, 0, 1. The rest is no bin.
+    spikes = trains_of([3, 7, 52, 67], [31, 44, 58])
+    assert count_correlation(spikes, np.arange(2), 2 * ms, 7.3 * ms) == pytest.approx(-0.5)
+
+
+def test_independent_trains_do_not_correlate():
+    spikes = poisson("in", 60, 23 * Hz, DT, 20 * second, DT, np.random.default_rng(7))
+    # 1770 pairs of 1000 bins.
+    error = 1 / np.sqrt(1770 * 1000)
+    assert abs(count_correlation(spikes, np.arange(60), 20 * ms, 20 * second)) < 4 * error
+
+
+def test_trains_that_share_half_their_spikes_correlate_by_one_half():
+    generator = np.random.default_rng(8)
+    own = poisson("in", 2, 21 * Hz, DT, 90 * second, DT, generator)
+    common = poisson("in", 1, 21 * Hz, DT, 90 * second, DT, generator)
+    steps = [np.concatenate([own.times[own.neurons == n] / DT, common.times / DT]) for n in (0, 1)]
+    found = count_correlation(trains_of(*steps), np.arange(2), 20 * ms, 90 * second)
+    # The standard error of a correlation is (1 - r^2)/sqrt(bins).
+    assert abs(found - 0.5) < 4 * 0.75 / np.sqrt(4500)
+
+
+def test_silent_neurons_are_left_out_of_correlations():
+    spikes = trains_of([3, 7, 52], [31, 44, 58], [])
+    assert count_correlation(spikes, np.arange(3), 2 * ms, 6 * ms) == pytest.approx(-0.5)
+    assert np.isnan(count_correlation(spikes, np.array([0, 2]), 2 * ms, 6 * ms))
+    assert np.isnan(count_correlation(spikes, np.arange(2), 4 * ms, 6 * ms))

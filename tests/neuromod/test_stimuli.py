@@ -4,11 +4,11 @@ from brian2 import Hz, khertz, ms, nsecond, second, usecond
 from brian2.units.allunits import Mhertz
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kstest
+from scipy.stats import chisquare, kstest
 
 from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.stimuli import circuit_inputs, poisson
+from neuromod.stimuli import circuit_inputs, fixed_indegree, poisson, staircase
 
 DT = 0.01 * ms
 
@@ -118,3 +118,61 @@ def test_a_seed_fixes_the_inputs_of_circuit_neurons():
         for _ in range(2)
     )
     np.testing.assert_array_equal(first.times, again.times)
+
+
+def test_every_stair_has_its_own_rate():
+    rates, dwell, size = [31, 7, 83], 2.3, 50
+    generator = np.random.default_rng(4)
+    spikes = staircase("in", size, rates * Hz, dwell * second, DT, generator)
+    assert (np.diff(spikes.times) >= 0 * ms).all()
+    counts = np.histogram(spikes.times / second - 1e-9, np.arange(4) * dwell - 1e-6)[0]
+    expected = np.array(rates) * dwell * size
+    assert (np.abs(counts - expected) < 4 * np.sqrt(expected)).all()
+    assert counts.sum() == len(spikes.times)
+
+
+def test_every_target_has_as_many_different_sources():
+    sources, targets = np.arange(30, 71), np.arange(5, 90, 2)
+    i, j = fixed_indegree(sources, targets, 13, np.random.default_rng(2))
+    for target in targets:
+        mine = i[j == target]
+        assert len(np.unique(mine)) == len(mine) == 13
+        assert np.isin(mine, sources).all()
+    assert len(i) == 13 * len(targets)
+
+
+def test_no_neuron_of_a_recurrent_population_is_its_own_source():
+    sources, targets = np.arange(4, 13), np.arange(20)
+    i, j = fixed_indegree(sources, targets, 8, np.random.default_rng(3), recurrent=True)
+    assert not (i == j).any()
+    # Nine sources for those outside, the eight others for each of the nine.
+    for target in sources:
+        assert sorted(i[j == target]) == sorted(set(sources) - {target})
+
+
+def test_from_another_population_the_same_number_is_another_neuron():
+    i, j = fixed_indegree(np.arange(6), np.arange(6), 6, np.random.default_rng(3))
+    assert (i == j).sum() == 6
+
+
+def test_sources_are_drawn_evenly():
+    i, _ = fixed_indegree(np.arange(40), np.arange(3000), 7, np.random.default_rng(9), True)
+    # Draws without replacement vary a little less than those that the test assumes.
+    assert chisquare(np.bincount(i, minlength=40)).pvalue > 0.01
+
+
+def test_more_synapses_than_sources_are_refused():
+    sources = np.arange(11)
+    with pytest.raises(UserError, match="there are 10"):
+        fixed_indegree(sources, sources, 11, np.random.default_rng(1), recurrent=True)
+    with pytest.raises(UserError, match="there are 11"):
+        fixed_indegree(sources, sources, 12, np.random.default_rng(1))
+
+
+def test_the_same_seed_draws_the_same_synapses():
+    first, again, other = (
+        fixed_indegree(np.arange(50), np.arange(50), 9, np.random.default_rng(seed))[0]
+        for seed in (3, 3, 4)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)

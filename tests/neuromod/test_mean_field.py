@@ -1,0 +1,116 @@
+"""Mean-field rates against closed forms, limits, and simulated neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from brian2 import Hz, ms, mV, nA, nS, pA, second, usecond
+
+from neuromod.errors import UserError
+from neuromod.experiment import Connection, Experiment, Population
+from neuromod.mean_field import input_moments, network_rates, noisy_rate
+from neuromod.measures import between
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
+from neuromod.simulation import simulate
+from neuromod.stimuli import fixed_indegree, poisson
+
+NEURON = GainLIF(modulated=False)
+
+
+def test_moments_are_those_of_shot_noise_by_hand():
+    mean, noise = input_moments(
+        NEURON, np.array([30, 10]), [110, -450] * pA, np.array([17, 23]) * Hz
+    )
+    # 40 MOhm * 2 ms * (30*110*17 - 10*450*23) pA/s
+    assert mean / mV == pytest.approx(80e3 * (56100 - 103500) * 1e-12 * 1e3)
+    variance = (80e3**2) * (30 * 110**2 * 17 + 10 * 450**2 * 23) * 1e-24 / 20e-3
+    assert noise / mV == pytest.approx(np.sqrt(variance) * 1e3)
+
+
+@pytest.mark.parametrize("current", [0.57, 0.83, 1.9])
+def test_without_noise_the_rate_is_the_closed_form(current):
+    quick = GainLIF(modulated=False, tau_syn=1e-3 * usecond, v_reset=-63 * mV)
+    mean = quick.R * current * nA
+    assert noisy_rate(quick, mean, 0.003 * mV, 1.3) / Hz == pytest.approx(
+        quick.rate(current * nA, 1.3)[0] / Hz, rel=1e-3
+    )
+
+
+def test_far_below_threshold_without_noise_nothing_fires():
+    assert noisy_rate(NEURON, 11 * mV, 0.1 * mV) == 0 * Hz
+
+
+def test_a_gain_is_a_gain_of_mean_and_noise():
+    assert noisy_rate(NEURON, 9 * mV, 4 * mV, 1.7) == noisy_rate(NEURON, 15.3 * mV, 6.8 * mV)
+
+
+@pytest.mark.parametrize("drive", [81, 93])
+def test_simulated_neurons_under_poisson_input_fire_at_the_predicted_rate(drive):
+    # Below threshold in the mean at gain 1, and above it at gain 1.6.
+    size, duration, dt = 400, 2.1 * second, 0.05 * ms
+    indegree, weight, rate = np.array([150, 50]), [61, -183] * pA, [drive, 57] * Hz
+    generator = np.random.default_rng(11)
+    cells = np.arange(size)
+    pools = [
+        poisson(name, 30 * k, r, 0 * ms, duration, dt, generator)
+        for name, k, r in zip(("up", "down"), indegree, rate, strict=True)
+    ]
+    synapses = [fixed_indegree(np.arange(30 * k), cells, k, generator) for k in indegree]
+    connections = tuple(
+        Connection(pool.name, "cells", "I_syn", i, j, w)
+        for pool, (i, j), w in zip(pools, synapses, weight, strict=True)
+    )
+    gains = np.repeat([1, 1.6], size // 2)
+    population = Population("cells", NEURON, size, {"trained_gain": gains})
+    experiment = Experiment((population,), tuple(pools), connections, (), duration, dt, 11)
+    spikes = simulate(experiment).spikes["cells"]
+    counts = between(spikes, 0.1 * second, duration, dt).counts()
+    moments = input_moments(NEURON, indegree, weight, rate)
+    for gain in (1, 1.6):
+        predicted = noisy_rate(NEURON, *moments, gain) / Hz
+        assert counts[gains == gain].mean() / 2.0 == pytest.approx(predicted, rel=0.04)
+
+
+def test_without_recurrence_a_network_is_its_neurons():
+    indegree, weight = np.array([0, 0, 340]), [0, 0, 83] * pA
+    rates = network_rates(NEURON, np.array([0.9, 1.4]), indegree, weight, 11 * Hz)
+    moments = input_moments(NEURON, indegree, weight, [0, 0, 11] * Hz)
+    alone = [noisy_rate(NEURON, *moments, gain) / Hz for gain in (0.9, 1.4)]
+    assert np.allclose(rates / Hz, alone, rtol=1e-3)
+    assert alone[0] > 1
+
+
+def test_a_network_reproduces_its_own_rates():
+    indegree, weight, gain = np.array([340, 85, 340]), [83, -470, 83] * pA, np.array([1.3, 1.1])
+    rates = network_rates(NEURON, gain, indegree, weight, 13 * Hz)
+    moments = input_moments(NEURON, indegree, weight, np.append(rates / Hz, 13) * Hz)
+    again = [noisy_rate(NEURON, *moments, g) / Hz for g in gain]
+    assert np.allclose(rates / Hz, again, rtol=1e-3)
+    assert rates[0] > rates[1] > 0 * Hz
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.9])
+def test_with_very_many_synapses_inhibition_alone_sets_the_slope(gain):
+    # Weights fall with the root of the number of synapses: van Vreeswijk & Sompolinsky 1996.
+    many, g = 4e7, 5.7
+    indegree, weight = many * np.array([1, 0.25, 1]), np.array([1, -g, 1]) * 2 * nA / np.sqrt(many)
+    low, high = (
+        network_rates(NEURON, np.full(2, gain), indegree, weight, drive * Hz)[0] / Hz
+        for drive in (7, 9)
+    )
+    assert (high - low) / 2 == pytest.approx(1 / (0.25 * g - 1), rel=0.01)
+
+
+def test_runaway_excitation_ends_at_the_refractory_period():
+    indegree, weight = np.array([400, 0, 400]), [900, 0, 900] * pA
+    rates = network_rates(NEURON, np.ones(2), indegree, weight, 30 * Hz)
+    assert np.all((rates > 0.95 / NEURON.t_ref) & (rates < 1 / NEURON.t_ref))
+
+
+@pytest.mark.parametrize(
+    "neuron", [GainLIF(b=7 * pA), GainLIF(receptors=(Receptor(g_K=1.3 * nS),))]
+)
+def test_what_the_theory_leaves_out_is_refused(neuron):
+    with pytest.raises(UserError, match="b and g_K"):
+        noisy_rate(neuron, 13 * mV, 4 * mV)
