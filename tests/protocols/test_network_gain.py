@@ -10,7 +10,7 @@ from brian2 import Hz, amp, ms, mV, nS, pA, second, umolar
 
 import neuromod
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import LIBRARY, Receptor
+from neuromod.models.receptors import LIBRARY
 from neuromod.protocols.network_gain import NetworkGain
 from neuromod.report import draw
 from neuromod.simulation import simulate
