@@ -18,8 +18,9 @@ from neuromod.models.gain_lif import GainLIF
 from neuromod.simulation import check_request, simulate
 
 DT = 0.1 * ms
-# The same work at every size: this many updates of one neuron.
+# The same work at every size, so many updates of a cell, but long enough that some spike.
 UPDATES = 50_000_000
+LEAST_STEPS = 300
 ROUNDS = 3
 SOURCES, INDEGREE, RATE_HZ = 1000, 20, 50
 
@@ -27,7 +28,7 @@ SOURCES, INDEGREE, RATE_HZ = 1000, 20, 50
 def network(size: int, current: Quantity = 0.4 * nA) -> Experiment:
     """Modulated cells with a constant current and 1000 synaptic events per second each."""
     draw = np.random.default_rng(1)
-    steps = UPDATES // size
+    steps = max(UPDATES // size, LEAST_STEPS)
     count = int(RATE_HZ * SOURCES * float(steps * DT))
     at = np.unique(draw.integers(0, steps * SOURCES, count))
     inputs = Spikes("inputs", SOURCES, at % SOURCES, at // SOURCES * DT)
