@@ -95,7 +95,8 @@ def network_rates(
 ) -> Quantity:
     """Steady rates of populations that excite and inhibit each other, and are driven.
 
-    Every neuron receives as many synapses from each population, and from outside.
+    Every neuron receives as many synapses from each population, and from outside; their trains
+    are taken to be independent, so that rates of networks in synchrony are others.
 
     Parameters
     ----------

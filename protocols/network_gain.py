@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 BRUNEL = "Brunel 2000, J. Comput. Neurosci. 8:183-208"
 COLORS = (BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 RASTER = 0.3 * second
+# Chosen here: ten times what the default network has while it is asynchronous.
+SYNCHRONOUS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +131,7 @@ class NetworkGain(Protocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("conc", 1), ("drive", 3)):
+        for name, least in (("conc", 1), ("drive", 2)):
             values = getattr(self, name)
             if len(values) < least or np.any(np.diff(values) <= 0 * values[0]):
                 raise UserError(f"{name} must be at least {least} values in ascending order.")
@@ -320,7 +322,7 @@ class NetworkGain(Protocol):
                     "population": population,
                     "gain": curve.gain.iloc[0],
                     "response_gain": line.slope,
-                    "response_gain_se": line.stderr,
+                    "response_gain_se": line.stderr if len(curve) > 2 else np.nan,
                     "mean_field_gain": linregress(curve.drive_Hz, curve.mean_field_Hz).slope,
                     "onset_Hz": -line.intercept / line.slope if line.slope > 0 else np.nan,
                 }
@@ -363,7 +365,7 @@ class NetworkGain(Protocol):
             "at most. It is meant for many weak synapses and independent trains: correlations of "
             f"{table.correlation.min():.2g} to {table.correlation.max():.2g} and CVs of "
             f"{table.cv.min():.2g} to {table.cv.max():.2g}, over {self.sample} neurons of each "
-            "population, say how near the network is to that."
+            f"population, say how near the network is to that.{_on_synchrony(table)}"
         )
 
     def _plot_raster(self, axes: Any, recording: Recording) -> None:
@@ -390,6 +392,16 @@ def _micro(conc: Quantity) -> float:
 
 def _name(conc: Quantity) -> str:
     return f"bath of {_micro(conc):g} uM"
+
+
+def _on_synchrony(table: pd.DataFrame) -> str:
+    together = (table.correlation > SYNCHRONOUS).sum()
+    if not together:
+        return ""
+    return (
+        f" In {together} of {len(table)} rows the correlation is above {SYNCHRONOUS}: these cells "
+        "fire in synchrony, where the theory does not hold."
+    )
 
 
 def _plot_measures(axes: Any, rows: pd.DataFrame, color: str, label: str) -> None:

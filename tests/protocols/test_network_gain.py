@@ -171,8 +171,21 @@ def test_report_says_what_balance_makes_of_a_gain(run):
     assert "2.35" in response.text
     off = (run.table.rate_Hz - run.table.mean_field_Hz).abs().max()
     assert f"{off:.2g} Hz at most" in theory.text
+    assert "synchrony" not in theory.text
     assert "1/(g" not in replace(run.protocol, g=3.1).report(run.tables)[0].text
     assert "1/(g" not in replace(run.protocol, target="excitatory").report(run.tables)[0].text
+
+
+def test_an_excitatory_gain_that_outruns_inhibition_synchronises_the_network_and_is_reported():
+    stirred = replace(TINY, target="excitatory", conc=[0.3] * umolar, sample=200)
+    stirred = replace(stirred, weight=TINY.weight / 2, drive=[27, 35] * Hz)
+    run = neuromod.run(stirred)
+    assert run.table.correlation.min() > 0.3
+    assert "synchrony" in run.protocol.report(run.tables)[1].text
+    # Two drives make a line, and leave nothing to judge it by.
+    response = run.tables["response"]
+    assert response.response_gain.notna().all()
+    assert response.response_gain_se.isna().all()
 
 
 def test_the_figure_is_drawn_of_a_silent_network_too(run):
@@ -187,7 +200,8 @@ def test_the_figure_is_drawn_of_a_silent_network_too(run):
     ("setting", "value", "message"),
     [
         ("target", "interneurons", "target"),
-        ("drive", [13, 17] * Hz, "drive must be at least 3"),
+        ("drive", [13] * Hz, "drive must be at least 2"),
+        ("drive", [17, 13] * Hz, "ascending"),
         ("conc", [3, 1] * umolar, "conc"),
         ("indegree", 41, "whole number"),
         ("indegree", 240, "there are 239"),
