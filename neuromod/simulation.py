@@ -43,6 +43,10 @@ DEVICES = ("cython", "cpp", "genn", "genn-cpu")
 PRECISIONS = {"double": np.float64, "single": np.float32}
 # GeNN's order within a time step; the others can follow it, GeNN cannot follow theirs.
 SCHEDULE = ["start", "synapses", "groups", "thresholds", "resets", "end"]
+GCC_OPTIONS = "codegen.cpp.extra_compile_args_gcc"
+# By default GCC gives up on vectors in a loop over as many arrays as a cell with a cascade has:
+# it would check at run time whether any two of them overlap.
+VECTORISED = "--param=vect-max-version-for-alias-checks=1000"
 # Brian2GeNN sets these itself when it is activated, and leaves them so.
 GENN_PREFERENCES = {
     "codegen.generators.cpp.restrict_keyword": "__restrict",
@@ -129,6 +133,7 @@ def _settings(device: str, precision: str) -> Iterator[None]:
         "codegen.target": "cython",
         # Ctrl-C would otherwise shorten the run instead of ending it (no such option in 2.5).
         "core.stop_on_keyboard_interrupt": False,
+        GCC_OPTIONS: [*prefs[GCC_OPTIONS], VECTORISED],
     }
     if device.startswith("genn"):
         ours |= GENN_PREFERENCES

@@ -116,10 +116,11 @@ def test_a_receptor_of_the_library_is_given_an_antagonist_and_the_run_is_read_ag
     settings = {
         "receptors": "D1",
         "receptors.D1.antagonist": "SCH23390",
-        "k_off_antagonist": 0.0007 / second,
+        "k_on_antagonist": 0.31 * PER_UMOLAR_SECOND,
+        "k_off_antagonist": 0.021 / second,
     }
     run = neuromod.run("antagonist", out=tmp_path / "run", **settings, **SMALL)
     again = neuromod.load_run(tmp_path / "run")
     assert again.protocol == run.protocol
-    assert again.tables["schild"].exact_pA2[0] == pytest.approx(-np.log10(0.7e-9))
-    assert again.tables["schild"].pA2[0] == pytest.approx(-np.log10(0.7e-9), abs=0.06)
+    assert again.tables["schild"].exact_pA2[0] == pytest.approx(-np.log10(0.021e-6 / 0.31))
+    assert again.tables["schild"].pA2[0] == pytest.approx(-np.log10(0.021e-6 / 0.31), abs=0.06)

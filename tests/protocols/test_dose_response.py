@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from brian2 import Hz, linspace, ms, nA, nS, pA, second, umolar
@@ -160,7 +162,8 @@ def test_without_a_zero_dose_all_is_there_but_the_control(run):
 
 
 def test_receptors_that_act_against_each_other_leave_the_gain_without_an_ec50():
-    neuron = GainLIF(receptors=(LIBRARY["D2"], LIBRARY["D1"]))
+    strong = replace(LIBRARY["D1"], gain_max=2.6)
+    neuron = GainLIF(receptors=(LIBRARY["D2"], strong))
     result = neuromod.run(DoseResponse(neuron=neuron, conc=CONC, I=[1.1] * nA))
     gain = result.tables["doses"].recovered_gain
     # Little dopamine binds D2 (K_D = 0.01 uM) alone, much binds D1 (1 uM) too.
