@@ -1,8 +1,12 @@
 """The circuit neuron: capacitor, leak, current-mirror synapses and a clocked comparator.
 
 Barton et al. 2022, J. Low Power Electron. Appl. 12(4):59, sections 5.2 and 6.2, as a behavioural
-model. It is no layout: parasitics, process corners and the devices' output resistance are left
-out.
+model. It is no layout: parasitic capacitances are left out.
+
+A synapse is a current mirror: a reference transistor behind a load resistor from its supply, and
+binary-scaled copies of it, p-type to push current onto the membrane and n-type to pull it off.
+The mirror's equations do not involve the membrane, so that they are solved before a run, once for
+every supply voltage: `unit_current`. While an input pulse is on, the reference conducts too.
 
 Erratum. The mirror obeys ``I = beta/2*(V_G - vto)**2`` with ``V_G = vdd - I*R_S`` (the paper's
 equations 14 and 15). With ``U = vdd - vto`` the physical root is
@@ -11,23 +15,38 @@ equations 14 and 15). With ``U = vdd - vto`` the physical root is
 
 Equation 16 as printed has ``+ sqrt(4*beta*R_S*U - 1)``: both signs are wrong and beta stands
 without its 1/2. At beta = 0.5 uA/V^2, R_S = 20 Mohm, vto = 0.35 V and vdd = 0.75 V the physical
-root is 10 nA; the printed form gives 32 nA, more than U/R_S = 20 nA could ever be. The form used
-below is the same root without the cancellation of two nearly equal numbers.
+root is 10 nA; the printed form gives 32 nA, more than U/R_S = 20 nA could ever be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from brian2 import Mohm, Quantity, kelvin, mV, nsecond, ohm, register_new_unit, uA, volt
+from brian2 import (
+    Mohm,
+    Quantity,
+    amp,
+    exponential_euler,
+    kelvin,
+    mV,
+    nsecond,
+    ohm,
+    register_new_unit,
+    rk4,
+    siemens,
+    uA,
+    volt,
+)
 from brian2.units.allunits import ffarad
 from brian2.units.constants import boltzmann_constant, elementary_charge
 
 from neuromod.errors import UserError
-from neuromod.models.parameters import Parameters, namespace, parameter
+from neuromod.models.integration import Clocked
+from neuromod.models.mirror import LAWS, Mirror
+from neuromod.models.parameters import Parameters, namespace, parameter, used
 
 # So that it is shown as such, not in base units.
 register_new_unit(uA / volt**2)
@@ -35,29 +54,62 @@ register_new_unit(uA / volt**2)
 PAPER = "Barton et al. 2022"
 CALIBRATED = "calibrated here, not from the paper"
 
-EQUATIONS = """
+MEMBRANE = """
 dv/dt = (I_syn - I_leak)/C : volt (unless refractory)
-I_syn = drive*I_unit : amp
-I_unit = beta*U**2/(1 + beta*R_S*U + sqrt(1 + 2*beta*R_S*U)) : amp
-U = (vdd - vto)*int(vdd > vto) : volt
-drive : 1
+I_syn = {} : amp
+denergy/dt = {} : joule
 active : 1
+"""
+# Of one supply; `up` and `down` are the sums of the codes of the pulses that are on, `mirrors` the
+# number of their references.
+SUPPLY = """
+I_up{0} = up{0}*{1} : amp
+I_down{0} = down{0}*{2} : amp
+I_reference{0} = mirrors{0}*{3} : amp
+up{0} : 1
+down{0} : 1
+mirrors{0} : 1
+vdd{0} : volt
+I_unit{0} : amp
+"""
+OVERDRIVE = "V_ov{0} : volt"
+SAG = """
+sag{0} = 1/(1 + R_supply*g_m{0}*(up{0} + mirrors{0})) : 1
+g_m{0} : siemens
+"""
+# Drain current of one unit at a drain-source voltage: saturation less what flows back.
+CHANNEL = {
+    "square": "beta/2*(V_ov{0}**2 - int(V_ov{0} > {1})*(V_ov{0} - {1})**2)",
+    "ekv": "I_spec*(log(1 + exp(V_ov{0}/v_ekv))**2"
+    " - log(1 + exp((V_ov{0} - slope_factor*{1})/v_ekv))**2)",
+}
+CLOCK = """
+nor : 1
+edge : 1
+clocks : 1
 """
 LEAK = {
     "linear": "I_leak = (v - v_rest)/R_leak : amp",
     "one_sided": "I_leak = v_slope/R_leak*(exp((v - v_rest)/v_slope) - 1) : amp",
     "symmetric": "I_leak = v_slope/R_leak*sinh((v - v_rest)/v_slope) : amp",
 }
-# The NOR clocks the comparator when the last input pulse ends. Between pulses the membrane only
-# leaks towards rest, below threshold, so that deciding at any time without a pulse is the same.
-COMPARATOR = {"clocked": "v >= v_th and active < 0.5", "continuous": "v >= v_th"}
+COMPARATOR = {"clocked": "v >= v_th and edge > 0.5", "continuous": "v >= v_th"}
+
+
+def suffix(domain: str) -> str:
+    """What follows the names of the variables of a power domain."""
+    return f"_{domain}" if domain else ""
 
 
 @dataclass(frozen=True, eq=False)
 class CircuitNeuron(Parameters):
     """Analog leaky integrate-and-fire neuron whose synaptic current is set by a supply voltage.
 
-    State: `drive` is the sum of the codes of the input pulses that are on, `active` their number.
+    State: `up` and `down` are the sums of the positive and negative codes of the input pulses that
+    are on, `mirrors` the number of their references that conduct, `active` the number of pulses
+    that the comparator's NOR sees. `energy` is what the synapses have drawn from their supply,
+    `clocks` how often the comparator was clocked. With `domains` each of them has its own supply,
+    and the name of its domain, as in ``up_soma``.
     """
 
     C: Quantity = parameter(
@@ -93,6 +145,37 @@ class CircuitNeuron(Parameters):
         source=f"{PAPER}, figure 4",
         low=0.5 * volt,
         high=1 * volt,
+    )
+    domains: tuple[str, ...] = parameter(
+        ("",),
+        "power domains among a neuron's synapses, by name; unnamed: one supply for all",
+        source=f"{PAPER}, section 5.2.1: supplies of single synapses or of groups",
+    )
+    law: str = parameter(
+        "square",
+        "transistors of the mirror: square law, or EKV, which conducts below threshold too",
+        source=f"{PAPER}, equation 14; EKV: Enz, Krummenacher & Vittoz 1995, Analog Integr. "
+        "Circuits Signal Process. 8:83-114",
+        choices=LAWS,
+    )
+    output: str = parameter(
+        "ideal",
+        "the mirror's output: a current source, or a transistor that leaves saturation as the "
+        "membrane nears its supply",
+        source=f"{PAPER}, section 5.2.2; ideal chosen here",
+        choices=("ideal", "mosfet"),
+    )
+    channel_modulation: Quantity = parameter(
+        0 / volt,
+        "relative rise of a saturated transistor's current with drain voltage, for output=mosfet",
+        source="chosen here: none; 0.1 to 0.3/V is usual for short channels",
+        low=0 / volt,
+    )
+    R_supply: Quantity = parameter(
+        0 * ohm,
+        "resistance between a supply and a neuron's synapses, over which it sags",
+        source="chosen here: none",
+        low=0 * ohm,
     )
     beta: Quantity = parameter(
         0.5 * uA / volt**2,
@@ -136,11 +219,11 @@ class CircuitNeuron(Parameters):
         choices=tuple(LEAK),
     )
     slope_factor: float = parameter(
-        1.5, "subthreshold slope factor of the pseudo-resistor", source=CALIBRATED, low=1
+        1.5, "subthreshold slope factor of pseudo-resistor and mirror", source=CALIBRATED, low=1
     )
     temperature: Quantity = parameter(
         300 * kelvin,
-        "temperature of the pseudo-resistor",
+        "temperature of the transistors",
         source="chosen here",
         low=0 * kelvin,
         low_excluded=True,
@@ -156,11 +239,23 @@ class CircuitNeuron(Parameters):
         super().__post_init__()
         if self.v_rest >= self.v_th:
             raise UserError(f"v_rest = {self.v_rest} must lie below v_th = {self.v_th}.")
+        if len(set(self.domains)) < len(self.domains):
+            raise UserError(f"domains need names of their own, not {', '.join(self.domains)}.")
+        for domain in self.domains:
+            if domain and not suffix(domain).isidentifier():
+                raise UserError(f"domain {domain!r} must be letters, digits and underscores.")
+
+    totals: ClassVar[tuple[str, ...]] = ("energy", "clocks")
+    """State variables that add up over a run."""
 
     @property
     def equations(self) -> str:
         """Equations in Brian2's language."""
-        return f"{EQUATIONS}{LEAK[self.leak]}\n"
+        suffixes = [suffix(domain) for domain in self.domains]
+        current = " + ".join(f"I_up{d} - I_down{d}" for d in suffixes)
+        power = " + ".join(f"vdd{d}*(I_up{d} + I_reference{d})" for d in suffixes)
+        parts = [MEMBRANE.format(current, power), CLOCK, *map(self._supply, suffixes)]
+        return "\n".join(part.strip() for part in [*parts, LEAK[self.leak]]) + "\n"
 
     @property
     def threshold(self) -> str:
@@ -178,20 +273,109 @@ class CircuitNeuron(Parameters):
         return "t_spike"
 
     @property
-    def method(self) -> str:
-        """Exponential Euler, which is exact, where the leak is linear."""
-        return "exponential_euler" if self.leak == "linear" else "rk4"
+    def method(self) -> Clocked:
+        """Exponential Euler, which is exact, where all is linear."""
+        linear = self.leak == "linear" and self.output == "ideal"
+        return Clocked(exponential_euler if linear else rk4)
 
     @property
     def constants(self) -> dict[str, Any]:
         """Values of the parameters that the equations name."""
-        thermal = self.slope_factor * boltzmann_constant * self.temperature / elementary_charge
-        return namespace(self) | {"v_slope": thermal}
+        values = namespace(self) | {
+            "v_slope": self._v_slope,
+            "v_ekv": 2 * self._v_slope,
+            "I_spec": self.mirror().specific_current * amp,
+        }
+        text = "\n".join([self.equations, self.threshold, self.reset, self.refractory])
+        start = self.start
+        return {k: value for k, value in used(values, text).items() if k not in start}
 
     @property
     def start(self) -> dict[str, Any]:
-        """State at the start: at rest."""
-        return {"v": self.v_rest}
+        """State at the start: at rest, every domain at the neuron's supply."""
+        return {"v": self.v_rest, "nor": 1} | self.complete(
+            {f"vdd{suffix(domain)}": self.vdd for domain in self.domains}
+        )
+
+    def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of single neurons, and what their mirrors do at the supplies among them.
+
+        Parameters
+        ----------
+        values : mapping of str to Quantity, shape () or (n,)
+            By name, such as ``vdd``, or ``vdd_soma`` of a domain.
+
+        Returns
+        -------
+        dict of str to Quantity
+            The same and, for each supply, the mirror's solution.
+
+        Raises
+        ------
+        UserError
+            When parameters of the mirror come without the supply at which it is to be solved.
+        """
+        own = {name: values[name] for name in ("beta", "vto", "R_S") if name in values}
+        supplies = [name for name in values if name.partition("_")[0] == "vdd"]
+        if own and not supplies:
+            raise UserError(f"{next(iter(own))} of single neurons needs their vdd beside it.")
+        mirror = self.mirror(**own)
+        solved = {name: value for name, value in values.items() if name not in own}
+        if own and self.output == "mosfet":
+            solved |= {"beta": mirror.beta * amp / volt**2, "I_spec": mirror.specific_current * amp}
+        for name in supplies:
+            vdd = np.asarray(values[name] / volt)
+            overdrive = mirror.overdrive(vdd)
+            found = {"I_unit": mirror.current(overdrive) * amp}
+            if self.output == "mosfet":
+                found["V_ov"] = overdrive * volt
+            if self.R_supply > 0 * ohm:
+                found["g_m"] = mirror.transconductance(vdd) * siemens
+            solved |= {f"{key}{name[3:]}": value for key, value in found.items()}
+        return solved
+
+    def mirror(self, **own: Quantity) -> Mirror:
+        """The mirror that is solved for every supply.
+
+        Parameters
+        ----------
+        **own : Quantity, shape () or (n,)
+            ``beta``, ``vto`` or ``R_S`` of single neurons, instead of the model's.
+
+        Returns
+        -------
+        Mirror
+        """
+        value = {name: own.get(name, getattr(self, name)) for name in ("beta", "vto", "R_S")}
+        return Mirror(
+            self.law,
+            np.asarray(value["beta"] / (amp / volt**2)),
+            np.asarray(value["vto"] / volt),
+            np.asarray(value["R_S"] / ohm),
+            2 * float(self._v_slope / volt),
+            float(self.channel_modulation * volt) if self.output == "mosfet" else 0.0,
+        )
+
+    @property
+    def _v_slope(self) -> Quantity:
+        """Slope factor times thermal voltage."""
+        return self.slope_factor * boltzmann_constant * self.temperature / elementary_charge
+
+    def _supply(self, mark: str) -> str:
+        """Equations of the synapses at one supply."""
+        up = down = reference = f"I_unit{mark}"
+        extra = ""
+        if self.output == "mosfet":
+            channel = "{}*(1 + channel_modulation*abs({}))"
+            up, down = (
+                channel.format(CHANNEL[self.law].format(mark, drop), drop)
+                for drop in (f"(vdd{mark} - v)", "v")
+            )
+            extra += OVERDRIVE.format(mark)
+        if self.R_supply > 0 * ohm:
+            up, down, reference = (f"sag{mark}*{current}" for current in (up, down, reference))
+            extra += SAG.format(mark)
+        return f"{SUPPLY.format(mark, up, down, reference).strip()}\n{extra.strip()}"
 
     @property
     def code_max(self) -> int:
@@ -247,11 +431,10 @@ class CircuitNeuron(Parameters):
         Returns
         -------
         Quantity, shape (n,)
-            In ampere; 0 at and below the transistor's threshold. See the erratum above.
+            In ampere; 0 at and below a square-law transistor's threshold. See the erratum above.
         """
-        U = np.maximum(np.asarray(vdd / volt) - float(self.vto / volt), 0) * volt
-        x = np.asarray(self.beta * self.R_S * U)
-        return self.beta * U**2 / (1 + x + np.sqrt(1 + 2 * x))
+        mirror = self.mirror()
+        return mirror.current(mirror.overdrive(np.asarray(vdd / volt))) * amp
 
     def vdd_for(self, current: Quantity) -> Quantity:
         """Supply voltage at which one least significant bit gives a current.
@@ -267,7 +450,7 @@ class CircuitNeuron(Parameters):
             In volt, whether or not the synapse can be run there: the exact inverse of
             `unit_current`.
         """
-        return self.vto + current * self.R_S + np.sqrt(2 * current / self.beta)
+        return self.mirror().vdd_for(np.asarray(current / amp)) * volt
 
     def step(self, vdd: Quantity) -> Quantity:
         """How far one pulse at one least significant bit moves a membrane at rest.

@@ -1,4 +1,4 @@
-"""Integration of a fast linear membrane under a slow cascade."""
+"""Integration of a fast membrane under a slow cascade, or with a clocked comparator."""
 
 from __future__ import annotations
 
@@ -56,6 +56,38 @@ class HeldCascade(StateUpdateMethod):  # type: ignore[misc]
         return (
             f"exact for {', '.join(self.fast)} with the cascade held; trapezoidal for the cascade"
         )
+
+
+class Clocked(StateUpdateMethod):  # type: ignore[misc]
+    """A method for the membrane, after which the comparator's clock is worked out.
+
+    The clock is the NOR of a neuron's input pulses and its own spike; the comparator decides at
+    its rising edge. `nor` is its level, `edge` is 1 in the step of an edge, `clocks` counts them.
+
+    Parameters
+    ----------
+    membrane : StateUpdateMethod
+        One of Brian2's.
+    """
+
+    def __init__(self, membrane: StateUpdateMethod) -> None:
+        self.membrane = membrane
+
+    def __call__(
+        self, equations: Equations, variables: Any = None, method_options: Any = None
+    ) -> str:
+        """Abstract code of one step, as Brian2 asks for it."""
+        step = self.membrane(equations, variables, method_options)
+        clock = [
+            "_nor = int(active < 0.5)*int(not_refractory)",
+            "edge = _nor*(1 - nor)",
+            "nor = _nor",
+            "clocks = clocks + edge",
+        ]
+        return "\n".join([step, *clock])
+
+    def __str__(self) -> str:
+        return f"{self.membrane}, and the comparator's clock"
 
 
 def _trapezoids(cascade: Equations, variables: Any) -> tuple[list[str], dict[str, str]]:

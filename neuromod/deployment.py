@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -25,11 +25,12 @@ from neuromod.experiment import (
     Spikes,
     Trace,
     code_pulses,
+    mirror_pulses,
     pulses,
 )
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.silicon import Costs, Layer, energies
+from neuromod.silicon import Layer
 
 
 class TrainedLayer(Protocol):
@@ -159,7 +160,10 @@ def on_cells(
     population = Population("cell", neuron, len(gain), {"trained_gain": gain})
     connections = tuple(
         connection
-        for source, (i, j, w) in _wiring(volley, "cell")
+        for source, (i, j, w) in (
+            ("inputs", volley.from_inputs()),
+            ("cell", volley.between_layers()),
+        )
         for connection in pulses(source, "cell", "I_syn", i, j, w * unit, dt, latency)
     )
     return volley, _experiment(volley, population, connections, latency + dt, dt, seed)
@@ -196,16 +200,33 @@ def on_circuit(
         np.tile(np.concatenate([np.asarray(la.vdd / volt) for la in layers]), volley.images) * volt
     )
     population = Population("chip", circuit, len(vdd), {"vdd": vdd})
-    connections = tuple(
-        connection
-        for source, (i, j, w) in _wiring(volley, "chip")
-        for connection in code_pulses(source, "chip", i, j, w, circuit.t_pulse)
-    )
+    i, j, w = volley.between_layers()
+    source, neuron, _ = volley.from_inputs()
+    connections = (
+        *mirror_pulses("inputs", "chip", source, neuron, *_bundles(layers, features),
+                       circuit.t_pulse),
+        *code_pulses("chip", "chip", i, j, w, circuit.t_pulse),
+    )  # fmt: skip
     return volley, _experiment(volley, population, connections, circuit.t_pulse + dt, dt, seed)
 
 
-def _wiring(volley: Volley, population: str) -> list[tuple[str, Any]]:
-    return [("inputs", volley.from_inputs()), (population, volley.between_layers())]
+def _bundles(layers: Sequence[Layer], features: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Of the synapses from the inputs: units up and down, and references, in their order.
+
+    All features of an image that reach a neuron are one bundle; every one has its reference.
+    """
+    above, below = np.maximum(features, 0), np.maximum(-features, 0)
+    parts = []
+    for number, layer in enumerate(layers):
+        bias = np.tile(layer.bias_codes, (len(features), 1))
+        bundle = [np.maximum(bias, 0), np.maximum(-bias, 0), bias != 0]
+        if number == 0:
+            onto, off = np.maximum(layer.codes, 0).T, np.maximum(-layer.codes, 0).T
+            wired = (features != 0) * 1.0 @ (layer.codes != 0).T
+            from_features = (above @ onto + below @ off, above @ off + below @ onto, wired)
+            bundle = [own + more for own, more in zip(bundle, from_features, strict=True)]
+        parts.append([value.ravel() for value in bundle])
+    return tuple(np.concatenate(kind) for kind in zip(*parts, strict=True))
 
 
 def _experiment(
@@ -223,56 +244,6 @@ def _experiment(
     # One period after the last decision, so that traces show what follows it.
     duration = (layers + 1) * period
     return Experiment((population,), (inputs,), connections, (trace,), duration, dt, seed)
-
-
-def circuit_energies(
-    circuit: CircuitNeuron,
-    costs: Costs,
-    layers: Sequence[Layer],
-    volley: Volley,
-    features: np.ndarray,
-    spikes: Sequence[np.ndarray],
-    duration: Quantity,
-) -> dict[str, Quantity]:
-    """Energy of a network on the chip by what it is spent on.
-
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    costs : Costs
-    layers : sequence of Layer
-    volley : Volley
-        From `on_circuit`.
-    features : ndarray, shape (images, inputs)
-        A feature's pulse carries its value times the code's charge.
-    spikes : sequence of ndarray, each of shape (images, neurons of the layer)
-        Output spikes of every layer.
-    duration : Quantity
-        Time that one image takes, seconds.
-
-    Returns
-    -------
-    dict of str to Quantity, each of shape (images * neurons,)
-        In joule, the entries of `neuromod.silicon.energies`.
-    """
-    load, pulse_counts = [], []
-    for layer, inputs in zip(layers, [features, *spikes[:-1]], strict=True):
-        load.append(np.abs(inputs) @ np.abs(layer.codes).T + np.abs(layer.bias_codes))
-        # A synapse of code 0 has no mirror that is on.
-        wired = (layer.codes != 0).T.astype(float)
-        pulse_counts.append((inputs != 0) @ wired + (layer.bias_codes != 0))
-    flat = np.hstack([np.asarray(layer.vdd / volt) for layer in layers])
-    # A volley is one pulse for the NOR however many inputs it has: one decision per neuron.
-    return energies(
-        circuit,
-        costs,
-        np.tile(flat, volley.images) * volt,
-        np.hstack(load).ravel(),
-        np.hstack(pulse_counts).ravel(),
-        np.ones(volley.images * volley.neurons),
-        np.hstack(list(spikes)).ravel(),
-        duration,
-    )
 
 
 def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from brian2 import Quantity, have_same_dimensions, second
@@ -54,6 +54,14 @@ class Model(Protocol):
         """Values of the state variables at the start, where they are not 0."""
 
 
+@runtime_checkable
+class Completing(Protocol):
+    """A model some of whose values follow from others before the run."""
+
+    def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of single neurons with all that follow from them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Population:
     """Neurons of one model.
@@ -79,6 +87,8 @@ class Population:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.model, Completing):
+            object.__setattr__(self, "values", self.model.complete(self.values))
         known = abouts(self.model) if isinstance(self.model, Parameters) else {}
         for name, value in self.values.items():
             if np.shape(value) not in ((), (self.size,)):
@@ -192,6 +202,7 @@ def code_pulses(
     j: np.ndarray,
     codes: Any,
     width: Quantity,
+    domain: str = "",
 ) -> tuple[Connection, ...]:
     """Synapses of circuit neurons: pulses of their codes, and the pulses that the NOR sees.
 
@@ -200,16 +211,58 @@ def code_pulses(
     source, target, i, j
         See `Connection`; the target is a population of circuit neurons.
     codes : value or array, shape (synapses,)
+        Signed; a synapse of code 0 still clocks the comparator.
     width : Quantity
         In seconds.
+    domain : str
+        The power domain whose supply feeds them.
 
     Returns
     -------
     tuple of Connection
-        On the variables ``drive`` and ``active``.
+        See `mirror_pulses`.
     """
-    drive = pulses(source, target, "drive", i, j, codes, width)
-    return *drive, *pulses(source, target, "active", i, j, 1, width)
+    codes = np.broadcast_to(codes, np.shape(i))
+    return mirror_pulses(
+        source, target, i, j, np.maximum(codes, 0), np.maximum(-codes, 0), codes != 0, width, domain
+    )
+
+
+def mirror_pulses(
+    source: str,
+    target: str,
+    i: np.ndarray,
+    j: np.ndarray,
+    up: np.ndarray,
+    down: np.ndarray,
+    mirrors: np.ndarray,
+    width: Quantity,
+    domain: str = "",
+) -> tuple[Connection, ...]:
+    """Pulses of circuit synapses, or of bundles of them that pulse together.
+
+    Parameters
+    ----------
+    source, target, i, j, width, domain
+        See `code_pulses`.
+    up, down : ndarray, shape (synapses,)
+        Units of current onto and off the membrane.
+    mirrors : ndarray, shape (synapses,)
+        References that conduct during a pulse.
+
+    Returns
+    -------
+    tuple of Connection
+        On the variables ``up``, ``down``, ``mirrors`` and ``active``, where they are not all 0.
+    """
+    mark = f"_{domain}" if domain else ""
+    parts = {f"up{mark}": up, f"down{mark}": down, f"mirrors{mark}": mirrors,
+             "active": np.ones(np.shape(i))}  # fmt: skip
+    made = []
+    for variable, weight in parts.items():
+        held = np.flatnonzero(weight)
+        made += pulses(source, target, variable, i[held], j[held], weight[held] * 1.0, width)
+    return tuple(made)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from neuromod.experiment import Spikes
 UNREADABLE = (
     OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, InvalidFile,
 )  # fmt: skip
+TOTAL = "total of "
 SI = ("m", "kg", "s", "A", "K", "mol", "cd")
 FAMILIAR = {volt.dim: "V", amp.dim: "A"}
 
@@ -62,6 +63,9 @@ class Recording:
         In seconds.
     provenance : mapping
         Device, versions, seed, wall times.
+    totals : mapping of str to mapping of str to Quantity or ndarray
+        By population and variable, what a model adds up over a run, at its end; one value per
+        neuron.
     """
 
     spikes: Mapping[str, Spikes]
@@ -69,6 +73,7 @@ class Recording:
     duration: Quantity
     dt: Quantity
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    totals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def times(self) -> Quantity:
@@ -161,6 +166,15 @@ class Recording:
                         array_annotations={"neuron": np.asarray(signal.neurons)},
                     )
                 )
+        for population, totals in self.totals.items():
+            for variable, values in totals.items():
+                segment.analogsignals.append(
+                    neo.AnalogSignal(
+                        _to_neo_unit(np.reshape(values, (1, -1))),
+                        sampling_period=float(self.duration / second) * pq.s,
+                        name=f"{TOTAL}{population}.{variable}",
+                    )
+                )
         block = neo.Block(name="neuromod recording", neuromod=json.dumps(self._header()))
         block.segments.append(segment)
         return block
@@ -230,7 +244,12 @@ class Recording:
             for train in segment.spiketrains
         }
         signals: dict[str, dict[str, Signal]] = {}
+        totals: dict[str, dict[str, Any]] = {}
         for analog in segment.analogsignals:
+            if analog.name.startswith(TOTAL):
+                population, _, variable = analog.name.removeprefix(TOTAL).partition(".")
+                totals.setdefault(population, {})[variable] = _from_neo_unit(analog)[0]
+                continue
             population, _, variable = analog.name.partition(".")
             signals.setdefault(population, {})[variable] = Signal(
                 np.asarray(analog.array_annotations["neuron"], dtype=int), _from_neo_unit(analog).T
@@ -241,6 +260,7 @@ class Recording:
             header["duration_s"] * second,
             header["dt_s"] * second,
             header["provenance"],
+            totals,
         )
 
 

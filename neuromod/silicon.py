@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, joule, nwatt, volt
+from brian2 import Quantity, joule, nwatt, uwatt, volt
 from brian2.units.allunits import Mhertz, pjoule
 
 from neuromod.models.circuit import CALIBRATED, PAPER, CircuitNeuron
@@ -20,6 +20,7 @@ VDD_REFERENCE = 0.75 * volt
 TIME_SCALE = 1000
 ENERGY_AT_MAX_RATE, MAX_RATE = 1.08 * pjoule, 3.3 * Mhertz
 DECISION, RESET, LEAKAGE = 0.12 * pjoule, 0.01 * pjoule, 10 * nwatt
+CONTINUOUS = 1 * uwatt
 
 
 def gain_of(circuit: CircuitNeuron, vdd: Quantity) -> np.ndarray:
@@ -67,6 +68,12 @@ class Costs(Parameters):
     decision: Quantity = parameter(
         DECISION, "one decision of the comparator", source=CALIBRATED, low=0 * joule
     )
+    continuous: Quantity = parameter(
+        CONTINUOUS,
+        "static power of a continuous comparator, instead of decisions",
+        source="chosen here: 1 uA at the core's 1 V",
+        low=0 * uwatt,
+    )
     reset: Quantity = parameter(
         RESET, "switching the reset transistor once", source=CALIBRATED, low=0 * joule
     )
@@ -82,8 +89,7 @@ class Costs(Parameters):
 
 
 SOURCES = {
-    "synapse current": ("synapse", "VDD times the charge of every pulse, mirror equation"),
-    "mirror reference": ("synapse", "one unit current while a pulse is on; assumed gated by it"),
+    "synapses": ("synapse", "VDD times the current of outputs and references, integrated"),
     "comparator": ("core", CALIBRATED),
     "spike generator": ("core", "remainder of 1.08 pJ per spike at 3.3 MHz, paper's table 9"),
     "reset": ("core", CALIBRATED),
@@ -94,10 +100,7 @@ SOURCES = {
 def energies(
     circuit: CircuitNeuron,
     costs: Costs,
-    vdd: Quantity,
-    load: np.ndarray,
-    pulses: np.ndarray,
-    decisions: np.ndarray,
+    totals: Mapping[str, Any],
     spikes: np.ndarray,
     duration: Quantity,
 ) -> dict[str, Quantity]:
@@ -107,33 +110,32 @@ def energies(
     ----------
     circuit : CircuitNeuron
     costs : Costs
-    vdd : Quantity, shape (neurons,)
-        Synapse supply, constant over the run, volt.
-    load : ndarray, shape (neurons,)
-        Sum of the magnitudes of the codes of all input pulses; at constant supply a pulse's
-        charge is exactly code times unit current times width.
-    pulses : ndarray, shape (neurons,)
-        Number of input pulses.
-    decisions : ndarray, shape (neurons,)
-        Number of times that the comparator was clocked by inputs.
+    totals : mapping of str to Quantity or ndarray, each of shape (neurons,)
+        ``energy`` that the synapses drew, joule, and ``clocks`` of the comparator; a recording's
+        `totals` of a population.
     spikes : ndarray, shape (neurons,)
-        Number of output spikes, each of which clocks the comparator once more.
+        Number of output spikes.
     duration : Quantity
         In seconds.
 
     Returns
     -------
     dict of str to Quantity, each of shape (neurons,)
-        In joule, the keys of `SOURCES`.
+        In joule, the keys of `SOURCES`. What the synapses pull off a membrane goes to ground and
+        is drawn from no supply; their references are.
     """
-    per_unit = vdd * circuit.unit_current(vdd) * circuit.t_pulse
+    every = np.ones(len(spikes))
+    clocked = circuit.comparator == "clocked"
     return {
-        "synapse current": load * per_unit,
-        "mirror reference": pulses * per_unit,
-        "comparator": (decisions + spikes) * costs.decision,
+        "synapses": totals["energy"],
+        "comparator": (
+            np.asarray(totals["clocks"]) * costs.decision
+            if clocked
+            else every * costs.continuous * duration
+        ),
         "spike generator": spikes * costs.spike,
         "reset": spikes * costs.reset,
-        "leakage": np.ones(len(spikes)) * costs.leakage * duration,
+        "leakage": every * costs.leakage * duration,
     }
 
 
@@ -181,27 +183,6 @@ def ledger(entries: Mapping[str, Quantity], spikes: int) -> pd.DataFrame:
     share = table["energy_pJ"] / spikes if spikes else np.nan
     table.insert(3, "per_spike_pJ", share)
     return table
-
-
-def decisions(times: Quantity, width: Quantity) -> int:
-    """How often input pulses clock the comparator: at every end that leaves no pulse on.
-
-    Parameters
-    ----------
-    times : Quantity, shape (spikes,)
-        Starts of all input pulses of one neuron, seconds, in order of time.
-    width : Quantity
-        Of a pulse, seconds.
-
-    Returns
-    -------
-    int
-    """
-    if not len(times):
-        return 0
-    gaps = np.diff(np.asarray(times / width))
-    # A pulse that starts just as another ends keeps the NOR low.
-    return 1 + int(np.count_nonzero(gaps > 1 + 1e-6))
 
 
 @dataclass(frozen=True, eq=False)

@@ -311,4 +311,11 @@ def _collect(
             values = Quantity(getattr(monitor, variable), dtype=float)
             signal = Signal(trace.neurons, values)
             signals.setdefault(trace.population, {})[variable] = signal
-    return Recording(spikes, signals, experiment.duration, experiment.dt, provenance)
+    totals = {
+        population.name: {
+            name: Quantity(getattr(parts[f"neurons_{population.name}"], name)[:], dtype=float)
+            for name in getattr(population.model, "totals", ())
+        }
+        for population in experiment.populations
+    }
+    return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)

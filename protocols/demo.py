@@ -19,7 +19,6 @@ from neuromod.deployment import (
     Volley,
     accuracy,
     agreement,
-    circuit_energies,
     on_cells,
     on_circuit,
 )
@@ -34,7 +33,7 @@ from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.progress import task
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import TIME_SCALE, Costs, Layer, deploy, ledger
+from neuromod.silicon import TIME_SCALE, Costs, Layer, deploy, energies, ledger
 from neuromod.tuning.backbone import Backbone, load_backbone
 from neuromod.tuning.datasets import load_digits, load_folder
 from neuromod.tuning.features import Features, extract_features
@@ -186,20 +185,21 @@ class Demo(Protocol):
             raise RuntimeError(
                 f"{differ.item()} neurons in Brian2 did not do what torch's did, and all must."
             )
-        energies = circuit_energies(
-            self.circuit, self.costs, self._layers, self._circuit[0], self._tuned.images,
-            sides["circuit"], recordings["circuit"].duration,
+        on_chip = recordings["circuit"]
+        spent = energies(
+            self.circuit, self.costs, on_chip.totals["chip"], on_chip.spikes["chip"].counts(),
+            on_chip.duration,
         )  # fmt: skip
         table = pd.DataFrame([_row(result) for result in self._tuned.results])
         return {
             "table": table,
             "summary": _summary(table),
             "task": self._task(),
-            "deployment": self._deployment(sides, energies),
+            "deployment": self._deployment(sides, spent),
             "agreement": agreed,
             "changes": self._changes(),
             "neurons": self._neurons(),
-            "ledger": self._ledger(energies, sides["circuit"]),
+            "ledger": self._ledger(spent, sides["circuit"]),
         }
 
     def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:

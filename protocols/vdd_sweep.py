@@ -18,7 +18,7 @@ from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import Costs, by_supply, decisions, energies, gain_of
+from neuromod.silicon import Costs, by_supply, energies, gain_of
 from neuromod.stimuli import circuit_inputs
 
 if TYPE_CHECKING:
@@ -98,13 +98,8 @@ class VddSweep(Protocol):
         """One row per supply voltage."""
         source = self._inputs
         spikes = recordings["sweep"].spikes["chip"].counts()
-        ones = np.ones(len(spikes))
-        load = np.abs(np.array(self.codes))[source.neurons].sum()
-        clocked = decisions(source.times, self.circuit.t_pulse)
-        spent = energies(
-            self.circuit, self.costs, self.vdd, load * ones, len(source.neurons) * ones,
-            clocked * ones, spikes, self.duration,
-        )  # fmt: skip
+        totals = recordings["sweep"].totals["chip"]
+        spent = energies(self.circuit, self.costs, totals, spikes, self.duration)
         supplies = by_supply(spent)
         total = np.asarray((supplies["core"] + supplies["synapse"]) / pjoule)
         table = pd.DataFrame(

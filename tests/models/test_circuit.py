@@ -210,7 +210,11 @@ def test_a_one_sided_leak_decays_as_its_closed_form():
 @pytest.mark.parametrize("leak", LEAK)
 def test_the_charge_that_flows_in_is_on_the_capacitor_or_has_leaked_away(leak):
     drive = np.array([0.3, -2.0, 0.11])
-    values = {"drive": drive, "vdd": [0.63, 0.75, 0.94] * volt}
+    values = {
+        "up": np.maximum(drive, 0),
+        "down": np.maximum(-drive, 0),
+        "vdd": [0.63, 0.75, 0.94] * volt,
+    }
     recording, (v, leaking) = alone(CircuitNeuron(leak=leak), values, 260, "v", "I_leak")
     assert not recording.spikes["chip"].counts().any()
     leaked = 1e-8 * (leaking.sum(axis=1) - (leaking[:, 0] + leaking[:, -1]) / 2)

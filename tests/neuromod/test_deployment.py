@@ -4,13 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from brian2 import ms, mV, nsecond, usecond, volt
-from brian2.units.allunits import pjoule
+from brian2 import joule, ms, mV, nsecond, volt
 
-from neuromod.deployment import Volley, accuracy, agreement, circuit_energies, on_cells, on_circuit
+from neuromod.deployment import Volley, accuracy, agreement, on_cells, on_circuit
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.silicon import Costs, Layer, deploy
+from neuromod.silicon import Layer, deploy
 from neuromod.simulation import simulate
 
 CHIP = CircuitNeuron()
@@ -176,51 +175,40 @@ def test_a_network_whose_codes_are_all_zero_between_layers_gives_the_biases_spik
     assert [count.tolist() for count in counts] == [[[1]], [[1]]]
 
 
-def test_the_energies_of_two_neurons_by_hand():
+def drawn_by(layers, features):
+    """Energy of every neuron's synapses, in units of femtojoule, and clock edges."""
+    _, experiment = on_circuit(CHIP, layers, features, 10 * nsecond, 3)
+    totals = simulate(experiment).totals["chip"]
+    return np.asarray(totals["energy"] / joule) * 1e15, totals["clocks"].tolist()
+
+
+def test_the_energy_of_two_neurons_by_hand():
     layers = [
-        Layer(np.array([[3, -2, 4]]), np.array([-1]), [0.75] * volt, {}),
+        Layer(np.array([[3, -2, 4]]), np.array([6]), [0.75] * volt, {}),
         Layer(np.array([[-5]]), np.array([6]), [0.5] * volt, {}),
     ]
-    features = np.array([[0.5, 0.25, 0.0]])
-    volley = Volley.of(features, [la.codes for la in layers], [la.bias_codes for la in layers])
-    spikes = [np.array([[1]]), np.array([[0]])]
-    found = circuit_energies(CHIP, Costs(), layers, volley, features, spikes, 3 * usecond)
-    in_pj = {name: np.asarray(energy / pjoule).tolist() for name, energy in found.items()}
-    # One unit is 0.75 V * 10 nA and 0.5 V * 2.5 nA for 100 ns.
-    units = np.array([0.75e-3, 0.125e-3])
-    assert in_pj["synapse current"] == pytest.approx(units * [0.5 * 3 + 0.25 * 2 + 1, 5 + 6])
-    assert in_pj["mirror reference"] == pytest.approx(units * [2 + 1, 1 + 1])
-    assert in_pj["comparator"] == pytest.approx([2 * 0.12, 0.12])
-    assert in_pj["reset"] == pytest.approx([0.01, 0])
-    assert in_pj["spike generator"] == pytest.approx([1.08 - 0.25 - 0.01 / 3.3, 0])
-    assert in_pj["leakage"] == pytest.approx([0.03, 0.03])
+    energy, clocks = drawn_by(layers, np.array([[0.5, 0.25, 0.0]]))
+    # One unit is 0.75 V * 10 nA and 0.5 V * 2.5 nA for 100 ns; only currents from the supply cost.
+    assert energy == pytest.approx([0.75 * (0.5 * 3 + 6 + 2 + 1), 0.125 * (6 + 1 + 1)])
+    # The first neuron's own spike clocks it once more.
+    assert clocks == [2, 1]
 
 
-def test_a_negative_feature_costs_as_much_as_a_positive_one():
+def test_a_negative_feature_pulls_through_the_other_half_of_the_mirror():
     layers = [Layer(np.array([[3]]), np.array([0]), [0.75] * volt, {})]
-    costs = []
-    for feature in (0.7, -0.7):
-        features = np.array([[feature]])
-        volley = Volley.of(features, [layers[0].codes], [layers[0].bias_codes])
-        entries = circuit_energies(
-            CHIP, Costs(), layers, volley, features, [np.array([[0]])], 1 * usecond
-        )
-        costs.append(float(entries["synapse current"][0] / pjoule))
-    assert costs[0] == costs[1]
+    up, _ = drawn_by(layers, np.array([[0.7]]))
+    down, _ = drawn_by(layers, np.array([[-0.7]]))
+    assert up == pytest.approx([0.75 * (0.7 * 3 + 1)])
+    assert down == pytest.approx([0.75])
 
 
 def test_every_image_costs_what_it_costs_alone():
-    volley, _, _ = chip()
-    spikes = quantised()[1]
-    costs, duration = Costs(), 0.44 * usecond
-    together = circuit_energies(CHIP, costs, CODED, volley, FEATURES, spikes, duration)
+    together, clocks = drawn_by(CODED, FEATURES)
     for image in (0, 5):
-        one = slice(image, image + 1)
-        features, own = FEATURES[one], [layer[one] for layer in spikes]
-        single = Volley(volley.first[one], volley.weights, volley.biases)
-        alone = circuit_energies(CHIP, costs, CODED, single, features, own, duration)
-        for name, energy in alone.items():
-            np.testing.assert_allclose(together[name][14 * image : 14 * (image + 1)], energy)
+        alone, edges = drawn_by(CODED, FEATURES[image : image + 1])
+        mine = slice(14 * image, 14 * (image + 1))
+        np.testing.assert_allclose(together[mine], alone)
+        assert clocks[mine] == edges
 
 
 def test_agreement_by_hand():

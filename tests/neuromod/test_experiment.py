@@ -58,15 +58,24 @@ def test_a_pulse_takes_away_what_it_added_after_its_width():
     np.testing.assert_array_equal(rise.weight + fall.weight, 0 * nA)
 
 
-def test_code_pulses_drive_by_their_codes_and_count_by_one():
-    rise, fall, on, off = code_pulses(
-        "inputs", "chip", np.array([0, 1]), np.array([0, 0]), np.array([5, -3]), 0.1 * usecond
-    )
-    assert [c.variable for c in (rise, fall, on, off)] == ["drive", "drive", "active", "active"]
-    assert rise.weight.tolist() == [5, -3]
-    assert fall.weight.tolist() == [-5, 3]
-    assert (on.weight, off.weight) == (1, -1)
-    assert [float(c.delay / usecond) for c in (rise, fall, on, off)] == [0, 0.1, 0, 0.1]
+def test_code_pulses_push_or_pull_by_their_codes_and_count_by_one():
+    made = code_pulses(
+        "inputs", "chip", np.array([0, 1, 2]), np.array([0, 0, 1]), np.array([5, -3, 0]),
+        0.1 * usecond, "soma",
+    )  # fmt: skip
+    edges = {}
+    for c in made:
+        triples = zip(c.i.tolist(), c.j.tolist(), c.weight.tolist(), strict=True)
+        edges.setdefault(c.variable, []).append((float(c.delay / usecond), list(triples)))
+    assert edges == {
+        "up_soma": [(0, [(0, 0, 5)]), (0.1, [(0, 0, -5)])],
+        "down_soma": [(0, [(1, 0, 3)]), (0.1, [(1, 0, -3)])],
+        "mirrors_soma": [(0, [(0, 0, 1), (1, 0, 1)]), (0.1, [(0, 0, -1), (1, 0, -1)])],
+        "active": [
+            (0, [(0, 0, 1), (1, 0, 1), (2, 1, 1)]),
+            (0.1, [(0, 0, -1), (1, 0, -1), (2, 1, -1)]),
+        ],
+    }  # fmt: skip
 
 
 @settings(deadline=None)

@@ -2,8 +2,8 @@ import warnings
 
 import numpy as np
 import pytest
-from brian2 import amp, joule, nA, nsecond, usecond, volt
-from brian2.units.allunits import Mhertz, pjoule
+from brian2 import usecond, volt
+from brian2.units.allunits import Mhertz, fjoule, pjoule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +13,6 @@ from neuromod.silicon import (
     SOURCES,
     Costs,
     by_supply,
-    decisions,
     deploy,
     energies,
     gain_of,
@@ -181,49 +180,17 @@ def test_a_layer_that_exactly_fits_loses_nothing():
     assert layer.changes["rms_error_lsb"] < 1e-12
 
 
-@pytest.mark.parametrize(
-    ("starts", "count"),
-    [
-        ([], 0),
-        ([130], 1),
-        ([130, 130], 1),
-        ([130, 170], 1),
-        ([130, 230], 1),
-        ([130, 240], 2),
-        ([130, 170, 260, 800], 2),
-        ([0, 10, 110, 210, 330], 2),
-        ([0, 500, 1000], 3),
-    ],
-)
-def test_the_comparator_is_clocked_by_every_end_that_leaves_no_pulse_on(starts, count):
-    assert decisions(np.array(starts) * nsecond, 100 * nsecond) == count
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 200), max_size=20), st.integers(1, 12))
-def test_decisions_are_the_falling_edges_of_the_pulses_laid_over_each_other(starts, width):
-    on = np.zeros(260, int)
-    for start in starts:
-        on[start : start + width] += 1
-    falling = np.count_nonzero((on[:-1] > 0) & (on[1:] == 0))
-    assert decisions(np.sort(starts) * 10 * nsecond, width * 10 * nsecond) == falling
-
-
-def one_neuron():
-    return energies(
-        CHIP, Costs(), [0.75] * volt, np.array([13]), np.array([4]), np.array([3]), np.array([2]),
-        7 * usecond,
-    )  # fmt: skip
+def one_neuron(**circuit):
+    totals = {"energy": [9.75] * fjoule, "clocks": np.array([5])}
+    return energies(CircuitNeuron(**circuit), Costs(), totals, np.array([2]), 7 * usecond)
 
 
 def test_the_energies_of_one_neuron_by_hand():
-    # One unit at 0.75 V: 0.75 V * 10 nA * 100 ns = 0.75 fJ.
     in_pj = {name: float(energy[0] / pjoule) for name, energy in one_neuron().items()}
     spike = 1.08 - 2 * 0.12 - 0.01 - 0.01 / 3.3
     assert in_pj == pytest.approx(
         {
-            "synapse current": 13 * 0.75e-3,
-            "mirror reference": 4 * 0.75e-3,
+            "synapses": 9.75e-3,
             "comparator": 5 * 0.12,
             "spike generator": 2 * spike,
             "reset": 2 * 0.01,
@@ -233,17 +200,9 @@ def test_the_energies_of_one_neuron_by_hand():
     assert list(in_pj) == list(SOURCES)
 
 
-def test_a_pulses_charge_is_code_times_unit_current_times_width():
-    entries = energies(
-        CHIP, Costs(), [0.61] * volt, np.array([5]), np.array([1]), np.array([1]), np.array([0]),
-        1 * usecond,
-    )  # fmt: skip
-    charge = 5 * CHIP.unit_current(0.61 * volt) * 100 * nsecond
-    assert float(entries["synapse current"][0] / joule) == pytest.approx(
-        float(0.61 * volt * charge / joule)
-    )
-    assert CHIP.unit_current(0.61 * volt) < 10 * nA
-    assert CHIP.unit_current(0.61 * volt).dim == amp.dim
+def test_a_continuous_comparator_draws_power_instead_of_deciding():
+    entries = one_neuron(comparator="continuous")
+    assert float(entries["comparator"][0] / pjoule) == pytest.approx(7.0)
 
 
 def test_the_two_supplies_add_up_to_the_entries():
@@ -252,7 +211,7 @@ def test_the_two_supplies_add_up_to_the_entries():
     assert set(supplies) == {"core", "synapse"}
     total = sum(float(energy[0] / pjoule) for energy in entries.values())
     assert sum(float(s[0] / pjoule) for s in supplies.values()) == pytest.approx(total)
-    assert float(supplies["synapse"][0] / pjoule) == pytest.approx(17 * 0.75e-3)
+    assert float(supplies["synapse"][0] / pjoule) == pytest.approx(9.75e-3)
 
 
 def test_the_ledgers_total_is_the_sum_of_its_entries_and_each_has_a_source():
@@ -269,24 +228,11 @@ def test_without_spikes_there_is_no_energy_per_spike():
 
 
 def test_at_the_maximum_rate_a_spike_costs_the_core_the_papers_energy():
-    spikes = np.array([33, 70])
-    for count in spikes:
-        entries = energies(
-            CHIP, Costs(), [0.83] * volt, np.array([0]), np.array([0]), count * np.ones(1),
-            count * np.ones(1), count / (3.3 * Mhertz),
-        )  # fmt: skip
+    for count in (33, 70):
+        totals = {"energy": [0.3] * pjoule, "clocks": np.array([2 * count])}
+        entries = energies(CHIP, Costs(), totals, np.array([count]), count / (3.3 * Mhertz))
         core = float(by_supply(entries)["core"][0] / pjoule)
         assert core / count == pytest.approx(1.08, rel=1e-12)
-
-
-def test_at_the_same_input_energy_per_spike_falls_with_spikes():
-    spikes = np.arange(1, 40)
-    same = np.ones(39)
-    entries = energies(
-        CHIP, Costs(), 0.7 * same * volt, 90 * same, 30 * same, 25 * same, spikes, 40 * usecond
-    )
-    total = sum(np.asarray(energy / pjoule) for energy in entries.values())
-    assert (np.diff(total / spikes) < 0).all()
 
 
 def test_costs_below_nothing_are_refused():

@@ -21,7 +21,7 @@ from brian2 import (
 from brian2.devices.device import reset_device
 
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, pulses
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, code_pulses
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
@@ -285,7 +285,7 @@ def both_models(device):
             ),
             (inputs,),
             (
-                *pulses("inputs", "chip", "drive", i, j, codes, 10 * CHIP_DT),
+                *code_pulses("inputs", "chip", i, j, codes, 10 * CHIP_DT),
                 Connection("chip", "cell", "I_syn", onward_i, onward_j, onward, 7 * CHIP_DT),
             ),
             (
