@@ -1,0 +1,124 @@
+"""A supply that changes gives what constant supplies give, one after the other."""
+
+import numpy as np
+import pytest
+from brian2 import Quantity, amp, joule, nsecond, ohm, usecond, volt
+
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.silicon import gain_of, vdd_of
+from neuromod.simulation import simulate
+from neuromod.supplies import schedule
+
+DT = 10 * nsecond
+VDD = np.array([[0.53, 0.97], [0.81, 0.62], [0.66, 0.88]])
+CHANGES = np.array([0, 137, 251])
+CIRCUITS = [
+    CircuitNeuron(),
+    CircuitNeuron(law="ekv"),
+    CircuitNeuron(output="mosfet", R_supply=7e4 * ohm),
+]
+
+
+def run(circuit, start, sources=(), connections=(), steps=400, traces=("v", "I_unit", "vdd")):
+    inputs = Spikes("inputs", 1, np.zeros(6, int), np.array([11, 63, 140, 180, 260, 301]) * DT)
+    wires = code_pulses("inputs", "chip", np.array([0, 0]), np.array([0, 1]), [2, 3], 10 * DT)
+    return simulate(
+        Experiment(
+            (Population("chip", circuit, 2, start),),
+            (inputs, *sources),
+            (*wires, *connections),
+            (Trace("chip", traces, np.arange(2)),),
+            steps * DT,
+            DT,
+            5,
+        )
+    )
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS)
+def test_between_changes_the_mirror_is_that_of_the_constant_supply(circuit):
+    made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT)
+    recording = run(circuit, made.start, (made.source,), made.connections)
+    current = np.asarray(recording.signals["chip"]["I_unit"].values / amp)
+    supply = np.asarray(recording.signals["chip"]["vdd"].values / volt)
+    # Sampled at the start of a step; a change at step n acts from the next on.
+    for step in (0, 100, 137, 139, 250, 253, 399):
+        row = np.searchsorted(CHANGES, step - 1, side="right") - 1 if step else 0
+        np.testing.assert_allclose(supply[:, step], VDD[row], rtol=1e-12)
+        expected = np.asarray(circuit.unit_current(VDD[row] * volt) / amp)
+        np.testing.assert_allclose(current[:, step], expected, rtol=1e-11)
+
+
+def test_a_pulse_charges_by_the_supply_of_its_time():
+    circuit = CIRCUITS[0]
+    made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT)
+    recording = run(circuit, made.start, (made.source,), made.connections)
+    v = np.asarray(recording.signals["chip"]["v"].values / volt)
+    for before, row, code in ((63, 0, 2), (180, 1, 2), (301, 2, 2)):
+        decay = np.exp(-10 * 1e-8 / 20e-6)
+        rise = v[0, before + 11] - 0.25 - (v[0, before + 1] - 0.25) * decay
+        unit = float(circuit.step(VDD[row, 0] * volt) / volt)
+        assert rise == pytest.approx(code * unit, rel=1e-9)
+
+
+def test_energy_is_drawn_at_the_supply_of_its_time():
+    circuit = CIRCUITS[0]
+    made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT)
+    recording = run(circuit, made.start, (made.source,), made.connections)
+    power = VDD * np.asarray(circuit.unit_current(VDD * volt) / amp)
+    # Two pulses in each part, code and reference.
+    expected = 2 * 1e-7 * power.sum(axis=0) * [3, 4]
+    found = np.asarray(recording.totals["chip"]["energy"] / joule)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_one_value_is_a_constant_supply():
+    circuit = CIRCUITS[0]
+    made = schedule(circuit, "chip", [0] * usecond, VDD[:1] * volt, DT)
+    changing = run(circuit, made.start, (made.source,), made.connections)
+    constant = run(circuit, {"vdd": VDD[0] * volt})
+    for name, signal in constant.signals["chip"].items():
+        other = changing.signals["chip"][name].values
+        np.testing.assert_array_equal(np.asarray(signal.values), np.asarray(other))
+
+
+def test_a_domain_changes_alone():
+    circuit = CircuitNeuron(domains=("soma", "tuft"))
+    made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT, "tuft")
+    experiment = Experiment(
+        (Population("chip", circuit, 2, made.start),), (made.source,), made.connections,
+        (Trace("chip", ("vdd_soma", "vdd_tuft"), np.arange(2)),), 300 * DT, DT, 5,
+    )  # fmt: skip
+    recorded = simulate(experiment).signals["chip"]
+    assert np.all(np.asarray(recorded["vdd_soma"].values / volt) == 0.75)
+    np.testing.assert_allclose(recorded["vdd_tuft"].values[:, -1] / volt, VDD[2])
+
+
+def test_a_supply_that_follows_a_gain_makes_the_synapses_follow_it():
+    circuit = CIRCUITS[0]
+    gain = np.array([[0.31, 1.7], [1.23, 0.9], [0.66, 1.01]])
+    made = schedule(circuit, "chip", CHANGES * DT, vdd_of(circuit, gain), DT)
+    np.testing.assert_allclose(gain_of(circuit, made.start["vdd"]), gain[0])
+    (change,) = (c for c in made.connections if c.variable == "I_unit")
+    steps = np.asarray(change.weight / circuit.unit_current(0.75 * volt)).reshape(2, 2)
+    np.testing.assert_allclose(steps, np.diff(gain, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("times", "vdd", "message"),
+    [
+        (CHANGES * DT, np.where(VDD == 0.81, 1.03, VDD) * volt, r"neuron 0 to 1\.03 V at 1\.37 us"),
+        (CHANGES * DT, np.where(VDD == 0.62, 0.47, VDD) * volt, r"neuron 1 to 0\.47 V"),
+        ([0, 9, 4] * usecond, VDD * volt, "must rise from 0"),
+        ([1, 4, 9] * usecond, VDD * volt, "must rise from 0"),
+        ([0, 4, 9.003] * usecond, VDD * volt, "whole steps"),
+        ([0, 4] * usecond, VDD * volt, "as many rows"),
+        ([0, 4, 9] * usecond, VDD[:, 0] * volt, "as many rows"),
+        (Quantity(np.zeros(0)) * usecond, np.zeros((0, 2)) * volt, "as many rows"),
+    ],
+)
+def test_schedules_that_no_supply_can_follow_are_refused(times, vdd, message):
+    with pytest.raises(UserError, match=message):
+        schedule(CIRCUITS[0], "chip", times, vdd, DT)
