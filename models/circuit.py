@@ -33,6 +33,7 @@ from brian2 import (
     kelvin,
     mV,
     nsecond,
+    nsiemens,
     ohm,
     register_new_unit,
     rk4,
@@ -46,13 +47,14 @@ from brian2.units.constants import boltzmann_constant, elementary_charge
 from neuromod.errors import UserError
 from neuromod.models.integration import Clocked
 from neuromod.models.mirror import LAWS, Mirror
-from neuromod.models.parameters import Parameters, namespace, parameter, used
+from neuromod.models.parameters import Parameters, namespace, parameter, refuse_changed, used
 
 # So that it is shown as such, not in base units.
 register_new_unit(uA / volt**2)
 
 PAPER = "Barton et al. 2022"
 CALIBRATED = "calibrated here, not from the paper"
+RYNDIN = "Ryndin et al. 2021, Nano- i Mikrosistemnaya Tekhnika 23:317-326"
 
 MEMBRANE = """
 dv/dt = (I_syn - I_leak)/C : volt (unless refractory)
@@ -71,6 +73,15 @@ down{0} : 1
 mirrors{0} : 1
 vdd{0} : volt
 I_unit{0} : amp
+"""
+CONDUCTANCES = """
+I_up{0} = up{0}*G_unit*(vdd{0} - v) : amp
+I_down{0} = down{0}*G_unit*v : amp
+I_reference{0} = 0*amp : amp
+up{0} : 1
+down{0} : 1
+mirrors{0} : 1
+vdd{0} : volt
 """
 OVERDRIVE = "V_ov{0} : volt"
 SAG = """
@@ -150,6 +161,19 @@ class CircuitNeuron(Parameters):
         ("",),
         "power domains among a neuron's synapses, by name; unnamed: one supply for all",
         source=f"{PAPER}, section 5.2.1: supplies of single synapses or of groups",
+    )
+    synapse: str = parameter(
+        "mirror",
+        "current mirror, or a conductance to the supply or to ground",
+        source=f"{PAPER}, section 5.2.1; conductances: {RYNDIN}",
+        choices=("mirror", "conductance"),
+    )
+    G_unit: Quantity = parameter(
+        20 * nsiemens,
+        "conductance of one unit, for synapse=conductance",
+        source="calibrated here: 10 nA at rest from 0.75 V, as the mirror",
+        low=0 * siemens,
+        low_excluded=True,
     )
     law: str = parameter(
         "square",
@@ -241,6 +265,9 @@ class CircuitNeuron(Parameters):
             raise UserError(f"v_rest = {self.v_rest} must lie below v_th = {self.v_th}.")
         if len(set(self.domains)) < len(self.domains):
             raise UserError(f"domains need names of their own, not {', '.join(self.domains)}.")
+        if self.synapse == "conductance":
+            beside = ["law", "output", "R_supply", "channel_modulation"]
+            refuse_changed("circuit", self, beside, "it belongs to synapse=mirror")
         for domain in self.domains:
             if domain and not suffix(domain).isidentifier():
                 raise UserError(f"domain {domain!r} must be letters, digits and underscores.")
@@ -315,6 +342,8 @@ class CircuitNeuron(Parameters):
         UserError
             When parameters of the mirror come without the supply at which it is to be solved.
         """
+        if self.synapse == "conductance":
+            return dict(values)
         own = {name: values[name] for name in ("beta", "vto", "R_S") if name in values}
         supplies = [name for name in values if name.partition("_")[0] == "vdd"]
         if own and not supplies:
@@ -363,6 +392,8 @@ class CircuitNeuron(Parameters):
 
     def _supply(self, mark: str) -> str:
         """Equations of the synapses at one supply."""
+        if self.synapse == "conductance":
+            return CONDUCTANCES.format(mark)
         up = down = reference = f"I_unit{mark}"
         extra = ""
         if self.output == "mosfet":
@@ -432,7 +463,10 @@ class CircuitNeuron(Parameters):
         -------
         Quantity, shape (n,)
             In ampere; 0 at and below a square-law transistor's threshold. See the erratum above.
+            Of a conductance, into a membrane at rest.
         """
+        if self.synapse == "conductance":
+            return self.G_unit * (vdd - self.v_rest)
         mirror = self.mirror()
         return mirror.current(mirror.overdrive(np.asarray(vdd / volt))) * amp
 
@@ -450,6 +484,8 @@ class CircuitNeuron(Parameters):
             In volt, whether or not the synapse can be run there: the exact inverse of
             `unit_current`.
         """
+        if self.synapse == "conductance":
+            return self.v_rest + current / self.G_unit
         return self.mirror().vdd_for(np.asarray(current / amp)) * volt
 
     def step(self, vdd: Quantity) -> Quantity:
@@ -465,5 +501,7 @@ class CircuitNeuron(Parameters):
         Quantity, shape (n,)
             In volt, for the linear leak, at the end of the pulse.
         """
-        decay = float(self.t_pulse / (self.R_leak * self.C))
-        return self.unit_current(vdd) * self.R_leak * -np.expm1(-decay)
+        # A conductance that is on loads the membrane beside its leak.
+        added = self.G_unit if self.synapse == "conductance" else 0 * siemens
+        load = 1 / self.R_leak + added
+        return self.unit_current(vdd) / load * -np.expm1(-float(self.t_pulse * load / self.C))

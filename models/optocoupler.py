@@ -1,0 +1,116 @@
+"""An analog synapse's memory: a photoresistor whose conductance the current of a lamp sets.
+
+Ryndin et al. 2021, Nano- i Mikrosistemnaya Tekhnika 23:317-326, emulate a memristive synapse by a
+photoresistive optocoupler. Only their abstract was at hand; the law below is the one usual for
+photoresistors (Bube 1960, Photoconductivity of Solids, Wiley), its values are chosen here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import Gohm, Mohm, Quantity, amp, ohm, siemens, uA, volt
+
+from neuromod.errors import UserError
+from neuromod.models.parameters import Parameters, parameter
+
+
+@dataclass(frozen=True, eq=False)
+class Optocoupler(Parameters):
+    """Photoresistor and light-emitting diode: conductance by the diode's current."""
+
+    R_lit: Quantity = parameter(
+        5 * Mohm,
+        "resistance at I_lit, besides what it has in the dark",
+        source="chosen here: so that the membrane of 50 fF can be charged in 100 ns; couplers on "
+        "the market are kilohms",
+        low=0 * ohm,
+        low_excluded=True,
+    )
+    I_lit: Quantity = parameter(
+        10 * uA,
+        "diode current at which R_lit holds",
+        source="chosen here",
+        low=0 * amp,
+        low_excluded=True,
+    )
+    gamma: float = parameter(
+        0.8,
+        "exponent of conductance over light",
+        source="chosen here: 0.5 to 1 in photoconductors (Bube 1960)",
+        low=0,
+        low_excluded=True,
+        high=1.5,
+    )
+    R_dark: Quantity = parameter(
+        2 * Gohm,
+        "resistance in the dark",
+        source="chosen here",
+        low=0 * ohm,
+        low_excluded=True,
+    )
+    V_diode: Quantity = parameter(
+        1.8 * volt,
+        "forward voltage of the diode",
+        source="chosen here: usual for red diodes",
+        low=0 * volt,
+        low_excluded=True,
+    )
+
+    def conductance(self, I_led: Quantity) -> Quantity:
+        """Conductance of the photoresistor.
+
+        Parameters
+        ----------
+        I_led : Quantity, shape () or (n,)
+            Diode current, ampere, not negative.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            ``1/R_dark + (I_led/I_lit)**gamma/R_lit``, siemens.
+        """
+        return 1 / self.R_dark + np.asarray(I_led / self.I_lit) ** self.gamma / self.R_lit
+
+    def current_for(self, conductance: Quantity) -> Quantity:
+        """Diode current that gives a conductance: the inverse of `conductance`.
+
+        Parameters
+        ----------
+        conductance : Quantity, shape () or (n,)
+            In siemens.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            In ampere.
+
+        Raises
+        ------
+        UserError
+            For less than the conductance in the dark.
+        """
+        lit = np.asarray((conductance - 1 / self.R_dark) * self.R_lit)
+        if np.any(lit < -1e-12):
+            least = float(np.min(np.asarray(conductance / siemens))) * siemens
+            raise UserError(
+                f"A conductance of {least} is below what the photoresistor has in the dark: at "
+                f"least {1 / self.R_dark} was expected."
+            )
+        return np.maximum(lit, 0) ** (1 / self.gamma) * self.I_lit
+
+    def power(self, I_led: Quantity) -> Quantity:
+        """Power that the diode takes all the time.
+
+        Parameters
+        ----------
+        I_led : Quantity, shape () or (n,)
+            In ampere.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            In watt.
+        """
+        return I_led * self.V_diode
