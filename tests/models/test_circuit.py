@@ -385,8 +385,8 @@ def test_a_square_law_transistor_leaves_saturation_one_overdrive_from_its_supply
     unit = np.asarray(chip.unit_current(NEAR_SUPPLY * volt) / amp)
     overdrive = NEAR_SUPPLY - unit * 20e6 - 0.35
     drop = NEAR_SUPPLY[:, None] - v[:3]
-    np.testing.assert_allclose(pushed[:3] / (7 * unit[:, None]),
-                               1 - np.maximum(1 - drop / overdrive[:, None], 0) ** 2, atol=1e-12)  # fmt: skip
+    share = 1 - np.maximum(1 - drop / overdrive[:, None], 0) ** 2
+    np.testing.assert_allclose(pushed[:3] / (7 * unit[:, None]), share, atol=1e-12)
     assert (drop[:, 0] > overdrive).all()
 
 

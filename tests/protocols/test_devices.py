@@ -22,6 +22,7 @@ from neuromod.protocols.gain_curve import GainCurve
 from neuromod.protocols.gain_identification import GainIdentification
 from neuromod.protocols.network_gain import NetworkGain
 from neuromod.protocols.puff import Puff
+from neuromod.protocols.synapse_families import SynapseFamilies
 from neuromod.protocols.two_receptors import TwoReceptors
 from neuromod.protocols.vdd_sweep import VddSweep
 from neuromod.protocols.volume import Volume
@@ -102,6 +103,9 @@ PROTOCOLS = {
             onset=0.1 * second,
             after=0.3 * second,
         )
+    ),
+    "synapse-families": Case(
+        lambda: SynapseFamilies(stored=np.array([0, 0.31, 1]), duration=31 * usecond)
     ),
     "two-receptors": Case(
         lambda: TwoReceptors(
