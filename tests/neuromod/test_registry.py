@@ -25,6 +25,12 @@ def test_an_unregistered_protocol_has_its_class_name(tiny):
     assert registry.name_of(Mine()) == "Mine"
 
 
+@pytest.mark.parametrize("name", registry.names("protocol"))
+def test_every_protocol_accepts_its_own_defaults(name):
+    if not registry.missing("protocol", name):
+        assert registry.name_of(registry.find_protocol(name)()) == name
+
+
 @pytest.mark.parametrize("kind", ["model", "protocol"])
 def test_titles_are_those_of_the_classes(kind):
     for name in registry.names(kind):

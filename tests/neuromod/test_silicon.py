@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.mirror import LAWS
 from neuromod.silicon import (
     SOURCES,
     Costs,
@@ -33,6 +34,13 @@ def test_supplies_from_half_a_volt_to_one_give_gains_from_a_quarter_to_1_88():
     low, high = gain_of(CHIP, [0.5, 1] * volt)
     assert low == pytest.approx(0.25, rel=1e-12)
     assert high == pytest.approx((7.5 - np.sqrt(14)) / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_gains_of_the_ends_of_the_range_lead_exactly_back_to_them(law):
+    chip = CircuitNeuron(law=law)
+    ends = [0.5, 1.0]
+    assert np.asarray(vdd_of(chip, gain_of(chip, ends * volt)) / volt).tolist() == ends
 
 
 @settings(deadline=None)
