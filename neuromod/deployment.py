@@ -1,23 +1,27 @@
-"""A trained feed-forward network as neurons, all images at once as copies in one simulation.
+"""Trained feed-forward networks as neurons, all images at once as copies in one simulation.
 
 Every neuron is updated once per image (Barton et al. 2022, section 5.1.1), which in time is a
 volley: all inputs of a layer arrive together, and its decision is the next layer's volley. The
 analog features drive the first layer as charges that are worked out beforehand; biases are
 inputs that spike with every volley.
+
+With counted spikes (as in section 6.2) there are several volleys one after another, a spike of
+every active input in some of them; neurons integrate over all, and numbers are spikes per train.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, volt
+from brian2 import Quantity, second, volt
 
+from neuromod.errors import UserError
 from neuromod.experiment import (
     Connection,
     Experiment,
@@ -55,7 +59,7 @@ class Volley:
 
     Attributes
     ----------
-    first : ndarray, shape (images, neurons of the first layer)
+    first : ndarray, shape (volleys, images, neurons of the first layer)
         Input of the first layer, bias included.
     weights : tuple of ndarray, each of shape (neurons, inputs)
         Of the layers after the first.
@@ -70,18 +74,24 @@ class Volley:
     def of(
         cls, features: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
     ) -> Volley:
-        """Volley of a network's weights and biases, all layers, for some images' features."""
+        """Volleys of a network's weights and biases, all layers.
+
+        Parameters
+        ----------
+        features : ndarray, shape (volleys, images, inputs)
+        weights, biases : sequence of ndarray
+        """
         return cls(features @ weights[0].T + biases[0], tuple(weights[1:]), tuple(biases[1:]))
 
     @property
     def images(self) -> int:
         """Number of copies of the network."""
-        return len(self.first)
+        return self.first.shape[1]
 
     @cached_property
     def bounds(self) -> np.ndarray:
         """Where each layer starts among the neurons of a copy, shape (layers + 1,)."""
-        return np.cumsum([0, self.first.shape[1], *(len(w) for w in self.weights)])
+        return np.cumsum([0, self.first.shape[2], *(len(w) for w in self.weights)])
 
     @property
     def neurons(self) -> int:
@@ -94,10 +104,15 @@ class Volley:
         return first_of_copy + np.arange(self.bounds[layer], self.bounds[layer + 1])
 
     def from_inputs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Synapses from the inputs, one per layer: input, neuron and weight of each."""
-        drives = [self.first, *(np.tile(bias, (self.images, 1)) for bias in self.biases)]
-        neurons = [self.index(layer).ravel() for layer in range(len(drives))]
-        sources = [np.full(len(n), layer) for layer, n in enumerate(neurons)]
+        """Synapses from the inputs: input, neuron and weight of each.
+
+        There is one input for every volley into the first layer, then one for the biases of
+        every later layer.
+        """
+        drives = [*self.first, *(np.tile(bias, (self.images, 1)) for bias in self.biases)]
+        layers = [0] * len(self.first) + [*range(1, len(self.biases) + 1)]
+        neurons = [self.index(layer).ravel() for layer in layers]
+        sources = [np.full(len(n), source) for source, n in enumerate(neurons)]
         weights = np.concatenate([drive.ravel() for drive in drives])
         return np.concatenate(sources), np.concatenate(neurons), weights
 
@@ -153,7 +168,7 @@ def on_cells(
     tuple of (Volley, Experiment)
         The population is called ``"cell"``; the first image's neurons are traced.
     """
-    volley = Volley.of(features, [la.weight for la in layers], [la.bias for la in layers])
+    volley = Volley.of(features[None], [la.weight for la in layers], [la.bias for la in layers])
     gain = np.tile(np.concatenate([layer.gain for layer in layers]), volley.images)
     reached = float(-np.expm1(-dt / neuron.tau_m))
     unit = (neuron.v_th - neuron.v_rest) / (theta * neuron.R * reached)
@@ -166,25 +181,30 @@ def on_cells(
         )
         for connection in pulses(source, "cell", "I_syn", i, j, w * unit, dt, latency)
     )
-    return volley, _experiment(volley, population, connections, latency + dt, dt, seed)
+    return volley, _experiment(volley, population, connections, latency + dt, latency, dt, seed)
 
 
 def on_circuit(
     circuit: CircuitNeuron,
-    layers: Sequence[Layer],
-    features: np.ndarray,
+    networks: Sequence[Sequence[Layer]],
+    volleys: np.ndarray,
+    period: Quantity,
     dt: Quantity,
     seed: int,
 ) -> tuple[Volley, Experiment]:
-    """A spiking network as circuit neurons, each at its own supply voltage.
+    """Spiking networks as circuit neurons, each neuron at its own supply voltage.
 
     Parameters
     ----------
     circuit : CircuitNeuron
-    layers : sequence of Layer
-    features : ndarray, shape (images, inputs)
-        They set the charge of the first layer's pulses through the same codes and supplies as
-        all others.
+    networks : sequence of sequence of Layer
+        Networks of the same sizes, which all get all images; they lie one after another in the
+        population.
+    volleys : ndarray, shape (volleys, images, inputs)
+        Features set the charge of the first layer's pulses through the same codes and supplies
+        as all others; of counted spikes each is 0 or 1.
+    period : Quantity
+        From one volley to the next, seconds.
     dt : Quantity
         Time step, seconds.
     seed : int
@@ -193,57 +213,170 @@ def on_circuit(
     Returns
     -------
     tuple of (Volley, Experiment)
-        The population is called ``"chip"``; the first image's neurons are traced.
+        Where the first network's neurons are, and the experiment. The population is called
+        ``"chip"``; the first image's neurons in the first network are traced.
+
+    Raises
+    ------
+    UserError
+        When a volley comes while neurons are still held at reset by a spike of the one before.
     """
-    volley = Volley.of(features, [la.codes for la in layers], [la.bias_codes for la in layers])
-    vdd = (
-        np.tile(np.concatenate([np.asarray(la.vdd / volt) for la in layers]), volley.images) * volt
+    delay = circuit.t_pulse + dt
+    if len(volleys) > 1 and period < delay + circuit.t_spike + dt:
+        raise UserError(
+            f"A period of {period} is too short: {delay + circuit.t_spike + dt} was expected at "
+            "least, for a pulse and a spike."
+        )
+    coded = [
+        Volley.of(volleys, [la.codes for la in layers], [la.bias_codes for la in layers])
+        for layers in networks
+    ]
+    from_inputs, between = (
+        _one_after_another(parts, [v.images * v.neurons for v in coded], first)
+        for parts, first in (
+            ([_bundled(v, layers, volleys) for v, layers in zip(coded, networks, strict=True)], 1),
+            ([v.between_layers() for v in coded], 0),
+        )
     )
-    population = Population("chip", circuit, len(vdd), {"vdd": vdd})
-    i, j, w = volley.between_layers()
-    source, neuron, _ = volley.from_inputs()
+    population = _chips(circuit, networks, len(volleys[0]))
     connections = (
-        *mirror_pulses("inputs", "chip", source, neuron, *_bundles(layers, features),
-                       circuit.t_pulse),
-        *code_pulses("chip", "chip", i, j, w, circuit.t_pulse),
-    )  # fmt: skip
-    return volley, _experiment(volley, population, connections, circuit.t_pulse + dt, dt, seed)
+        *mirror_pulses("inputs", "chip", *from_inputs, circuit.t_pulse),
+        *code_pulses("chip", "chip", *between, circuit.t_pulse),
+    )
+    return coded[0], _experiment(coded[0], population, connections, delay, period, dt, seed)
 
 
-def _bundles(layers: Sequence[Layer], features: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Of the synapses from the inputs: units up and down, and references, in their order.
+def _one_after_another(
+    parts: Sequence[Sequence[np.ndarray]], sizes: Sequence[int], first: int
+) -> tuple[np.ndarray, ...]:
+    """Synapses of several networks as one list; columns `first` to 1 number neurons."""
+    starts = np.cumsum([0, *sizes[:-1]])
+    moved = [
+        [column + start * (first <= number <= 1) for number, column in enumerate(part)]
+        for part, start in zip(parts, starts, strict=True)
+    ]
+    return tuple(np.concatenate(columns) for columns in zip(*moved, strict=True))
+
+
+def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: int) -> Population:
+    """Every network once per image, with the supplies and mirrors of its layers."""
+
+    def everywhere(values: Callable[[Layer], Any]) -> np.ndarray:
+        one_each = [np.concatenate([values(la) for la in layers]) for layers in networks]
+        return np.concatenate([np.tile(network, images) for network in one_each])
+
+    values = {"vdd": everywhere(lambda la: np.asarray(la.vdd / volt)) * volt}
+    scale = everywhere(lambda la: np.broadcast_to(la.scale, len(la.codes)))
+    if np.any(scale != 1):
+        values |= {"beta": circuit.beta / scale, "R_S": circuit.R_S * scale}
+    return Population("chip", circuit, len(scale), values)
+
+
+def _bundled(
+    volley: Volley, layers: Sequence[Layer], volleys: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Synapses from the inputs: input, neuron, units up and down, and references.
 
     All features of an image that reach a neuron are one bundle; every one has its reference.
     """
-    above, below = np.maximum(features, 0), np.maximum(-features, 0)
+    source, neuron, _ = volley.from_inputs()
+    first = layers[0]
+    above, below = np.maximum(volleys, 0), np.maximum(-volleys, 0)
+    onto, off = np.maximum(first.codes, 0).T, np.maximum(-first.codes, 0).T
+    features = (
+        above @ onto + below @ off,
+        above @ off + below @ onto,
+        (volleys != 0) * 1.0 @ (first.codes != 0).T,
+    )
     parts = []
     for number, layer in enumerate(layers):
-        bias = np.tile(layer.bias_codes, (len(features), 1))
-        bundle = [np.maximum(bias, 0), np.maximum(-bias, 0), bias != 0]
-        if number == 0:
-            onto, off = np.maximum(layer.codes, 0).T, np.maximum(-layer.codes, 0).T
-            wired = (features != 0) * 1.0 @ (layer.codes != 0).T
-            from_features = (above @ onto + below @ off, above @ off + below @ onto, wired)
-            bundle = [own + more for own, more in zip(bundle, from_features, strict=True)]
-        parts.append([value.ravel() for value in bundle])
-    return tuple(np.concatenate(kind) for kind in zip(*parts, strict=True))
+        bias = np.tile(layer.bias_codes, (len(volleys) if number == 0 else 1, volley.images, 1))
+        own = (np.maximum(bias, 0), np.maximum(-bias, 0), bias != 0)
+        parts.append([a + b for a, b in zip(own, features, strict=True)] if number == 0 else own)
+    kinds = zip(*parts, strict=True)
+    return source, neuron, *(np.concatenate([k.ravel() for k in kind]) for kind in kinds)
 
 
 def _experiment(
     volley: Volley,
     population: Population,
     connections: tuple[Connection, ...],
+    delay: Quantity,
     period: Quantity,
     dt: Quantity,
     seed: int,
 ) -> Experiment:
-    """Volleys one period apart: an input's spike, and a layer's, reach the next after one."""
-    layers = len(volley.bounds) - 1
-    inputs = Spikes("inputs", layers, np.arange(layers), np.arange(layers) * period)
+    """An input's spike, and a layer's, reach the next layer after one delay."""
+    volleys, layers = len(volley.first), len(volley.bounds) - 1
+    starts = np.arange(volleys) * period
+    source = np.concatenate(
+        [np.arange(volleys), np.repeat(volleys + np.arange(layers - 1), volleys)]
+    )
+    times = np.concatenate([np.asarray((starts + n * delay) / second) for n in range(layers)])
+    order = np.argsort(times, kind="stable")
+    inputs = Spikes("inputs", volleys + layers - 1, source[order], times[order] * second)
     trace = Trace(population.name, ("v",), np.arange(volley.neurons))
-    # One period after the last decision, so that traces show what follows it.
-    duration = (layers + 1) * period
+    # One delay after the last decision, so that traces show what follows it.
+    duration = (volleys - 1) * period + (layers + 1) * delay
     return Experiment((population,), (inputs,), connections, (trace,), duration, dt, seed)
+
+
+def spike_trains(features: np.ndarray, volleys: int) -> np.ndarray:
+    """Features as counted spikes, spread evenly over a train.
+
+    Parameters
+    ----------
+    features : ndarray, shape (images, inputs)
+        From 0; 1 and more are a spike in every volley.
+    volleys : int
+        Length of a train.
+
+    Returns
+    -------
+    ndarray of 0 and 1, shape (volleys, images, inputs)
+        Of each input ``round(feature*volleys)`` spikes.
+    """
+    counts = np.round(np.clip(features, 0, 1) * volleys)
+    # A spike whenever the count that is due rises by one, half a step early so as to be centred.
+    due = np.floor(np.arange(volleys + 1)[:, None, None] * counts / volleys + 0.5)
+    return np.diff(due, axis=0)
+
+
+def expected_spikes(
+    circuit: CircuitNeuron, layers: Sequence[Layer], volleys: np.ndarray, period: Quantity,
+    dt: Quantity,
+) -> list[np.ndarray]:  # fmt: skip
+    """Spikes of a network on the chip by arithmetic, for the linear leak and ideal mirrors.
+
+    A pulse moves the membrane by its codes times the step of its supply; the membrane decays in
+    the time step before the comparator's decision and until the next volley. It is what a
+    simulation gives but for rounding, and quick for many images.
+
+    Parameters
+    ----------
+    circuit, layers, volleys, period, dt
+        As in `on_circuit`, of one network.
+
+    Returns
+    -------
+    list of ndarray, each of shape (images, neurons of the layer)
+        Number of spikes.
+    """
+    tau = circuit.R_leak * circuit.C
+    swing = float((circuit.v_th - circuit.v_rest) / volt)
+    pulse, decision, rest = (
+        float(np.exp(-time / tau)) for time in (circuit.t_pulse, dt, period - circuit.t_pulse - dt)
+    )
+    v = [np.zeros((volleys.shape[1], len(layer.codes))) for layer in layers]
+    counts = [np.zeros_like(membrane) for membrane in v]
+    for arriving in volleys:
+        for n, layer in enumerate(layers):
+            moved = (arriving @ layer.codes.T + layer.bias_codes) * layer.steps(circuit)
+            reached = (v[n] * pulse + moved) * decision
+            arriving = (reached >= swing) * 1.0
+            counts[n] += arriving
+            v[n] = np.where(arriving, 0, reached * rest)
+    return counts
 
 
 def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
@@ -272,8 +405,28 @@ def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def accuracy(output: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(output: np.ndarray, labels: np.ndarray, least: int = 1) -> float:
     """Share of images for which the right output neuron fires and no other does.
+
+    Parameters
+    ----------
+    output : ndarray, shape (images, classes)
+        Spikes of the output layer.
+    labels : ndarray of int, shape (images,)
+    least : int
+        Spikes that count as firing; section 6.2 of Barton et al. 2022 reads three of ten.
+
+    Returns
+    -------
+    float
+        Chance is ``1/2**classes`` (Barton et al. 2022, equation 1).
+    """
+    right = (output >= least) == (labels[:, None] == np.arange(output.shape[1]))
+    return float(right.all(axis=1).mean())
+
+
+def accuracy_by_count(output: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images for which the right output neuron gives more spikes than every other.
 
     Parameters
     ----------
@@ -284,7 +437,7 @@ def accuracy(output: np.ndarray, labels: np.ndarray) -> float:
     Returns
     -------
     float
-        Chance is ``1/2**classes`` (Barton et al. 2022, equation 1).
+        Draws count as wrong.
     """
-    right = (output > 0) == (labels[:, None] == np.arange(output.shape[1]))
-    return float(right.all(axis=1).mean())
+    right = labels[:, None] == np.arange(output.shape[1])
+    return float((output[right] > np.where(right, -1, output).max(axis=1)).mean())

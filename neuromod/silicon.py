@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,14 @@ import pandas as pd
 from brian2 import Quantity, joule, nwatt, uwatt, volt
 from brian2.units.allunits import Mhertz, pjoule
 
+from neuromod.errors import UserError, unknown
 from neuromod.models.circuit import CALIBRATED, PAPER, CircuitNeuron
 from neuromod.models.parameters import Parameters, parameter
 
 VDD_LOW, VDD_HIGH = 0.5 * volt, 1.0 * volt
 VDD_REFERENCE = 0.75 * volt
+ROUNDING = 1e-12
+SHARED_BY = ("layer", "neuron")
 # Biological over chip time: a membrane time constant of 20 ms against 20 us.
 TIME_SCALE = 1000
 ENERGY_AT_MAX_RATE, MAX_RATE = 1.08 * pjoule, 3.3 * Mhertz
@@ -53,7 +56,35 @@ def vdd_of(circuit: CircuitNeuron, gain: np.ndarray) -> Quantity:
     Quantity, shape (n,)
         In volt, whether or not a synapse can be run there.
     """
-    return circuit.vdd_for(np.asarray(gain) * circuit.unit_current(VDD_REFERENCE))
+    vdd = circuit.vdd_for(np.asarray(gain) * circuit.unit_current(VDD_REFERENCE))
+    # Rounding must not take the gain of an end of the range out of it.
+    for end in (VDD_LOW, VDD_HIGH):
+        vdd = (
+            np.where(np.abs(np.asarray((vdd - end) / volt)) < ROUNDING, end / volt, vdd / volt)
+            * volt
+        )
+    return vdd
+
+
+def reachable_gains(
+    circuit: CircuitNeuron, untuned: Quantity = VDD_REFERENCE
+) -> tuple[float, float]:
+    """Gains between the ends of the supply's range, relative to one supply.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    untuned : Quantity
+        Supply at which the gain is 1, volt.
+
+    Returns
+    -------
+    tuple of float
+        Those of 0.5 and 1 V.
+    """
+    ends = Quantity([VDD_LOW, VDD_HIGH, untuned])
+    low, high, one = gain_of(circuit, ends)
+    return float(low / one), float(high / one)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +217,36 @@ def ledger(entries: Mapping[str, Quantity], spikes: int) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, eq=False)
+class Design:
+    """How a chip's mirrors are made to fit a network.
+
+    With a large fan-in, weights are small, and so is what one unit of a code has to move the
+    membrane. A mirror whose transistors are `scale` times weaker and whose load is as many times
+    larger gives exactly that part of the current at every supply, and the same gains.
+
+    Attributes
+    ----------
+    per : str
+        What shares one size of mirrors and one scale of codes: a ``"layer"``, or each
+        ``"neuron"``.
+    untuned : Quantity
+        Supply at which the codes are the weights, so that the gain is 1, volt.
+    """
+
+    per: str = "layer"
+    untuned: Quantity = field(default_factory=lambda: VDD_REFERENCE)
+
+    def __post_init__(self) -> None:
+        if self.per not in SHARED_BY:
+            raise unknown("way of sizing mirrors", self.per, SHARED_BY)
+
+    def largest(self, table: np.ndarray) -> np.ndarray:
+        """Weight that the largest code stands for, by neuron: shape (neurons,)."""
+        of_neuron = np.abs(table).max(axis=1)
+        return of_neuron if self.per == "neuron" else np.full(len(table), of_neuron.max())
+
+
+@dataclass(frozen=True, eq=False)
 class Layer:
     """A layer of neurons on the chip.
 
@@ -198,12 +259,23 @@ class Layer:
         In volt.
     changes : dict of str to number
         What did not fit, counted, and the error of the codes.
+    scale : float or ndarray, shape () or (neurons,)
+        How many times weaker than the circuit's its mirrors are; see `Design`.
     """
 
     codes: np.ndarray
     bias_codes: np.ndarray
     vdd: Quantity
     changes: dict[str, Any]
+    scale: Any = 1.0
+
+    def at(self, vdd: Quantity) -> Layer:
+        """The same memory at other supplies, shape (neurons,), volt."""
+        return replace(self, vdd=vdd)
+
+    def steps(self, circuit: CircuitNeuron) -> np.ndarray:
+        """How far one unit of a code moves each membrane at its supply, V, shape (neurons,)."""
+        return np.asarray(circuit.step(self.vdd) / volt) / self.scale
 
 
 def deploy(
@@ -212,6 +284,8 @@ def deploy(
     bias: np.ndarray,
     gain: np.ndarray,
     theta: float,
+    design: Design | None = None,
+    vdd: Quantity | None = None,
 ) -> Layer:
     """Put a layer ``v = gain*(weight @ x + bias)`` with threshold `theta` onto the chip.
 
@@ -220,7 +294,8 @@ def deploy(
     supply for it. Where that supply lies outside 0.5 to 1 V the nearest end is taken and the
     scale, hence the codes, make up for it: codes get coarser at the lower end and the largest
     weights saturate at the upper end. A supply cannot turn a current's sign, so a negative gain
-    is stored in the codes' signs.
+    is stored in the codes' signs. With a design, mirrors are sized so that a gain of 1 runs at
+    its untuned supply; the supply is then that of the gain alone.
 
     Parameters
     ----------
@@ -230,38 +305,98 @@ def deploy(
     gain : ndarray, shape (neurons,)
     theta : float
         Threshold in the units of v.
+    design : Design, optional
+        Of mirrors made for the network; those of `circuit` without it.
+    vdd : Quantity, shape (neurons,), optional
+        Supplies that are there already, such as shared ones; the codes make up for them.
 
     Returns
     -------
     Layer
         Nothing is clipped in silence: `changes` counts it.
+
+    Raises
+    ------
+    UserError
+        When synapses without mirrors are to be sized.
     """
     table = np.column_stack([weight, bias])
-    largest = np.abs(table).max(axis=1)
     # Volt on the membrane that one unit of the network's weight stands for.
-    per_unit = np.abs(gain) / theta * float((circuit.v_th - circuit.v_rest) / volt)
-    wanted = largest / circuit.code_max * per_unit
-    least, most, reference = (
-        float(circuit.step(end) / volt) for end in (VDD_LOW, VDD_HIGH, VDD_REFERENCE)
-    )
-    reachable = np.clip(wanted, least, most)
-    vdd = vdd_of(circuit, reachable / reference)
+    per_unit = float((circuit.v_th - circuit.v_rest) / volt) / theta
+    fit = design or Design("neuron")
+    smallest = fit.largest(table) / circuit.code_max * per_unit
+    scale = np.ones(len(table)) if design is None else _sized(circuit, smallest, fit.untuned)
+    least, most = (float(circuit.step(end) / volt) for end in (VDD_LOW, VDD_HIGH))
+    wanted = smallest * scale * np.abs(gain)
+    if vdd is None:
+        given = np.clip(wanted, least, most)
+        vdd = _within(vdd_of(circuit, given / float(circuit.step(VDD_REFERENCE) / volt)))
+    else:
+        given = np.asarray(circuit.step(vdd) / volt)
     # A mirror that conducts nothing at 0.5 V reaches down to a step of 0.
-    per_code = np.divide(per_unit, reachable, out=np.zeros(len(gain)), where=reachable > 0)
-    exact = table * (np.sign(gain) * per_code)[:, None]
+    per_code = np.divide(gain * per_unit * scale, given, out=np.zeros(len(table)), where=given > 0)
+    exact = table * per_code[:, None]
     codes = np.clip(np.round(exact), -circuit.code_max, circuit.code_max).astype(int)
-    weights_used = table != 0
     changes = {
         "neurons": len(gain),
         "negative_gain": int(np.count_nonzero(gain < 0)),
-        "supply_at_lower_end": int(np.count_nonzero(wanted < least)),
-        "supply_at_upper_end": int(np.count_nonzero(wanted > most)),
+        "supply_at_lower_end": int(np.count_nonzero(wanted < least * (1 - 1e-9))),
+        "supply_at_upper_end": int(np.count_nonzero(wanted > most * (1 + 1e-9))),
+        **_rounding(table, exact, codes, circuit.code_max),
+        "mirror_scale": float(np.median(scale)),
+    }
+    return Layer(codes[:, :-1], codes[:, -1], vdd, changes, scale)
+
+
+def _sized(circuit: CircuitNeuron, smallest: np.ndarray, untuned: Quantity) -> np.ndarray:
+    """How many times weaker mirrors must be so that one unit moves a membrane so far, V."""
+    if circuit.synapse != "mirror":
+        raise UserError(
+            f"Only synapse=mirror can be sized for a network, not {circuit.synapse}; deploy it "
+            "without a design."
+        )
+    step = np.full(len(smallest), float(circuit.step(untuned) / volt))
+    return np.divide(step, smallest, out=np.ones(len(smallest)), where=smallest > 0)
+
+
+def _within(vdd: Quantity) -> Quantity:
+    """The inverse is exact up to rounding, which must not leave the range."""
+    return np.clip(np.asarray(vdd / volt), float(VDD_LOW / volt), float(VDD_HIGH / volt)) * volt
+
+
+def _rounding(
+    table: np.ndarray, exact: np.ndarray, codes: np.ndarray, code_max: int
+) -> dict[str, Any]:
+    """What became of the weights."""
+    return {
         "weights": int(table.size),
         "weights_rounded": int(np.count_nonzero(np.abs(codes - exact) > 1e-9)),
-        "weights_to_zero": int(np.count_nonzero((codes == 0) & weights_used)),
-        "weights_saturated": int(np.count_nonzero(np.abs(exact) > circuit.code_max + 0.5)),
+        "weights_to_zero": int(np.count_nonzero((codes == 0) & (table != 0))),
+        "weights_saturated": int(np.count_nonzero(np.abs(exact) > code_max + 0.5)),
         "rms_error_lsb": float(np.sqrt(np.mean((codes - exact) ** 2))),
     }
-    # The inverse is exact up to rounding, which must not leave the range.
-    vdd = np.clip(np.asarray(vdd / volt), float(VDD_LOW / volt), float(VDD_HIGH / volt)) * volt
-    return Layer(codes[:, :-1], codes[:, -1], vdd, changes)
+
+
+def stored(
+    circuit: CircuitNeuron, layer: Layer, theta: float, untuned: Quantity
+) -> tuple[np.ndarray, np.ndarray]:
+    """The weights that a layer's codes stand for at one supply: what `deploy` left of them.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    layer : Layer
+    theta : float
+        Threshold in the units of the weights.
+    untuned : Quantity
+        Supply at which the gain is 1, volt.
+
+    Returns
+    -------
+    tuple of ndarray, shapes (neurons, inputs) and (neurons,)
+        Weights and bias.
+    """
+    per_unit = float((circuit.v_th - circuit.v_rest) / volt) / theta
+    of_one = float(circuit.step(untuned) / volt) / per_unit / np.asarray(layer.scale)
+    of_one = np.broadcast_to(of_one, len(layer.codes))
+    return layer.codes * of_one[:, None], layer.bias_codes * of_one

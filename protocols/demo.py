@@ -314,7 +314,10 @@ class Demo(Protocol):
 
     @cached_property
     def _circuit(self) -> tuple[Volley, Experiment]:
-        return on_circuit(self.circuit, self._layers, self._tuned.images, self.dt, self.seed)
+        images = self._tuned.images[None]
+        return on_circuit(
+            self.circuit, [self._layers], images, self.circuit.t_pulse, self.dt, self.seed
+        )
 
     def _reference(self) -> list[np.ndarray]:
         """Torch's spikes of every layer for the test images, in double precision."""

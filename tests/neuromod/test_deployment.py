@@ -16,6 +16,7 @@ CHIP = CircuitNeuron()
 SIZES = (7, 6, 5, 3)
 THETA = 0.43
 IMAGES = 9
+PERIOD = 330 * nsecond
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def cells():
 
 @cache
 def chip():
-    volley, experiment = on_circuit(CHIP, CODED, FEATURES, 10 * nsecond, 3)
+    volley, experiment = on_circuit(CHIP, [CODED], FEATURES[None], PERIOD, 10 * nsecond, 3)
     return volley, experiment, simulate(experiment)
 
 
@@ -147,7 +148,7 @@ def test_splitting_finds_what_the_index_finds():
 def test_synapses_are_those_of_the_weights_without_zeros():
     first = np.array([[0.3, -1.1], [0.7, 0.0]])
     weights = (np.array([[2, 0], [0, -5], [3, 4]]),)
-    volley = Volley(first, weights, (np.array([1, -1, 0]),))
+    volley = Volley(first[None], weights, (np.array([1, -1, 0]),))
     i, j, w = volley.between_layers()
     found = sorted(zip(i.tolist(), j.tolist(), w.tolist(), strict=True))
     one = [(0, 2, 2), (0, 4, 3), (1, 3, -5), (1, 4, 4)]
@@ -170,14 +171,16 @@ def test_a_network_whose_codes_are_all_zero_between_layers_gives_the_biases_spik
         Layer(np.array([[3, -1]]), np.array([4]), [0.75] * volt, {}),
         Layer(np.array([[0]]), np.array([6]), [0.75] * volt, {}),
     ]
-    volley, experiment = on_circuit(CHIP, layers, np.array([[1.0, 0.0]]), 10 * nsecond, 3)
+    volley, experiment = on_circuit(
+        CHIP, [layers], np.array([[[1.0, 0.0]]]), PERIOD, 10 * nsecond, 3
+    )
     counts = volley.split(simulate(experiment).spikes["chip"].counts())
     assert [count.tolist() for count in counts] == [[[1]], [[1]]]
 
 
 def drawn_by(layers, features):
     """Energy of every neuron's synapses, in units of femtojoule, and clock edges."""
-    _, experiment = on_circuit(CHIP, layers, features, 10 * nsecond, 3)
+    _, experiment = on_circuit(CHIP, [layers], features[None], PERIOD, 10 * nsecond, 3)
     totals = simulate(experiment).totals["chip"]
     return np.asarray(totals["energy"] / joule) * 1e15, totals["clocks"].tolist()
 
