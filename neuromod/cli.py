@@ -21,6 +21,7 @@ from neuromod.errors import UserError, unknown
 # Whatever imports Brian2, pandas or torch is imported where it is used: help must be quick.
 if TYPE_CHECKING:
     import pandas as pd
+    from brian2 import Quantity
 
     from neuromod.finding import Finding
     from neuromod.protocol import Protocol
@@ -29,6 +30,9 @@ FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
 ROWS_SHOWN = 16
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+export = typer.Typer(no_args_is_help=True, help="Write an experiment for other programs.")
+app.add_typer(export, name="export")
 
 Device = Annotated[
     str, typer.Option(help="Where to simulate: cython, cpp, genn (a GPU) or genn-cpu.")
@@ -43,6 +47,18 @@ Out = Annotated[
     Path | None, typer.Option(help="Folder of the run.", show_default="runs/PROTOCOL-TIME")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in that folder.")]
+ProtocolName = Annotated[str, typer.Argument(help="A name that `neuromod list` shows.")]
+ExperimentName = Annotated[
+    str | None, typer.Option("--experiment", help="Which of the protocol's experiments.")
+]
+Neurons = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="0,3",
+        help="Neurons, as in 0,3 or output:0,3, with all that drive them.",
+        show_default="all",
+    ),
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
 
@@ -189,6 +205,47 @@ def report(run: RunFolder) -> None:
     _line(str(render(run)))
 
 
+@export.command("spice")
+def export_spice(
+    protocol: ProtocolName,
+    out: Annotated[Path, typer.Option(metavar="FILE.cir", help="File to write.")],
+    settings: Settings = None,
+    experiment: ExperimentName = None,
+    neurons: Neurons = None,
+) -> None:
+    """Write a netlist of circuit neurons, with their inputs, for ngspice."""
+    from neuromod.spice.netlist import netlist, save
+    from neuromod.spice.wiring import choose, pick
+
+    chosen = pick(_protocol(protocol, settings).experiments(), experiment)
+    save(netlist(chosen, choose(chosen, neurons or ())), out)
+    _line(f"Netlist: {out} (ngspice -b -r out.raw {out})")
+
+
+@app.command()
+def validate(
+    protocol: ProtocolName,
+    settings: Settings = None,
+    experiment: ExperimentName = None,
+    neurons: Neurons = None,
+) -> None:
+    """Compare circuit neurons with ngspice; dt is 1 ns unless it is set."""
+    from neuromod.progress import bars
+    from neuromod.spice.validation import DT, TARGETS, validate
+    from neuromod.spice.wiring import choose, pick
+
+    with bars():
+        chosen = pick(_protocol(protocol, settings, DT).experiments(), experiment)
+        table = validate(chosen, choose(chosen, neurons or ()))
+    _print(_table(table, "", len(table)))
+    targets = ", ".join(f"{name.replace('_', ' ')} {most:g}" for name, most in TARGETS.items())
+    _line(f"Targets at dt = 1 ns: no spike missing or extra, and at most {targets}.")
+    if not table.agrees.all():
+        _say(f"{(~table.agrees).sum()} of {len(table)} neurons miss them.")
+        raise typer.Exit(FAILED)
+    _line(f"All of {len(table)} neurons meet them.")
+
+
 @app.command()
 def doctor() -> None:
     """Show what works on this machine, and how to get what does not."""
@@ -204,6 +261,20 @@ def doctor() -> None:
     if DEVICES[0] not in working:
         _say(f"The default device, {DEVICES[0]}, does not work.")
         raise typer.Exit(FAILED)
+
+
+def _protocol(name: str, settings: Sequence[str] | None, dt: Quantity | None = None) -> Protocol:
+    """A protocol with its settings; with a time step for circuits, unless it was set."""
+    from neuromod.models.circuit import CircuitNeuron
+    from neuromod.settings import change, read, split_assignments
+
+    default = registry.find_protocol(name)()
+    texts = split_assignments(settings or ())
+    changes = read(default, texts)
+    on_chip = any(isinstance(value, CircuitNeuron) for value in vars(default).values())
+    if dt is not None and on_chip and hasattr(default, "dt"):
+        changes = {"dt": dt} | changes
+    return change(default, changes)
 
 
 def _describe_model(name: str) -> None:

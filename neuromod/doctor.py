@@ -17,6 +17,7 @@ from neuromod.finding import Finding
 from neuromod.genn.installation import said, steps
 from neuromod.models.gain_lif import GainLIF
 from neuromod.simulation import DEVICES, simulate
+from neuromod.spice import ngspice
 
 PACKAGES = ("brian2-neuromod", "brian2", "numpy", "cython", "setuptools", "neo", "elephant")
 NEURON = GainLIF(modulated=False)
@@ -27,7 +28,7 @@ GET_TORCH = "pip install 'brian2-neuromod[train]'"
 
 
 def examine() -> dict[str, list[Finding]]:
-    """Look at versions, compilers, GeNN, devices and what training needs.
+    """Look at versions, compilers, GeNN, devices, SPICE and what training needs.
 
     Returns
     -------
@@ -39,6 +40,7 @@ def examine() -> dict[str, list[Finding]]:
         "Compilers": [_program("g++", "CXX"), _program("make")],
         "GeNN (optional)": list(steps(gpu=True)),
         "Devices": [*map(try_device, DEVICES)],
+        "SPICE (optional)": [_ngspice()],
         "Training": [_imports("torch"), _imports("torchvision")],
     }
 
@@ -102,6 +104,13 @@ def _program(name: str, variable: str = "") -> Finding:
     if path is None:
         return Finding(name, False, "not found", GET_COMPILER)
     return Finding(name, True, f"{path}: {said(path, '--version').partition(chr(10))[0]}")
+
+
+def _ngspice() -> Finding:
+    found = ngspice.version()
+    if not found:
+        return Finding("ngspice", False, "not found", ngspice.GET_NGSPICE)
+    return Finding("ngspice", True, found)
 
 
 def _imports(name: str) -> Finding:

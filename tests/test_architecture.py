@@ -11,12 +11,14 @@ SOURCES = {
     for room in ROOMS
     for path in sorted((ROOT / room).rglob("*.py"))
 }
-# What writes runs, and what keeps weights, features and gains between them.
+# What writes runs and netlists, and what keeps weights, features and gains between them.
 WRITERS = {
     "neuromod/builds.py",
     "neuromod/runs.py",
     "neuromod/recording.py",
     "neuromod/report.py",
+    "neuromod/spice/netlist.py",
+    "neuromod/spice/ngspice.py",
     "neuromod/tuning/backbone.py",
     "neuromod/cache.py",
     "neuromod/genn/device.py",

@@ -1,0 +1,1 @@
+"""Circuit experiments in SPICE: what the model is held against."""

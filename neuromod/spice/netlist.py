@@ -1,0 +1,408 @@
+"""An experiment's circuit neurons as a netlist for ngspice.
+
+Where the model stands for transistors the netlist has them: square-law mirrors are level-1
+MOSFETs, EKV's are sources that follow its law, and the mirror's equation is left to SPICE to
+solve. Comparator, NOR, self-resetting flip-flop and the switches of pulses and reset are ideal
+parts, as in the model. Names end in the numbers that neurons have in the experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from brian2 import Quantity, nsecond, second
+
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population
+from neuromod.models.circuit import CircuitNeuron, suffix
+from neuromod.models.parameters import namespace
+from neuromod.spice.wiring import SOLVED, Neurons, Synapse, supply_changes, synapses
+
+MOST_NEURONS, MOST_SYNAPSES = 100, 2000
+MAX_STEP = 1 * nsecond
+RAMP = 10e-12
+ZERO_CELSIUS = 273.15
+# What may differ between the neurons of a population: of the neuron itself, and around it.
+OWN = ("C", "v_rest", "v_th", "R_leak", "t_spike")
+AROUND = ("R_supply", "G_unit", "v")
+
+HEADER = """\
+* $title
+* Written by neuromod: seconds, volts, amperes; energies on capacitors of 1 pF, so 1 V is 1 pJ.
+.options method=gear reltol=1e-5 abstol=1e-15 vntol=1e-8 chgtol=1e-20 gmin=1e-15
+.model switch sw(vt=0.5 ron=1 roff=1e16)
+.model reset sw(vt=0.5 ron=1k roff=1e16)
+.model high d_pullup
+.model low d_pulldown
+.model above adc_bridge(in_low=0 in_high=0 rise_delay=1p fall_delay=1p)
+.model on adc_bridge(in_low=0.5 in_high=0.5 rise_delay=1p fall_delay=1p)
+.model level dac_bridge(out_low=0 out_high=1 t_rise=10p t_fall=10p)
+.model not d_inverter(rise_delay=1p fall_delay=1p)
+.model flipflop d_dff(clk_delay=1p set_delay=1p reset_delay=1p rise_delay=1p fall_delay=1p)
+
+* A pulse, some time after a spike.
+.subckt pulse spike out start=1n width=100n
+Aspike [spike] [begun] on
+Astart begun clock wait
+Ahigh one high
+Alow zero low
+Aflipflop one clock zero ended q nq flipflop
+Awidth q ended last
+Aout [q] [out] level
+.model wait d_buffer(rise_delay={start} fall_delay={start})
+.model last d_buffer(rise_delay={width} fall_delay=1p)
+.ends
+"""
+
+NEURON = """
+* $name: membrane, leak, comparator, and a flip-flop that resets itself after a spike's width.
+.subckt ${name}_neuron out inputs spike $own
+C out 0 {C}
+Vrest rest 0 {v_rest}
+$leak
+Sreset out rest spike 0 reset
+Gspike 0 inputs spike 0 1
+Rinputs inputs 0 1
+Ethreshold over 0 vol='V(out) - {v_th}'
+Aabove [over] [above] above
+Abusy [inputs] [busy] on
+Anor busy nor not
+Ahigh one high
+Alow zero low
+Aflipflop $decision zero ended q nq flipflop
+Awidth q ended last
+Aspike [q] [spike] level
+.model last d_buffer(rise_delay={t_spike} fall_delay=1p)
+.ends
+"""
+LEAK = {
+    "linear": "Rleak out rest {R_leak}",
+    "one_sided": "Dleak out rest diode temp=$celsius\n"
+    ".model diode d(is={$v_slope/R_leak} n=$slope_factor tnom=$celsius)",
+    "symmetric": "Dleak out rest diode temp=$celsius\nDback rest out diode temp=$celsius\n"
+    ".model diode d(is={$v_slope/R_leak/2} n=$slope_factor tnom=$celsius)",
+}
+DECISION = {"clocked": "above nor", "continuous": "one above"}
+
+TRANSISTORS = {
+    "square": """
+.model ${name}_nmos nmos(level=1 kp=$beta vto=$vto lambda=$modulation is=1e-25)
+.model ${name}_pmos pmos(level=1 kp=$beta vto=-$vto lambda=$modulation is=1e-25)
+.subckt ${name}_n d g s m=1
+M d g s s ${name}_nmos w=1u l=1u m={m}
+.ends
+.subckt ${name}_p d g s m=1
+M d g s s ${name}_pmos w=1u l=1u m={m}
+.ends
+""",
+    "ekv": """
+.subckt ${name}_n d g s m=1
+B d s I={m}*$I_spec*(1 + $modulation*abs(V(d,s)))*
++ (ln(1 + exp((V(g,s) - $vto)/$v_ekv))^2
++ - ln(1 + exp((V(g,s) - $vto - $slope_factor*V(d,s))/$v_ekv))^2)
+.ends
+.subckt ${name}_p d g s m=1
+B s d I={m}*$I_spec*(1 + $modulation*abs(V(s,d)))*
++ (ln(1 + exp((V(s,g) - $vto)/$v_ekv))^2
++ - ln(1 + exp((V(s,g) - $vto - $slope_factor*V(s,d))/$v_ekv))^2)
+.ends
+""",
+}
+MIRROR = """
+* $name: a reference behind its load, and its copies; both conduct while the pulse is on.
+.subckt ${name}_push pulse vdd out units=1 references=1
+Xreference gate gate vdd ${name}_p m={references}
+Vreference gate load 0
+Rload load foot {$R_S/references}
+Sreference foot 0 pulse 0 switch
+$push
+.ends
+.subckt ${name}_pull pulse vdd out units=1 references=1
+Sreference vdd head pulse 0 switch
+Rload head load {$R_S/references}
+Vreference load gate 0
+Xreference gate gate 0 ${name}_n m={references}
+$pull
+.ends
+"""
+OUTPUT = {
+    "ideal": {
+        "push": "Fcopies vdd out Vreference {units/references}",
+        "pull": "Fcopies out 0 Vreference {units/references}",
+    },
+    "mosfet": {
+        "push": "Xcopies drain gate vdd ${name}_p m={units}\nSout drain out pulse 0 switch",
+        "pull": "Xcopies drain gate 0 ${name}_n m={units}\nSout out drain pulse 0 switch",
+    },
+}
+CONDUCTANCE = """
+* $name: conductances to the supply and to ground.
+.subckt ${name}_push pulse vdd out units=1 G_unit=$G_unit
+Runits vdd end {1/(units*G_unit)}
+Sunits end out pulse 0 switch
+.ends
+.subckt ${name}_pull pulse vdd out units=1 G_unit=$G_unit
+Runits out end {1/(units*G_unit)}
+Sunits end 0 pulse 0 switch
+.ends
+"""
+
+
+def netlist(experiment: Experiment, neurons: Neurons) -> str:
+    """Netlist of some neurons of an experiment, with the experiment's inputs.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    neurons : mapping of str to sequence of int
+        Closed against spikes from others, as `wiring.choose` gives them.
+
+    Returns
+    -------
+    str
+        To be run by ``ngspice -b -r FILE.raw FILE.cir``; see `saved` for what it saves.
+
+    Raises
+    ------
+    UserError
+        When there are too many neurons or synapses, or a netlist cannot stand for them.
+    """
+    wired = synapses(experiment, neurons)
+    _check_size(sum(map(len, neurons.values())), len(wired))
+    chosen = [population for population in experiment.populations if population.name in neurons]
+    title = ", ".join(f"{name} {_listed(numbers)}" for name, numbers in neurons.items())
+    parts = [Template(HEADER).substitute(title=f"Circuit neurons: {title}")]
+    parts += [_subcircuits(population) for population in chosen]
+    parts += _pulses(experiment, wired)
+    changes = supply_changes(experiment, neurons)
+    for population in chosen:
+        for neuron in neurons[population.name]:
+            _check_mirror(population, neuron)
+            parts += _neuron(population, neuron, changes)
+    models = {population.name: population for population in chosen}
+    parts += [line for synapse in wired for line in _synapse(synapse, models[synapse.target])]
+    step = min(experiment.dt, MAX_STEP)
+    parts += [
+        ".save " + "\n+ ".join(name for column in saved(neurons).values() for name in column),
+        f".tran {_number(step)} {_number(experiment.duration)} 0 {_number(step)}",
+        ".end",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def save(text: str, path: Path) -> None:
+    """Write a netlist to a file of its own.
+
+    Parameters
+    ----------
+    text : str
+    path : Path
+
+    Raises
+    ------
+    UserError
+        When there is such a file already, or it cannot be written.
+    """
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UserError(f"{path} exists: name another file with --out.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def saved(neurons: Neurons) -> dict[tuple[str, int], tuple[str, str, str]]:
+    """Vectors that a netlist saves: membrane, spike (0 or 1 V) and energy (1 V is 1 pJ).
+
+    Parameters
+    ----------
+    neurons : mapping of str to sequence of int
+
+    Returns
+    -------
+    dict of (population, neuron) to tuple of str
+    """
+    return {
+        (name, n): (f"v({name}_{n})", f"v({name}_{n}_spike)", f"v({name}_{n}_energy)")
+        for name, numbers in neurons.items()
+        for n in numbers
+    }
+
+
+def _check_size(neurons: int, wired: int) -> None:
+    if neurons > MOST_NEURONS or wired > MOST_SYNAPSES:
+        raise UserError(
+            f"{neurons} neurons with {wired} synapses are too many for SPICE: at most "
+            f"{MOST_NEURONS} with {MOST_SYNAPSES} were expected; --neurons 0,3 takes some, with "
+            "those that drive them."
+        )
+
+
+def _check_mirror(population: Population, neuron: int) -> None:
+    """Refuse what a population's subcircuits cannot carry for its single neurons."""
+    circuit: Any = population.model
+    known = {*OWN, *AROUND} | {
+        f"{name}{suffix(domain)}" for name in ("vdd", *SOLVED) for domain in circuit.domains
+    }
+    for name in population.values.keys() - known:
+        raise UserError(
+            f"{name} of single neurons cannot be carried into a netlist; of those of "
+            f"{population.name}, {', '.join((*OWN, *AROUND, 'vdd'))} can."
+        )
+    for mark in map(suffix, circuit.domains):
+        if f"I_unit{mark}" in population.values:
+            own = _value(population, f"I_unit{mark}", neuron)
+            vdd = Quantity(_value(population, f"vdd{mark}", neuron), dim=circuit.vdd.dim)
+            if not np.isclose(own, float(circuit.unit_current(vdd)), rtol=1e-9):
+                raise UserError(
+                    f"Neuron {neuron} of {population.name} has transistors of its own, of which "
+                    "an experiment keeps no more than their current: a netlist needs the model's."
+                )
+
+
+def _subcircuits(population: Population) -> str:
+    """What is common to a population's neurons."""
+    circuit: Any = population.model
+    name = population.name
+    shared = ("beta", "vto", "R_S", "G_unit", "slope_factor")
+    values = {key: _number(getattr(circuit, key)) for key in shared} | {
+        "name": name,
+        "own": " ".join(f"{key}={_number(getattr(circuit, key))}" for key in OWN),
+        "decision": DECISION[circuit.comparator],
+        "celsius": _number(float(circuit.temperature) - ZERO_CELSIUS),
+        "modulation": _number(circuit.mirror().modulation),
+        "v_ekv": _number(circuit.mirror().v_ekv),
+        "v_slope": _number(circuit.mirror().v_ekv / 2),
+        "I_spec": _number(circuit.mirror().specific_current),
+    }
+    if circuit.synapse == "conductance":
+        synapse = CONDUCTANCE
+    else:
+        values |= {k: Template(v).substitute(values) for k, v in OUTPUT[circuit.output].items()}
+        synapse = TRANSISTORS[circuit.law] + MIRROR
+    values["leak"] = Template(LEAK[circuit.leak]).substitute(values)
+    return Template(NEURON + synapse).substitute(values)
+
+
+def _pulses(experiment: Experiment, wired: list[Synapse]) -> Iterator[str]:
+    """Every pulse that reaches a synapse, as a voltage of 0 or 1 V."""
+    sources = {source.name: source for source in experiment.sources}
+    yield "\n* Pulses."
+    for source, i, start, width in dict.fromkeys(map(_timing, wired)):
+        node = _pulse(source, i, start, width)
+        if source not in sources:
+            yield (f"X{node} {source}_{i}_spike {node} pulse "
+                   f"start={_number(start)} width={_number(width)}")  # fmt: skip
+            continue
+        spikes = sources[source]
+        at = np.asarray(spikes.times / second)[spikes.neurons == i] + start
+        close = np.flatnonzero(np.diff(at) < width * (1 - 1e-9))
+        if len(close):
+            raise UserError(
+                f"Pulses of neuron {i} of {source} overlap one another at {at[close[0] + 1]:.9g} "
+                f"s, which one line cannot carry: spikes at least {width:.9g} s apart were "
+                "expected."
+            )
+        edges = np.column_stack([at, at + width]).ravel()
+        # Pulses that touch are one.
+        touch = np.flatnonzero(np.diff(edges) < RAMP)
+        edges = np.delete(edges, [*touch, *touch + 1])
+        yield _steps(f"V{node} {node} 0", 0.0, pd.Series(np.resize([1, -1], len(edges)), edges))
+
+
+def _neuron(
+    population: Population, neuron: int, changes: dict[tuple[str, int, str], pd.Series]
+) -> Iterator[str]:
+    """A neuron, its supplies and the energy that they give."""
+    circuit: Any = population.model
+    name = f"{population.name}_{neuron}"
+    own = [key for key in OWN if key in population.values]
+    values = " ".join(f"{key}={_number(_value(population, key, neuron))}" for key in own)
+    yield f"\nX{name} {name} {name}_inputs {name}_spike {population.name}_neuron {values}".rstrip()
+    powers = []
+    for domain in circuit.domains:
+        mark = suffix(domain)
+        supply = f"{name}_vdd{mark}"
+        start = _value(population, f"vdd{mark}", neuron)
+        own_changes = changes.get((population.name, neuron, domain), pd.Series(dtype=float))
+        end = supply
+        if float(circuit.R_supply):
+            end = f"{name}_source{mark}"
+            yield f"R{supply} {end} {supply} {_number(circuit.R_supply)}"
+        yield _steps(f"V{supply} {end} 0", start, own_changes)
+        powers.append(f"V({end})*I(V{supply})")
+    yield f"B{name}_power 0 {name}_energy I=-({' + '.join(powers)})"
+    yield f"C{name}_energy {name}_energy 0 1p"
+    yield f".ic v({name})={_number(_value(population, 'v', neuron))} v({name}_energy)=0"
+
+
+def _synapse(synapse: Synapse, population: Population) -> Iterator[str]:
+    """A synapse's mirrors or conductances, and its line to the NOR."""
+    circuit: Any = population.model
+    target = f"{synapse.target}_{synapse.j}"
+    pulse = _pulse(*_timing(synapse))
+    name = f"{target}_{pulse}{suffix(synapse.domain)}"
+    supply = f"{target}_vdd{suffix(synapse.domain)}"
+    units = {"push": synapse.up, "pull": synapse.down}
+    total = sum(units.values())
+    if circuit.synapse == "mirror" and bool(total) != bool(synapse.mirrors):
+        raise UserError(
+            f"A synapse onto neuron {synapse.j} of {synapse.target} has {total:g} units and "
+            f"{synapse.mirrors:g} references: a mirror needs both."
+        )
+    for kind in (kind for kind in units if units[kind]):
+        if circuit.synapse == "mirror":
+            # References of a bundle, which may push and pull, are shared out by its units.
+            own = f"references={_number(synapse.mirrors * units[kind] / total)}"
+        else:
+            own = f"G_unit={_number(_value(population, 'G_unit', synapse.j))}"
+        yield (f"X{kind}_{name} {pulse} {supply} {target} {population.name}_{kind} "
+               f"units={_number(units[kind])} {own}")  # fmt: skip
+    if synapse.active:
+        yield f"G{name} 0 {target}_inputs {pulse} 0 1"
+
+
+def _value(population: Population, name: str, neuron: int) -> float:
+    """A parameter's or state's value of one neuron, in SI units."""
+    model: CircuitNeuron = population.model  # type: ignore[assignment]
+    held = np.asarray({**namespace(model), **model.start, **population.values}[name])
+    return float(held if held.ndim == 0 else held[neuron])
+
+
+def _timing(synapse: Synapse) -> tuple[str, int, float, float]:
+    return synapse.source, synapse.i, synapse.start, synapse.width
+
+
+def _pulse(source: str, i: int, start: float, width: float) -> str:
+    """Name of a pulse, with its timing in picoseconds, which tells those of one source apart."""
+    return f"pulse_{source}_{i}_{round(start * 1e12)}_{round(width * 1e12)}"
+
+
+def _steps(line: str, start: float, changes: pd.Series) -> str:
+    """A voltage source that steps."""
+    if changes.empty:
+        return f"{line} {_number(start)}"
+    levels = start + changes.cumsum().to_numpy()
+    at = changes.index.to_numpy(dtype=float)
+    before = np.concatenate([[start], levels[:-1]])
+    pairs = [
+        f"{_number(t)} {_number(a)} {_number(t + RAMP)} {_number(b)}"
+        for t, a, b in zip(at, before, levels, strict=True)
+    ]
+    return f"{line} PWL(0 {_number(start)}\n+ " + "\n+ ".join(pairs) + ")"
+
+
+def _number(value: Any) -> str:
+    """In SI units; SPICE reads no unit."""
+    return f"{float(np.asarray(value)):.15g}"
+
+
+def _listed(numbers: Any) -> str:
+    shown = [str(n) for n in numbers]
+    return ", ".join(shown if len(shown) < 10 else [*shown[:9], f"... {shown[-1]}"])

@@ -1,0 +1,150 @@
+"""Runs ngspice, and gives what it found as a recording."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from brian2 import second, volt
+from brian2.units.allunits import pjoule
+
+from neuromod.cache import cache_dir
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Spikes
+from neuromod.genn.installation import said
+from neuromod.recording import Recording, Signal
+from neuromod.spice.netlist import netlist, saved
+from neuromod.spice.wiring import Neurons
+
+GET_NGSPICE = "apt install ngspice (macOS: brew install ngspice)"
+LIMIT_S = 600
+
+
+def version() -> str:
+    """First line of what ngspice says of itself; empty where it is missing."""
+    lines = said("ngspice", "--version").splitlines()
+    return next((line.strip("* ") for line in lines if "ngspice-" in line), "")
+
+
+def simulate_in_spice(experiment: Experiment, neurons: Neurons) -> Recording:
+    """Let ngspice simulate some neurons of an experiment.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    neurons : mapping of str to sequence of int
+        From `wiring.choose`.
+
+    Returns
+    -------
+    Recording
+        Their spikes, membranes at the experiment's time steps, and total ``energy``, which is not
+        a number for other neurons. Spikes lie wherever SPICE found them.
+
+    Raises
+    ------
+    UserError
+        When ngspice is missing or fails, or the netlist cannot be written.
+    """
+    text = netlist(experiment, neurons)
+    started = time.perf_counter()
+    vectors = run(text)
+    provenance = {"device": version(), "wall_s": time.perf_counter() - started}
+    if vectors["time"].iloc[-1] < float(experiment.duration / second) * (1 - 1e-9):
+        raise UserError(_failure("stopped before its time"))
+    return _recording(experiment, neurons, vectors, provenance)
+
+
+def run(text: str, limit_s: float = LIMIT_S) -> pd.DataFrame:
+    """Run a netlist.
+
+    Parameters
+    ----------
+    text : str
+    limit_s : float
+        How long it may take, seconds.
+
+    Returns
+    -------
+    DataFrame
+        One column for each vector that it saves, ``time`` among them, a row for each point.
+
+    Raises
+    ------
+    UserError
+        When ngspice is missing, fails or takes too long.
+    """
+    program = shutil.which("ngspice")
+    if program is None:
+        raise UserError(f"This needs ngspice, which is not installed: {GET_NGSPICE} brings it.")
+    with tempfile.TemporaryDirectory(prefix="neuromod-spice-") as name:
+        folder = Path(name)
+        (folder / "circuit.cir").write_text(text)
+        command = [program, "-b", "-r", "out.raw", "-o", "log", "circuit.cir"]
+        reason = ""
+        try:
+            ended = subprocess.run(
+                command, cwd=folder, capture_output=True, timeout=limit_s, check=False
+            )
+            if ended.returncode or not (folder / "out.raw").is_file():
+                reason = "failed"
+        except subprocess.TimeoutExpired:
+            reason = f"was not done after {limit_s:g} s"
+        log = folder / "log"
+        _failed_log().write_text(log.read_text(errors="replace") if log.is_file() else "")
+        if reason:
+            raise UserError(_failure(reason))
+        return _read_raw(folder / "out.raw")
+
+
+def _recording(
+    experiment: Experiment,
+    neurons: Neurons,
+    vectors: pd.DataFrame,
+    provenance: Mapping[str, object],
+) -> Recording:
+    at = vectors["time"].to_numpy()
+    times = np.arange(round(float(experiment.duration / experiment.dt))) * float(experiment.dt)
+    names = saved(neurons)
+    sizes = {population.name: population.size for population in experiment.populations}
+    spikes, signals, totals = {}, {}, {}
+    for name, numbers in neurons.items():
+        fired = [(n, t) for n in numbers for t in _rises(at, vectors[names[name, n][1]])]
+        who, when = (
+            zip(*sorted(fired, key=lambda spike: spike[1]), strict=True) if fired else ((), ())
+        )
+        spikes[name] = Spikes(name, sizes[name], np.array(who, dtype=int), np.array(when) * second)
+        v = [np.interp(times, at, vectors[names[name, n][0]]) for n in numbers]
+        signals[name] = {"v": Signal(np.array(numbers), np.array(v) * volt)}
+        energy = np.full(sizes[name], np.nan)
+        energy[list(numbers)] = [vectors[names[name, n][2]].iloc[-1] for n in numbers]
+        totals[name] = {"energy": energy * pjoule}
+    return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)
+
+
+def _rises(at: np.ndarray, level: pd.Series) -> np.ndarray:
+    """When a logic level rises."""
+    high = level.to_numpy() > 0.5
+    return at[1:][high[1:] & ~high[:-1]]
+
+
+def _read_raw(path: Path) -> pd.DataFrame:
+    """SPICE's binary file: words about its vectors, then a row of doubles for each point."""
+    words, _, numbers = path.read_bytes().partition(b"Binary:\n")
+    lines = words.decode().splitlines()
+    names = [line.split()[1] for line in lines[lines.index("Variables:") + 1 :]]
+    return pd.DataFrame(np.frombuffer(numbers).reshape(-1, len(names)), columns=names)
+
+
+def _failed_log() -> Path:
+    return cache_dir() / "ngspice.log"
+
+
+def _failure(reason: str) -> str:
+    return f"ngspice {reason}; what it said is in {_failed_log()}."

@@ -1,0 +1,122 @@
+"""How far the circuit model and SPICE are apart, neuron by neuron."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from brian2 import Quantity, mV, nsecond
+from brian2.units.allunits import fjoule
+
+from neuromod.experiment import Experiment, Population, Trace
+from neuromod.recording import Recording
+from neuromod.simulation import simulate
+from neuromod.spice.ngspice import simulate_in_spice
+from neuromod.spice.wiring import Neurons
+
+DT = 1 * nsecond
+"""Time step at which the targets are meant."""
+TARGETS = {"rmse_mV": 1.0, "spike_off_ns": 2.0, "charge_off_percent": 1.0}
+"""Most that each column may be; there may be neither missing nor extra spikes."""
+# Less than a hundredth of a pulse's reference; between nothing and nothing no share is off.
+NEGLIGIBLE = 0.01 * fjoule
+
+
+def validate(experiment: Experiment, neurons: Neurons) -> pd.DataFrame:
+    """Simulate some neurons here and in SPICE, and compare.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    neurons : mapping of str to sequence of int
+        From `wiring.choose`.
+
+    Returns
+    -------
+    DataFrame
+        See `compare`.
+
+    Raises
+    ------
+    UserError
+        When ngspice is missing or fails, or no netlist can be written.
+    """
+    theirs = simulate_in_spice(experiment, neurons)
+    traces = tuple(Trace(name, ("v",), np.array(numbers)) for name, numbers in neurons.items())
+    return compare(experiment, neurons, simulate(replace(experiment, traces=traces)), theirs)
+
+
+def compare(
+    experiment: Experiment, neurons: Neurons, ours: Recording, theirs: Recording
+) -> pd.DataFrame:
+    """Differences between two recordings of the same circuit neurons.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    neurons : mapping of str to sequence of int
+    ours, theirs : Recording
+        With membranes ``v`` and the total ``energy``; theirs is SPICE's.
+
+    Returns
+    -------
+    DataFrame
+        One row per neuron: numbers of spikes, those of SPICE's that are missing here and those
+        that are extra, the largest difference of a spike's time, root mean square error of the
+        membrane between spikes in millivolt and per cent of the swing from rest to threshold,
+        energy from the synapse supply (at a constant supply, that times its charge), and whether
+        all of it meets the targets.
+    """
+    rows = []
+    for population in experiment.populations:
+        for neuron in neurons.get(population.name, ()):
+            row = {"population": population.name, "neuron": neuron}
+            rows.append(row | _differences(population, neuron, ours, theirs))
+    table = pd.DataFrame(rows)
+    met = (table[list(TARGETS)].fillna(0) <= pd.Series(TARGETS)).all(axis=1)
+    return table.assign(agrees=met & (table.missing == 0) & (table.extra == 0))
+
+
+def _differences(
+    population: Population, neuron: int, ours: Recording, theirs: Recording
+) -> dict[str, float]:
+    name = population.name
+    t_spike = _own(population, "t_spike", neuron)
+    swing = _own(population, "v_th", neuron) - _own(population, "v_rest", neuron)
+    here, there = (_spikes(recording, name, neuron) for recording in (ours, theirs))
+    apart = np.abs(here[:, None] - there)
+    # Spikes of one neuron are farther apart than their width.
+    paired = apart <= float(t_spike / nsecond) / 2
+    off = (ours.trace(name, "v", neuron) - theirs.trace(name, "v", neuron)) / mV
+    at = np.asarray(ours.times / nsecond)
+    step = float(ours.dt / nsecond)
+    since = at[:, None] - np.concatenate([here, there])
+    free = ~((since >= 0) & (since <= float(t_spike / nsecond) + step)).any(axis=1)
+    rmse = float(np.sqrt(np.mean(np.asarray(off)[free] ** 2)))
+    energy, expected = (float(r.totals[name]["energy"][neuron] / fjoule) for r in (ours, theirs))
+    return {
+        "spikes": len(here),
+        "spikes_SPICE": len(there),
+        "missing": int(np.sum(~paired.any(axis=0))),
+        "extra": int(np.sum(~paired.any(axis=1))),
+        "spike_off_ns": apart[paired].max() if paired.any() else np.nan,
+        "rmse_mV": rmse,
+        "rmse_percent": 100 * rmse / float(swing / mV),
+        "energy_fJ": energy,
+        "energy_SPICE_fJ": expected,
+        "charge_off_percent": 100
+        * abs(energy - expected)
+        / max(expected, float(NEGLIGIBLE / fjoule)),
+    }
+
+
+def _own(population: Population, name: str, neuron: int) -> Quantity:
+    value = population.values.get(name, getattr(population.model, name))
+    return value[neuron] if np.ndim(value) else value
+
+
+def _spikes(recording: Recording, name: str, neuron: int) -> np.ndarray:
+    """Times of a neuron's spikes, nanoseconds."""
+    spikes = recording.spikes[name]
+    return np.asarray(spikes.times[spikes.neurons == neuron] / nsecond)

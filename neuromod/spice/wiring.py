@@ -1,0 +1,253 @@
+"""Synapses and supplies of circuit neurons, read back from an experiment's connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from brian2 import second
+
+from neuromod.errors import UserError, unknown
+from neuromod.experiment import Connection, Experiment, Population
+from neuromod.models.circuit import CircuitNeuron, suffix
+
+Neurons = Mapping[str, Sequence[int]]
+"""Neurons of an experiment by the name of their population."""
+
+PULSED = ("up", "down", "mirrors", "active")
+# What a mirror does at a supply; SPICE finds that out by itself.
+SOLVED = ("I_unit", "V_ov", "g_m")
+SYNAPSE = ["target", "j", "source", "i", "domain"]
+
+
+@dataclass(frozen=True)
+class Synapse:
+    """One synapse, or several that pulse together.
+
+    Attributes
+    ----------
+    target, j, source, i, domain
+        Neurons at both ends, and the power domain.
+    start, width : float
+        When the pulse begins after the source's spike, and how long it is, seconds.
+    up, down, mirrors : float
+        Units onto and off the membrane, and references that conduct.
+    active : float
+        Above 0 where the comparator's NOR sees the pulse.
+    """
+
+    target: str
+    j: int
+    source: str
+    i: int
+    domain: str
+    start: float
+    width: float
+    up: float
+    down: float
+    mirrors: float
+    active: float
+
+
+def pick(experiments: Mapping[str, Experiment], name: str | None) -> Experiment:
+    """One of a protocol's experiments.
+
+    Parameters
+    ----------
+    experiments : mapping of str to Experiment
+    name : str or None
+        May be left out where there is one.
+
+    Returns
+    -------
+    Experiment
+
+    Raises
+    ------
+    UserError
+        When there is none of that name, or several to choose from.
+    """
+    if name is None and len(experiments) > 1:
+        raise UserError(
+            f"There are several experiments, {', '.join(experiments)}: --experiment "
+            f"{next(iter(experiments))} takes one of them."
+        )
+    if name is not None and name not in experiments:
+        raise unknown("experiment", name, experiments)
+    return experiments[name or next(iter(experiments))]
+
+
+def choose(experiment: Experiment, wanted: Sequence[str]) -> Neurons:
+    """Neurons to look at, with all whose spikes reach them.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    wanted : sequence of str
+        Such as ``"0,3"``, or ``"output:0,3"`` where there are several populations; empty for all.
+
+    Returns
+    -------
+    mapping of str to list of int
+
+    Raises
+    ------
+    UserError
+        When there is no such neuron, or one is no circuit neuron.
+    """
+    sizes = {population.name: population.size for population in experiment.populations}
+    chosen: dict[str, set[int]] = {}
+    for text in wanted:
+        name, numbers = _split(text, sizes)
+        chosen.setdefault(name, set()).update(numbers)
+    if not wanted:
+        chosen = {name: set(range(size)) for name, size in sizes.items()}
+    before = None
+    while before != (before := sum(map(len, chosen.values()))):
+        for connection in experiment.connections:
+            if connection.target in chosen and connection.source in sizes:
+                reached = np.isin(connection.j, list(chosen[connection.target]))
+                more = connection.i[reached].tolist()
+                chosen.setdefault(connection.source, set()).update(more)
+    for population in experiment.populations:
+        if chosen.get(population.name) and not isinstance(population.model, CircuitNeuron):
+            raise UserError(
+                f"The population {population.name} is none of circuit neurons: a netlist can be "
+                "written of those alone."
+            )
+    return {name: sorted(numbers) for name, numbers in chosen.items() if numbers}
+
+
+def synapses(experiment: Experiment, neurons: Neurons) -> list[Synapse]:
+    """Synapses onto some neurons.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    neurons : mapping of str to sequence of int
+        From `choose`.
+
+    Returns
+    -------
+    list of Synapse
+
+    Raises
+    ------
+    UserError
+        When connections are no pulses of synapses.
+    """
+    table = _edges(experiment, neurons, PULSED)
+    if table.empty:
+        return []
+    rises, falls = (_pulse_edges(table[table.weight * sign > 0]) for sign in (1, -1))
+    once = rises.index.is_unique and rises.index.equals(falls.index)
+    if not once or not np.allclose(rises[list(PULSED)], falls[list(PULSED)]):
+        raise UserError(
+            "Connections onto up, down, mirrors and active must be pulses, one for each synapse "
+            "and spike, as code_pulses makes them."
+        )
+    dt = float(experiment.dt / second)
+    timing = pd.DataFrame({"start": rises.steps + 1, "width": falls.steps - rises.steps}) * dt
+    wired = timing.join(rises[list(PULSED)]).reset_index()
+    return [Synapse(**row) for row in wired.to_dict("records")]
+
+
+def supply_changes(
+    experiment: Experiment, neurons: Neurons
+) -> dict[tuple[str, int, str], pd.Series]:
+    """Changes of supplies during a run.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    neurons : mapping of str to sequence of int
+        From `choose`.
+
+    Returns
+    -------
+    dict of (population, neuron, domain) to Series
+        Volt that are added, by the second at which they are.
+    """
+    table = _edges(experiment, neurons, ("vdd",))
+    dt = float(experiment.dt / second)
+    events = [
+        pd.DataFrame({"source": s.name, "i": s.neurons, "at": np.asarray(s.times / second)})
+        for s in experiment.sources
+    ]
+    if table.empty or not events:
+        return {}
+    changes = table.merge(pd.concat(events), on=["source", "i"])
+    changes["at"] += (changes.steps + 1) * dt
+    groups = changes.groupby(["target", "j", "domain"])
+    return {key: group.groupby("at").weight.sum() for key, group in groups}
+
+
+def _split(text: str, sizes: Mapping[str, int]) -> tuple[str, list[int]]:
+    name, colon, numbers = text.rpartition(":")
+    if not colon and len(sizes) > 1:
+        raise UserError(
+            f"Neurons {text} of which population? There are {', '.join(sizes)}: "
+            f"{next(iter(sizes))}:{text} would work."
+        )
+    name = name if colon else next(iter(sizes))
+    if name not in sizes:
+        raise unknown("population", name, sizes)
+    fields = numbers.split(",")
+    known = [n.isdecimal() and int(n) < sizes[name] for n in fields]
+    if not all(known):
+        raise UserError(
+            f"{name} has neurons 0 to {sizes[name] - 1}, not {fields[known.index(False)]!r}: "
+            "numbers between commas were expected."
+        )
+    return name, [int(n) for n in fields]
+
+
+def _edges(experiment: Experiment, neurons: Neurons, kinds: Iterable[str]) -> pd.DataFrame:
+    """One row for each synapse of the connections onto some variables."""
+    rows = [pd.DataFrame(columns=[*SYNAPSE, "variable", "steps", "weight"])]
+    models = {population.name: population for population in experiment.populations}
+    for connection in experiment.connections:
+        held = np.isin(connection.j, neurons.get(connection.target, ()))
+        if not held.any():
+            continue
+        kind, domain = _meaning(connection, models[connection.target])
+        if kind in kinds:
+            row = {
+                "target": connection.target,
+                "j": connection.j[held],
+                "source": connection.source,
+                "i": connection.i[held],
+                "domain": domain,
+                "variable": kind,
+                "steps": round(float(connection.delay / experiment.dt)),
+                "weight": np.broadcast_to(np.asarray(connection.weight), held.shape)[held],
+            }
+            rows.append(pd.DataFrame(row))
+    return pd.concat(rows[1:] or rows, ignore_index=True)
+
+
+def _meaning(connection: Connection, population: Population) -> tuple[str, str]:
+    """What a connection's variable is, and of which domain."""
+    model: Any = population.model
+    meanings = {
+        f"{kind}{suffix(domain)}": (kind, domain)
+        for kind in (*PULSED, "vdd", *SOLVED)
+        for domain in model.domains
+    } | {"active": ("active", model.domains[0])}
+    if connection.variable not in meanings:
+        raise UserError(
+            f"Connections onto {connection.variable} of {connection.target} are neither pulses of "
+            "synapses nor changes of a supply, which is all that a netlist can be written of."
+        )
+    return meanings[connection.variable]
+
+
+def _pulse_edges(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rising or falling edges, a row for each synapse and delay, a column for each variable."""
+    table = rows.assign(weight=rows.weight.abs()).pivot_table(
+        index=[*SYNAPSE, "steps"], columns="variable", values="weight", aggfunc="sum", fill_value=0
+    )
+    return table.reindex(columns=list(PULSED), fill_value=0.0).reset_index("steps").sort_index()
