@@ -1,0 +1,266 @@
+"""XOR by three circuit neurons, and every set of codes that computes it.
+
+Two inputs reach two hidden neurons, and these an output neuron. A 1 is a train of spikes on an
+input, a 0 none; fewer than three output spikes read 0 (Barton et al. 2022, section 6.2, which
+gives no codes). All pulses of a gate come in volleys, so that codes are tried in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from brian2 import Quantity, mV, volt
+
+from neuromod.experiment import Connection, Experiment, Population, Trace, mirror_pulses
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.volleys import Response, Volleys, respond
+
+ROWS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+ROW_NAMES = ("00", "01", "10", "11")
+TRUTH = np.array([False, True, True, False])
+READS_ONE = 3
+# The paper's: 4 output spikes for a 1, and 2 for a 0, of the rows with any input.
+PAPER_SPIKES = {"spikes_01": 4, "spikes_10": 4, "spikes_11": 2}
+# First hidden neuron's from the inputs a and b, second hidden neuron's, output's from these two.
+CODES = ("code_a1", "code_b1", "code_a2", "code_b2", "code_1", "code_2")
+
+
+@dataclass(frozen=True, eq=False)
+class Gates:
+    """Gates of three neurons with two synapses each, the third neuron being the output.
+
+    Attributes
+    ----------
+    codes : ndarray, shape (gates, 3, 2)
+        Of the synapses from the two inputs, or from the two hidden neurons. Real numbers are
+        currents in units.
+    vdd : Quantity, shape (gates, 3)
+        Synapse supplies, volt.
+    mirrors : ndarray, shape (gates, 3, 2)
+        Currents of the synapses' references during a pulse, in units.
+    values : mapping of str to Quantity, each of shape (gates, 3)
+        Further values of single neurons.
+    """
+
+    codes: np.ndarray
+    vdd: Quantity
+    mirrors: np.ndarray
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, solutions: pd.DataFrame) -> Gates:
+        """Gates as designed.
+
+        Parameters
+        ----------
+        solutions : DataFrame
+            Rows of what `search` gives.
+
+        Returns
+        -------
+        Gates
+        """
+        codes = solutions[list(CODES)].to_numpy().reshape(-1, 3, 2)
+        vdd = np.repeat(solutions[["vdd_V"]].to_numpy(), 3, axis=1) * volt
+        return cls(codes, vdd, (codes != 0) * 1.0)
+
+    def answers(self, circuit: CircuitNeuron, volleys: Volleys) -> np.ndarray:
+        """Output spikes in closed form.
+
+        Parameters
+        ----------
+        circuit : CircuitNeuron
+            See `respond`.
+        volleys : Volleys
+
+        Returns
+        -------
+        ndarray of int, shape (gates, 4)
+            In the order of `ROWS`.
+        """
+        hidden = self.respond(circuit, volleys, slice(0, 2), ROWS[:, None, :, None]).fires
+        output = self.respond(circuit, volleys, slice(2, 3), hidden[:, :, None]).fires
+        return output[:, :, 0].sum(axis=-1)
+
+    def respond(
+        self, circuit: CircuitNeuron, volleys: Volleys, neurons: slice, inputs: np.ndarray
+    ) -> Response:
+        """What some neurons of every gate do, in closed form.
+
+        Parameters
+        ----------
+        circuit, volleys
+            See `respond`.
+        neurons : slice
+            Of the three.
+        inputs : ndarray, broadcast to shape (gates, 4, neurons, 2, volleys)
+            Which pulses come.
+
+        Returns
+        -------
+        Response
+            Of shape (gates, 4, neurons).
+        """
+        drive = (self.codes[:, None, neurons, :, None] * inputs).sum(axis=-2)
+        drive = np.broadcast_to(drive, (*drive.shape[:-1], volleys.count))
+        values = {name: value[:, None, neurons] for name, value in self.values.items()}
+        return respond(circuit, volleys, drive, self.vdd[:, None, neurons], values)
+
+    def experiment(
+        self, circuit: CircuitNeuron, volleys: Volleys, seed: int, shown: np.ndarray
+    ) -> Experiment:
+        """All rows of the truth table of every gate at once.
+
+        Parameters
+        ----------
+        circuit : CircuitNeuron
+        volleys : Volleys
+        seed : int
+            For the record.
+        shown : ndarray of int
+            Gates whose membranes to record.
+
+        Returns
+        -------
+        Experiment
+            Populations ``hidden``, by gate, row and neuron, and ``output``, by gate and row.
+        """
+        rows = np.arange(4)
+        traced = {"hidden": (shown[:, None] * 8 + np.arange(8)).ravel(),
+                  "output": (shown[:, None] * 4 + rows).ravel()}  # fmt: skip
+        return Experiment(
+            (self._population("hidden", circuit, slice(0, 2)),
+             self._population("output", circuit, slice(2, 3))),
+            (volleys.spikes("inputs", 2),),
+            (*self._from_inputs(circuit.t_pulse), *self._from_hidden(circuit.t_pulse)),
+            tuple(Trace(name, ("v",), neurons) for name, neurons in traced.items()),
+            volleys.duration, volleys.dt, seed,
+        )  # fmt: skip
+
+    def _population(self, name: str, circuit: CircuitNeuron, neurons: slice) -> Population:
+        values = {"vdd": self.vdd, **self.values}
+        own = {key: np.repeat(value[:, neurons], 4, axis=0) for key, value in values.items()}
+        # A repeated array keeps the order of gate, row and neuron when it is made flat.
+        return Population(
+            name, circuit, own["vdd"].size, {key: value.ravel() for key, value in own.items()}
+        )
+
+    def _from_inputs(self, width: Quantity) -> tuple[Connection, ...]:
+        gate, row, neuron, source = np.indices((len(self.codes), 4, 2, 2))
+        return self._synapses("inputs", "hidden", source, (gate * 4 + row) * 2 + neuron,
+                              (gate, neuron, source), ROWS[row, source] == 1, width)  # fmt: skip
+
+    def _from_hidden(self, width: Quantity) -> tuple[Connection, ...]:
+        gate, row, source = np.indices((len(self.codes), 4, 2))
+        copy = gate * 4 + row
+        every = np.ones(copy.shape, dtype=bool)
+        return self._synapses("hidden", "output", copy * 2 + source, copy,
+                              (gate, 2, source), every, width)  # fmt: skip
+
+    def _synapses(
+        self, source: str, target: str, i: np.ndarray, j: np.ndarray, own: Any, there: np.ndarray,
+        width: Quantity,
+    ) -> tuple[Connection, ...]:  # fmt: skip
+        codes, mirrors = self.codes[own][there], self.mirrors[own][there]
+        return mirror_pulses(source, target, i[there], j[there], np.maximum(codes, 0),
+                             np.maximum(-codes, 0), mirrors, width)  # fmt: skip
+
+
+def computes(answers: np.ndarray) -> np.ndarray:
+    """Which rows of the truth table come out right.
+
+    Parameters
+    ----------
+    answers : ndarray of int, shape (..., 4)
+        Output spikes in the order of `ROWS`.
+
+    Returns
+    -------
+    ndarray of bool, shape (..., 4)
+    """
+    return (answers >= READS_ONE) == TRUTH
+
+
+def search(circuit: CircuitNeuron, volleys: Volleys, vdd: Quantity) -> pd.DataFrame:
+    """Every set of codes with which a gate at one supply computes XOR.
+
+    All pairs of codes of a hidden neuron are tried first; those that fire alike in all rows are
+    one case. Then every pair of cases is tried with every pair of output codes.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+        See `respond`.
+    volleys : Volleys
+    vdd : Quantity
+        Supply of all three neurons, volt.
+
+    Returns
+    -------
+    DataFrame
+        One row for each way to compute it, best margin first: ``vdd_V``, the codes of a network
+        that does so with the widest margin, output ``spikes_01`` and so on, ``margin_mV`` as in
+        `Response` over all three neurons, ``networks`` that do the same, and whether they stay
+        ``within_rails``, between ground and their supply, where sources can be ideal.
+    """
+    codes = np.arange(-circuit.code_max, circuit.code_max + 1)
+    pairs = np.stack(np.meshgrid(codes, codes, indexing="ij"), axis=-1).reshape(-1, 2)
+    cases = _hidden_cases(circuit, volleys, vdd, pairs)
+    one, other = np.triu_indices(len(cases.count))
+    drive = sum(
+        pairs[:, side, None, None] * cases.fires[case][:, None]
+        for side, case in enumerate((one, other))
+    )
+    output = respond(circuit, volleys, drive, vdd)
+    spikes = output.fires.sum(axis=-1)
+    silent = np.zeros((*spikes.shape[:2], 1), dtype=int)
+    k, pair = np.nonzero(computes(np.concatenate([silent, spikes], axis=-1)).all(axis=-1))
+    one, other = one[k], other[k]
+    margin = output.margin.min(axis=-1)[k, pair]
+    made = np.hstack([pairs[cases.best[one]], pairs[cases.best[other]], pairs[pair]])
+    both = np.where(one == other, 1, 2) * cases.count[one] * cases.count[other]
+    table = pd.DataFrame(made, columns=list(CODES))
+    table.insert(0, "vdd_V", float(vdd / volt))
+    table[["spikes_01", "spikes_10", "spikes_11"]] = spikes[k, pair]
+    table["margin_mV"] = np.minimum(margin, np.minimum(cases.margin[one], cases.margin[other])) * 1e3
+    table["networks"] = both
+    table["within_rails"] = (
+        cases.within[one] & cases.within[other] & _within(output, vdd)[k, pair]
+    )
+    return table.sort_values("margin_mV", ascending=False, kind="stable", ignore_index=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cases:
+    """Ways in which hidden neurons fire in the rows with any input; each of shape (cases, ...)."""
+
+    fires: np.ndarray
+    within: np.ndarray
+    count: np.ndarray
+    best: np.ndarray
+    margin: np.ndarray
+
+
+def _hidden_cases(
+    circuit: CircuitNeuron, volleys: Volleys, vdd: Quantity, pairs: np.ndarray
+) -> _Cases:
+    """Pairs of codes of a hidden neuron that fire alike, and of each case the widest margin's."""
+    drive = np.repeat((pairs @ ROWS[1:].T)[..., None], volleys.count, axis=-1)
+    response = respond(circuit, volleys, drive, vdd)
+    within, margin = _within(response, vdd), response.margin.min(axis=-1)
+    kinds = np.column_stack([response.fires.reshape(len(pairs), -1), within])
+    order = np.argsort(-margin, kind="stable")
+    kinds, best, count = np.unique(kinds[order], axis=0, return_index=True, return_counts=True)
+    fires = kinds[:, :-1].reshape(len(kinds), 3, volleys.count)
+    chosen = order[best]
+    return _Cases(fires, kinds[:, -1], count, chosen, margin[chosen])
+
+
+def _within(response: Response, vdd: Quantity) -> np.ndarray:
+    """Whether membranes stay between ground and the supply in all rows."""
+    inside = (response.lowest >= 0) & (response.highest <= float(vdd / volt))
+    return inside.all(axis=-1)
