@@ -25,15 +25,15 @@ class Schedule:
 
     Attributes
     ----------
-    start : mapping of str to Quantity, each of shape (neurons,)
-        Values of the population.
-    source : Spikes
+    values : mapping of str to Quantity, each of shape (neurons,)
+        For the population, at the start.
+    sources : tuple of Spikes
         The changes.
     connections : tuple of Connection
     """
 
-    start: Mapping[str, Any]
-    source: Spikes
+    values: Mapping[str, Any]
+    sources: tuple[Spikes, ...]
     connections: tuple[Connection, ...]
 
 
@@ -89,7 +89,8 @@ def schedule(
         Connection(source.name, target, variable, i, j, (values[1:] - values[:-1]).ravel())
         for variable, values in held.items()
     )
-    return Schedule({variable: values[0] for variable, values in held.items()}, source, connections)
+    start = {variable: values[0] for variable, values in held.items()}
+    return Schedule(start, (source,), connections)
 
 
 def _check_range(times: Quantity, vdd: Quantity) -> None:

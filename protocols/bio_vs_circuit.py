@@ -13,15 +13,7 @@ from brian2 import Quantity, ms, nsecond, second, usecond, volt
 from brian2.units.allunits import khertz
 
 from neuromod.errors import UserError
-from neuromod.experiment import (
-    Connection,
-    Experiment,
-    Population,
-    Spikes,
-    Trace,
-    code_pulses,
-    pulses,
-)
+from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
 from neuromod.measures import coincidence_factor, rmse, van_rossum, victor_purpura
 from neuromod.models.circuit import CircuitNeuron
@@ -29,8 +21,9 @@ from neuromod.models.gain_lif import GainLIF
 from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import TIME_SCALE, VDD_HIGH, VDD_LOW, VDD_REFERENCE, gain_of, vdd_of
+from neuromod.silicon import TIME_SCALE, VDD_HIGH, VDD_LOW, gain_of, vdd_of
 from neuromod.stimuli import circuit_inputs
+from neuromod.twins import twins
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,17 +111,12 @@ class BioVsCircuit(Protocol):
     def experiments(self) -> dict[str, Experiment]:
         """Two networks, one neuron per gain in each."""
         size = len(self.gain)
-        i, j = (side.ravel() for side in np.indices((len(self.codes), size)))
-        codes = np.array(self.codes)[i]
-        width = self.circuit.t_pulse
-        chip = code_pulses("inputs", "chip", i, j, codes, width)
-        cell = pulses("inputs", "cell", "I_syn", i, j, codes * self._unit(), TIME_SCALE * width)
-        on_chip = Population("chip", self.circuit, size, {"vdd": self._vdd})
-        in_cell = Population("cell", self.bio, size, {"trained_gain": self.gain})
-        return {
-            "circuit": self._experiment(on_chip, chip, 1),
-            "bio": self._experiment(in_cell, cell, TIME_SCALE),
-        }
+        chips = Population("chip", self.circuit, size, {"vdd": self._vdd})
+        cells = Population("cell", self.bio, size, {"trained_gain": self.gain})
+        traces = [Trace(name, ("v",), np.arange(size)) for name in ("chip", "cell")]
+        return twins(
+            cells, chips, self._inputs, self.codes, traces, self.duration, self.dt, self.seed
+        )
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """One row per gain: spikes on both sides and how alike they and the traces are."""
@@ -205,15 +193,6 @@ class BioVsCircuit(Protocol):
             )
         ]
 
-    def _experiment(
-        self, population: Population, connections: tuple[Connection, ...], scale: int
-    ) -> Experiment:
-        source = self._inputs
-        stretched = Spikes("inputs", source.size, source.neurons, source.times * scale)
-        trace = Trace(population.name, ("v",), np.arange(population.size))
-        return Experiment((population,), (stretched,), connections, (trace,),
-                          self.duration * scale, self.dt * scale, self.seed)  # fmt: skip
-
     @cached_property
     def _inputs(self) -> Spikes:
         return circuit_inputs(
@@ -227,12 +206,6 @@ class BioVsCircuit(Protocol):
     def _to_vdd(self, gain: Any) -> np.ndarray:
         # A drawn axis asks for gains beyond the range, also below zero.
         return np.asarray(vdd_of(self.circuit, np.maximum(gain, 0)) / volt)
-
-    def _unit(self) -> Quantity:
-        """Current that moves the cell, as a share of its swing, as one code moves the circuit."""
-        circuit, bio = self.circuit, self.bio
-        swings = circuit.unit_current(VDD_REFERENCE) * circuit.R_leak
-        return swings / (circuit.v_th - circuit.v_rest) * (bio.v_th - bio.v_rest) / bio.R
 
     def _normalised(self, recordings: Mapping[str, Recording]) -> dict[str, np.ndarray]:
         """Membranes as shares of the way from rest to threshold, each (neurons, steps)."""

@@ -40,7 +40,7 @@ def run(circuit, start, sources=(), connections=(), steps=400, traces=("v", "I_u
 @pytest.mark.parametrize("circuit", CIRCUITS)
 def test_between_changes_the_mirror_is_that_of_the_constant_supply(circuit):
     made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT)
-    recording = run(circuit, made.start, (made.source,), made.connections)
+    recording = run(circuit, made.values, made.sources, made.connections)
     current = np.asarray(recording.signals["chip"]["I_unit"].values / amp)
     supply = np.asarray(recording.signals["chip"]["vdd"].values / volt)
     # Sampled at the start of a step; a change at step n acts from the next on.
@@ -54,7 +54,7 @@ def test_between_changes_the_mirror_is_that_of_the_constant_supply(circuit):
 def test_a_pulse_charges_by_the_supply_of_its_time():
     circuit = CIRCUITS[0]
     made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT)
-    recording = run(circuit, made.start, (made.source,), made.connections)
+    recording = run(circuit, made.values, made.sources, made.connections)
     v = np.asarray(recording.signals["chip"]["v"].values / volt)
     for before, row, code in ((63, 0, 2), (180, 1, 2), (301, 2, 2)):
         decay = np.exp(-10 * 1e-8 / 20e-6)
@@ -66,7 +66,7 @@ def test_a_pulse_charges_by_the_supply_of_its_time():
 def test_energy_is_drawn_at_the_supply_of_its_time():
     circuit = CIRCUITS[0]
     made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT)
-    recording = run(circuit, made.start, (made.source,), made.connections)
+    recording = run(circuit, made.values, made.sources, made.connections)
     power = VDD * np.asarray(circuit.unit_current(VDD * volt) / amp)
     # Two pulses in each part, code and reference.
     expected = 2 * 1e-7 * power.sum(axis=0) * [3, 4]
@@ -77,7 +77,7 @@ def test_energy_is_drawn_at_the_supply_of_its_time():
 def test_one_value_is_a_constant_supply():
     circuit = CIRCUITS[0]
     made = schedule(circuit, "chip", [0] * usecond, VDD[:1] * volt, DT)
-    changing = run(circuit, made.start, (made.source,), made.connections)
+    changing = run(circuit, made.values, made.sources, made.connections)
     constant = run(circuit, {"vdd": VDD[0] * volt})
     for name, signal in constant.signals["chip"].items():
         other = changing.signals["chip"][name].values
@@ -88,7 +88,7 @@ def test_a_domain_changes_alone():
     circuit = CircuitNeuron(domains=("soma", "tuft"))
     made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT, "tuft")
     experiment = Experiment(
-        (Population("chip", circuit, 2, made.start),), (made.source,), made.connections,
+        (Population("chip", circuit, 2, made.values),), made.sources, made.connections,
         (Trace("chip", ("vdd_soma", "vdd_tuft"), np.arange(2)),), 300 * DT, DT, 5,
     )  # fmt: skip
     recorded = simulate(experiment).signals["chip"]
@@ -100,7 +100,7 @@ def test_a_supply_that_follows_a_gain_makes_the_synapses_follow_it():
     circuit = CIRCUITS[0]
     gain = np.array([[0.31, 1.7], [1.23, 0.9], [0.66, 1.01]])
     made = schedule(circuit, "chip", CHANGES * DT, vdd_of(circuit, gain), DT)
-    np.testing.assert_allclose(gain_of(circuit, made.start["vdd"]), gain[0])
+    np.testing.assert_allclose(gain_of(circuit, made.values["vdd"]), gain[0])
     (change,) = (c for c in made.connections if c.variable == "I_unit")
     steps = np.asarray(change.weight / circuit.unit_current(0.75 * volt)).reshape(2, 2)
     np.testing.assert_allclose(steps, np.diff(gain, axis=0))

@@ -20,6 +20,7 @@ from neuromod.protocols.bio_vs_circuit import BioVsCircuit
 from neuromod.protocols.dose_response import DoseResponse
 from neuromod.protocols.gain_curve import GainCurve
 from neuromod.protocols.gain_identification import GainIdentification
+from neuromod.protocols.gain_trace import GainTrace
 from neuromod.protocols.network_gain import NetworkGain
 from neuromod.protocols.puff import Puff
 from neuromod.protocols.synapse_families import SynapseFamilies
@@ -79,6 +80,11 @@ PROTOCOLS = {
     ),
     "gain-curve": Case(lambda: GainCurve(conc=[0, 1.7] * umolar, I=CURRENTS, duration=SHORT)),
     "gain-identification": Case(lambda: GainIdentification(I=CURRENTS, trials=1, duration=SHORT)),
+    "gain-trace": Case(
+        lambda: GainTrace(
+            onset=10 * ms, width=31 * ms, duration=90 * ms, bin=30 * ms, bits=(2,), update=2 * ms
+        )
+    ),
     "network-gain": Case(
         lambda: NetworkGain(
             n_excitatory=160,

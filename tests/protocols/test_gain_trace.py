@@ -1,0 +1,111 @@
+"""A supply that follows a gain gives the chip the cell's output, the better the finer it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brian2 import ms, second, umolar, volt
+
+import neuromod
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.receptors import LIBRARY, PER_UMOLAR_SECOND, Receptor
+from neuromod.protocols.gain_trace import GainTrace
+from neuromod.report import draw
+
+QUICK = Receptor(k_on=9 * PER_UMOLAR_SECOND, k_off=13 / second, tau_messenger=30 * ms, gain_max=1.7)
+SMALL = {
+    "bio": replace(GainTrace().bio, receptors=(QUICK,)),
+    "onset": 20 * ms,
+    "width": 60 * ms,
+    "tau_clear": 17 * ms,
+    "duration": 230 * ms,
+    "bin": 23 * ms,
+    "update": 1 * ms,
+    "bits": (1, 3, 7),
+}
+
+
+@pytest.fixture(scope="module")
+def run():
+    return neuromod.run(GainTrace(**SMALL))
+
+
+def row(run, supply):
+    return run.table.set_index("supply").loc[supply]
+
+
+def test_the_chips_gain_is_the_cells_but_for_what_changes_between_updates(run):
+    gain = np.asarray(run.recordings["bio"].trace("cell", "gain", 0))
+    per_update = 50
+    largest = np.abs(gain[per_update:] - gain[:-per_update]).max()
+    assert 1.3 < gain.max() < 1.7
+    assert 0 < row(run, "exact").gain_error_max < 1.1 * largest
+
+
+def test_a_converter_of_few_bits_is_off_by_half_a_step_and_the_slope_of_gain_there(run):
+    chip = CircuitNeuron()
+    for bits in (3, 7):
+        half = 0.5 / (2**bits - 1) / 2
+        slope = float(chip.mirror().transconductance(1.0)) * 1e8
+        assert row(run, f"{bits} bits").gain_error_max < half * slope + 0.1
+        supply = run.recordings["circuit"].trace("chip", "vdd", 1 + (1, 3, 7).index(bits)) / volt
+        steps = (supply - 0.5) / 0.5 * (2**bits - 1)
+        np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
+
+
+def test_finer_supplies_fire_more_like_the_cell(run):
+    factors = [row(run, s).coincidence_factor for s in ("1 bit", "3 bits", "7 bits", "exact")]
+    assert factors[0] < factors[1] <= factors[2]
+    assert factors[3] > 0.9
+    assert row(run, "constant").chip_spikes < row(run, "exact").chip_spikes
+
+
+def test_a_constant_supply_stays_where_the_gain_began(run):
+    supply = run.recordings["circuit"].trace("chip", "vdd", 4) / volt
+    np.testing.assert_array_equal(np.asarray(supply), supply[0])
+    assert supply[0] == pytest.approx(0.75)
+
+
+def test_rates_count_every_spike(run):
+    rates = run.tables["rates"]
+    for column, spikes in (("cell_Hz", row(run, "exact").cell_spikes),
+                           ("chip_3_bits_Hz", row(run, "3 bits").chip_spikes)):  # fmt: skip
+        assert rates[column].sum() * 0.023 == pytest.approx(spikes)
+
+
+def test_one_resolution_is_drawn_and_told():
+    few = neuromod.run(GainTrace(**{**SMALL, "bits": (5,), "duration": 110 * ms}))
+    assert draw(few.protocol, few.tables, few.recordings)
+    assert "Of the resolutions" in few.protocol.report(few.tables)[0].text
+
+
+BIO = GainTrace().bio
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bio": replace(BIO, receptors=(Receptor(gain_max=3.0),))}, "change conc"),
+        (
+            {"bio": replace(BIO, receptors=(Receptor(gain_max=0.03),)), "conc": 700 * umolar},
+            "change conc",
+        ),
+        ({"bio": replace(BIO, site="threshold")}, "site=input"),
+        ({"bio": replace(BIO, receptors=(LIBRARY["D1"], LIBRARY["M1"]))}, "one ligand"),
+        ({"bio": replace(BIO, conc=1 * umolar)}, "bio.conc"),
+        ({"circuit": CircuitNeuron(vdd=0.6 * volt)}, "circuit.vdd"),
+        ({"width": 3 * second}, "must end before"),
+        ({"update": 1.003 * ms}, "update"),
+        ({"codes": (8,)}, "code 8"),
+    ],
+)
+def test_what_a_supply_cannot_follow_is_refused(settings, message):
+    with pytest.raises(neuromod.UserError, match=message):
+        GainTrace(**settings)
+
+
+def test_cells_whose_synapses_are_no_pulses_are_refused():
+    with pytest.raises(neuromod.UserError, match="pulse"):
+        GainTrace(bio=replace(BIO, synapse="exponential")).experiments()
