@@ -89,7 +89,11 @@ BIO = GainTrace().bio
     [
         ({"bio": replace(BIO, receptors=(Receptor(gain_max=3.0),))}, "change conc"),
         (
-            {"bio": replace(BIO, receptors=(Receptor(gain_max=0.03),)), "width": 2 * second},
+            {
+                "bio": replace(BIO, receptors=(Receptor(gain_max=0.03),)),
+                "conc": 700 * umolar,
+                "width": 2 * second,
+            },
             "change conc",
         ),
         ({"bio": replace(BIO, site="threshold")}, "site=input"),
