@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torchvision
 from safetensors import SafetensorError, safe_open
@@ -172,6 +174,30 @@ class Backbone:
             sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             sha.update(tensor.contiguous().numpy().data)
         return sha.hexdigest()
+
+
+def with_weights(
+    backbone: Backbone, layers: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
+) -> Backbone:
+    """A backbone whose classifier has other weights, such as those that a chip's codes stand for.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        It is not changed.
+    layers : sequence of tuple of array, shapes (out, in) and (out,)
+        Weight and bias of each of the classifier's linear layers, first layer first.
+
+    Returns
+    -------
+    Backbone
+    """
+    network = deepcopy(backbone.network)
+    changed = replace(backbone, network=network, source_accuracy=None)
+    for linear, (weight, bias) in zip(changed.linears, layers, strict=True):
+        linear.weight.copy_(torch.from_numpy(weight))
+        linear.bias.copy_(torch.from_numpy(bias))
+    return changed
 
 
 def load_backbone(

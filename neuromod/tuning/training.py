@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from neuromod.tuning.backbone import Backbone, Progress, threads_for
 from neuromod.tuning.datasets import IntArray
 from neuromod.tuning.features import Features
 from neuromod.tuning.methods import METHODS
+from neuromod.tuning.methods.nt1 import NT1
 
 LOSSES: dict[str, tuple[str, ...]] = {
     "rate": ("cross_entropy",),
@@ -75,6 +77,9 @@ class TuningRecipe:
         Of the order of the training images, and of a new output layer's weights.
     theta, leak : float
         Of a spiking classifier: see `SpikingClassifier`.
+    gain_low, gain_high : float or None
+        What gains are kept within after every step of training, such as what a receptor or a
+        supply voltage can reach; only for ``nt1``.
     """
 
     method: str
@@ -86,6 +91,8 @@ class TuningRecipe:
     seed: int = 0
     theta: float = THETA
     leak: float = LEAK
+    gain_low: float | None = None
+    gain_high: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -97,6 +104,13 @@ class TuningRecipe:
         for name in ("lr", "epochs", "batch_size", "theta"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be greater than 0.")
+        bounds = [end for end in (self.gain_low, self.gain_high) if end is not None]
+        if bounds and self.method != "nt1":
+            raise UserError(f"gain_low and gain_high bound gains, and {self.method} has none.")
+        if len(bounds) == 2 and not bounds[0] < bounds[1]:
+            raise UserError(
+                f"gain_low is {self.gain_low}, but must be less than gain_high, {self.gain_high}."
+            )
 
 
 def calibrated(method: str, kind: str, loss: str, seed: int = 0) -> TuningRecipe:
@@ -104,6 +118,35 @@ def calibrated(method: str, kind: str, loss: str, seed: int = 0) -> TuningRecipe
     lr = LEARNING_RATES.get(loss, {}).get(method, 0.1)
     epochs = EPOCHS.get(kind, 1)
     return TuningRecipe(method, kind, loss, lr, epochs, seed=seed)
+
+
+@dataclass(frozen=True, eq=False)
+class SharedGains:
+    """One gain for all neurons of a power domain, trained as one number.
+
+    Attributes
+    ----------
+    domain : array of int, shape (neurons,)
+        Domain of each neuron that has a gain, first layer first.
+    gain : array of float64, shape (domains,)
+        Gain of each at the start of training.
+    """
+
+    domain: IntArray
+    gain: npt.NDArray[np.float64]
+
+    def apply(self, classifier: RateClassifier | SpikingClassifier) -> None:
+        """Let the neurons of a classifier share gains; they start with these."""
+        layers = [layer for layer in classifier.modulated_layers if isinstance(layer, NT1)]
+        ends = np.cumsum([len(layer.gain) for layer in layers])
+        if not layers or ends[-1] != len(self.domain):
+            raise UserError(
+                f"Gains are shared by {len(self.domain)} neurons, and the classifier has "
+                f"{ends[-1] if layers else 0} with a gain."
+            )
+        gain = nn.Parameter(torch.tensor(self.gain, dtype=layers[0].gain.dtype))
+        for layer, domain in zip(layers, np.split(self.domain, ends[:-1]), strict=True):
+            layer.share(gain, torch.from_numpy(domain).long())
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +229,11 @@ def loss_of(
 
 
 def tune(
-    features: Features, backbone: Backbone, recipe: TuningRecipe, progress: Progress | None = None
+    features: Features,
+    backbone: Backbone,
+    recipe: TuningRecipe,
+    progress: Progress | None = None,
+    shared: SharedGains | None = None,
 ) -> TuningResult:
     """Tune a backbone's classifier on features of a new task.
 
@@ -199,6 +246,8 @@ def tune(
     recipe : TuningRecipe
     progress : callable, optional
         Called with epochs done and in all.
+    shared : SharedGains, optional
+        Gains that several neurons share, and where they start; only for ``nt1``.
 
     Returns
     -------
@@ -206,6 +255,8 @@ def tune(
         The same recipe, backbone and features on the same machine always give the same.
     """
     classifier = build_classifier(backbone, recipe, len(features.classes))
+    if shared:
+        shared.apply(classifier)
     with threads_for(classifier):
         history = _train(classifier, features, recipe, progress)
     return evaluated(recipe, classifier, features, history)
@@ -264,6 +315,7 @@ def _train(
             loss = loss_of(classifier, recipe, *_load(features, train[batch.numpy()]))
             loss.backward()
             optimizer.step()
+            _keep_within(classifier, recipe.gain_low, recipe.gain_high)
             schedule.step()
             losses.append(loss.item())
         validation = measure_accuracy(classifier, features, features.split.validation)
@@ -271,6 +323,17 @@ def _train(
         if progress:
             progress(epoch, recipe.epochs)
     return pd.DataFrame(history, columns=columns)
+
+
+@torch.no_grad()
+def _keep_within(
+    classifier: RateClassifier | SpikingClassifier, low: float | None, high: float | None
+) -> None:
+    if low is None and high is None:
+        return
+    for layer in classifier.modulated_layers:
+        if isinstance(layer, NT1):
+            layer.gain.clamp_(low, high)
 
 
 def _load(features: Features, indices: IntArray) -> tuple[Tensor, Tensor]:
