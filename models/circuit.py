@@ -21,7 +21,7 @@ root is 10 nA; the printed form gives 32 nA, more than U/R_S = 20 nA could ever 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -148,6 +148,20 @@ class CircuitNeuron(Parameters):
         "width of an input pulse",
         source=f"{PAPER}, section 5.2: a spike's width",
         low=0 * nsecond,
+        low_excluded=True,
+    )
+    C_delay: Quantity = parameter(
+        2 * ffarad,
+        "load of the spike generator's delay cells, which gives a width for each bias",
+        source="calibrated here: 100 ns at a bias of 0.55 V",
+        low=0 * ffarad,
+        low_excluded=True,
+    )
+    V_core: Quantity = parameter(
+        1 * volt,
+        "supply of the core",
+        source=f"{PAPER}, section 5.2.1",
+        low=0 * volt,
         low_excluded=True,
     )
     vdd: Quantity = parameter(
@@ -505,3 +519,55 @@ class CircuitNeuron(Parameters):
         added = self.G_unit if self.synapse == "conductance" else 0 * siemens
         load = 1 / self.R_leak + added
         return self.unit_current(vdd) / load * -np.expm1(-float(self.t_pulse * load / self.C))
+
+    def spike_width(self, v_bias: Quantity) -> Quantity:
+        """Width of a spike at a bias of the spike generator.
+
+        A spike lasts until it has gone through delay cells whose current a transistor starves, of
+        the same law as the mirror's: the time in which that current takes their load to half the
+        core's supply.
+
+        Parameters
+        ----------
+        v_bias : Quantity, shape (n,)
+            Gate voltage of the starving transistor, volt.
+
+        Returns
+        -------
+        Quantity, shape (n,)
+            In seconds; what `t_spike` is to be set to. Barton et al. 2022, section 5.2.2, has the
+            circuit; its delay is a first-order estimate.
+
+        Raises
+        ------
+        UserError
+            When the transistor is off.
+        """
+        current = self._starving.current(np.asarray((v_bias - self.vto) / volt)) * amp
+        if np.any(current <= 0 * amp):
+            raise UserError(
+                f"A bias of {v_bias} leaves the spike generator without current: above "
+                f"{self.vto} was expected."
+            )
+        return self.C_delay * self.V_core / (2 * current)
+
+    def bias_for(self, width: Quantity) -> Quantity:
+        """Bias of the spike generator that gives a width: the exact inverse of `spike_width`.
+
+        Parameters
+        ----------
+        width : Quantity, shape (n,)
+            In seconds, above 0.
+
+        Returns
+        -------
+        Quantity, shape (n,)
+            In volt.
+        """
+        current = self.C_delay * self.V_core / (2 * width)
+        return self.vto + self._starving.overdrive_for(np.asarray(current / amp)) * volt
+
+    @property
+    def _starving(self) -> Mirror:
+        """A transistor of the mirror's kind, whose drain is not its gate."""
+        return replace(self.mirror(), modulation=0.0)

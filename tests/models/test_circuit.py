@@ -1,8 +1,9 @@
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
-from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, uA, volt
+from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, second, uA, volt
 from brian2.units.allunits import ffarad
 from brian2.units.fundamentalunits import DimensionMismatchError
 from hypothesis import given, settings
@@ -474,3 +475,38 @@ def test_mirrors_of_single_neurons_are_solved_with_their_own_transistors():
 def test_supplies_and_mirrors_that_do_not_fit_are_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_a_bias_of_550_mv_starves_the_delay_cells_to_the_default_width_of_a_spike():
+    # 10 nA take 2 fF to half of 1 V in 100 ns.
+    assert float(CHIP.spike_width(0.55 * volt) / nsecond) == pytest.approx(100, rel=1e-12)
+    assert float(CHIP.bias_for(CHIP.t_spike) / volt) == pytest.approx(0.55, rel=1e-12)
+
+
+def test_a_spike_shortens_with_the_square_of_the_bias_above_threshold():
+    chip = CircuitNeuron(vto=0.31 * volt, C_delay=3.7 * ffarad, V_core=0.9 * volt)
+    widths = chip.spike_width([0.41, 0.51, 0.71] * volt)
+    expected = 3.7e-15 * 0.45 / (0.25e-6 * 0.1**2)
+    np.testing.assert_allclose(widths / second, expected / np.array([1, 4, 16]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("output", ["ideal", "mosfet"])
+def test_below_threshold_a_spike_lengthens_by_e_for_each_slope_of_the_bias(output):
+    # Deep below threshold, from vto on in units of 2*n*U_T: I = I_spec*exp(2x).
+    chip = CircuitNeuron(law="ekv", output=output, channel_modulation=0.2 / volt)
+    slope = 1.5 * 1.380649e-23 * 300 / 1.602176634e-19
+    far, further = chip.spike_width([0.35 - 12 * slope, 0.35 - 13 * slope] * volt)
+    assert float(further / far) == pytest.approx(np.e, rel=3e-3)
+
+
+@settings(deadline=None)
+@given(mirrors, st.sampled_from(LAWS), st.floats(-9, -5))
+def test_the_bias_for_a_width_is_the_bias_that_gave_it(chip, law, log_width):
+    chip = replace(chip, law=law)
+    width = 10**log_width * second
+    assert float(chip.spike_width(chip.bias_for(width)) / width) == pytest.approx(1, rel=1e-6)
+
+
+def test_a_bias_at_threshold_gives_no_spike_an_end():
+    with pytest.raises(UserError, match=r"without current: above 0\.35 V was expected"):
+        CHIP.spike_width([0.5, 0.35] * volt)
