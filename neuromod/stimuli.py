@@ -6,7 +6,7 @@ import numpy as np
 from brian2 import Hz, Quantity
 
 from neuromod.errors import UserError
-from neuromod.experiment import Spikes, steps_in
+from neuromod.experiment import GRID_TOLERANCE, Spikes, steps_in
 from neuromod.models.circuit import CircuitNeuron
 
 
@@ -100,6 +100,40 @@ def staircase(
         np.asarray(s.times / dt) + k * steps_in("dwell", dwell, dt) for k, s in enumerate(stairs)
     ]
     return Spikes(name, size, neurons, np.round(np.concatenate(times)) * dt)
+
+
+def regular(name: str, rates: Quantity, duration: Quantity, dt: Quantity) -> Spikes:
+    """Spike trains as regular as time steps allow, each at its own rate.
+
+    Parameters
+    ----------
+    name : str
+    rates : Quantity, shape (trains,)
+        In hertz.
+    duration, dt : Quantity
+        In seconds.
+
+    Returns
+    -------
+    Spikes
+        At starts of time steps, the first at 0; intervals of broken steps are kept on average.
+
+    Raises
+    ------
+    UserError
+        When a rate is not above 0, or asks for several spikes in a step.
+    """
+    steps = steps_in("duration", duration, dt)
+    if np.any(rates <= 0 * Hz) or np.any(rates > (1 + GRID_TOLERANCE) / dt):
+        raise UserError(f"Rates must lie above 0 and up to {1 / dt}, one spike a time step.")
+    interval = np.asarray(1 / (rates * dt))
+    counts = np.ceil(steps / interval).astype(int)
+    neurons = np.repeat(np.arange(len(interval)), counts)
+    number = np.arange(len(neurons)) - np.repeat(np.cumsum(counts) - counts, counts)
+    at = np.floor(number * interval[neurons] + GRID_TOLERANCE).astype(int)
+    kept = np.lexsort((neurons, at))
+    kept = kept[at[kept] < steps]
+    return Spikes(name, len(interval), neurons[kept], at[kept] * dt)
 
 
 def fixed_indegree(

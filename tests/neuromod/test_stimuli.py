@@ -8,7 +8,7 @@ from scipy.stats import chisquare, kstest
 
 from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.stimuli import circuit_inputs, fixed_indegree, poisson, staircase
+from neuromod.stimuli import circuit_inputs, fixed_indegree, poisson, regular, staircase
 
 DT = 0.01 * ms
 
@@ -129,6 +129,30 @@ def test_every_stair_has_its_own_rate():
     expected = np.array(rates) * dwell * size
     assert (np.abs(counts - expected) < 4 * np.sqrt(expected)).all()
     assert counts.sum() == len(spikes.times)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.11, 97), min_size=1, max_size=5))
+def test_regular_trains_begin_at_0_and_never_stray_by_a_step(rates):
+    spikes = regular("in", rates * khertz, 0.31 * second, DT)
+    for neuron, rate in enumerate(rates):
+        steps = np.asarray(spikes.times[spikes.neurons == neuron] / DT)
+        ideal = np.arange(len(steps)) * 100 / rate
+        assert (steps > ideal - 1 - 1e-5).all()
+        assert (steps < ideal + 1e-5).all()
+        assert len(steps) == pytest.approx(310 * rate, abs=1)
+    assert (np.diff(spikes.times) >= 0 * ms).all()
+
+
+def test_a_whole_number_of_steps_makes_a_perfect_clock():
+    spikes = regular("in", [1 / 3] * Mhertz, 90 * usecond, 10 * nsecond)
+    assert set(gaps(spikes, 10 * nsecond)) == {300}
+
+
+@pytest.mark.parametrize("rate", [0, -1, 101])
+def test_regular_trains_without_a_rate_or_beyond_the_steps_are_refused(rate):
+    with pytest.raises(UserError, match="above 0 and up to 100"):
+        regular("in", [3, rate] * khertz, 2 * ms, DT)
 
 
 def test_every_target_has_as_many_different_sources():
