@@ -168,10 +168,11 @@ class Recording:
                 )
         for population, totals in self.totals.items():
             for variable, values in totals.items():
+                # One sample per neuron: of a channel per neuron NIX makes a file in minutes.
                 segment.analogsignals.append(
                     neo.AnalogSignal(
-                        _to_neo_unit(np.reshape(values, (1, -1))),
-                        sampling_period=float(self.duration / second) * pq.s,
+                        _to_neo_unit(np.reshape(values, (-1, 1))),
+                        sampling_period=1 * pq.s,
                         name=f"{TOTAL}{population}.{variable}",
                     )
                 )
@@ -248,7 +249,7 @@ class Recording:
         for analog in segment.analogsignals:
             if analog.name.startswith(TOTAL):
                 population, _, variable = analog.name.removeprefix(TOTAL).partition(".")
-                totals.setdefault(population, {})[variable] = _from_neo_unit(analog)[0]
+                totals.setdefault(population, {})[variable] = _from_neo_unit(analog)[:, 0]
                 continue
             population, _, variable = analog.name.partition(".")
             signals.setdefault(population, {})[variable] = Signal(

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import quantities as pq
 from brian2 import Quantity, amp, metre, mmolar, ms, mV, nA, second, umolar, volt
+from brian2.units.allunits import pjoule
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from neuromod.errors import UserError
@@ -32,6 +33,7 @@ RECORDING = Recording(
     STEPS * DT,
     DT,
     {"device": "cython", "seed": 3, "wall_s": 0.123456789, "note": "µ"},
+    {"cells": {"energy": DRAW.uniform(0, 3, 13) * pjoule, "clocks": np.arange(13) * 7.0}},
 )
 BARE = Recording({}, {}, STEPS * DT, DT)
 
@@ -60,6 +62,24 @@ def test_a_trace_comes_back_with_its_unit_neurons_and_every_value(loaded, variab
 def test_familiar_units_come_back_to_the_last_bit(loaded, variable):
     before, after = RECORDING.signals["cells"][variable], loaded.signals["cells"][variable]
     np.testing.assert_array_equal(np.asarray(after.values), np.asarray(before.values))
+
+
+def test_totals_come_back_one_value_for_every_neuron(loaded):
+    before, after = RECORDING.totals["cells"], loaded.totals["cells"]
+    assert after.keys() == before.keys()
+    assert after["energy"].dim == before["energy"].dim
+    np.testing.assert_allclose(np.asarray(after["energy"]), np.asarray(before["energy"]))
+    np.testing.assert_array_equal(after["clocks"], before["clocks"])
+
+
+def test_totals_of_many_neurons_take_no_more_objects_in_the_file_than_those_of_few(tmp_path):
+    def objects(neurons):
+        totals = {"cells": {"energy": np.linspace(0.1, 2.3, neurons) * pjoule}}
+        Recording({}, {}, STEPS * DT, DT, {}, totals).save(tmp_path / f"{neurons}.nix")
+        with nixio.File.open(str(tmp_path / f"{neurons}.nix"), nixio.FileMode.ReadOnly) as file:
+            return len(file.blocks[0].data_arrays)
+
+    assert objects(2) == objects(211) == 1
 
 
 @pytest.mark.parametrize("population", SPIKES)
