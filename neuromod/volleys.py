@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from brian2 import Quantity, amp, farad, ohm, second, volt
@@ -126,7 +125,8 @@ def respond(
     tau = R * np.asarray(own["C"] / farad)
     swing = np.asarray((own["v_th"] - circuit.v_rest) / volt)
     pulse, step, period = (
-        np.exp(-float(time / second) / tau) for time in (circuit.t_pulse, volleys.dt, volleys.period)
+        np.exp(-float(time / second) / tau)
+        for time in (circuit.t_pulse, volleys.dt, volleys.period)
     )
     rise = np.asarray(circuit.unit_current(vdd) / amp) * R * (1 - pulse)
     u = np.zeros(np.broadcast_shapes(drive.shape[:-1], rise.shape, swing.shape))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, mV, volt
+from brian2 import Quantity, volt
 
 from neuromod.experiment import Connection, Experiment, Population, Trace, mirror_pulses
 from neuromod.models.circuit import CircuitNeuron
@@ -226,12 +226,49 @@ def search(circuit: CircuitNeuron, volleys: Volleys, vdd: Quantity) -> pd.DataFr
     table = pd.DataFrame(made, columns=list(CODES))
     table.insert(0, "vdd_V", float(vdd / volt))
     table[["spikes_01", "spikes_10", "spikes_11"]] = spikes[k, pair]
-    table["margin_mV"] = np.minimum(margin, np.minimum(cases.margin[one], cases.margin[other])) * 1e3
-    table["networks"] = both
-    table["within_rails"] = (
-        cases.within[one] & cases.within[other] & _within(output, vdd)[k, pair]
+    table["margin_mV"] = (
+        np.minimum(margin, np.minimum(cases.margin[one], cases.margin[other])) * 1e3
     )
+    table["networks"] = both
+    table["within_rails"] = cases.within[one] & cases.within[other] & _within(output, vdd)[k, pair]
     return table.sort_values("margin_mV", ascending=False, kind="stable", ignore_index=True)
+
+
+def like_the_paper(solutions: pd.DataFrame) -> pd.Series:
+    """Which solutions give the output spikes of the paper's simulation.
+
+    Parameters
+    ----------
+    solutions : DataFrame
+        From `search`.
+
+    Returns
+    -------
+    Series of bool
+    """
+    return (solutions[list(PAPER_SPIKES)] == list(PAPER_SPIKES.values())).all(axis=1)
+
+
+def designs(solutions: pd.DataFrame) -> pd.DataFrame:
+    """Networks to build: of those within the rails, the ones with the widest margin.
+
+    Parameters
+    ----------
+    solutions : DataFrame
+        From `search`, of any supplies.
+
+    Returns
+    -------
+    DataFrame
+        At most two rows, ``design`` being ``"widest"`` of all and ``"paper"`` of those that are
+        `like_the_paper`.
+    """
+    within = solutions[solutions.within_rails].sort_values(
+        "margin_mV", ascending=False, kind="stable"
+    )
+    chosen = pd.concat([within.head(1), within[like_the_paper(within)].head(1)], ignore_index=True)
+    chosen.insert(0, "design", ["widest", "paper"][: len(chosen)])
+    return chosen
 
 
 @dataclass(frozen=True, eq=False)
