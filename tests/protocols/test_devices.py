@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from brian2 import Hz, linspace, ms, mV, nA, pA, second, umolar, usecond, volt
+from brian2.units.allunits import Mhertz
 
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
@@ -22,6 +23,7 @@ from neuromod.protocols.gain_curve import GainCurve
 from neuromod.protocols.gain_identification import GainIdentification
 from neuromod.protocols.gain_trace import GainTrace
 from neuromod.protocols.network_gain import NetworkGain
+from neuromod.protocols.power_budget import PowerBudget
 from neuromod.protocols.pseudo_resistor import PseudoResistor
 from neuromod.protocols.puff import Puff
 from neuromod.protocols.synapse_families import SynapseFamilies
@@ -116,6 +118,9 @@ PROTOCOLS = {
     ),
     "pseudo-resistor": Case(
         lambda: PseudoResistor(v=[-90, 0, 90] * mV, duration=3 * usecond), spiking=False
+    ),
+    "power-budget": Case(
+        lambda: PowerBudget(shown_rates=[0.3, 3.3] * Mhertz, duration=31 * usecond)
     ),
     "synapse-families": Case(
         lambda: SynapseFamilies(stored=np.array([0, 0.31, 1]), duration=31 * usecond)

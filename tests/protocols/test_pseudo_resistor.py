@@ -143,11 +143,11 @@ def test_a_decay_that_is_cut_short_has_no_time():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"circuit": CircuitNeuron(leak="symmetric")}, "circuit.leak would have no effect"),
+        ({"circuit": CircuitNeuron(leak="symmetric")}, r"circuit\.leak would have no effect"),
         ({"circuit": CircuitNeuron(comparator="continuous")}, "free to pass the threshold"),
         ({"v": [-30, 0, 40] * mV}, "as far below rest as above"),
         ({"v": [30, 0, -30] * mV}, "v must rise"),
-        ({"slope_factors": np.array([0.7])}, "slope_factors = 0.7 is out of range"),
+        ({"slope_factors": np.array([0.7])}, r"slope_factors = 0\.7 is out of range"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(settings, message):
