@@ -22,6 +22,7 @@ from neuromod.protocols.dose_response import DoseResponse
 from neuromod.protocols.gain_curve import GainCurve
 from neuromod.protocols.gain_identification import GainIdentification
 from neuromod.protocols.gain_trace import GainTrace
+from neuromod.protocols.gain_to_vdd import GainToVdd
 from neuromod.protocols.network_gain import NetworkGain
 from neuromod.protocols.power_budget import PowerBudget
 from neuromod.protocols.pseudo_resistor import PseudoResistor
@@ -31,6 +32,7 @@ from neuromod.protocols.two_receptors import TwoReceptors
 from neuromod.protocols.vdd_sweep import VddSweep
 from neuromod.protocols.volume import Volume
 from neuromod.protocols.wash import Wash
+from neuromod.protocols.xor import Xor
 from neuromod.recording import Recording
 from neuromod.registry import names
 from neuromod.simulation import check_request, simulate
@@ -122,6 +124,9 @@ PROTOCOLS = {
     "power-budget": Case(
         lambda: PowerBudget(shown_rates=[0.3, 3.3] * Mhertz, duration=31 * usecond)
     ),
+    "gain-to-vdd": Case(
+        lambda: GainToVdd(vdd=linspace(0.5, 1, 7) * volt, bits=(3,), targets=5), spiking=False
+    ),
     "synapse-families": Case(
         lambda: SynapseFamilies(stored=np.array([0, 0.31, 1]), duration=31 * usecond)
     ),
@@ -148,6 +153,7 @@ PROTOCOLS = {
         )
     ),
     "vdd-sweep": Case(lambda: VddSweep(vdd=linspace(0.5, 1, 7) * volt, duration=31 * usecond)),
+    "xor": Case(lambda: Xor(vdd=[0.75, 0.9] * volt)),
 }
 
 
