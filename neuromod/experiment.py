@@ -258,7 +258,7 @@ def mirror_pulses(
     mark = f"_{domain}" if domain else ""
     parts = {f"up{mark}": up, f"down{mark}": down, f"mirrors{mark}": mirrors,
              "active": np.ones(np.shape(i))}  # fmt: skip
-    made = []
+    made: list[Connection] = []
     for variable, weight in parts.items():
         held = np.flatnonzero(weight)
         made += pulses(source, target, variable, i[held], j[held], weight[held] * 1.0, width)

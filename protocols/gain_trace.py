@@ -271,9 +271,11 @@ class GainTrace(Protocol):
 
         def conc(time: float) -> np.ndarray:
             filled = -np.expm1(-(min(time, end) - start) / tau) if time > start else 0.0
-            return float(self.conc) * filled * np.exp(-max(time - end, 0) / tau) * np.ones(1)
+            left = np.exp(-max(time - end, 0) / tau)
+            return np.full(1, float(self.conc) * filled * left)
 
-        return integrated_gain(self.bio, conc, self._updates, (start, end))[0]
+        gain: np.ndarray = integrated_gain(self.bio, conc, self._updates, (start, end))[0]
+        return gain
 
     @cached_property
     def _schedule(self) -> Schedule:

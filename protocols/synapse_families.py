@@ -13,7 +13,7 @@ from brian2 import Quantity, mV, nA, nsecond, nsiemens, second, usecond, uwatt, 
 from brian2.units.allunits import fjoule, khertz, pjoule
 
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, code_pulses
 from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, panels
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.optocoupler import Optocoupler
@@ -238,7 +238,8 @@ class SynapseFamilies(Protocol):
         value, sign, start = self._grid()
         everyone = np.arange(len(value))
         once = Spikes("inputs", 1, np.array([0]), [0] * second)
-        populations, synapses = [], []
+        populations: list[Population] = []
+        synapses: list[Connection] = []
         for family, codes in self._codes.items():
             values = {"v": self.v_start[start]}
             populations.append(Population(family, self._model(family), len(value), values))
