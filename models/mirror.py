@@ -49,7 +49,7 @@ class Mirror:
         """EKV's I_spec, at which its current joins the square law's: ``beta/2*v_ekv**2``."""
         return self.beta / 2 * self.v_ekv**2
 
-    def overdrive(self, vdd: Any) -> np.ndarray:
+    def overdrive(self, vdd: Any) -> Any:
         """Gate voltage above threshold behind the load.
 
         Parameters
@@ -73,16 +73,16 @@ class Mirror:
             room,
         )
 
-    def current(self, overdrive: Any) -> np.ndarray:
+    def current(self, overdrive: Any) -> Any:
         """Current of the reference transistor, whose drain is its gate, A."""
         return self._saturated(overdrive) * (1 + self.modulation * self._gate(overdrive))
 
-    def conductance(self, overdrive: Any) -> np.ndarray:
+    def conductance(self, overdrive: Any) -> Any:
         """Slope of `current`, S."""
         slope = self._slope(overdrive) * (1 + self.modulation * self._gate(overdrive))
         return slope + self.modulation * self._saturated(overdrive)
 
-    def overdrive_for(self, current: Any) -> np.ndarray:
+    def overdrive_for(self, current: Any) -> Any:
         """Overdrive at which the reference conducts a current, V.
 
         Parameters
@@ -100,11 +100,11 @@ class Mirror:
             return guess
         return _root(lambda x: self.current(x) - current, self.conductance, guess)
 
-    def vdd_for(self, current: Any) -> np.ndarray:
+    def vdd_for(self, current: Any) -> Any:
         """Supply at which the reference conducts a current: the inverse of the mirror, V."""
         return self.vto + self.overdrive_for(current) + self.R_S * np.asarray(current)
 
-    def transconductance(self, vdd: Any) -> np.ndarray:
+    def transconductance(self, vdd: Any) -> Any:
         """How the reference's current rises with its supply, S."""
         slope = self.conductance(self.overdrive(vdd))
         return slope / (1 + self.R_S * slope)
@@ -125,7 +125,7 @@ class Mirror:
         return self.specific_current * 2 * np.logaddexp(0, x) * logistic / self.v_ekv
 
 
-def _root(f: Callable[[Any], Any], slope: Callable[[Any], Any], start: np.ndarray) -> np.ndarray:
+def _root(f: Callable[[Any], Any], slope: Callable[[Any], Any], start: np.ndarray) -> Any:
     """Newton's method for convex rising functions, from a start that is not below the root."""
     x = np.asarray(start, dtype=float)
     for _ in range(STEPS):

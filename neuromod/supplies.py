@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, volt
+from brian2 import Quantity
 
 from neuromod.errors import UserError
 from neuromod.experiment import GRID_TOLERANCE, Connection, Spikes
