@@ -1,0 +1,103 @@
+"""Volleys in closed form: by hand, and as the simulation has them."""
+
+import numpy as np
+import pytest
+from brian2 import Mohm, mV, nsecond, volt
+from brian2.units.allunits import ffarad
+
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population, Trace, mirror_pulses
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.simulation import simulate
+from neuromod.volleys import Volleys, respond
+
+CIRCUIT = CircuitNeuron()
+DT = 10 * nsecond
+VOLLEYS = Volleys(9, 430 * nsecond, DT)
+
+
+def drawn(neurons):
+    """Neurons that differ in everything, and drives that change from volley to volley."""
+    generator = np.random.default_rng(29)
+    values = {
+        "vdd": generator.uniform(0.55, 1, neurons) * volt,
+        "C": generator.uniform(31, 77, neurons) * ffarad,
+        "R_leak": np.exp(generator.uniform(1.5, 7, neurons)) * Mohm,
+        "v_th": generator.uniform(280, 390, neurons) * mV,
+    }
+    drive = generator.uniform(-3, 7, (neurons, VOLLEYS.count))
+    return values, drive * generator.integers(0, 2, drive.shape)
+
+
+def simulated(values, drive):
+    """One source for each volley and neuron, so that every volley has a drive of its own."""
+    neurons = len(drive)
+    source = VOLLEYS.spikes("inputs", neurons)
+    volley = np.round(np.asarray(source.times / VOLLEYS.period)).astype(int) - 1
+    i = volley * neurons + source.neurons
+    own = type(source)("inputs", drive.size, i, source.times)
+    j, codes = np.tile(np.arange(neurons), VOLLEYS.count), drive.T.ravel()
+    wires = mirror_pulses(
+        "inputs", "chip", np.arange(drive.size), j, np.maximum(codes, 0), np.maximum(-codes, 0),
+        (codes != 0) * 1.0, CIRCUIT.t_pulse,
+    )  # fmt: skip
+    return simulate(
+        Experiment(
+            (Population("chip", CIRCUIT, neurons, values),), (own,), wires,
+            (Trace("chip", ("v",), np.arange(neurons)),), VOLLEYS.duration, DT, 29,
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def both():
+    values, drive = drawn(137)
+    others = {name: value for name, value in values.items() if name != "vdd"}
+    return respond(CIRCUIT, VOLLEYS, drive, values["vdd"], others), simulated(values, drive)
+
+
+def test_neurons_fire_in_the_volleys_in_which_the_simulation_s_do(both):
+    response, recording = both
+    spikes = recording.spikes["chip"]
+    # A neuron fires a pulse and two steps after its volley, before the next.
+    volley = np.floor(np.asarray(spikes.times / VOLLEYS.period)).astype(int) - 1
+    fires = np.zeros_like(response.fires)
+    fires[spikes.neurons, volley] = True
+    assert 100 < fires.sum() < 0.5 * fires.size
+    np.testing.assert_array_equal(response.fires, fires)
+
+
+def test_membranes_reach_as_far_as_the_simulation_s(both):
+    response, recording = both
+    v = np.asarray(recording.signals["chip"]["v"].values / volt)
+    np.testing.assert_allclose(response.highest, v.max(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(response.lowest, v.min(axis=1), rtol=1e-9)
+
+
+def test_one_pulse_by_hand():
+    vdd, code = 0.83 * volt, 3
+    response = respond(CIRCUIT, Volleys(1, VOLLEYS.period, DT), np.array([[code]]), vdd)
+    # Mirror's current by its square law behind the load; charge into C beside R, tau = 20 us.
+    gate = 0.35 + (np.sqrt(1 + 2 * 0.5e-6 * 20e6 * 0.48) - 1) / (0.5e-6 * 20e6)
+    rise = code * 0.25e-6 * (gate - 0.35) ** 2 * 400e6 * (1 - np.exp(-0.1 / 20))
+    assert response.highest[0] == pytest.approx(0.25 + rise, rel=1e-12)
+    assert response.margin[0] == pytest.approx(0.1 - rise * np.exp(-0.01 / 20), rel=1e-9)
+    assert not response.fires.any()
+
+
+def test_a_neuron_without_pulses_rests():
+    response = respond(CIRCUIT, VOLLEYS, np.zeros((1, 9)), 0.83 * volt)
+    assert (response.lowest, response.highest, response.margin) == (0.25, 0.25, pytest.approx(0.1))
+
+
+@pytest.mark.parametrize(
+    ("period", "message"),
+    [(290 * nsecond, "dead time: at least 300"), (371 * nsecond, "whole number of time steps")],
+)
+def test_volleys_that_neurons_cannot_follow_are_refused(period, message):
+    with pytest.raises(UserError, match=message):
+        Volleys(10, period, DT).check(CIRCUIT)
+
+
+def test_a_train_at_the_neurons_own_greatest_rate_is_allowed():
+    Volleys(10, 300 * nsecond, DT).check(CIRCUIT)

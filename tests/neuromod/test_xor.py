@@ -1,0 +1,131 @@
+"""XOR gates and the search for their codes."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from brian2 import nsecond, uA, volt
+
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.simulation import simulate
+from neuromod.volleys import Volleys
+from neuromod.xor import CODES, ROWS, TRUTH, Gates, computes, designs, like_the_paper, search
+
+CIRCUIT = CircuitNeuron()
+VOLLEYS = Volleys(10, 370 * nsecond, 10 * nsecond)
+COUNTS = ["spikes_01", "spikes_10", "spikes_11"]
+
+
+def gates_of(codes, vdd):
+    table = pd.DataFrame(np.reshape(codes, (-1, 6)), columns=list(CODES))
+    return Gates.of(table.assign(vdd_V=vdd))
+
+
+def test_two_neurons_that_each_subtract_the_other_input_make_xor():
+    # 7 units of 20 mV pass 100 mV at once; with both inputs nothing is left in either.
+    answers = gates_of([7, -7, -7, 7, 7, 7], 0.75).answers(CIRCUIT, VOLLEYS)
+    assert answers.tolist() == [[0, 10, 10, 0]]
+
+
+def test_two_neurons_that_add_make_or():
+    answers = gates_of([7, 7, 7, 7, 7, 7], 0.75).answers(CIRCUIT, VOLLEYS)
+    assert answers.tolist() == [[0, 10, 10, 10]]
+    assert computes(answers).tolist() == [[True, True, True, False]]
+
+
+def test_fewer_than_three_spikes_read_0():
+    right = computes(np.array([[2, 3, 4, 0], [3, 2, 10, 2]]))
+    assert right.tolist() == [[True, True, True, True], [False, False, True, True]]
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A neuron of two bits and a sign, of which all 7**6 networks can be tried one by one."""
+    circuit = CircuitNeuron(bits=2, beta=1.7 * uA / volt**2)
+    return circuit, search(circuit, VOLLEYS, 0.93 * volt)
+
+
+def test_the_search_finds_every_network(small):
+    circuit, found = small
+    every = gates_of(list(product(range(-3, 4), repeat=6)), 0.93)
+    answers = every.answers(circuit, VOLLEYS)
+    right = computes(answers).all(axis=1)
+    assert 100 < right.sum() < 0.5 * len(right)
+    assert found.networks.sum() == right.sum()
+    one_by_one = pd.DataFrame(answers[right][:, 1:]).value_counts().sort_index()
+    grouped = found.groupby(COUNTS).networks.sum().sort_index()
+    assert grouped.tolist() == one_by_one.tolist()
+    assert list(grouped.index) == list(one_by_one.index)
+
+
+def test_networks_within_the_rails_are_those_whose_membranes_stay_there(small):
+    circuit, found = small
+    every = gates_of(list(product(range(-3, 4), repeat=6)), 0.93)
+    hidden = every.respond(circuit, VOLLEYS, slice(0, 2), ROWS[:, None, :, None])
+    output = every.respond(circuit, VOLLEYS, slice(2, 3), hidden.fires[:, :, None])
+    inside = [
+        ((layer.lowest >= 0) & (layer.highest <= 0.93)).all(axis=(1, 2))
+        for layer in (hidden, output)
+    ]
+    right = computes(every.answers(circuit, VOLLEYS)).all(axis=1)
+    assert found.networks[found.within_rails].sum() == (right & inside[0] & inside[1]).sum() > 0
+
+
+def test_codes_found_answer_as_the_search_says(small):
+    circuit, found = small
+    answers = Gates.of(found).answers(circuit, VOLLEYS)
+    np.testing.assert_array_equal(answers[:, 1:], found[COUNTS])
+
+
+def test_the_margin_is_the_least_of_the_three_neurons(small):
+    circuit, found = small
+    gates = Gates.of(found)
+    hidden = gates.respond(circuit, VOLLEYS, slice(0, 2), ROWS[:, None, :, None])
+    output = gates.respond(circuit, VOLLEYS, slice(2, 3), hidden.fires[:, :, None])
+    least = np.minimum(hidden.margin.min(axis=(1, 2)), output.margin.min(axis=(1, 2)))
+    np.testing.assert_allclose(found.margin_mV, 1e3 * least)
+    assert (np.diff(found.margin_mV) <= 0).all()
+
+
+def test_offsets_below_the_margin_change_no_spike(small):
+    circuit, found = small
+    chosen = found[found.margin_mV > 1]
+    gates = Gates.of(chosen)
+    offset = np.random.default_rng(3).choice([-1, 1], (len(chosen), 3))
+    shift = 0.97e-3 * chosen.margin_mV.to_numpy()[:, None] * offset
+    moved = Gates(gates.codes, gates.vdd, gates.mirrors, {"v_th": 0.35 * volt + shift * volt})
+    np.testing.assert_array_equal(moved.answers(circuit, VOLLEYS), gates.answers(circuit, VOLLEYS))
+
+
+def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ():
+    generator = np.random.default_rng(7)
+    gates = Gates(
+        generator.uniform(-7, 7, (83, 3, 2)),
+        generator.uniform(0.6, 1, (83, 3)) * volt,
+        np.ones((83, 3, 2)),
+        {"v_th": generator.uniform(0.31, 0.39, (83, 3)) * volt},
+    )
+    recording = simulate(gates.experiment(CIRCUIT, VOLLEYS, 7, np.array([0])))
+    answers = gates.answers(CIRCUIT, VOLLEYS)
+    assert len(np.unique(answers)) > 5
+    counted = recording.spikes["output"].counts().reshape(-1, 4)
+    np.testing.assert_array_equal(counted, answers)
+
+
+def test_the_widest_network_is_built_and_the_widest_that_answers_as_the_paper_s():
+    found = pd.concat([search(CIRCUIT, VOLLEYS, v * volt) for v in (0.87, 0.91)])
+    widest, paper = designs(found).itertuples()
+    within = found[found.within_rails]
+    assert widest.margin_mV == within.margin_mV.max()
+    assert [paper.spikes_01, paper.spikes_10, paper.spikes_11] == [4, 4, 2]
+    assert paper.margin_mV == within[like_the_paper(within)].margin_mV.max()
+
+
+def test_a_supply_too_low_for_three_output_spikes_gives_no_network():
+    assert search(CIRCUIT, VOLLEYS, 0.53 * volt).empty
+    assert designs(search(CIRCUIT, VOLLEYS, 0.53 * volt)).empty
+
+
+def test_xor_is_right_where_one_input_alone_is_on():
+    assert TRUTH.tolist() == [a != b for a, b in ROWS]
