@@ -316,7 +316,9 @@ class CircuitNeuron(Parameters):
     @property
     def method(self) -> Clocked:
         """Exponential Euler, which is exact, where all is linear."""
-        linear = self.leak == "linear" and self.output == "ideal"
+        # A conductance's charge depends on the membrane, which moves within a step.
+        mirrored = self.synapse == "mirror" and self.output == "ideal"
+        linear = self.leak == "linear" and mirrored
         return Clocked(exponential_euler if linear else rk4)
 
     @property

@@ -23,8 +23,10 @@ from neuromod.models.circuit import CircuitNeuron, suffix
 from neuromod.models.parameters import namespace
 from neuromod.spice.wiring import SOLVED, Neurons, Synapse, supply_changes, synapses
 
-MOST_NEURONS, MOST_SYNAPSES = 100, 2000
+MOST_NEURONS, MOST_SYNAPSES = 100, 1000
 MAX_STEP = 1 * nsecond
+# A comparator that decides at any time does so at the end of the step of its crossing.
+CROSSING_STEP = 0.1 * nsecond
 RAMP = 10e-12
 ZERO_CELSIUS = 273.15
 # What may differ between the neurons of a population: of the neuron itself, and around it.
@@ -186,7 +188,7 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
             parts += _neuron(population, neuron, changes)
     models = {population.name: population for population in chosen}
     parts += [line for synapse in wired for line in _synapse(synapse, models[synapse.target])]
-    step = min(experiment.dt, MAX_STEP)
+    step = min(experiment.dt, *(_step(population.model) for population in chosen))
     parts += [
         ".save " + "\n+ ".join(name for column in saved(neurons).values() for name in column),
         f".tran {_number(step)} {_number(experiment.duration)} 0 {_number(step)}",
@@ -259,7 +261,7 @@ def _check_mirror(population: Population, neuron: int) -> None:
         if f"I_unit{mark}" in population.values:
             own = _value(population, f"I_unit{mark}", neuron)
             vdd = Quantity(_value(population, f"vdd{mark}", neuron), dim=circuit.vdd.dim)
-            if not np.isclose(own, float(circuit.unit_current(vdd)), rtol=1e-9):
+            if not np.isclose(own, float(circuit.unit_current(vdd)), rtol=1e-9, atol=0):
                 raise UserError(
                     f"Neuron {neuron} of {population.name} has transistors of its own, of which "
                     "an experiment keeps no more than their current: a netlist needs the model's."
@@ -366,6 +368,11 @@ def _synapse(synapse: Synapse, population: Population) -> Iterator[str]:
                f"units={_number(units[kind])} {own}")  # fmt: skip
     if synapse.active:
         yield f"G{name} 0 {target}_inputs {pulse} 0 1"
+
+
+def _step(circuit: Any) -> Quantity:
+    """Largest step that SPICE may take."""
+    return CROSSING_STEP if circuit.comparator == "continuous" else MAX_STEP
 
 
 def _value(population: Population, name: str, neuron: int) -> float:

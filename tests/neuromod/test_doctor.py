@@ -68,3 +68,11 @@ def test_a_torch_that_does_not_import_says_what_brings_it(error, monkeypatch):
     assert (found.works, found.get) == (False, doctor.GET_TORCH)
     assert "nms" in found.found
     assert importlib.import_module is not fail
+
+
+def test_ngspice_is_named_with_its_version_or_what_brings_it(monkeypatch):
+    monkeypatch.setattr(doctor.ngspice, "version", lambda: "ngspice-39 : Circuit level simulation")
+    assert doctor._ngspice() == Finding("ngspice", True, "ngspice-39 : Circuit level simulation")
+    monkeypatch.setattr(doctor.ngspice, "version", lambda: "")
+    assert "apt install ngspice" in doctor._ngspice().get
+    assert not doctor._ngspice().works
