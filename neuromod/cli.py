@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
 ROWS_SHOWN = 16
+PIPE_WIDTH = 240
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -359,7 +361,11 @@ def _grid(heading: str) -> Table:
 
 
 def _print(table: Table) -> None:
-    Console(markup=False, highlight=False).print(table)
+    console = Console(markup=False, highlight=False)
+    if not (console.is_terminal or os.environ.get("COLUMNS")):
+        # A file or a pipe is not narrow.
+        console.width = PIPE_WIDTH
+    console.print(table)
 
 
 def _line(text: str) -> None:
