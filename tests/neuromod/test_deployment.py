@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from brian2 import joule, ms, mV, nsecond, volt
 
-from neuromod.deployment import Volley, accuracy, agreement, on_cells, on_circuit
+from neuromod.deployment import (
+    Volley,
+    accuracy,
+    accuracy_by_count,
+    agreement,
+    expected_spikes,
+    on_cells,
+    on_circuit,
+    spike_trains,
+)
+from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.silicon import Layer, deploy
@@ -242,3 +252,91 @@ def test_accuracy_asks_for_the_right_neuron_and_no_other():
 def test_chance_is_one_in_two_to_the_number_of_classes():
     patterns = (np.arange(2**5)[:, None] >> np.arange(5)) & 1
     assert accuracy(patterns, np.full(32, 3)) == 1 / 32
+
+
+def test_networks_side_by_side_do_what_each_does_alone():
+    other = [layer.at(np.full(len(layer.codes), 0.83) * volt) for layer in CODED]
+    _, together = on_circuit(CHIP, [CODED, other], FEATURES[None], PERIOD, 10 * nsecond, 3)
+    recording = simulate(together)
+    counts = np.split(recording.spikes["chip"].counts(), 2)
+    energy = np.split(np.asarray(recording.totals["chip"]["energy"] / joule), 2)
+    for network, spikes, drawn in zip((CODED, other), counts, energy, strict=True):
+        _, alone = on_circuit(CHIP, [network], FEATURES[None], PERIOD, 10 * nsecond, 3)
+        found = simulate(alone)
+        np.testing.assert_array_equal(spikes, found.spikes["chip"].counts())
+        np.testing.assert_allclose(drawn * 1e15, found.totals["chip"]["energy"] / joule * 1e15)
+    assert (counts[0] != counts[1]).any()
+
+
+def test_an_integrating_neuron_counts_its_inputs_spikes_by_hand():
+    # One unit at 0.75 V is 10 nA for 100 ns: 20 mV less leak. Two units, 40 mV, need three
+    # volleys for 100 mV, since 40*(d + d^2 + d^3) > 100 with d = exp(-330/20000) and less.
+    layers = [Layer(np.array([[2]]), np.array([0]), [0.75] * volt, {})]
+    train = np.ones((10, 1, 1))
+    _, experiment = on_circuit(CHIP, [layers], train, PERIOD, 10 * nsecond, 3)
+    spikes = simulate(experiment).spikes["chip"]
+    steps = np.round(np.asarray(spikes.times / (10 * nsecond))).astype(int)
+    assert steps.tolist() == [2 * 33 + 11, 5 * 33 + 11, 8 * 33 + 11]
+
+
+def test_what_leaks_between_volleys_is_missing():
+    # 50.0 mV less leak twice: never 100 mV, so only every third volley brings a spike.
+    unit = float(CHIP.step(0.75 * volt) / volt)
+    layers = [Layer(np.array([[1]]), np.array([0]), [0.75] * volt, {}, unit / 0.05)]
+    train = np.ones((9, 1, 1))
+    counted = expected_spikes(CHIP, layers, train, PERIOD, 10 * nsecond)
+    _, experiment = on_circuit(CHIP, [layers], train, PERIOD, 10 * nsecond, 3)
+    assert counted[0].tolist() == [[3]]
+    assert simulate(experiment).spikes["chip"].counts().tolist() == [3]
+
+
+@pytest.mark.parametrize("volleys", [1, 7])
+def test_arithmetic_gives_the_simulations_spikes(volleys):
+    trains = FEATURES[None] if volleys == 1 else spike_trains(FEATURES, volleys)
+    expected = expected_spikes(CHIP, CODED, trains, PERIOD, 10 * nsecond)
+    volley, experiment = on_circuit(CHIP, [CODED], trains, PERIOD, 10 * nsecond, 3)
+    found = volley.split(simulate(experiment).spikes["chip"].counts())
+    for counts, layer in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(counts, layer)
+        assert 0 < layer.sum() < layer.size * volleys
+
+
+def test_weaker_mirrors_move_the_membrane_less_and_draw_less():
+    strong = [Layer(np.array([[3, -2]]), np.array([0]), [0.64] * volt, {})]
+    weak = [Layer(np.array([[3, -2]]), np.array([0]), [0.64] * volt, {}, 7.3)]
+    features = np.array([[[0.31, 0.17]]])
+    _, experiment = on_circuit(CHIP, [strong, weak], features, PERIOD, 10 * nsecond, 3)
+    recording = simulate(experiment)
+    energy = np.asarray(recording.totals["chip"]["energy"] / joule)
+    assert energy[0] / energy[1] == pytest.approx(7.3)
+    _, alone = on_circuit(CHIP, [weak], features, PERIOD, 10 * nsecond, 3)
+    v = simulate(alone).trace("chip", "v", 0)[11]
+    step = float(CHIP.step(0.64 * volt) / volt) / 7.3
+    assert float(v / volt) - 0.25 == pytest.approx((3 * 0.31 - 2 * 0.17) * step, rel=1e-9)
+
+
+@pytest.mark.parametrize("volleys", [3, 10])
+def test_a_train_has_its_features_count_spread_evenly(volleys):
+    features = np.append(np.arange(volleys + 1) / volleys, 1.7)[None]
+    trains = spike_trains(features, volleys)
+    assert trains.shape == (volleys, 1, volleys + 2)
+    assert trains.sum(axis=0)[0].tolist() == [*range(volleys + 1), volleys]
+    for train in trains[:, 0].T:
+        gaps = np.diff(np.flatnonzero(train))
+        assert not len(gaps) or gaps.max() - gaps.min() <= 1
+
+
+def test_volleys_that_meet_neurons_held_at_reset_are_refused():
+    trains = np.ones((2, IMAGES, SIZES[0]))
+    with pytest.raises(UserError, match=r"210\. ns is too short: 220\. ns"):
+        on_circuit(CHIP, [CODED], trains, 210 * nsecond, 10 * nsecond, 3)
+
+
+def test_three_spikes_of_ten_read_as_one():
+    output = np.array([[4, 2, 0], [3, 3, 0], [2, 0, 0]])
+    assert accuracy(output, np.array([0, 0, 0]), 3) == pytest.approx(1 / 3)
+
+
+def test_the_largest_count_decides_and_draws_are_wrong():
+    output = np.array([[4, 2, 0], [3, 3, 0], [0, 0, 0], [5, 1, 6]])
+    assert accuracy_by_count(output, np.array([0, 0, 1, 2])) == pytest.approx(1 / 2)

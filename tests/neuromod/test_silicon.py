@@ -13,11 +13,14 @@ from neuromod.models.mirror import LAWS
 from neuromod.silicon import (
     SOURCES,
     Costs,
+    Design,
     by_supply,
     deploy,
     energies,
     gain_of,
     ledger,
+    reachable_gains,
+    stored,
     vdd_of,
 )
 
@@ -246,3 +249,95 @@ def test_at_the_maximum_rate_a_spike_costs_the_core_the_papers_energy():
 def test_costs_below_nothing_are_refused():
     with pytest.raises(UserError, match="reset"):
         Costs(reset=-0.1 * pjoule)
+
+
+def test_gains_within_reach_are_those_of_the_range_over_that_of_the_untuned_supply():
+    assert reachable_gains(CHIP) == pytest.approx((0.25, (7.5 - np.sqrt(14)) / 2))
+    # At 0.6 V, (1 + 2.5 - sqrt(6))/2 of the current at 0.75 V.
+    one = (3.5 - np.sqrt(6)) / 2
+    expected = 0.25 / one, (7.5 - np.sqrt(14)) / 2 / one
+    assert reachable_gains(CHIP, 0.6 * volt) == pytest.approx(expected)
+
+
+def designed(per, gain=None, seed=17, vdd=None, circuit=CHIP):
+    draw = np.random.default_rng(seed)
+    weight, bias = draw.normal(0, 0.03, (8, 211)), draw.normal(0, 0.03, 8)
+    gain = np.ones(8) if gain is None else gain
+    design = Design(per, 0.63 * volt)
+    return deploy(circuit, weight, bias, gain, 0.7, design, vdd), weight, bias
+
+
+@pytest.mark.parametrize("per", ["layer", "neuron"])
+def test_mirrors_made_for_a_network_of_many_inputs_run_it_at_the_untuned_supply(per):
+    layer, weight, bias = designed(per)
+    np.testing.assert_allclose(layer.vdd / volt, 0.63)
+    codes, table = (np.column_stack(pair) for pair in ((layer.codes, layer.bias_codes),
+                                                       (weight, bias)))  # fmt: skip
+    moved = codes * layer.steps(CHIP)[:, None]
+    half = layer.steps(CHIP)[:, None] / 2
+    assert (np.abs(moved - table * WAY / 0.7) <= half * (1 + 1e-9)).all()
+    largest = np.abs(codes).max(axis=1)
+    assert (largest == 7).all() if per == "neuron" else largest.max() == 7
+    assert (np.asarray(layer.scale) > 2).all()
+    assert layer.changes["mirror_scale"] == pytest.approx(np.median(layer.scale))
+
+
+@pytest.mark.parametrize("per", ["layer", "neuron"])
+def test_with_mirrors_made_for_the_network_supplies_carry_the_gain_and_codes_do_not(per):
+    gain = np.linspace(*reachable_gains(CHIP, 0.63 * volt), 8)
+    tuned, *_ = designed(per, gain)
+    untuned, *_ = designed(per)
+    np.testing.assert_array_equal(tuned.codes, untuned.codes)
+    np.testing.assert_allclose(gain_of(CHIP, tuned.vdd) / gain_of(CHIP, 0.63 * volt), gain)
+    assert tuned.changes["supply_at_lower_end"] == tuned.changes["supply_at_upper_end"] == 0
+
+
+def test_a_layer_shares_one_size_of_mirrors_and_neurons_have_their_own():
+    assert len(np.unique(designed("layer")[0].scale)) == 1
+    assert len(np.unique(designed("neuron")[0].scale)) == 8
+
+
+def test_beyond_reach_codes_make_up_for_what_supplies_cannot():
+    low, high = reachable_gains(CHIP, 0.63 * volt)
+    layer, *_ = designed("neuron", np.array([-1, 0.4 * low, *[1.0] * 5, 3 * high]))
+    assert layer.changes["negative_gain"] == 1
+    assert layer.changes["supply_at_lower_end"] == layer.changes["supply_at_upper_end"] == 1
+    np.testing.assert_array_equal(layer.codes[0], -designed("neuron")[0].codes[0])
+    assert np.abs(layer.codes[1]).max() == 3
+    assert layer.changes["weights_saturated"] > 0
+
+
+def test_codes_make_up_for_a_supply_that_is_there_already():
+    gain = np.linspace(0.6, 1.7, 8)
+    layer, weight, _ = designed("neuron", gain, vdd=np.full(8, 0.97) * volt)
+    np.testing.assert_array_equal(layer.vdd / volt, 0.97)
+    asked = gain[:, None] * weight * WAY / 0.7
+    off = np.abs(layer.codes * layer.steps(CHIP)[:, None] - asked)
+    assert (off <= layer.steps(CHIP)[:, None] / 2 * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("bits", [2, 5])
+def test_what_codes_stand_for_is_stored_as_the_same_codes(bits):
+    circuit = CircuitNeuron(bits=bits)
+    layer, weight, bias = designed("layer", circuit=circuit)
+    kept = stored(circuit, layer, 0.7, 0.63 * volt)
+    unit = np.abs(np.column_stack([weight, bias])).max() / (2**bits - 1)
+    assert np.abs(kept[0] - weight).max() <= unit / 2 * (1 + 1e-9)
+    assert np.abs(kept[1] - bias).max() <= unit / 2 * (1 + 1e-9)
+    again = deploy(circuit, *kept, np.ones(8), 0.7, Design("layer", 0.63 * volt))
+    np.testing.assert_array_equal(again.codes, layer.codes)
+    np.testing.assert_array_equal(again.bias_codes, layer.bias_codes)
+
+
+def test_a_neuron_without_weights_gets_mirrors_as_they_are():
+    layer = deploy(CHIP, np.array([[0.0, 0.0], [0.3, -0.1]]), np.zeros(2), np.ones(2), 1.0,
+                   Design("neuron"))  # fmt: skip
+    assert layer.scale[0] == 1
+    assert layer.codes.tolist() == [[0, 0], [7, -2]]
+
+
+def test_only_mirrors_can_be_sized():
+    with pytest.raises(UserError, match="Only synapse=mirror can be sized"):
+        designed("layer", circuit=CircuitNeuron(synapse="conductance"))
+    with pytest.raises(UserError, match="did you mean neuron"):
+        Design("neurons")

@@ -1,0 +1,43 @@
+"""Neurons that share supplies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neuromod.power_domains import domain_gains, power_domains
+
+DRAW = np.random.default_rng(43)
+
+
+def test_gains_of_well_separated_groups_are_found_whatever_their_ratio():
+    groups = np.repeat([0, 1, 2], [9, 21, 4])
+    gain = np.array([0.03, 0.3, 2.6])[groups] * DRAW.uniform(0.9, 1.1, len(groups))
+    found = power_domains(gain, 3, 5)
+    pairs = set(zip(groups.tolist(), found.tolist(), strict=True))
+    assert len(pairs) == 3
+
+
+def test_one_supply_is_for_all():
+    assert set(power_domains(DRAW.uniform(0.2, 3, 17), 1, 5)) == {0}
+
+
+def test_there_are_no_more_supplies_than_gains():
+    gain = np.array([0.48, 3.58, 0.48, 1.1, 3.58])
+    domain = power_domains(gain, 16, 5)
+    assert sorted(set(domain.tolist())) == [0, 1, 2]
+    np.testing.assert_allclose(domain_gains(gain, domain)[domain], gain)
+
+
+def test_a_domain_runs_at_the_geometric_mean_of_its_gains():
+    gains = domain_gains(np.array([0.5, 2.0, 3.0, 0.5, 0.25]), np.array([1, 1, 0, 1, 1]))
+    assert gains == pytest.approx([3.0, (0.5 * 2 * 0.5 * 0.25) ** 0.25])
+
+
+def test_more_supplies_are_nearer_to_the_gains():
+    gain = np.exp(DRAW.normal(0, 0.7, 173))
+    off = []
+    for supplies in (1, 3, 12, 50):
+        domain = power_domains(gain, supplies, 5)
+        off.append(np.abs(np.log(domain_gains(gain, domain)[domain] / gain)).mean())
+    assert (np.diff(off) < 0).all()
