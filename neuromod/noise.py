@@ -1,0 +1,96 @@
+"""Thermal noise of membranes and noise of supplies, drawn before a run as events."""
+
+from __future__ import annotations
+
+import numpy as np
+from brian2 import Quantity, volt
+from brian2.units.constants import boltzmann_constant
+
+from neuromod.experiment import Connection, Spikes, steps_in
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.supplies import Schedule, schedule
+
+
+def thermal(
+    circuit: CircuitNeuron,
+    target: str,
+    neurons: int,
+    interval: Quantity,
+    duration: Quantity,
+    dt: Quantity,
+    generator: np.random.Generator,
+) -> Schedule:
+    """Thermal noise of the leak on the membrane's capacitor: kT/C.
+
+    A membrane behind a linear leak is an Ornstein-Uhlenbeck process (Gillespie 1996, Phys. Rev. E
+    54:2084-2091). What noise adds to it over an interval is normal with variance
+    ``kT/C*(1 - exp(-2*interval/tau))`` whatever the membrane does: it is added at the interval's
+    end, exactly at those times. A membrane that is held at reset takes kicks too, and keeps them.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    target : str
+        Name of the population.
+    neurons : int
+        Its size.
+    interval, duration, dt : Quantity
+        Of kicks, of the run, and time step, seconds.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    Schedule
+        Its values start membranes from the stationary distribution around rest.
+    """
+    step = steps_in("interval", interval, dt)
+    kicks = (steps_in("duration", duration, dt) - 1) // step
+    charge = boltzmann_constant * circuit.temperature / circuit.C
+    spread = float(charge**0.5 / volt)
+    tau = circuit.R_leak * circuit.C
+    kick = spread * np.sqrt(-np.expm1(-2 * float(interval / tau)))
+    start = circuit.v_rest + generator.standard_normal(neurons) * spread * volt
+    source = Spikes("thermal", max(kicks, 1), np.arange(kicks), np.arange(1, kicks + 1) * step * dt)
+    i, j = (side.ravel() for side in np.indices((kicks, neurons)))
+    weights = generator.standard_normal(len(i)) * kick * volt
+    return Schedule({"v": start}, (source,), (Connection("thermal", target, "v", i, j, weights),))
+
+
+def noisy_supply(
+    circuit: CircuitNeuron,
+    target: str,
+    vdd: Quantity,
+    spread: Quantity,
+    interval: Quantity,
+    duration: Quantity,
+    dt: Quantity,
+    generator: np.random.Generator,
+) -> Schedule:
+    """Supplies with noise: a new normal deviation from their value in every interval.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    target : str
+        Name of the population.
+    vdd : Quantity, shape (neurons,)
+        Supplies without noise, volt.
+    spread : Quantity
+        Standard deviation of the noise, independent between neurons, volt.
+    interval, duration, dt : Quantity
+        Of constant supply, of the run, and time step, seconds.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    Schedule
+
+    Raises
+    ------
+    UserError
+        When noise takes a supply out of 0.5 to 1 V.
+    """
+    step = steps_in("interval", interval, dt)
+    starts = np.arange(0, steps_in("duration", duration, dt), step)
+    noise = generator.standard_normal((len(starts), len(vdd))) * spread
+    return schedule(circuit, target, starts * dt, vdd + noise, dt)

@@ -1,0 +1,339 @@
+"""What a chip does to a design: mismatch, process corners and temperature.
+
+All three are deviations of devices from the design. A synapse's are solved exactly, like the
+mirror itself: what its transistors really conduct, in units of the designed current, is an
+effective code, a real number that any experiment takes in place of the code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from brian2 import Quantity, kelvin, mV, um, volt
+
+from neuromod.errors import UserError, unknown
+from neuromod.models.circuit import PAPER, CircuitNeuron
+from neuromod.models.mirror import Mirror
+from neuromod.models.parameters import Parameters, parameter
+
+PELGROM = "Pelgrom, Duinmaijer & Welbers 1989, IEEE J. Solid-State Circuits 24:1433-1440"
+FILANOVSKY = "Filanovsky & Allam 2001, IEEE Trans. Circuits Syst. I 48:876-884"
+ESTIMATE = "estimate, chosen here: no process kit was at hand"
+
+
+@dataclass(frozen=True, eq=False)
+class Mismatch(Parameters):
+    """Standard deviations of devices that were drawn alike.
+
+    Those of a transistor fall with the root of its area (Pelgrom's law).
+    """
+
+    A_vt: Quantity = parameter(
+        2 * mV * um,
+        "threshold voltage's standard deviation times the root of the area",
+        source=f"law: {PELGROM}; value for 28 nm: {ESTIMATE}",
+        low=0 * mV * um,
+    )
+    A_beta: Quantity = parameter(
+        0.01 * um,
+        "transconductance factor's relative standard deviation times the root of the area",
+        source=f"law: {PELGROM}; 1 %*um for 28 nm: {ESTIMATE}",
+        low=0 * um,
+    )
+    area: Quantity = parameter(
+        1 * um**2,
+        "gate area of a transistor of one unit; a source of m units has m of them",
+        source=f"chosen here: 15 of them a synapse's share of 598 um^2 ({PAPER}, table 9) allows",
+        low=0 * um**2,
+        low_excluded=True,
+    )
+    load: float = parameter(
+        0.01, "relative standard deviation of the mirror's resistor", source=ESTIMATE, low=0
+    )
+    capacitor: float = parameter(
+        0.002, "relative standard deviation of the membrane's capacitor", source=ESTIMATE, low=0
+    )
+    leak_area: Quantity = parameter(
+        0.35 * um**2,
+        "gate area of the pseudo-resistor, whose threshold varies as any transistor's",
+        source=f"{PAPER}, section 5.2.2: 0.7 um x 0.5 um",
+        low=0 * um**2,
+        low_excluded=True,
+    )
+    offset: Quantity = parameter(
+        5 * mV, "standard deviation of the comparator's threshold", source=ESTIMATE, low=0 * mV
+    )
+    width: float = parameter(
+        0.03, "relative standard deviation of a spike's width", source=ESTIMATE, low=0
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Process(Parameters):
+    """How far corners lie from typical, and what temperature does."""
+
+    corner_vto: Quantity = parameter(
+        30 * mV, "threshold voltage of a slow corner above typical", source=ESTIMATE, low=0 * mV
+    )
+    corner_beta: float = parameter(
+        0.1, "transconductance factor of a fast corner above typical", source=ESTIMATE, low=0
+    )
+    vto_drift: Quantity = parameter(
+        1 * mV / kelvin,
+        "fall of the threshold voltage with temperature",
+        source=f"law: {FILANOVSKY}; value: {ESTIMATE}",
+        low=0 * mV / kelvin,
+    )
+    mobility_exponent: float = parameter(
+        1.5,
+        "exponent of the fall of mobility, hence of beta, with absolute temperature",
+        source=f"law: {FILANOVSKY}; value: {ESTIMATE}",
+        low=0,
+    )
+
+
+# Speeds of n- and p-type transistors, in this order.
+CORNERS = {"TT": (0, 0), "FF": (1, 1), "SS": (-1, -1), "FS": (1, -1), "SF": (-1, 1)}
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """Differences between neurons as made and as designed.
+
+    They may be added, and multiplied by a number. Voltages are in volt; all others are natural
+    logarithms of ratios, so that no draw makes a device negative.
+
+    Attributes
+    ----------
+    vto, beta : ndarray, shape (..., synapses, 1 + bits)
+        Of each synapse's reference, then of its sources from the least significant bit on.
+    R_S : ndarray, shape (..., synapses)
+    C, R_leak, v_th, t_spike : ndarray, shape (...)
+    thermal_voltage : ndarray, shape (...)
+    """
+
+    vto: Any = 0.0
+    beta: Any = 0.0
+    R_S: Any = 0.0
+    C: Any = 0.0
+    R_leak: Any = 0.0
+    v_th: Any = 0.0
+    t_spike: Any = 0.0
+    thermal_voltage: Any = 0.0
+
+    def __add__(self, other: Deviations) -> Deviations:
+        return Deviations(**{f.name: getattr(self, f.name) + getattr(other, f.name)
+                             for f in fields(self)})  # fmt: skip
+
+    def __mul__(self, factor: float) -> Deviations:
+        return Deviations(**{f.name: getattr(self, f.name) * factor for f in fields(self)})
+
+    def only(self, name: str) -> Deviations:
+        """Deviations of one kind alone.
+
+        Parameters
+        ----------
+        name : str
+            Of an attribute.
+
+        Returns
+        -------
+        Deviations
+        """
+        return Deviations(**{name: getattr(self, name)})
+
+
+def draw(
+    circuit: CircuitNeuron,
+    mismatch: Mismatch,
+    shape: tuple[int, ...],
+    synapses: int,
+    generator: np.random.Generator,
+) -> Deviations:
+    """Mismatch of single devices.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    mismatch : Mismatch
+    shape : tuple of int
+        Of the neurons.
+    synapses : int
+        Of each neuron.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    Deviations
+        Independent and normal; the pseudo-resistor's follows from its transistor's threshold.
+    """
+    units = np.append(1, 2 ** np.arange(circuit.bits))
+    devices = (*shape, synapses, len(units))
+    normal = generator.standard_normal
+    root = np.sqrt(units * float(mismatch.area / um**2))
+    leak_vto = mismatch.A_vt / np.sqrt(mismatch.leak_area)
+    return Deviations(
+        vto=normal(devices) * float(mismatch.A_vt / (volt * um)) / root,
+        beta=normal(devices) * float(mismatch.A_beta / um) / root,
+        R_S=normal((*shape, synapses)) * mismatch.load,
+        C=normal(shape) * mismatch.capacitor,
+        R_leak=normal(shape) * float(leak_vto / volt) / _slope(circuit),
+        v_th=normal(shape) * float(mismatch.offset / volt),
+        t_spike=normal(shape) * mismatch.width,
+    )
+
+
+def at_corner(
+    circuit: CircuitNeuron, process: Process, corner: str, codes: np.ndarray
+) -> Deviations:
+    """What all transistors of a type share at a process corner.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    process : Process
+    corner : str
+        One of `CORNERS`: n-type fast or slow, then p-type.
+    codes : ndarray, shape (..., synapses)
+        Positive ones push through p-type mirrors, negative ones pull through n-type.
+
+    Returns
+    -------
+    Deviations
+
+    Raises
+    ------
+    UserError
+        When there is no such corner.
+    """
+    if corner not in CORNERS:
+        raise unknown("corner", corner, CORNERS)
+    n, p = CORNERS[corner]
+    speed = np.where(np.asarray(codes) > 0, p, n)[..., None]
+    vto, beta = float(process.corner_vto / volt), np.log1p(process.corner_beta)
+    return Deviations(
+        vto=-vto * speed,
+        beta=beta * speed,
+        # A p-type transistor below threshold.
+        R_leak=-p * (vto / _slope(circuit) + beta),
+    )
+
+
+def at_temperature(circuit: CircuitNeuron, process: Process, temperature: Quantity) -> Deviations:
+    """What all transistors share at a temperature other than the circuit's own.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    process : Process
+    temperature : Quantity
+        In kelvin.
+
+    Returns
+    -------
+    Deviations
+        The pseudo-resistor's resistance is that of a transistor below threshold,
+        ``exp(vto/(n*U_T))/(beta*U_T)`` but for a factor, n being the slope factor.
+    """
+    ratio = float(np.log(temperature / circuit.temperature))
+    vto = float(process.vto_drift * (circuit.temperature - temperature) / volt)
+    beta = -process.mobility_exponent * ratio
+    at_start, slope = float(circuit.vto / volt), _slope(circuit)
+    exponent = (at_start + vto) / (slope * np.exp(ratio)) - at_start / slope
+    return Deviations(vto=vto, beta=beta, R_leak=exponent - beta - ratio, thermal_voltage=ratio)
+
+
+def effective_codes(
+    circuit: CircuitNeuron, codes: np.ndarray, vdd: Quantity, deviations: Deviations
+) -> tuple[np.ndarray, np.ndarray]:
+    """Currents of synapses as made, in units of the designed current at the same supply.
+
+    Each branch of a source conducts by its own threshold and transconductance factor at the gate
+    voltage that the synapse's own reference and resistor give.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    codes : ndarray of int, shape (..., synapses)
+    vdd : Quantity, shape (...)
+        Supply of each neuron, volt.
+    deviations : Deviations
+
+    Returns
+    -------
+    tuple of ndarray, each of shape (..., synapses)
+        Effective codes, and currents of the references, both for saturated transistors.
+
+    Raises
+    ------
+    UserError
+        When the designed mirror conducts nothing at one of the supplies.
+    """
+    supply = np.asarray(vdd / volt)[..., None]
+    designed = circuit.mirror()
+    unit = designed.current(designed.overdrive(supply))
+    if np.any(unit <= 0):
+        raise UserError(
+            f"A mirror of vto = {circuit.vto} is off at VDD = {np.min(supply[unit <= 0])} V, and "
+            "has no current to compare with: a higher supply was expected."
+        )
+    reference = _mirror(circuit, deviations, 0)
+    overdrive = reference.overdrive(supply)
+    gate = overdrive + reference.vto
+    total = np.zeros(np.shape(gate))
+    for bit in range(circuit.bits):
+        branch = _mirror(circuit, deviations, 1 + bit)
+        used = (np.abs(codes).astype(int) >> bit) & 1
+        total = total + used * 2**bit * branch.current(gate - branch.vto)
+    return np.sign(codes) * total / unit, (codes != 0) * reference.current(overdrive) / unit
+
+
+def neuron_values(
+    circuit: CircuitNeuron, deviations: Deviations, shape: tuple[int, ...]
+) -> dict[str, Quantity]:
+    """Parameters of neurons as made, for a population.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    deviations : Deviations
+    shape : tuple of int
+        Of the neurons.
+
+    Returns
+    -------
+    dict of str to Quantity, each of that shape
+        Of ``C``, ``R_leak``, ``v_th`` and ``t_spike``, and of ``v_slope`` where the leak has one.
+    """
+    every = np.ones(shape)
+    values = {
+        name: getattr(circuit, name) * np.exp(getattr(deviations, name)) * every
+        for name in ("C", "R_leak", "t_spike")
+    }
+    values["v_th"] = (circuit.v_th + deviations.v_th * volt) * every
+    if circuit.leak != "linear":
+        values["v_slope"] = _slope(circuit) * np.exp(deviations.thermal_voltage) * every * volt
+    return values
+
+
+def _mirror(circuit: CircuitNeuron, deviations: Deviations, device: int) -> Mirror:
+    """The transistors of every synapse that are its reference, or one of its branches."""
+    vto, beta = (
+        np.broadcast_to(of, np.broadcast_shapes(np.shape(of), (1 + circuit.bits,)))[..., device]
+        for of in (deviations.vto, deviations.beta)
+    )
+    designed = circuit.mirror()
+    return replace(
+        designed,
+        vto=designed.vto + vto,
+        beta=designed.beta * np.exp(beta),
+        R_S=designed.R_S * np.exp(deviations.R_S),
+        v_ekv=designed.v_ekv * np.exp(np.asarray(deviations.thermal_voltage)[..., None]),
+    )
+
+
+def _slope(circuit: CircuitNeuron) -> float:
+    """Slope factor times thermal voltage, V."""
+    return circuit.mirror().v_ekv / 2
