@@ -21,8 +21,8 @@ from neuromod.protocols.bio_vs_circuit import BioVsCircuit
 from neuromod.protocols.dose_response import DoseResponse
 from neuromod.protocols.gain_curve import GainCurve
 from neuromod.protocols.gain_identification import GainIdentification
-from neuromod.protocols.gain_trace import GainTrace
 from neuromod.protocols.gain_to_vdd import GainToVdd
+from neuromod.protocols.gain_trace import GainTrace
 from neuromod.protocols.network_gain import NetworkGain
 from neuromod.protocols.power_budget import PowerBudget
 from neuromod.protocols.pseudo_resistor import PseudoResistor
