@@ -17,6 +17,7 @@ from neuromod.tuning.backbone import (  # noqa: E402
     load_backbone,
     normalise,
     pretrain,
+    with_weights,
 )
 
 QUICK = PretrainingRecipe(convolutions=(4, "M", 8, "M"), hidden=(6, 5), epochs=1)
@@ -144,3 +145,19 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
 def test_the_embedded_backbone_takes_no_weights(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="takes no weights from a file"):
         load_backbone("digits-vgg", tmp_path / "w.pth")
+
+
+def test_other_weights_make_another_backbone_and_leave_the_first_as_it_was(backbone) -> None:
+    before, hashed = backbone.linears[1].weight.clone(), backbone.weight_hash
+    halved = [
+        (linear.weight.double().numpy() / 2, linear.bias.double().numpy() / 2)
+        for linear in backbone.linears
+    ]
+    changed = with_weights(backbone, halved)
+    for old, new in zip(backbone.linears, changed.linears, strict=True):
+        torch.testing.assert_close(new.weight, old.weight / 2)
+        torch.testing.assert_close(new.bias, old.bias / 2)
+        assert not new.weight.requires_grad
+    assert torch.equal(backbone.linears[1].weight, before)
+    assert backbone.weight_hash == hashed != changed.weight_hash
+    assert changed.source_accuracy is None

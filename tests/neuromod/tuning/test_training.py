@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from neuromod.tuning.features import Features, extract_features  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
 from neuromod.tuning.training import (  # noqa: E402
+    SharedGains,
     TuningRecipe,
+    TuningResult,
     build_classifier,
     calibrated,
     loss_of,
@@ -149,9 +152,87 @@ def test_a_class_folder_gets_a_new_output_layer(class_folder: Path, backbone: Ba
         ({"lr": 0}, "lr is 0, but must be greater than 0"),
         ({"epochs": -1}, "epochs is -1, but must be greater than 0"),
         ({"theta": float("nan")}, "theta is nan, but must be greater than 0"),
+        ({"method": "nt2", "gain_low": 0.3}, "bound gains, and nt2 has none"),
+        ({"gain_low": 1.9, "gain_high": 0.3}, r"gain_low is 1\.9, but must be less than"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(change: dict[str, object], sentence: str) -> None:
     settings = {"method": "nt1", "kind": "spiking", "loss": "simple", "lr": 0.1, "epochs": 1}
     with pytest.raises(UserError, match=sentence):
         TuningRecipe(**{**settings, **change})
+
+
+def bounded(seed: int = 3, epochs: int = 4) -> TuningRecipe:
+    return TuningRecipe("nt1", "spiking", "membrane", 0.1, epochs, seed=seed,
+                        gain_low=0.53, gain_high=1.61)  # fmt: skip
+
+
+def gains(result: TuningResult) -> np.ndarray:
+    return np.concatenate([layer.gain for layer in result.classifier.layer_parameters()])
+
+
+def test_bounded_gains_stay_within_their_bounds_and_reach_them(
+    features: Features, backbone: Backbone
+) -> None:
+    found = gains(tune(features, backbone, bounded()))
+    assert found.min() == pytest.approx(0.53)
+    assert found.max() == pytest.approx(1.61)
+    assert 0.2 < ((found > 0.54) & (found < 1.6)).mean() < 1
+    free = gains(tune(features, backbone, TuningRecipe("nt1", "spiking", "membrane", 0.1, 4)))
+    assert free.min() < 0.53
+    assert free.max() > 1.61
+
+
+def test_bounds_that_are_never_met_change_nothing(features: Features, backbone: Backbone) -> None:
+    free = TuningRecipe("nt1", "spiking", "membrane", 0.1, 3)
+    wide = replace(free, gain_low=-1e6, gain_high=1e6)
+    np.testing.assert_array_equal(
+        gains(tune(features, backbone, free)), gains(tune(features, backbone, wide))
+    )
+
+
+def test_neurons_of_a_power_domain_are_tuned_as_one_number(
+    features: Features, backbone: Backbone
+) -> None:
+    domain = np.arange(96 + 72 + 5) % 4
+    start = np.array([0.7, 1.3, 0.9, 1.1])
+    shared = SharedGains(domain, start)
+    result = tune(features, backbone, bounded(), shared=shared)
+    assert result.n_trained == 4
+    found = gains(result)
+    for k in range(4):
+        assert len(set(found[domain == k])) == 1
+    assert (found[:4] != start.astype(np.float32)).all()
+
+
+def test_a_domain_for_every_neuron_is_tuning_without_domains(
+    features: Features, backbone: Backbone
+) -> None:
+    everyone = SharedGains(np.arange(173), np.ones(173))
+    alone = tune(features, backbone, bounded())
+    shared = tune(features, backbone, bounded(), shared=everyone)
+    np.testing.assert_allclose(gains(shared), gains(alone), rtol=1e-4)
+
+
+def test_a_shared_gain_is_pulled_by_the_sum_of_its_neurons() -> None:
+    layers = [NT1(one_layer()), NT1(one_layer())]
+    recipe = TuningRecipe("nt1", "spiking", "membrane", 0.1, 1)
+    data = torch.tensor([[1.0, 2.0]]), torch.tensor([1])
+    own = SpikingClassifier(layers, 0.5, slope=2.0).train()
+    loss_of(own, recipe, *data).backward()
+    pulls = torch.cat([layer.gain.grad for layer in layers])
+    shared = SpikingClassifier([NT1(one_layer()), NT1(one_layer())], 0.5, slope=2.0).train()
+    SharedGains(np.array([1, 0, 1, 1]), np.ones(2)).apply(shared)
+    loss_of(shared, recipe, *data).backward()
+    gain = shared.modulated_layers[0].gain
+    torch.testing.assert_close(gain.grad, torch.stack([pulls[1], pulls[[0, 2, 3]].sum()]))
+
+
+def test_domains_that_do_not_fit_the_neurons_are_refused(
+    features: Features, backbone: Backbone
+) -> None:
+    few = SharedGains(np.zeros(7, dtype=int), np.ones(1))
+    with pytest.raises(UserError, match="shared by 7 neurons, and the classifier has 173"):
+        tune(features, backbone, bounded(), shared=few)
+    with pytest.raises(UserError, match="has 0 with a gain"):
+        tune(features, backbone, calibrated("tft", "spiking", "membrane"), shared=few)
