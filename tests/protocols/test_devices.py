@@ -45,6 +45,13 @@ def demo() -> Protocol:
     return Demo(methods=("nt1",), seeds=1)
 
 
+def chip_network() -> Protocol:
+    pytest.importorskip("torch")
+    from neuromod.protocols.chip_network import ChipNetwork
+
+    return ChipNetwork(bits=(3,), supplies=(5,), seeds=1, images=3)
+
+
 @dataclass(frozen=True)
 class Case:
     """A protocol at a small size, and what single precision may change in it.
@@ -80,6 +87,7 @@ PROTOCOLS = {
     "bio-vs-circuit": Case(
         lambda: BioVsCircuit(gain=np.linspace(0.3, 1.7, 5), duration=31 * usecond)
     ),
+    "chip-network": Case(chip_network),
     "demo": Case(demo),
     "dose-response": Case(
         lambda: DoseResponse(

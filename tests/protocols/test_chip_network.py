@@ -1,0 +1,200 @@
+"""Gains as supply voltages of a whole network, and fewer and fewer supplies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from brian2 import nsecond, volt
+
+import neuromod
+
+pytest.importorskip("torch")
+
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.protocols.chip_network import ChipNetwork
+from neuromod.runs import load_run, render
+from neuromod.silicon import gain_of, reachable_gains
+
+SMALL = {"bits": (2, 3), "supplies": (5, 1), "seeds": 1, "images": 7}
+SUPPLIES = ["grouping", "supplies", "memory", "again"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEUROMOD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("chip-network") / "run"
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return neuromod.run(ChipNetwork(**SMALL), out=folder)
+
+
+@pytest.fixture(scope="module")
+def counted():
+    few = {"bits": (3,), "supplies": (5,), "seeds": 1, "images": 4}
+    return neuromod.run(ChipNetwork(coding="counts", **few))
+
+
+def chips(run, **wanted):
+    (every,) = run.protocol._chips.values()
+    return [chip for chip in every if wanted.items() <= chip.about.items()]
+
+
+def codes(chip):
+    return np.concatenate([np.column_stack([la.codes, la.bias_codes]).ravel()
+                           for la in chip.layers])  # fmt: skip
+
+
+def supplies(chip):
+    return np.concatenate([np.asarray(layer.vdd / volt) for layer in chip.layers])
+
+
+def methods(run, bits):
+    table = run.tables["methods"]
+    return table[table.bits == bits].set_index("method")
+
+
+def test_circuit_neurons_do_what_codes_times_steps_say(run, counted):
+    for one in (run, counted):
+        assert one.table.neurons_compared.min() > 600
+        assert (one.table.neurons_differ == 0).all()
+
+
+def test_what_is_trained_on_codes_is_what_runs(run):
+    for bits in (2, 3):
+        row = methods(run, bits).loc["on codes"]
+        # A membrane within 0.05 % of threshold leaks below it before the decision.
+        assert row.test_accuracy_mean == pytest.approx(row.trained_accuracy_mean, abs=0.012)
+
+
+def test_gains_tuned_freely_lose_most_without_new_codes(run):
+    found = methods(run, 3)
+    assert found.test_accuracy_mean["clipped"] + 0.1 < found.test_accuracy_mean["free"]
+    assert found.test_accuracy_mean["clipped"] + 0.1 < found.test_accuracy_mean["bounded"]
+    assert found.trained_accuracy_mean["bounded"] + 0.1 < found.trained_accuracy_mean["free"]
+
+
+def test_the_coarsest_codes_are_better_tuned_on_than_rounded_to_afterwards(run):
+    found = methods(run, 2).test_accuracy_mean
+    assert found["bounded"] + 0.05 < found["on codes"]
+
+
+def test_only_free_gains_and_given_supplies_rewrite_the_memory(run):
+    for bits in (2, 3):
+        same = {name: codes(chips(run, study="method", bits=bits, method=name)[0])
+                for name in ("free", "clipped", "bounded", "on codes")}  # fmt: skip
+        np.testing.assert_array_equal(same["bounded"], same["clipped"])
+        np.testing.assert_array_equal(same["bounded"], same["on codes"])
+        assert (same["bounded"] != same["free"]).mean() > 0.2
+    for chip in chips(run, study="supplies"):
+        kept = np.array_equal(codes(chip), same["bounded"])
+        assert kept == (chip.about["memory"] == "kept")
+
+
+def test_supplies_stay_in_range_and_carry_the_gains_of_their_neurons(run):
+    for chip in chips(run):
+        assert (supplies(chip) >= 0.5).all()
+        assert (supplies(chip) <= 1).all()
+    (chip,) = chips(run, method="bounded", bits=3)
+    low, high = reachable_gains(CircuitNeuron(), 0.6 * volt)
+    assert chip.gains.min() == pytest.approx(low)
+    assert chip.gains.max() == pytest.approx(high)
+    vdd = supplies(chip) * volt
+    ratio = gain_of(CircuitNeuron(), vdd) / gain_of(CircuitNeuron(), 0.6 * volt)
+    np.testing.assert_allclose(ratio, chip.gains, rtol=1e-6)
+
+
+def test_there_are_as_many_supplies_as_the_table_says(run):
+    for chip in chips(run, study="supplies", memory="kept"):
+        different = len(np.unique(supplies(chip).round(9)))
+        if chip.about["grouping"] == "neuron":
+            # Gains at the ends of the range coincide.
+            assert different <= chip.about["supplies"] == 173
+        else:
+            assert different == chip.about["supplies"] or chip.about["again"]
+    for again in (True, False):
+        layered = chips(run, grouping="layer", memory="kept", again=again)[0]
+        assert all(np.ptp(np.asarray(layer.vdd / volt)) == 0 for layer in layered.layers)
+
+
+def test_a_few_supplies_do_nearly_what_one_for_each_neuron_does_and_a_single_one_does_not(run):
+    shares = run.tables["supplies"].set_index(SUPPLIES).test_accuracy_mean
+    own = shares["neuron", 173, "kept", False]
+    assert shares["k-means", 5, "kept", False] > own - 0.12
+    assert shares["k-means", 1, "kept", False] < own - 0.2
+
+
+def test_rewritten_codes_take_back_what_a_single_supply_costs(run):
+    shares = run.tables["supplies"].set_index(SUPPLIES).test_accuracy_mean
+    assert shares["k-means", 1, "rewritten", False] > shares["k-means", 1, "kept", False] + 0.1
+
+
+def test_energy_comes_from_the_recording(run):
+    recording = run.recordings["seed 1"]
+    synapses = float(np.sum(np.asarray(recording.totals["chip"]["energy"]))) * 1e12
+    spikes = len(recording.spikes["chip"].neurons)
+    clocks = recording.totals["chip"]["clocks"].sum()
+    duration = float(recording.duration)
+    leakage = 10e-9 * duration * recording.spikes["chip"].size * 1e12
+    spike = 1.08 - 2 * 0.12 - 0.01 - 10e-9 / 3.3e6 * 1e12
+    expected = synapses + spikes * (spike + 0.01) + clocks * 0.12 + leakage
+    assert run.table.energy_per_image_pJ.sum() * 7 == pytest.approx(expected)
+
+
+def test_counted_spikes_are_as_many_as_the_train_allows_and_some(counted):
+    recording = counted.recordings["seed 1"]
+    counts = recording.spikes["chip"].counts()
+    assert counts.max() == 10
+    assert 0.02 < counts.mean() / 10 < 0.6
+    assert counted.table.test_accuracy.max() > 0.3
+    # Ten volleys after the first, 330 ns apart, through three layers.
+    assert float(recording.duration / nsecond) == pytest.approx(9 * 330 + 4 * 110)
+
+
+def test_three_spikes_alone_may_decide_instead_of_the_most(counted):
+    protocol = counted.protocol
+    output = np.array([[4, 2, 0, 0, 0], [4, 3, 0, 0, 0]])
+    indices = np.flatnonzero(protocol._task[1].labels == 0)[:2]
+    assert protocol._right(output, indices) == 1
+    assert ChipNetwork(coding="counts", decision="three")._right(output, indices) == 0.5
+
+
+def test_a_stored_run_is_rendered_again_without_tuning(run, folder):
+    before = (folder / "figure.png").read_bytes()
+    assert render(folder).is_file()
+    assert (folder / "figure.png").read_bytes() == before
+    stored = load_run(folder)
+    assert stored.protocol == run.protocol
+    pd.testing.assert_frame_equal(stored.tables["supplies"], run.tables["supplies"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"circuit": CircuitNeuron(vdd=0.61 * volt)}, r"circuit\.vdd would have no effect"),
+        ({"circuit": CircuitNeuron(domains=("a", "b"))}, r"circuit\.domains would have no effect"),
+        ({"circuit": CircuitNeuron(synapse="conductance")}, r"circuit\.synapse would have"),
+        ({"circuit": CircuitNeuron(vto=0.53 * volt)}, "leaves no current at 0.5 V"),
+        ({"bits": (3, 3)}, "bits name one number twice"),
+        ({"supplies": (4, 4)}, "supplies name one number twice"),
+        ({"coding": "count"}, "counts"),
+        ({"untuned": 1.2 * volt}, "untuned"),
+        ({"dt": 30 * nsecond}, "t_pulse"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, sentence):
+    with pytest.raises(neuromod.UserError, match=sentence):
+        ChipNetwork(**settings)
+
+
+def test_what_memory_cannot_hold_is_refused_before_tuning(run):  # noqa: ARG001
+    with pytest.raises(neuromod.UserError, match="set images to 49 or less"):
+        neuromod.run(ChipNetwork(images=200))
