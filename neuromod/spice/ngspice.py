@@ -131,7 +131,8 @@ def _recording(
 def _rises(at: np.ndarray, level: pd.Series) -> np.ndarray:
     """When a logic level rises."""
     high = level.to_numpy() > 0.5
-    return at[1:][high[1:] & ~high[:-1]]
+    rises: np.ndarray = at[1:][high[1:] & ~high[:-1]]
+    return rises
 
 
 def _read_raw(path: Path) -> pd.DataFrame:
