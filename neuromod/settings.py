@@ -272,8 +272,9 @@ def _read(text: str, held: Any) -> Any:
         return text
     if isinstance(held, tuple) and isinstance(held[0], str):
         # Names need not be words of Python's grammar, as 5HT1A is not.
-        words = (word.strip(" '\"") for word in text.strip("[]() ").split(","))
-        return tuple(word for word in words if word)
+        words = [word.strip(" '\"") for word in text.strip("[]() ").split(",")]
+        # A comma may end the list; a name may be empty, as that of a single power domain is.
+        return tuple(words if words[-1] else words[:-1])
     return parse_value(text)
 
 
