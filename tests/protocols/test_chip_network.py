@@ -196,5 +196,5 @@ def test_what_cannot_be_is_refused(settings, sentence):
 
 
 def test_what_memory_cannot_hold_is_refused_before_tuning(run):  # noqa: ARG001
-    with pytest.raises(neuromod.UserError, match="set images to 49 or less"):
+    with pytest.raises(neuromod.UserError, match="set images to 47 or less"):
         neuromod.run(ChipNetwork(images=200))
