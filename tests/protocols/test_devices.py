@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from brian2 import Hz, linspace, ms, mV, nA, pA, second, umolar, usecond, volt
+from brian2 import Hz, linspace, ms, mV, nA, nsecond, pA, second, umolar, usecond, volt
 from brian2.units.allunits import Mhertz
 
 from neuromod.errors import UserError
@@ -24,6 +24,7 @@ from neuromod.protocols.gain_identification import GainIdentification
 from neuromod.protocols.gain_to_vdd import GainToVdd
 from neuromod.protocols.gain_trace import GainTrace
 from neuromod.protocols.network_gain import NetworkGain
+from neuromod.protocols.neuron_table import NeuronTable
 from neuromod.protocols.power_budget import PowerBudget
 from neuromod.protocols.pseudo_resistor import PseudoResistor
 from neuromod.protocols.puff import Puff
@@ -134,6 +135,9 @@ PROTOCOLS = {
     ),
     "gain-to-vdd": Case(
         lambda: GainToVdd(vdd=linspace(0.5, 1, 7) * volt, bits=(3,), targets=5), spiking=False
+    ),
+    "neuron-table": Case(
+        lambda: NeuronTable(intervals=[190, 300] * nsecond, duration=11 * usecond)
     ),
     "synapse-families": Case(
         lambda: SynapseFamilies(stored=np.array([0, 0.31, 1]), duration=31 * usecond)
