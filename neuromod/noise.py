@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from brian2 import Quantity, volt
 from brian2.units.constants import boltzmann_constant
 
-from neuromod.experiment import Connection, Spikes, steps_in
+from neuromod.experiment import Connection, Experiment, Spikes, steps_in
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.supplies import Schedule, schedule
 
@@ -75,7 +79,7 @@ def noisy_supply(
         Name of the population.
     vdd : Quantity, shape (neurons,)
         Supplies without noise, volt.
-    spread : Quantity
+    spread : Quantity, shape () or (neurons,)
         Standard deviation of the noise, independent between neurons, volt.
     interval, duration, dt : Quantity
         Of constant supply, of the run, and time step, seconds.
@@ -94,3 +98,33 @@ def noisy_supply(
     starts = np.arange(0, steps_in("duration", duration, dt), step)
     noise = generator.standard_normal((len(starts), len(vdd))) * spread
     return schedule(circuit, target, starts * dt, vdd + noise, dt)
+
+
+def add(experiment: Experiment, schedules: Sequence[Schedule]) -> Experiment:
+    """An experiment with noise.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    schedules : sequence of Schedule
+        From `thermal` and `noisy_supply`. Populations may share their times.
+
+    Returns
+    -------
+    Experiment
+    """
+    wires = [wire for made in schedules for wire in made.connections]
+    values: dict[str, dict[str, Any]] = {}
+    for made in schedules:
+        for target in {wire.target for wire in made.connections}:
+            values.setdefault(target, {}).update(made.values)
+    sources = {source.name: source for made in schedules for source in made.sources}
+    return replace(
+        experiment,
+        populations=tuple(
+            replace(p, values={**p.values, **values.get(p.name, {})})
+            for p in experiment.populations
+        ),
+        sources=(*experiment.sources, *sources.values()),
+        connections=(*experiment.connections, *wires),
+    )

@@ -7,8 +7,9 @@ gives no codes). All pulses of a gate come in volleys, so that codes are tried i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from brian2 import Quantity, volt
 
 from neuromod.experiment import Connection, Experiment, Population, Trace, mirror_pulses
 from neuromod.models.circuit import CircuitNeuron
+from neuromod.variation import Deviations, effective_codes, neuron_values
 from neuromod.volleys import Response, Volleys, respond
 
 ROWS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -67,6 +69,42 @@ class Gates:
         codes = solutions[list(CODES)].to_numpy().reshape(-1, 3, 2)
         vdd = np.repeat(solutions[["vdd_V"]].to_numpy(), 3, axis=1) * volt
         return cls(codes, vdd, (codes != 0) * 1.0)
+
+    def take(self, gates: np.ndarray) -> Gates:
+        """Some of the gates, or copies of them.
+
+        Parameters
+        ----------
+        gates : ndarray of int or bool
+
+        Returns
+        -------
+        Gates
+        """
+        values = {name: value[gates] for name, value in self.values.items()}
+        return Gates(self.codes[gates], self.vdd[gates], self.mirrors[gates], values)
+
+    def made(self, circuit: CircuitNeuron, deviations: Deviations) -> Gates:
+        """Gates as a chip has them.
+
+        Parameters
+        ----------
+        circuit : CircuitNeuron
+        deviations : Deviations
+            Of neurons of shape (gates, 3) with two synapses each, or shared by all.
+
+        Returns
+        -------
+        Gates
+            What a hidden neuron's wider spike lets through in addition is in the codes of the
+            output's synapses: the charge is the same.
+        """
+        codes, mirrors = effective_codes(circuit, self.codes, self.vdd, deviations)
+        shape = self.vdd.shape
+        width = np.ones((*shape, 2))
+        width[:, 2] = np.exp(np.broadcast_to(deviations.t_spike, shape)[:, :2])
+        values = neuron_values(circuit, deviations, shape)
+        return Gates(codes * width, self.vdd, mirrors * width, values)
 
     def answers(self, circuit: CircuitNeuron, volleys: Volleys) -> np.ndarray:
         """Output spikes in closed form.
@@ -234,6 +272,92 @@ def search(circuit: CircuitNeuron, volleys: Volleys, vdd: Quantity) -> pd.DataFr
     return table.sort_values("margin_mV", ascending=False, kind="stable", ignore_index=True)
 
 
+def pick(levels: Sequence[Gates], level: np.ndarray) -> Gates:
+    """Gates each neuron of which runs at a supply of its own.
+
+    Parameters
+    ----------
+    levels : sequence of Gates
+        The same gates at different supplies.
+    level : ndarray of int, shape (gates, 3)
+        Which of them to take each neuron from.
+
+    Returns
+    -------
+    Gates
+    """
+    gate, neuron = np.indices(level.shape)
+    codes, vdd, mirrors = (
+        np.stack([np.asarray(getattr(gates, name)) for gates in levels])[level, gate, neuron]
+        for name in ("codes", "vdd", "mirrors")
+    )
+    return Gates(codes, vdd * volt, mirrors, levels[0].values)
+
+
+def retune(
+    circuit: CircuitNeuron, volleys: Volleys, levels: Sequence[Gates], home: int
+) -> np.ndarray:
+    """Supplies with which most rows of the truth table come out right.
+
+    Every combination of levels is tried, the least change of supplies first, as one would on a
+    chip: by counting output spikes.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+        See `respond`.
+    volleys : Volleys
+    levels : sequence of Gates
+        The same gates with all supplies at one level after another, in order.
+    home : int
+        The level of the design.
+
+    Returns
+    -------
+    ndarray of int, shape (gates, 3)
+        Level of each neuron; `home` for all that are right there.
+    """
+    wrong = np.flatnonzero(~computes(levels[home].answers(circuit, volleys)).all(axis=-1))
+    failing = [gates.take(wrong) for gates in levels]
+    hidden = [
+        gates.respond(circuit, volleys, slice(0, 2), ROWS[:, None, :, None]).fires
+        for gates in failing
+    ]
+    combinations = sorted(
+        product(range(len(levels)), repeat=3), key=lambda c: np.abs(np.array(c) - home).sum()
+    )
+    level = np.full(levels[home].vdd.shape, home)
+    most = np.full(len(wrong), -1)
+    for one, other, last in combinations:
+        fires = np.stack([hidden[one][:, :, 0], hidden[other][:, :, 1]], axis=2)[:, :, None]
+        output = failing[last].respond(circuit, volleys, slice(2, 3), fires)
+        right = computes(output.fires[:, :, 0].sum(axis=-1)).sum(axis=-1)
+        better = right > most
+        level[wrong[better]], most[better] = (one, other, last), right[better]
+    return level
+
+
+def join(parts: Sequence[Gates]) -> Gates:
+    """All gates of several sets, which have values of the same names.
+
+    Parameters
+    ----------
+    parts : sequence of Gates
+
+    Returns
+    -------
+    Gates
+    """
+    values = {
+        name: _concatenated([part.values[name] for part in parts]) for name in parts[0].values
+    }
+    codes, vdd, mirrors = (
+        _concatenated([getattr(part, name) for part in parts])
+        for name in ("codes", "vdd", "mirrors")
+    )
+    return Gates(codes, vdd, mirrors, values)
+
+
 def like_the_paper(solutions: pd.DataFrame) -> pd.Series:
     """Which solutions give the output spikes of the paper's simulation.
 
@@ -301,3 +425,9 @@ def _within(response: Response, vdd: Quantity) -> np.ndarray:
     """Whether membranes stay between ground and the supply in all rows."""
     inside = (response.lowest >= 0) & (response.highest <= float(vdd / volt))
     return inside.all(axis=-1)
+
+
+def _concatenated(arrays: Sequence[Any]) -> Any:
+    """NumPy's concatenation forgets units."""
+    whole = np.concatenate([np.asarray(array) for array in arrays])
+    return Quantity(whole, dim=arrays[0].dim) if isinstance(arrays[0], Quantity) else whole

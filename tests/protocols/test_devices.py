@@ -23,6 +23,7 @@ from neuromod.protocols.gain_curve import GainCurve
 from neuromod.protocols.gain_identification import GainIdentification
 from neuromod.protocols.gain_to_vdd import GainToVdd
 from neuromod.protocols.gain_trace import GainTrace
+from neuromod.protocols.mismatch import ChipMismatch
 from neuromod.protocols.network_gain import NetworkGain
 from neuromod.protocols.neuron_table import NeuronTable
 from neuromod.protocols.power_budget import PowerBudget
@@ -100,6 +101,15 @@ PROTOCOLS = {
     "gain-trace": Case(
         lambda: GainTrace(
             onset=10 * ms, width=31 * ms, duration=90 * ms, bin=30 * ms, bits=(2,), update=2 * ms
+        )
+    ),
+    "mismatch": Case(
+        lambda: ChipMismatch(
+            vdd=[0.9] * volt,
+            trim=[-40, 0, 40] * mV,
+            chips=7,
+            sizes=np.array([1, 4]),
+            supply_noise=[3] * mV,
         )
     ),
     "network-gain": Case(
