@@ -11,7 +11,7 @@ import pandas as pd
 from brian2 import Quantity, linspace, nA, nsecond, second, siemens, volt
 
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, code_pulses
 from neuromod.figures import BLACK, BLUE, ORANGE, panels
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.mirror import LAWS
@@ -89,7 +89,8 @@ class GainToVdd(Protocol):
     def experiments(self) -> dict[str, Experiment]:
         """One pulse to a neuron at each supply, for transistors of both laws."""
         once = Spikes("inputs", 1, np.array([0]), [0] * second)
-        populations, synapses, traces = [], [], []
+        populations, traces = [], []
+        synapses: list[Connection] = []
         for law in LAWS:
             supplies = self._supplies(law)
             everyone = np.arange(len(supplies))

@@ -349,9 +349,6 @@ def _worst(table: pd.DataFrame) -> float:
 
 def _left(leak: str, x: np.ndarray) -> np.ndarray:
     """Of what decays as exp(-t/tau): its value at x over that at x/e."""
-    decaying = {
-        "linear": lambda u: u,
-        "one_sided": lambda u: np.expm1(-u),
-        "symmetric": lambda u: np.tanh(u / 2),
-    }[leak]
-    return decaying(x) / decaying(x / np.e)
+    both = np.array([x, x / np.e])
+    decaying = {"linear": both, "one_sided": np.expm1(-both), "symmetric": np.tanh(both / 2)}[leak]
+    return np.asarray(decaying[0] / decaying[1])
