@@ -11,7 +11,7 @@ every active input in some of them; neurons integrate over all, and numbers are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -86,7 +86,7 @@ class Volley:
     @property
     def images(self) -> int:
         """Number of copies of the network."""
-        return self.first.shape[1]
+        return len(self.first[0])
 
     @cached_property
     def bounds(self) -> np.ndarray:
@@ -231,28 +231,25 @@ def on_circuit(
         Volley.of(volleys, [la.codes for la in layers], [la.bias_codes for la in layers])
         for layers in networks
     ]
-    from_inputs, between = (
-        _one_after_another(parts, [v.images * v.neurons for v in coded], first)
-        for parts, first in (
-            ([_bundled(v, layers, volleys) for v, layers in zip(coded, networks, strict=True)], 1),
-            ([v.between_layers() for v in coded], 0),
-        )
-    )
+    sizes = [volley.images * volley.neurons for volley in coded]
+    bundles = [_bundled(v, layers, volleys) for v, layers in zip(coded, networks, strict=True)]
+    source, onto, up, down, mirrors = _one_after_another(bundles, sizes, {1})
+    i, j, codes = _one_after_another([v.between_layers() for v in coded], sizes, {0, 1})
     population = _chips(circuit, networks, len(volleys[0]))
     connections = (
-        *mirror_pulses("inputs", "chip", *from_inputs, circuit.t_pulse),
-        *code_pulses("chip", "chip", *between, circuit.t_pulse),
+        *mirror_pulses("inputs", "chip", source, onto, up, down, mirrors, circuit.t_pulse),
+        *code_pulses("chip", "chip", i, j, codes, circuit.t_pulse),
     )
     return coded[0], _experiment(coded[0], population, connections, delay, period, dt, seed)
 
 
 def _one_after_another(
-    parts: Sequence[Sequence[np.ndarray]], sizes: Sequence[int], first: int
+    parts: Sequence[Sequence[np.ndarray]], sizes: Sequence[int], neurons: Set[int]
 ) -> tuple[np.ndarray, ...]:
-    """Synapses of several networks as one list; columns `first` to 1 number neurons."""
+    """Columns of several networks' synapses as one list; those named number neurons."""
     starts = np.cumsum([0, *sizes[:-1]])
     moved = [
-        [column + start * (first <= number <= 1) for number, column in enumerate(part)]
+        [column + start if number in neurons else column for number, column in enumerate(part)]
         for part, start in zip(parts, starts, strict=True)
     ]
     return tuple(np.concatenate(columns) for columns in zip(*moved, strict=True))

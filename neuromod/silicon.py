@@ -242,7 +242,7 @@ class Design:
 
     def largest(self, table: np.ndarray) -> np.ndarray:
         """Weight that the largest code stands for, by neuron: shape (neurons,)."""
-        of_neuron = np.abs(table).max(axis=1)
+        of_neuron: np.ndarray = np.abs(table).max(axis=1)
         return of_neuron if self.per == "neuron" else np.full(len(table), of_neuron.max())
 
 
@@ -275,7 +275,7 @@ class Layer:
 
     def steps(self, circuit: CircuitNeuron) -> np.ndarray:
         """How far one unit of a code moves each membrane at its supply, V, shape (neurons,)."""
-        return np.asarray(circuit.step(self.vdd) / volt) / self.scale
+        return np.asarray(circuit.step(self.vdd) / (volt * self.scale))
 
 
 def deploy(
@@ -356,7 +356,7 @@ def _sized(circuit: CircuitNeuron, smallest: np.ndarray, untuned: Quantity) -> n
             "without a design."
         )
     step = np.full(len(smallest), float(circuit.step(untuned) / volt))
-    return np.divide(step, smallest, out=np.ones(len(smallest)), where=smallest > 0)
+    return np.asarray(np.divide(step, smallest, out=np.ones(len(smallest)), where=smallest > 0))
 
 
 def _within(vdd: Quantity) -> Quantity:
