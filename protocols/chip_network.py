@@ -328,7 +328,7 @@ class ChipNetwork(Protocol):
 
     def _by_supplies(self, seed: int) -> Iterator[Chip]:
         """The network tuned on the codes, with fewer and fewer supplies."""
-        backbone, features = self._task
+        features = self._task[1]
         memory = self._memory(self.circuit)
         tuned = tune(features, self._coded(memory), self._bounded(seed))
         gains = _gains(tuned)
@@ -341,20 +341,26 @@ class ChipNetwork(Protocol):
         for grouping, domain in [*groupings, ("layer", by_layer)]:
             shared = SharedGains(domain, domain_gains(gains, domain))
             supplied = self._supplied(memory, shared.gain[domain])
-            rewritten = [
-                deploy(self.circuit, linear.weight.numpy(), linear.bias.numpy(), gain,
-                       self._theta, self._design, layer.vdd)
-                for linear, gain, layer in zip(
-                    backbone.linears, _by_layer(gains, memory), supplied, strict=True
-                )
-            ]  # fmt: skip
             about = about | {"grouping": grouping, "supplies": len(shared.gain)}
-            for name, layers in (("kept", supplied), ("rewritten", rewritten)):
+            for name, layers in (
+                ("kept", supplied),
+                ("rewritten", self._rewritten(supplied, gains)),
+            ):
                 about = about | {"memory": name}
                 yield Chip(about | {"again": False}, layers, tuned.accuracy["test"], gains)
                 again = tune(features, self._coded(layers), self._bounded(seed), shared=shared)
                 yield Chip(about | {"again": True}, self._supplied(layers, _gains(again)),
                            again.accuracy["test"], _gains(again))  # fmt: skip
+
+    def _rewritten(self, supplied: Sequence[Layer], gains: np.ndarray) -> list[Layer]:
+        """Codes that make up for supplies that are not those of the gains."""
+        return [
+            deploy(self.circuit, linear.weight.double().numpy(), linear.bias.double().numpy(), own,
+                   self._theta, self._design, layer.vdd)
+            for linear, own, layer in zip(
+                self._task[0].linears, _by_layer(gains, supplied), supplied, strict=True
+            )
+        ]  # fmt: skip
 
     def _memory(self, circuit: CircuitNeuron) -> list[Layer]:
         """The network before tuning, all neurons at the untuned supply."""
