@@ -19,6 +19,7 @@ from neuromod.protocol import Protocol
 from neuromod.protocols.antagonist import Antagonist
 from neuromod.protocols.bio_vs_circuit import BioVsCircuit
 from neuromod.protocols.dose_response import DoseResponse
+from neuromod.protocols.engram import Engram
 from neuromod.protocols.gain_curve import GainCurve
 from neuromod.protocols.gain_identification import GainIdentification
 from neuromod.protocols.gain_to_vdd import GainToVdd
@@ -95,6 +96,23 @@ PROTOCOLS = {
         lambda: DoseResponse(
             conc=[0, 0.13, 0.7, 2.9, 31] * umolar, I=[0.7, 1.3] * nA, duration=SHORT
         )
+    ),
+    "engram": Case(
+        lambda: Engram(
+            n_excitatory=160,
+            n_inhibitory=40,
+            n_outside=400,
+            indegree=20,
+            weight=400 * pA,
+            growing=20 * second,
+            stimulation=20 * second,
+            rest=20 * second,
+            forgetting=20 * second,
+            cues=np.array([0, 0.5]),
+            dwell=0.15 * second,
+        ),
+        # A recurrent network multiplies the smallest difference.
+        moved=0.2,
     ),
     "gain-curve": Case(lambda: GainCurve(conc=[0, 1.7] * umolar, I=CURRENTS, duration=SHORT)),
     "gain-identification": Case(lambda: GainIdentification(I=CURRENTS, trials=1, duration=SHORT)),

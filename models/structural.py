@@ -1,0 +1,180 @@
+"""Homeostatic structural plasticity: synapses come and go to hold every neuron's firing rate.
+
+A neuron has synaptic elements, as many on its axon as on its dendrites, which grow while it fires
+below its target rate and shrink while it fires above. Elements that shrink take their synapses
+with them; what is free on either side pairs at random. The rule knows one neuron's rate and
+nothing of the correlation between two (Butz & van Ooyen 2013, PLoS Comput. Biol. 9:e1003259;
+Diaz-Pier et al. 2016, Front. Neuroanat. 10:57; linear growth after Gallinaro & Rotter 2018, Sci.
+Rep. 8:3754).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import Hz, Quantity, second
+
+from neuromod.models.parameters import Parameters, parameter
+
+CODE = "published code of Gallinaro, Gašparović & Rotter 2022, PLoS Comput. Biol. 18:e1009836"
+
+
+@dataclass(frozen=True, eq=False)
+class StructuralPlasticity(Parameters):
+    """Growth of synaptic elements against the distance of a rate from its target.
+
+    Spikes feed a calcium trace that decays and reads as a rate, ``dcalcium/dt = (rate -
+    calcium)/tau_calcium``; elements follow ``delements/dt = growth*(target - calcium)`` and are
+    never below 0. A neuron has the whole number of them.
+    """
+
+    target: Quantity = parameter(
+        8 * Hz, "rate that every neuron holds", source=CODE, low=0 * Hz, low_excluded=True
+    )
+    growth: float = parameter(
+        0.1,
+        "elements that a neuron grows per second and hertz below its target: what one spike costs",
+        source=f"calibrated here: 0.5 at 0.1 mV a synapse in the {CODE}; at 0.5 mV a fifth of it "
+        "takes as long to bring a rate back",
+        low=0,
+        low_excluded=True,
+    )
+    tau_calcium: Quantity = parameter(
+        10 * second, "decay of the calcium trace", source=CODE, low=0 * second, low_excluded=True
+    )
+    interval: Quantity = parameter(
+        1 * second,
+        "time between two rewirings",
+        source=f"chosen here: a tenth of tau_calcium; 0.1 s in the {CODE}",
+        low=0 * second,
+        low_excluded=True,
+    )
+
+    def traced(self, calcium: np.ndarray, spikes: np.ndarray) -> np.ndarray:
+        """Calcium at the end of an interval.
+
+        Parameters
+        ----------
+        calcium : ndarray, shape (n,)
+            At its start, hertz.
+        spikes : ndarray, shape (n,)
+            In the interval, taken to be spread evenly over it.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Hertz.
+        """
+        kept = np.exp(-float(self.interval / self.tau_calcium))
+        return calcium * kept + spikes / float(self.interval / second) * (1 - kept)
+
+    def grown(self, elements: np.ndarray, calcium: np.ndarray) -> np.ndarray:
+        """Elements at the end of an interval.
+
+        Parameters
+        ----------
+        elements : ndarray, shape (n,)
+            At its start.
+        calcium : ndarray, shape (n,)
+            Hertz.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Not rounded.
+        """
+        missing = float(self.target / Hz) - calcium
+        return np.maximum(elements + self.growth * missing * float(self.interval / second), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """Synapses among neurons, several between the same two included.
+
+    Attributes
+    ----------
+    size : int
+        Number of neurons.
+    pre, post : ndarray of int, shape (synapses,)
+        Neuron before and behind each synapse.
+    """
+
+    size: int
+    pre: np.ndarray
+    post: np.ndarray
+
+    @property
+    def outdegrees(self) -> np.ndarray:
+        """Synapses on each neuron's axon, shape (size,)."""
+        return np.bincount(self.pre, minlength=self.size)
+
+    @property
+    def indegrees(self) -> np.ndarray:
+        """Synapses on each neuron's dendrites, shape (size,)."""
+        return np.bincount(self.post, minlength=self.size)
+
+    def pruned(
+        self, axonal: np.ndarray, dendritic: np.ndarray, generator: np.random.Generator
+    ) -> Wiring:
+        """Synapses that are left where elements have shrunk, those to go chosen at random.
+
+        Parameters
+        ----------
+        axonal, dendritic : ndarray of int, shape (size,)
+            Elements of every neuron. A deleted synapse leaves the element on its other side free.
+        generator : numpy.random.Generator
+
+        Returns
+        -------
+        Wiring
+            With at most as many synapses as elements on either side of every neuron.
+        """
+        left = self._without(_surplus(self.pre, axonal, generator))
+        return left._without(_surplus(left.post, dendritic, generator))
+
+    def paired(
+        self, axonal: np.ndarray, dendritic: np.ndarray, generator: np.random.Generator
+    ) -> Wiring:
+        """Synapses after free elements have met at random, until one side has none left.
+
+        Parameters
+        ----------
+        axonal, dendritic, generator
+            See `pruned`.
+
+        Returns
+        -------
+        Wiring
+            The old synapses first. Two elements of one neuron that meet stay free: there is no
+            synapse of a neuron onto itself.
+        """
+        pre = _free(axonal - self.outdegrees, generator)
+        post = _free(dendritic - self.indegrees, generator)
+        pairs = min(len(pre), len(post))
+        pre, post = pre[:pairs], post[:pairs]
+        apart = pre != post
+        return Wiring(self.size, np.append(self.pre, pre[apart]), np.append(self.post, post[apart]))
+
+    def _without(self, deleted: np.ndarray) -> Wiring:
+        kept = np.ones(len(self.pre), dtype=bool)
+        kept[deleted] = False
+        return Wiring(self.size, self.pre[kept], self.post[kept])
+
+
+def _surplus(
+    owners: np.ndarray, elements: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Synapses to delete: of every neuron as many as exceed its elements, at random."""
+    surplus = np.bincount(owners, minlength=len(elements)) - elements
+    candidates = np.flatnonzero(surplus[owners] > 0)
+    shuffled = generator.permutation(candidates)
+    by_owner = shuffled[np.argsort(owners[shuffled], kind="stable")]
+    owner = owners[by_owner]
+    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    return by_owner[rank < surplus[owner]]
+
+
+def _free(counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Owners of free elements in random order."""
+    return generator.permutation(np.repeat(np.arange(len(counts)), np.maximum(counts, 0)))

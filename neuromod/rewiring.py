@@ -1,0 +1,228 @@
+"""A network whose excitatory synapses rewire themselves, over hours.
+
+The membrane takes milliseconds, rewiring minutes. Between two rewirings the rates are therefore
+taken to have settled: those of every single neuron by mean-field theory, from the synapses that
+it has. What a neuron's calcium reads are spike counts drawn with these rates, so that elements
+grow and shrink at random as well, and synapses turn over while nothing happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from brian2 import Hz, Quantity, amp, second
+from scipy.optimize import brentq
+from scipy.sparse import csr_matrix
+
+from neuromod.errors import UserError
+from neuromod.mean_field import input_moments, noisy_rate
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.structural import StructuralPlasticity, Wiring
+from neuromod.neuron_rates import NeuronRates
+from neuromod.progress import task
+
+# Chosen here: rewirings from one row of the history to the next.
+EVERY = 10
+
+
+@dataclass(frozen=True, eq=False)
+class PlasticNetwork:
+    """Neurons of which the first rewire the synapses among themselves.
+
+    Attributes
+    ----------
+    neuron : GainLIF
+    plasticity : StructuralPlasticity
+    weight : Quantity
+        Of each synapse that comes and goes, ampere.
+    fixed : scipy.sparse.csr_matrix, shape (n, n)
+        All other weights, ampere, from the column's neuron onto the row's.
+    groups : ndarray of int, shape (m,)
+        Of every neuron that rewires, 1 in the engram and 0 outside.
+    irregularity : float
+        Coefficient of variation of inter-spike intervals, whose square is the variance of a long
+        spike count over its mean (renewal theory: Cox 1962).
+    """
+
+    neuron: GainLIF
+    plasticity: StructuralPlasticity
+    weight: Quantity
+    fixed: csr_matrix
+    groups: np.ndarray
+    irregularity: float
+
+    @cached_property
+    def rates(self) -> NeuronRates:
+        """Mean-field theory of its neurons."""
+        return NeuronRates(self.neuron)
+
+    def weights(self, wiring: Wiring) -> csr_matrix:
+        """All weights.
+
+        Parameters
+        ----------
+        wiring : Wiring
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix, shape (n, n)
+            Ampere, from the column's neuron onto the row's.
+        """
+        values = np.full(len(wiring.pre), float(self.weight / amp))
+        return self.fixed + csr_matrix((values, (wiring.post, wiring.pre)), self.fixed.shape)
+
+
+def develop(
+    network: PlasticNetwork,
+    inputs: Sequence[np.ndarray],
+    schedule: np.ndarray,
+    kept: Collection[int],
+    generator: np.random.Generator,
+) -> tuple[pd.DataFrame, dict[int, Wiring]]:
+    """Grow a network from no synapses, and rewire it under changing input.
+
+    Parameters
+    ----------
+    network : PlasticNetwork
+    inputs : sequence of ndarray, each of shape (2, n)
+        See `NeuronRates.outside`.
+    schedule : ndarray of int, shape (intervals,)
+        Which of the inputs there is in each interval between two rewirings.
+    kept : collection of int
+        Numbers of rewirings after which to keep the synapses.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    tuple of (DataFrame, dict of int to Wiring)
+        A row for every tenth interval: rates of the groups and the other neurons (hertz),
+        synapses per neuron, synapses per pair of neurons within and between groups, and
+        `turnover`, the share of the synapses that has been deleted since the beginning, summed
+        over rewirings. And the synapses kept.
+
+    Raises
+    ------
+    UserError
+        When rates do not settle, or the theory does not hold for the neuron.
+    """
+    rule, size = network.plasticity, len(network.groups)
+    progress = task("rewiring")
+    wiring = Wiring(size, np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+    elements, calcium, rates = np.zeros(size), np.zeros(size), np.zeros(network.fixed.shape[0])
+    turnover, rows, wirings = 0.0, [], {}
+    for step, present in enumerate(schedule):
+        rates = network.rates.settled(network.weights(wiring), inputs[present], rates)
+        if step % EVERY == 0:
+            now = {"time_s": float(step * rule.interval / second), "input": int(present)}
+            state = _rates_of(network.groups, rates) | synapses_between(network.groups, wiring)
+            rows.append(now | state | {"turnover": turnover})
+            progress(step, len(schedule))
+        calcium = rule.traced(calcium, _counts(network, rates[:size], generator))
+        elements = rule.grown(elements, calcium)
+        whole = elements.astype(int)
+        left = wiring.pruned(whole, whole, generator)
+        turnover += (len(wiring.pre) - len(left.pre)) / max(len(wiring.pre), 1)
+        wiring = left.paired(whole, whole, generator)
+        if step + 1 in kept:
+            wirings[step + 1] = wiring
+    progress(1, 1)
+    return pd.DataFrame(rows), wirings
+
+
+def homeostatic_indegree(
+    neuron: GainLIF,
+    target: Quantity,
+    indegree: np.ndarray,
+    weight: Quantity,
+    drive: Quantity,
+) -> float:
+    """Plastic synapses per neuron with which all that rewire fire at their target rate.
+
+    Parameters
+    ----------
+    neuron : GainLIF
+    target : Quantity
+        Hertz.
+    indegree : ndarray of int, shape (3,)
+        Of an inhibitory neuron: synapses from excitatory and inhibitory ones, and from outside.
+        Excitatory neurons have as many of the latter two.
+    weight : Quantity, shape (3,)
+        Of each kind, ampere.
+    drive : Quantity
+        Rate of every neuron outside, hertz.
+
+    Returns
+    -------
+    float
+        By mean-field theory of two homogeneous populations.
+
+    Raises
+    ------
+    UserError
+        When the target lies out of reach of any number of synapses.
+    """
+
+    def excess(synapses: float, inhibitory: float, aim: float) -> float:
+        rates = np.array([target / Hz, inhibitory, drive / Hz]) * Hz
+        moments = input_moments(neuron, np.array([synapses, *indegree[1:]]), weight, rates)
+        return float(noisy_rate(neuron, *moments) / Hz) - aim
+
+    most = float(1 / neuron.t_ref / Hz)
+    inhibitory = brentq(lambda rate: excess(indegree[0], rate, rate), 0, most)
+    wanted = float(target / Hz)
+    if excess(0, inhibitory, wanted) > 0:
+        raise UserError(
+            f"Neurons exceed their target of {target} without any plastic synapse; a weaker drive "
+            "or a higher target leaves them something to grow."
+        )
+    enough = 1.0
+    while excess(enough, inhibitory, wanted) < 0:
+        enough *= 2
+    return float(brentq(excess, 0, enough, (inhibitory, wanted)))
+
+
+def _counts(
+    network: PlasticNetwork, rates: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Spike counts of an interval: never negative, of the renewal process's mean and variance."""
+    expected = rates * float(network.plasticity.interval / second)
+    spread = network.irregularity**2
+    return generator.gamma(expected / spread, spread) if spread else expected
+
+
+def synapses_between(groups: np.ndarray, wiring: Wiring) -> dict[str, float]:
+    """Synapses per neuron, and per ordered pair of neurons within and between two groups.
+
+    Parameters
+    ----------
+    groups : ndarray of int, shape (m,)
+        1 in the engram, 0 outside.
+    wiring : Wiring
+
+    Returns
+    -------
+    dict of str to float
+    """
+    others, engram = np.bincount(groups, minlength=2)
+    kinds = np.bincount(2 * groups[wiring.pre] + groups[wiring.post], minlength=4)
+    return {
+        "indegree": len(wiring.pre) / wiring.size,
+        "within_engram": kinds[3] / (engram * (engram - 1)),
+        "onto_engram": kinds[1] / (engram * others),
+        "from_engram": kinds[2] / (engram * others),
+        "among_others": kinds[0] / (others * (others - 1)),
+    }
+
+
+def _rates_of(groups: np.ndarray, rates: np.ndarray) -> dict[str, float]:
+    """Mean rates of engram, other excitatory and inhibitory neurons."""
+    plastic, inhibitory = np.split(rates, [len(groups)])
+    return {
+        "engram_Hz": plastic[groups == 1].mean(),
+        "others_Hz": plastic[groups == 0].mean(),
+        "inhibitory_Hz": inhibitory.mean(),
+    }
