@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, volt
 
+from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Trace, mirror_pulses
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.variation import Deviations, effective_codes, neuron_values
@@ -386,7 +387,17 @@ def designs(solutions: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         At most two rows, ``design`` being ``"widest"`` of all and ``"paper"`` of those that are
         `like_the_paper`.
+
+    Raises
+    ------
+    UserError
+        When none stays within the rails.
     """
+    if not solutions.within_rails.any():
+        raise UserError(
+            "No network of such codes computes XOR at any of these supplies with its membranes "
+            "within the rails; a higher supply, more bits or more spikes would give larger sums."
+        )
     within = solutions[solutions.within_rails].sort_values(
         "margin_mV", ascending=False, kind="stable"
     )

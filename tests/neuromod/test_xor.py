@@ -7,10 +7,24 @@ import pandas as pd
 import pytest
 from brian2 import nsecond, uA, volt
 
+from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.simulation import simulate
+from neuromod.variation import Deviations, Mismatch, draw
 from neuromod.volleys import Volleys
-from neuromod.xor import CODES, ROWS, TRUTH, Gates, computes, designs, like_the_paper, search
+from neuromod.xor import (
+    CODES,
+    ROWS,
+    TRUTH,
+    Gates,
+    computes,
+    designs,
+    join,
+    like_the_paper,
+    pick,
+    retune,
+    search,
+)
 
 CIRCUIT = CircuitNeuron()
 VOLLEYS = Volleys(10, 370 * nsecond, 10 * nsecond)
@@ -124,7 +138,82 @@ def test_the_widest_network_is_built_and_the_widest_that_answers_as_the_paper_s(
 
 def test_a_supply_too_low_for_three_output_spikes_gives_no_network():
     assert search(CIRCUIT, VOLLEYS, 0.53 * volt).empty
-    assert designs(search(CIRCUIT, VOLLEYS, 0.53 * volt)).empty
+    with pytest.raises(UserError, match="No network of such codes computes XOR"):
+        designs(search(CIRCUIT, VOLLEYS, 0.53 * volt))
+
+
+PAPER_LIKE = [1, 1, 7, 7, -2, 2]
+LEVELS = 0.9 + np.array([-0.06, -0.03, 0, 0.03, 0.06])
+
+
+def drawn(chips, size):
+    deviations = draw(CIRCUIT, Mismatch(), (chips, 3), 2, np.random.default_rng(13)) * size
+    copies = np.zeros(chips, dtype=int)
+    return [gates_of(PAPER_LIKE, vdd).take(copies).made(CIRCUIT, deviations) for vdd in LEVELS]
+
+
+def test_a_chip_without_deviations_is_the_design():
+    gates = gates_of(PAPER_LIKE, 0.9)
+    made = gates.made(CIRCUIT, Deviations())
+    np.testing.assert_allclose(made.codes, gates.codes)
+    np.testing.assert_allclose(made.mirrors, gates.mirrors)
+    np.testing.assert_array_equal(made.answers(CIRCUIT, VOLLEYS), gates.answers(CIRCUIT, VOLLEYS))
+
+
+def test_a_wider_spike_is_a_larger_charge_for_the_next_neuron_alone():
+    wider = np.log([[1.07, 0.91, 1.3]])
+    made = gates_of(PAPER_LIKE, 0.9).made(CIRCUIT, Deviations(t_spike=wider))
+    np.testing.assert_allclose(made.codes[0], [[1, 1], [7, 7], [-2 * 1.07, 2 * 0.91]])
+    np.testing.assert_allclose(made.mirrors[0], [[1, 1], [1, 1], [1.07, 0.91]])
+    np.testing.assert_allclose(made.values["t_spike"][0] / nsecond, [107, 91, 130])
+
+
+def test_gates_with_supplies_of_their_own_are_made_of_those_at_each_supply():
+    levels = drawn(3, 2.0)
+    level = np.array([[0, 4, 2], [1, 1, 3], [2, 2, 2]])
+    mixed = pick(levels, level)
+    np.testing.assert_allclose(mixed.vdd / volt, LEVELS[level])
+    np.testing.assert_array_equal(mixed.codes[0, 1], levels[4].codes[0, 1])
+    np.testing.assert_array_equal(mixed.codes[1, 2], levels[3].codes[1, 2])
+    np.testing.assert_array_equal(mixed.codes[2], levels[2].codes[2])
+
+
+def test_retuning_finds_the_least_change_with_the_most_rows_right():
+    levels = drawn(29, 5.0)
+    found = retune(CIRCUIT, VOLLEYS, levels, 2)
+    combinations = np.array(list(product(range(5), repeat=3)))
+    right = np.array(
+        [
+            computes(pick(levels, np.tile(c, (29, 1))).answers(CIRCUIT, VOLLEYS)).sum(axis=1)
+            for c in combinations
+        ]
+    )
+    reached = computes(pick(levels, found).answers(CIRCUIT, VOLLEYS)).sum(axis=1)
+    np.testing.assert_array_equal(reached, right.max(axis=0))
+    change = np.abs(combinations - 2).sum(axis=1)
+    least = np.where(right == right.max(axis=0), change[:, None], 99).min(axis=0)
+    np.testing.assert_array_equal(np.abs(found - 2).sum(axis=1), least)
+    assert 0 < (least > 0).sum() < 29
+
+
+def test_retuning_mends_comparators_that_are_all_too_high():
+    # 100 mV become 109 mV; the same share more current needs 35 mV more of supply.
+    high = Deviations(v_th=0.009)
+    levels = [gates_of(PAPER_LIKE, vdd).made(CIRCUIT, high) for vdd in LEVELS]
+    as_designed = gates_of(PAPER_LIKE, 0.9).answers(CIRCUIT, VOLLEYS)
+    every_higher = pick(levels, np.full((1, 3), 3)).answers(CIRCUIT, VOLLEYS)
+    np.testing.assert_array_equal(every_higher, as_designed)
+    assert computes(
+        pick(levels, retune(CIRCUIT, VOLLEYS, levels, 2)).answers(CIRCUIT, VOLLEYS)
+    ).all()
+
+
+def test_gates_joined_keep_their_order_and_their_units():
+    levels = drawn(4, 1.0)
+    joined = join([levels[1], levels[3]])
+    np.testing.assert_array_equal(joined.codes[4:], levels[3].codes)
+    assert joined.vdd[5, 0] == levels[3].vdd[1, 0]
+    assert joined.values["v_th"][3, 2] == levels[1].values["v_th"][3, 2]
 
 
 def test_xor_is_right_where_one_input_alone_is_on():

@@ -78,7 +78,7 @@ def test_the_networks_work_with_transistors_that_leave_saturation():
 
 
 def test_supplies_at_which_nothing_computes_xor_are_refused():
-    with pytest.raises(neuromod.UserError, match="No network of 3-bit codes computes XOR"):
+    with pytest.raises(neuromod.UserError, match="No network of such codes computes XOR"):
         neuromod.run(Xor(vdd=[0.52, 0.6] * volt))
 
 
