@@ -19,7 +19,7 @@ from brian2 import Quantity, nsecond, second
 
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
-from neuromod.models.circuit import CircuitNeuron, suffix
+from neuromod.models.circuit import suffix
 from neuromod.models.parameters import namespace
 from neuromod.spice.wiring import SOLVED, Neurons, Synapse, supply_changes, synapses
 
@@ -30,7 +30,7 @@ CROSSING_STEP = 0.1 * nsecond
 RAMP = 10e-12
 ZERO_CELSIUS = 273.15
 # What may differ between the neurons of a population: of the neuron itself, and around it.
-OWN = ("C", "v_rest", "v_th", "R_leak", "t_spike")
+OWN = ("C", "v_rest", "v_th", "R_leak", "t_spike", "v_slope")
 AROUND = ("R_supply", "G_unit", "v")
 
 HEADER = """\
@@ -85,9 +85,9 @@ Aspike [q] [spike] level
 LEAK = {
     "linear": "Rleak out rest {R_leak}",
     "one_sided": "Dleak out rest diode temp=$celsius\n"
-    ".model diode d(is={$v_slope/R_leak} n=$slope_factor tnom=$celsius)",
+    ".model diode d(is={v_slope/R_leak} n={v_slope/$U_T} tnom=$celsius)",
     "symmetric": "Dleak out rest diode temp=$celsius\nDback rest out diode temp=$celsius\n"
-    ".model diode d(is={$v_slope/R_leak/2} n=$slope_factor tnom=$celsius)",
+    ".model diode d(is={v_slope/R_leak/2} n={v_slope/$U_T} tnom=$celsius)",
 }
 DECISION = {"clocked": "above nor", "continuous": "one above"}
 
@@ -275,12 +275,12 @@ def _subcircuits(population: Population) -> str:
     shared = ("beta", "vto", "R_S", "G_unit", "slope_factor")
     values = {key: _number(getattr(circuit, key)) for key in shared} | {
         "name": name,
-        "own": " ".join(f"{key}={_number(getattr(circuit, key))}" for key in OWN),
+        "own": " ".join(f"{key}={_number(_shared(circuit)[key])}" for key in OWN),
         "decision": DECISION[circuit.comparator],
         "celsius": _number(float(circuit.temperature) - ZERO_CELSIUS),
         "modulation": _number(circuit.mirror().modulation),
         "v_ekv": _number(circuit.mirror().v_ekv),
-        "v_slope": _number(circuit.mirror().v_ekv / 2),
+        "U_T": _number(circuit.mirror().v_ekv / 2 / circuit.slope_factor),
         "I_spec": _number(circuit.mirror().specific_current),
     }
     if circuit.synapse == "conductance":
@@ -375,10 +375,14 @@ def _step(circuit: Any) -> Quantity:
     return CROSSING_STEP if circuit.comparator == "continuous" else MAX_STEP
 
 
+def _shared(circuit: Any) -> dict[str, Any]:
+    """Values that hold for all neurons that have none of their own."""
+    return {**namespace(circuit), **circuit.start, "v_slope": circuit.mirror().v_ekv / 2}
+
+
 def _value(population: Population, name: str, neuron: int) -> float:
     """A parameter's or state's value of one neuron, in SI units."""
-    model: CircuitNeuron = population.model  # type: ignore[assignment]
-    held = np.asarray({**namespace(model), **model.start, **population.values}[name])
+    held = np.asarray({**_shared(population.model), **population.values}[name])
     return float(held if held.ndim == 0 else held[neuron])
 
 

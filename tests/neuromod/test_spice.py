@@ -93,7 +93,7 @@ def test_at_every_supply_spice_finds_the_same_membrane_spikes_and_charge(name):
     assert table.agrees.all(), table.to_string()
 
 
-DOMAINS = CircuitNeuron(domains=("soma", "tuft"), output="mosfet")
+DOMAINS = CircuitNeuron(domains=("soma", "tuft"), output="mosfet", leak="symmetric")
 
 
 def mixed():
@@ -105,6 +105,7 @@ def mixed():
         "v": [263, 250, 231] * mV,
         "C": [47, 50, 61] * ffarad,
         "v_th": [351, 343, 358] * mV,
+        "v_slope": [31, 39, 44] * mV,
     }
     wired = [*wires("chip", CODES[:3], "soma"), *wires("chip", CODES[3:], "tuft")]
     chip = Population("chip", DOMAINS, 3, values | dict(supply.values))
