@@ -336,7 +336,7 @@ def _neuron(
         end = supply
         if float(circuit.R_supply):
             end = f"{name}_source{mark}"
-            yield f"R{supply} {end} {supply} {_number(circuit.R_supply)}"
+            yield f"R{supply} {end} {supply} {_number(_value(population, 'R_supply', neuron))}"
         yield _steps(f"V{supply} {end} 0", start, own_changes)
         powers.append(f"V({end})*I(V{supply})")
     yield f"B{name}_power 0 {name}_energy I=-({' + '.join(powers)})"

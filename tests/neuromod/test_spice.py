@@ -93,7 +93,9 @@ def test_at_every_supply_spice_finds_the_same_membrane_spikes_and_charge(name):
     assert table.agrees.all(), table.to_string()
 
 
-DOMAINS = CircuitNeuron(domains=("soma", "tuft"), output="mosfet", leak="symmetric")
+DOMAINS = CircuitNeuron(
+    domains=("soma", "tuft"), output="mosfet", leak="symmetric", R_supply=40e3 * ohm
+)
 
 
 def mixed():
@@ -106,6 +108,7 @@ def mixed():
         "C": [47, 50, 61] * ffarad,
         "v_th": [351, 343, 358] * mV,
         "v_slope": [31, 39, 44] * mV,
+        "R_supply": [20e3, 40e3, 110e3] * ohm,
     }
     wired = [*wires("chip", CODES[:3], "soma"), *wires("chip", CODES[3:], "tuft")]
     chip = Population("chip", DOMAINS, 3, values | dict(supply.values))
