@@ -60,11 +60,10 @@ def rate_function(neuron: GainLIF) -> Callable[[np.ndarray, np.ndarray], np.ndar
     refractory, scale = float(neuron.t_ref / second), float(neuron.tau_m / second) * np.sqrt(np.pi)
 
     def rate(mean: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        low, high = (
-            np.clip((level - mean) / noise + shift, KNOTS[0], KNOTS[-1])
-            for level in (reset, threshold)
-        )
-        return np.asarray(1 / (refractory + scale * (area(high) - area(low))))
+        low, high = ((level - mean) / noise + shift for level in (reset, threshold))
+        within = np.clip([low, high], KNOTS[0], KNOTS[-1])
+        interval = refractory + scale * np.diff(area(within), axis=0)[0]
+        return np.where(high > FARTHEST, 0, 1 / interval)
 
     return rate
 

@@ -191,7 +191,7 @@ def _counts(
     """Spike counts of an interval: never negative, of the renewal process's mean and variance."""
     expected = rates * float(network.plasticity.interval / second)
     spread = network.irregularity**2
-    return generator.gamma(expected / spread, spread) if spread else expected
+    return generator.gamma(expected / spread, spread)
 
 
 def synapses_between(groups: np.ndarray, wiring: Wiring) -> dict[str, float]:

@@ -95,6 +95,7 @@ class Engram(Protocol):
         "coefficient of variation of the intervals between spikes, as calcium sees it",
         source="calibrated here: what the spiking network has; the table says how near it is",
         low=0,
+        low_excluded=True,
     )
     engram: float = parameter(
         0.1, "share of the excitatory neurons that is stimulated", source=CODE, low=0, high=0.5,
