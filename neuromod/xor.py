@@ -123,7 +123,8 @@ class Gates:
         """
         hidden = self.respond(circuit, volleys, slice(0, 2), ROWS[:, None, :, None]).fires
         output = self.respond(circuit, volleys, slice(2, 3), hidden[:, :, None]).fires
-        return output[:, :, 0].sum(axis=-1)
+        spikes: np.ndarray = output[:, :, 0].sum(axis=-1)
+        return spikes
 
     def respond(
         self, circuit: CircuitNeuron, volleys: Volleys, neurons: slice, inputs: np.ndarray
@@ -221,7 +222,8 @@ def computes(answers: np.ndarray) -> np.ndarray:
     -------
     ndarray of bool, shape (..., 4)
     """
-    return (answers >= READS_ONE) == TRUTH
+    right: np.ndarray = np.equal(answers >= READS_ONE, TRUTH)
+    return right
 
 
 def search(circuit: CircuitNeuron, volleys: Volleys, vdd: Quantity) -> pd.DataFrame:
@@ -435,7 +437,7 @@ def _hidden_cases(
 def _within(response: Response, vdd: Quantity) -> np.ndarray:
     """Whether membranes stay between ground and the supply in all rows."""
     inside = (response.lowest >= 0) & (response.highest <= float(vdd / volt))
-    return inside.all(axis=-1)
+    return np.asarray(inside.all(axis=-1))
 
 
 def _concatenated(arrays: Sequence[Any]) -> Any:

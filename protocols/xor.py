@@ -202,7 +202,7 @@ class Xor(Protocol):
         spent = {supply: self._energy(recording, supply) for supply in ("core", "synapse")}
         return pd.DataFrame(
             {
-                "design": np.repeat(self._designs.design, len(ROWS)).to_numpy(),
+                "design": np.repeat(self._designs.design.to_numpy(), len(ROWS)),
                 "row": np.tile(ROW_NAMES, len(self._designs)),
                 "hidden_1_spikes": hidden[:, 0],
                 "hidden_2_spikes": hidden[:, 1],
@@ -270,7 +270,7 @@ class Xor(Protocol):
         for line, (times, color) in enumerate(zip(trains, (BLACK, BLACK, *COLOURS), strict=True)):
             axes.plot(times / usecond, np.full(len(times), -line), "|", color=color, ms=7)
         axes.set_yticks(-np.arange(len(trains)), TRAINS if row == 0 else [""] * len(trains))
-        a, b = ROW_NAMES[row]
+        a, b = ROWS[row]
         axes.set(
             xlim=(0, recording.duration / usecond), ylim=(-4.6, 0.6), xticklabels=[],
             title=f"{'abcd'[row]}  Inputs {a} and {b}",
