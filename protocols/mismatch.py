@@ -388,7 +388,8 @@ def _say_sizes(table: pd.DataFrame) -> str:
         "tuned on are all there are; noise was left out of both. What is rescued is the share of "
         "failing gates. Intervals are Wilson's at 95 %, for chips like these: they do not cover "
         "that the standard deviations themselves are estimates. One supply feeds both synapses "
-        "of a neuron, so that re-tuning cannot restore the balance of two currents that ought to cancel."
+        "of a neuron, so that re-tuning cannot restore the balance of two currents that ought to "
+        "cancel."
     )
 
 
