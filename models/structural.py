@@ -67,7 +67,7 @@ class StructuralPlasticity(Parameters):
             Hertz.
         """
         kept = np.exp(-float(self.interval / self.tau_calcium))
-        return calcium * kept + spikes / float(self.interval / second) * (1 - kept)
+        return np.asarray(calcium * kept + spikes / float(self.interval / second) * (1 - kept))
 
     def grown(self, elements: np.ndarray, calcium: np.ndarray) -> np.ndarray:
         """Elements at the end of an interval.
@@ -172,7 +172,8 @@ def _surplus(
     by_owner = shuffled[np.argsort(owners[shuffled], kind="stable")]
     owner = owners[by_owner]
     rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    return by_owner[rank < surplus[owner]]
+    doomed: np.ndarray = by_owner[rank < surplus[owner]]
+    return doomed
 
 
 def _free(counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:

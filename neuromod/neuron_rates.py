@@ -130,7 +130,7 @@ class NeuronRates:
             When rates do not settle.
         """
         squares = weights.power(2)
-        rates = start
+        rates: np.ndarray = start
         for _ in range(MOST_STEPS):
             mean = outside[0] + self._charge * (weights @ rates)
             variance = outside[1] + self._spread * (squares @ rates)

@@ -318,13 +318,12 @@ class Engram(Protocol):
         """Of one network for each cue, all with the same synapses and input."""
         excitatory = np.array(self._fixed["excitatory"])
         excitatory = np.append([wiring.pre, wiring.post], excitatory, axis=1)
+        kinds: list[Any] = [excitatory, self._fixed["inhibitory"]]
         first = self._size * np.arange(len(self.cues))[:, None]
         made = [
-            Connection("cells", "cells", "I_syn", *((side + first).ravel() for side in pair),
+            Connection("cells", "cells", "I_syn", (pre + first).ravel(), (post + first).ravel(),
                        weight, self.delay)
-            for pair, weight in zip(
-                (excitatory, self._fixed["inhibitory"]), self._weights, strict=False
-            )
+            for (pre, post), weight in zip(kinds, self._weights, strict=False)
         ]  # fmt: skip
         reached = {
             "outside": np.full(len(self.cues), self._size),
