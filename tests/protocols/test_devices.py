@@ -269,8 +269,15 @@ def test_every_protocol_is_compared():
     assert sorted(PROTOCOLS) == names("protocol")
 
 
+# Minutes of compiling each; they run with `pytest -m thorough`.
+HEAVY = ("chip-network", "demo", "engram", "mismatch")
+NAMES = [
+    pytest.param(name, marks=pytest.mark.thorough if name in HEAVY else ()) for name in PROTOCOLS
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_cython_and_cpp_agree_spike_by_spike_and_sample_by_sample(name):
     found = agreements(PROTOCOLS[name].make().experiments(), "cpp", "double")
     assert (found.spikes > 0) == PROTOCOLS[name].spiking
@@ -280,7 +287,7 @@ def test_cython_and_cpp_agree_spike_by_spike_and_sample_by_sample(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["genn-cpu", "genn"])
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_genn_agrees_with_brian2_in_double_precision(name, device):
     found = on_genn(name, device, "double")
     assert (found.spikes > 0) == PROTOCOLS[name].spiking
@@ -290,7 +297,7 @@ def test_genn_agrees_with_brian2_in_double_precision(name, device):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["genn-cpu", "genn"])
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_genn_stays_near_brian2_in_single_precision(name, device):
     found = on_genn(name, device, "single")
     assert found.moved <= PROTOCOLS[name].moved
