@@ -310,12 +310,14 @@ def runs_program(pid, name):
     ("device", "program"),
     [("cython", ""), ("cpp", "make"), pytest.param("cpp", "main", marks=pytest.mark.slow)],
 )
-def test_ctrl_c_leaves_nothing(device, program, plugin, tmp_path):
+def test_ctrl_c_leaves_nothing(device, program, plugin, tmp_path, tmp_path_factory):
     """A week of biological time, interrupted as a terminal does it: the whole process group."""
     process = subprocess.Popen(
         [sys.executable, "-c", "from neuromod.cli import main; main()", "run", "tiny",
          "--device", device, "--set", "duration=604800*second", "--out", "here"],
-        env={**plugin, "TMPDIR": str(tmp_path)},
+        # A program that was kept would not be compiled.
+        env={**plugin, "TMPDIR": str(tmp_path),
+             "NEUROMOD_CACHE": str(tmp_path_factory.mktemp("cache"))},
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
