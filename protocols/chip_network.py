@@ -46,7 +46,8 @@ from neuromod.silicon import (
 from neuromod.tuning.backbone import Backbone, load_backbone, with_weights
 from neuromod.tuning.datasets import load_digits
 from neuromod.tuning.features import Features, extract_features
-from neuromod.tuning.training import SharedGains, TuningRecipe, TuningResult, calibrated, tune
+from neuromod.tuning.recipe import SharedGains, TuningRecipe, calibrated
+from neuromod.tuning.training import TuningResult, tune
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -39,7 +39,8 @@ from neuromod.tuning.datasets import load_digits, load_folder
 from neuromod.tuning.features import Features, extract_features
 from neuromod.tuning.gains import load_result, save_gains
 from neuromod.tuning.methods import METHODS
-from neuromod.tuning.training import TuningResult, calibrated, tune
+from neuromod.tuning.recipe import calibrated
+from neuromod.tuning.training import TuningResult, tune
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

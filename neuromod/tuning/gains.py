@@ -18,7 +18,8 @@ from neuromod.errors import UserError
 from neuromod.models.classifier import RateClassifier, SpikingClassifier
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.features import Features
-from neuromod.tuning.training import TuningRecipe, TuningResult, build_classifier, evaluated
+from neuromod.tuning.recipe import TuningRecipe, build_classifier
+from neuromod.tuning.training import TuningResult, evaluated
 
 FORMAT = "neuromod-gains-1"
 

@@ -16,7 +16,8 @@ from neuromod.errors import UserError  # noqa: E402
 from neuromod.tuning.backbone import DigitsVGG, PretrainingRecipe  # noqa: E402
 from neuromod.tuning.gains import GainsError, load_gains, read_gains, save_gains  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
-from neuromod.tuning.training import TuningRecipe, TuningResult, tune  # noqa: E402
+from neuromod.tuning.recipe import TuningRecipe  # noqa: E402
+from neuromod.tuning.training import TuningResult, tune  # noqa: E402
 
 
 @pytest.fixture(scope="module")

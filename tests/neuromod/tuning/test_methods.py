@@ -9,7 +9,7 @@ torchvision = pytest.importorskip("torchvision")
 
 from neuromod.tuning.backbone import IMAGENET, Backbone  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
-from neuromod.tuning.training import TuningRecipe, build_classifier  # noqa: E402
+from neuromod.tuning.recipe import TuningRecipe, build_classifier  # noqa: E402
 
 X = torch.randn(20, 6, generator=torch.Generator().manual_seed(3))
 

@@ -16,15 +16,6 @@ from neuromod.tuning.datasets import load_folder  # noqa: E402
 from neuromod.tuning.features import Features, extract_features  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
-from neuromod.tuning.training import (  # noqa: E402
-    SharedGains,
-    TuningRecipe,
-    TuningResult,
-    build_classifier,
-    calibrated,
-    loss_of,
-    tune,
-)
 
 
 def one_layer() -> torch.nn.Linear:
