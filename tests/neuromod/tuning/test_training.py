@@ -16,6 +16,14 @@ from neuromod.tuning.datasets import load_folder  # noqa: E402
 from neuromod.tuning.features import Features, extract_features  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
+from neuromod.tuning.recipe import (  # noqa: E402
+    SharedGains,
+    TuningRecipe,
+    build_classifier,
+    calibrated,
+    loss_of,
+)
+from neuromod.tuning.training import TuningResult, tune  # noqa: E402
 
 
 def one_layer() -> torch.nn.Linear:
