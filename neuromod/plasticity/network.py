@@ -1,0 +1,280 @@
+"""A spiking network over time with a plastic layer and, if it is modulated, modulatory neurons.
+
+Inputs reach a layer of leaky integrate-and-fire neurons through plastic synapses. The layer's
+neurons also reach each other and a leaky readout, both with fixed synapses. A modulatory
+population, driven by inputs and layer through fixed synapses, releases into one concentration
+``c`` that reaches every plastic synapse (volume transmission); each neuron of the layer listens to
+it with a sensitivity of its own, which may be negative: ``M_j = tonic_j + sensitivity_j c``.
+
+Membranes are in units of their threshold above rest. A time step goes in Brian2's order, so that
+the same network can be built there: everything decays and plastic traces change (from the state at
+the step's beginning), membranes above threshold spike, all spikes of the step act, and neurons
+that spiked are reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import exp, log
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from neuromod.errors import UserError, unknown
+from neuromod.plasticity.rules import GATES, Plasticity, Traces
+
+NETWORKS: dict[str, tuple[str, bool]] = {
+    "none": ("", False),
+    "oja": ("oja", False),
+    "bcm": ("bcm", False),
+    "modulated-oja": ("oja", True),
+    "modulated-bcm": ("bcm", True),
+}
+"""The five networks: rule, and whether the network's own modulation gates it."""
+
+TAU_C_S = 0.05
+"""Clearance of the modulator before it is learned (chosen here: of the order of a cue)."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network is before anything is learned.
+
+    Attributes
+    ----------
+    inputs, hidden, outputs, modulators : int
+        Neurons; modulators are there only if the network is modulated.
+    network : str
+        One of `NETWORKS`.
+    gate : str
+        Where modulation acts, if there is any: ``"direct"`` or ``"eligibility"``.
+    dt_s : float
+        Time step.
+    tau_m_s, tau_out_s : float
+        Time constants of membranes and of the readout; they are not learned.
+    slope : float
+        Steepness ``k`` of the surrogate ``(k/2)/(1 + k |v - 1|)**2`` of a spike's derivative: the
+        fast sigmoid of Zenke & Ganguli (Neural Comput. 30:1514, 2018).
+    """
+
+    inputs: int
+    hidden: int
+    outputs: int
+    network: str
+    gate: str = "direct"
+    modulators: int = 4
+    dt_s: float = 5e-3
+    tau_m_s: float = 20e-3
+    tau_out_s: float = 20e-3
+    slope: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise unknown("plastic network", self.network, NETWORKS)
+        if self.gate not in GATES[1:]:
+            raise unknown("gate of plasticity", self.gate, GATES[1:])
+        for name in ("inputs", "hidden", "outputs", "modulators", "dt_s", "tau_m_s", "tau_out_s",
+                     "slope"):  # fmt: skip
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)}, but must be greater than 0.")
+
+    @property
+    def modulated(self) -> bool:
+        return NETWORKS[self.network][1]
+
+
+class Modulator(NamedTuple):
+    """State of the modulatory population.
+
+    Attributes
+    ----------
+    v, spikes : Tensor, shape (batch, modulators)
+    concentration : Tensor, shape (batch, 1)
+    """
+
+    v: Tensor
+    spikes: Tensor
+    concentration: Tensor
+
+
+class State(NamedTuple):
+    """State of a network at the end of a time step.
+
+    Attributes
+    ----------
+    v, spikes : Tensor, shape (batch, hidden)
+    readout : Tensor, shape (batch, outputs)
+    traces : Traces or None
+        None where nothing is plastic.
+    modulator : Modulator or None
+        None where nothing is modulated.
+    """
+
+    v: Tensor
+    spikes: Tensor
+    readout: Tensor
+    traces: Traces | None
+    modulator: Modulator | None
+
+
+class PlasticNetwork(nn.Module):
+    """Network of a given shape; all state is made by `steps`, for each batch anew.
+
+    Parameters
+    ----------
+    shape : Shape
+    seed : int
+        Of the weights at the start; networks of one seed and size share the fixed ones.
+    """
+
+    def __init__(self, shape: Shape, seed: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.smooth = False
+        """Whether spikes are graded, as the surrogate says; for checks of gradients only."""
+        draw = torch.Generator().manual_seed(seed)
+
+        def weights(post: int, pre: int, mean: float = 0.0, sd: float = 1.0) -> nn.Parameter:
+            values = torch.randn(post, pre, generator=draw)
+            return nn.Parameter((mean + sd * values) / pre**0.5)
+
+        # A positive mean lets every neuron fire at the start.
+        self.weight = weights(shape.hidden, shape.inputs, mean=0.5, sd=0.5)
+        self.recurrent = weights(shape.hidden, shape.hidden, sd=0.3)
+        self.output = weights(shape.outputs, shape.hidden)
+        self.plasticity: Plasticity | None = None
+        rule, modulated = NETWORKS[shape.network]
+        if rule:
+            alpha = weights(shape.hidden, shape.inputs, sd=0.2)
+            gate = shape.gate if modulated else "none"
+            self.plasticity = Plasticity(alpha.data, rule, gate, shape.dt_s)
+        if modulated:
+            self.modulator_weight = weights(shape.modulators, shape.inputs, mean=0.5, sd=0.5)
+            self.modulator_recurrent = weights(shape.modulators, shape.hidden, sd=0.3)
+            self.log_tau_c_s = nn.Parameter(torch.tensor(log(TAU_C_S)))
+            self.tonic = nn.Parameter(torch.ones(shape.hidden))
+            self.sensitivity = nn.Parameter(torch.randn(shape.hidden, generator=draw) / 2)
+
+    def steps(self, inputs: Tensor) -> Iterator[State]:
+        """Run episodes from rest, all samples apart.
+
+        Parameters
+        ----------
+        inputs : Tensor, shape (batch, steps, inputs)
+            1 where an input spikes, else 0.
+
+        Yields
+        ------
+        State
+            At the end of every time step.
+        """
+        if inputs.ndim != 3 or inputs.shape[2] != self.shape.inputs:
+            raise UserError(
+                f"Input spikes have the shape {tuple(inputs.shape)}, and this network takes "
+                f"(batch, steps, {self.shape.inputs})."
+            )
+        state = self._rest(len(inputs))
+        # Fixed weights see inputs that do not depend on the state: one product for all steps.
+        fixed = nn.functional.linear(inputs, self.weight)
+        fixed_modulator = (
+            nn.functional.linear(inputs, self.modulator_weight) if self.shape.modulated else None
+        )
+        for step in range(inputs.shape[1]):
+            to_modulator = None if fixed_modulator is None else fixed_modulator[:, step]
+            state = self._step(state, inputs[:, step], fixed[:, step], to_modulator)
+            yield state
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the readout at the end of every step, shape (batch, steps, outputs)."""
+        return torch.stack([state.readout for state in self.steps(inputs)], 1)
+
+    def modulation(self, concentration: Tensor) -> Tensor:
+        """``M`` of every neuron's synapses, shape (batch, hidden), from c, shape (batch, 1)."""
+        return self.tonic + self.sensitivity * concentration
+
+    def rule_values(self) -> dict[str, float]:
+        """Learned parameters of rule and modulator by name and unit; empty without plasticity."""
+        if self.plasticity is None:
+            return {}
+        found = {"alpha_rms": float(self.plasticity.alpha.detach().square().mean().sqrt())}
+        found |= self.plasticity.values()
+        if self.shape.modulated:
+            found["tau_c_s"] = float(self.log_tau_c_s.detach().exp())
+            found["tonic_mean"] = float(self.tonic.detach().mean())
+            found["sensitivity_mean"] = float(self.sensitivity.detach().mean())
+            found["sensitivity_sd"] = float(self.sensitivity.detach().std())
+        return found
+
+    @property
+    def n_trained(self) -> int:
+        """Number of learned parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def _rest(self, batch: int) -> State:
+        def zeros(neurons: int) -> Tensor:
+            return self.weight.new_zeros(batch, neurons)
+
+        size = self.shape
+        return State(
+            zeros(size.hidden),
+            zeros(size.hidden),
+            zeros(size.outputs),
+            self.plasticity.start(batch) if self.plasticity else None,
+            Modulator(zeros(size.modulators), zeros(size.modulators), zeros(1))
+            if size.modulated
+            else None,
+        )
+
+    def _step(
+        self, state: State, inputs: Tensor, fixed: Tensor, to_modulator: Tensor | None
+    ) -> State:
+        traces, modulator = state.traces, state.modulator
+        if self.plasticity is not None and traces is not None:
+            gate = None if modulator is None else self.modulation(modulator.concentration)
+            traces = self.plasticity.evolve(traces, gate)
+            fixed = fixed + self.plasticity.drive(traces, inputs)
+        v, spikes = self._decayed_and_fired(state.v)
+        if self.plasticity is not None and traces is not None:
+            traces = self.plasticity.receive(traces, inputs, spikes)
+        drive = fixed + nn.functional.linear(spikes, self.recurrent)
+        readout = state.readout * exp(-self.shape.dt_s / self.shape.tau_out_s)
+        readout = readout + nn.functional.linear(spikes, self.output)
+        if modulator is not None and to_modulator is not None:
+            modulator = self._released(modulator, spikes, to_modulator)
+        return State((v + drive) * (1 - spikes), spikes, readout, traces, modulator)
+
+    def _released(self, modulator: Modulator, hidden: Tensor, fixed: Tensor) -> Modulator:
+        kept = torch.exp(-self.shape.dt_s / self.log_tau_c_s.exp())
+        v, spikes = self._decayed_and_fired(modulator.v)
+        drive = fixed + nn.functional.linear(hidden, self.modulator_recurrent)
+        concentration = modulator.concentration * kept + spikes.mean(1, keepdim=True)
+        return Modulator((v + drive) * (1 - spikes), spikes, concentration)
+
+    def _decayed_and_fired(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        v = v * exp(-self.shape.dt_s / self.shape.tau_m_s)
+        return v, cast(Tensor, Spike.apply(v, self.shape.slope, self.smooth))
+
+
+class Spike(torch.autograd.Function):
+    """1 where ``v > 1``, else 0, with the derivative of a fast sigmoid.
+
+    That sigmoid is ``1/2 + (k/2) u/(1 + k |u|)`` with ``u = v - 1``; it may stand for the step
+    itself, so that gradients can be compared with finite differences.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, slope: float, smooth: bool) -> Tensor:
+        ctx.slope = slope
+        ctx.save_for_backward(v)
+        if smooth:
+            scaled = slope * (v - 1)
+            return 0.5 + 0.5 * scaled / (1 + scaled.abs())
+        return (v > 1).to(v.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        (grad,) = grad_outputs
+        (v,) = ctx.saved_tensors
+        return grad * (ctx.slope / 2) / (1 + ctx.slope * (v - 1).abs()).square(), None, None
