@@ -161,8 +161,8 @@ def test_one_concentration_reaches_all_neurons_with_a_sign_of_their_own():
         states = list(net.steps(spikes(1, 40)))
     c = max(state.modulator.concentration.item() for state in states)
     assert c > 0.5
-    M = net.modulation(torch.tensor([[c]]))[0].tolist()
-    assert M == pytest.approx([1 + 0.7 * c, 1 - 0.3 * c, 1, 1 + 1.1 * c])
+    heard = net.modulation(torch.tensor([[c]]))[0].tolist()
+    assert heard == pytest.approx([1 + 0.7 * c, 1 - 0.3 * c, 1, 1 + 1.1 * c])
 
 
 def test_networks_of_one_seed_start_with_the_same_fixed_weights():
