@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import shutil
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,18 @@ pytest.importorskip("torchvision")
 
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.tuning.datasets import (  # noqa: E402
+    DIGIT_TASKS,
+    SOURCE_DIGITS,
     InputSpec,
+    balanced,
+    inverted,
+    load_data,
     load_digits,
-    load_folder,
+    noisy,
+    rotated,
     stratified_split,
 )
+from neuromod.tuning.datasets.images import halves  # noqa: E402
 
 
 def test_source_and_target_digits_make_up_all_of_them() -> None:
@@ -63,61 +70,105 @@ def test_colour_images_become_grey_where_the_backbone_is() -> None:
     torch.testing.assert_close(spec.prepare(image), torch.full((1, 2, 2), 0.6))
 
 
-def test_a_class_folder_is_split_alike_for_every_class(class_folder: Path) -> None:
-    data = load_folder(class_folder)
-    assert data.classes == ("bright", "dark", "middling")
-    assert [len(part) for part in vars(data.split).values()] == [12, 5, 7]
-    image, label = data.images[0]
-    assert image.shape == (3, 9, 11)
-    assert label == 0
-    assert abs(image.mean().item() - 220 / 255) < 0.05
+def test_halves_keep_groups_together_and_classes_apart() -> None:
+    labels = np.repeat([0, 1, 2], [30, 12, 7])
+    groups = np.concatenate([np.arange(30) // 5, np.zeros(11, int), [1], np.arange(7)])
+    validation, test = halves(labels, groups, seed=3)
+    assert sorted([*validation, *test]) == list(range(49))
+    for label in range(3):
+        chosen, tested = (groups[part[labels[part] == label]] for part in (validation, test))
+        assert not set(chosen) & set(tested)
+    assert np.bincount(labels[validation]).tolist() in ([15, 1, 3], [15, 11, 3])
+    with pytest.raises(UserError, match="class 1 has but one"):
+        halves(np.array([0, 0, 1]), np.arange(3))
 
 
-def test_a_folder_s_own_split_is_kept(class_folder: Path, tmp_path: Path) -> None:
-    root = tmp_path / "parted"
-    for part, numbers in (("train", range(5)), ("val", (5,)), ("test", (6, 7))):
-        for name in ("bright", "dark"):
-            (root / part / name).mkdir(parents=True)
-            for i in numbers:
-                shutil.copy(class_folder / name / f"{i}.png", root / part / name)
-    data = load_folder(root)
-    assert data.split.train.tolist() == list(range(10))
-    assert data.split.validation.tolist() == [10, 11]
-    assert data.split.test.tolist() == [12, 13, 14, 15]
-    assert data.labels[data.split.test].tolist() == [0, 0, 1, 1]
-
-    shutil.rmtree(root / "test" / "dark")
-    shutil.copytree(root / "test" / "bright", root / "test" / "grey")
-    with pytest.raises(UserError, match=r"holds the classes bright, grey where .* bright, dark"):
-        load_folder(root)
-    shutil.rmtree(root / "val")
-    with pytest.raises(UserError, match="none for validation: 'validation' or 'val'"):
-        load_folder(root)
+def test_a_balanced_subset_has_equally_many_images_of_every_class() -> None:
+    data = load_digits()
+    subset = balanced(data, 37, seed=4)
+    assert np.bincount(data.labels[subset.split.train]).tolist() == [37] * 5
+    assert set(subset.split.train) < set(data.split.train)
+    assert subset.split.test is data.split.test
+    assert (subset.name, subset.identity) == ("digits 56789, 37 a class", data.identity)
+    assert np.array_equal(balanced(data, 37, seed=4).split.train, subset.split.train)
+    assert not np.array_equal(balanced(data, 37, seed=5).split.train, subset.split.train)
+    used = subset.split.rows
+    assert len(used) == 185 + len(data.split.validation) + len(data.split.test)
+    assert (np.diff(used) > 0).all()
 
 
-def test_a_changed_file_changes_the_identity(class_folder: Path) -> None:
-    before = load_folder(class_folder).identity
-    assert load_folder(class_folder).identity == before
-    shutil.copy(class_folder / "dark" / "0.png", class_folder / "bright" / "0.png")
-    assert load_folder(class_folder).identity != before
+def test_where_there_are_fewer_images_the_most_there_is_is_taken_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = load_digits()
+    fewest = np.bincount(data.labels[data.split.train]).min()
+    with caplog.at_level(logging.WARNING):
+        assert len(balanced(data).split.train) == 5 * fewest
+        assert not caplog.text
+        subset = balanced(data, 100)
+    assert len(subset.split.train) == 5 * fewest
+    assert f"{fewest} training images a class instead of 100, for there are no more" in caplog.text
+    with pytest.raises(UserError, match="0 training images a class were asked for"):
+        balanced(data, 0)
 
 
-def test_what_is_wrong_with_a_folder_is_said_in_one_sentence(class_folder: Path) -> None:
-    with pytest.raises(UserError, match=r"There is no folder .*elsewhere"):
-        load_folder(class_folder / "elsewhere")
-    with pytest.raises(UserError, match="has 0 sub-folders where at least two"):
-        load_folder(class_folder / "dark")
-    (class_folder / "empty").mkdir()
-    with pytest.raises(UserError, match=r"empty holds no images: files ending in \.jpg"):
-        load_folder(class_folder)
-    shutil.copy(class_folder / "dark" / "0.png", class_folder / "empty")
-    with pytest.raises(UserError, match=r"empty holds 1 images: .* at least four"):
-        load_folder(class_folder)
+def test_variants_change_the_images_and_nothing_else() -> None:
+    data = load_digits((0, 1))
+    images = torch.stack([data.images[i][0] for i in range(len(data))])
+    for change, expected in (
+        (inverted(data), 1 - images),
+        (rotated(data, 90), torch.rot90(images, 1, (2, 3))),
+    ):
+        changed = [change.images[i] for i in range(len(data))]
+        torch.testing.assert_close(torch.stack([image for image, _ in changed]), expected)
+        assert [label for _, label in changed] == data.labels.tolist()
+        assert change.split is data.split
 
 
-def test_an_unreadable_image_is_named_when_it_is_read(class_folder: Path) -> None:
-    path = class_folder / "bright" / "0.png"
-    path.write_bytes(path.read_bytes()[:60])
-    data = load_folder(class_folder)
-    with pytest.raises(UserError, match=r"bright/0\.png cannot be read as an image"):
-        data.images[0]
+def test_noise_has_the_size_asked_for_and_belongs_to_its_image() -> None:
+    data = load_digits((0, 1))
+    changed = noisy(data, 0.1, seed=2)
+    first = [changed.images[i][0] for i in range(len(data))]
+    again = [noisy(data, 0.1, seed=2).images[i][0] for i in reversed(range(len(data)))][::-1]
+    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
+    assert not torch.equal(noisy(data, 0.1, seed=3).images[0][0], first[0])
+    clean = torch.stack([data.images[i][0] for i in range(len(data))])
+    middle = (clean > 0.4) & (clean < 0.6)
+    noise = (torch.stack(first) - clean)[middle]
+    # Standard error of a standard deviation: sigma/sqrt(2 n), with n of some 2000 pixels.
+    assert noise.std().item() == pytest.approx(0.1, abs=4 * 0.1 / (2 * len(noise)) ** 0.5)
+    assert torch.stack(first).min() == 0
+    assert torch.stack(first).max() == 1
+
+
+def test_every_variant_has_an_identity_of_its_own() -> None:
+    data = load_digits(SOURCE_DIGITS)
+    variants = [
+        data, inverted(data), rotated(data, 90), rotated(data, 45), noisy(data, 0.5),
+        noisy(data, 0.4), noisy(data, 0.5, seed=1), inverted(rotated(data, 90)),
+    ]  # fmt: skip
+    assert len({each.identity for each in variants}) == len(variants)
+
+
+@pytest.mark.parametrize("name", DIGIT_TASKS)
+def test_digits_come_at_several_distances_by_name(name: str) -> None:
+    data = load_data(name)
+    assert data.classes == tuple("56789" if name == "digits" else "01234")
+    source = load_digits(SOURCE_DIGITS)
+    if name != "digits":
+        # the backbone was trained on the source digits' training images
+        assert not set(data.split.test) & set(source.split.train)
+        assert data.identity != source.identity
+
+
+def test_a_name_that_is_none_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no data set or folder named 'food12': .* food11"):
+        load_data("food12")
+    with pytest.raises(UserError, match=r"There is no folder .*shades"):
+        load_data(tmp_path / "shades")
+    with pytest.raises(UserError, match="folder says where an archive was unpacked, and digits"):
+        load_data("digits", tmp_path)
+
+
+def test_a_class_folder_is_loaded_by_its_path(class_folder: Path) -> None:
+    assert load_data(str(class_folder)).classes == ("bright", "dark", "middling")

@@ -1,0 +1,79 @@
+"""Images with labels and a fixed split: embedded digits, the paper's data sets, any class folder.
+
+Nothing is ever downloaded: what is not on this disk is named, with where to get it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neuromod.cache import cache_dir
+from neuromod.errors import UserError, unknown
+from neuromod.tuning.datasets.archives import ARCHIVES, load_archive
+from neuromod.tuning.datasets.digits import (
+    DIGIT_TASKS,
+    SOURCE_DIGITS,
+    TARGET_DIGITS,
+    load_digits,
+)
+from neuromod.tuning.datasets.folders import check_readable, load_folder, read_image
+from neuromod.tuning.datasets.images import (
+    SPLIT_SEED,
+    ImageData,
+    InputSpec,
+    IntArray,
+    Split,
+    balanced,
+    inverted,
+    noisy,
+    rotated,
+    stratified_split,
+)
+from neuromod.tuning.datasets.stl10 import load_stl10
+
+__all__ = [
+    "DATA_SETS", "DIGIT_TASKS", "PAPER_PER_CLASS", "SOURCE_DIGITS", "SPLIT_SEED", "TARGET_DIGITS",
+    "ImageData", "InputSpec", "IntArray", "Split", "balanced", "check_readable", "inverted",
+    "load_data", "load_digits", "load_folder", "load_stl10", "noisy", "read_image", "rotated",
+    "stratified_split",
+]  # fmt: skip
+
+DATA_SETS = (*DIGIT_TASKS, "stl10", *ARCHIVES)
+"""Names of the data sets that `load_data` knows."""
+
+PAPER_PER_CLASS = {"stl10": 500, "food11": 280, "bccd": 2400}
+"""Training images a class in the paper (its table 3)."""
+
+
+def load_data(
+    name: str | Path, folder: str | Path | None = None, split_seed: int = SPLIT_SEED
+) -> ImageData:
+    """Load a data set by its name, or any folder of images by its path.
+
+    Parameters
+    ----------
+    name : str or path
+        One of `DATA_SETS`, or a folder as `load_folder` takes it.
+    folder : path, optional
+        Where the archive of ``stl10``, ``food11`` or ``bccd`` was unpacked; ``data/<name>`` in
+        neuromod's cache folder where nothing is given.
+    split_seed : int
+        For what has no split of its own.
+
+    Returns
+    -------
+    ImageData
+    """
+    if name == "stl10" or name in ARCHIVES:
+        root = Path(folder) if folder is not None else cache_dir() / "data" / name
+        if name == "stl10":
+            return load_stl10(root, split_seed)
+        return load_archive(ARCHIVES[str(name)], root, split_seed)
+    if folder is not None:
+        raise UserError(f"folder says where an archive was unpacked, and {name} is none.")
+    if name in DIGIT_TASKS:
+        return DIGIT_TASKS[str(name)](split_seed)
+    path = Path(name)
+    if path == Path(path.name) and not path.exists():
+        raise unknown("data set or folder", str(name), DATA_SETS)
+    return load_folder(path, split_seed)

@@ -1,0 +1,89 @@
+"""scikit-learn's handwritten digits: the embedded data set, at several distances from its source.
+
+The embedded backbone is pre-trained on the digits 0 to 4. The target tasks are the other digits, or
+those same digits changed in a way that it has never seen; of these, the test images are others than
+it was trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits as sklearn_digits
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from neuromod.tuning.datasets.images import (
+    SPLIT_SEED,
+    ImageData,
+    IntArray,
+    inverted,
+    noisy,
+    rotated,
+    stratified_split,
+)
+
+SOURCE_DIGITS = (0, 1, 2, 3, 4)
+TARGET_DIGITS = (5, 6, 7, 8, 9)
+
+NOISE = 0.5
+"""Standard deviation of the noise on pixel values of 0 to 1 (chosen here)."""
+
+ROTATION = 90.0
+"""In degrees (chosen here: exact on a square grid of pixels)."""
+
+
+class _Digits(Dataset[tuple[Tensor, int]]):
+    """Digits of 8 x 8 pixels, held in memory."""
+
+    def __init__(self, pixels: Tensor, labels: IntArray) -> None:
+        self.pixels, self.labels = pixels, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.pixels[index], int(self.labels[index])
+
+
+def load_digits(classes: Sequence[int] = TARGET_DIGITS, split_seed: int = SPLIT_SEED) -> ImageData:
+    """Load scikit-learn's handwritten digits of the classes wanted (no download).
+
+    Label i is ``classes[i]``: with the target classes 5-9, digit 5 is read at the output that was
+    pre-trained on digit 0, and so on.
+
+    Parameters
+    ----------
+    classes : sequence of int
+        Digits, of 0 to 9.
+    split_seed : int
+
+    Returns
+    -------
+    ImageData
+        Grey images of 8 x 8 pixels, which the backbone's `InputSpec` up-samples.
+    """
+    digits = sklearn_digits()
+    wanted = np.isin(digits.target, classes)
+    pixels = (digits.images[wanted] / 16).astype(np.float32)
+    labels = np.array([classes.index(digit) for digit in digits.target[wanted]], np.int64)
+    return ImageData(
+        name="digits " + "".join(map(str, classes)),
+        classes=tuple(map(str, classes)),
+        images=_Digits(torch.from_numpy(pixels)[:, None], labels),
+        labels=labels,
+        split=stratified_split(labels, split_seed),
+        identity=hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
+    )
+
+
+DIGIT_TASKS: dict[str, Callable[[int], ImageData]] = {
+    "digits": lambda seed: load_digits(TARGET_DIGITS, seed),
+    "digits-noise": lambda seed: noisy(load_digits(SOURCE_DIGITS, seed), NOISE),
+    "digits-rotated": lambda seed: rotated(load_digits(SOURCE_DIGITS, seed), ROTATION),
+    "digits-inverted": lambda seed: inverted(load_digits(SOURCE_DIGITS, seed)),
+}
+"""Target tasks for the embedded backbone, each made from the seed of its split."""

@@ -1,0 +1,287 @@
+"""Folders of images, one for each class, in the layouts in which archives come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS
+from torchvision.transforms import v2 as transforms
+
+from neuromod.cache import digest
+from neuromod.errors import UserError
+from neuromod.tuning.datasets.images import (
+    SPLIT_SEED,
+    ImageData,
+    IntArray,
+    Split,
+    halves,
+    stratified_split,
+)
+
+PARTS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid"),
+    "test": ("test", "testing", "evaluation"),
+}
+"""Names of the folders of a given split, in capitals or not."""
+
+Listing = dict[str, list[Path]]
+"""Image files of each class."""
+
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for files that are no images, cut off, or larger than it takes."""
+
+MOST_NAMED = 3
+
+
+class _ImageFiles(Dataset[tuple[Tensor, int]]):
+    """Images that are read from disk when they are asked for."""
+
+    def __init__(self, files: Sequence[Path], labels: IntArray) -> None:
+        self.files, self.labels = files, labels
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return read_image(self.files[index]), int(self.labels[index])
+
+
+def read_image(path: str | Path) -> Tensor:
+    """Read an image file as RGB with values 0 to 1, shape (3, h, w).
+
+    Grey images of 16 bits keep their range; transparency is dropped, as torchvision does.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode == "F":
+                raise UserError(f"{path} holds fractions for pixels: convert it to 8 or 16 bits.")
+            if image.mode.startswith("I"):
+                grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / 65535)
+                return grey.clamp(0, 1).expand(3, -1, -1)
+            pixels: Tensor = transforms.functional.pil_to_tensor(image.convert("RGB"))
+            return pixels / 255
+    except UserError:
+        raise
+    except UNREADABLE as error:
+        raise UserError(f"{path} cannot be read as an image: replace or remove it.") from error
+
+
+def check_readable(files: Sequence[Path]) -> None:
+    """Read image files to their ends, and name those that fail.
+
+    JPEG files are decoded at an eighth of their size, which still reads every byte.
+    """
+    failing = [path for path in files if not _readable(path)]
+    if failing:
+        raise UserError(
+            f"{len(failing)} of {len(files)} images cannot be read ({named(failing)}): "
+            "replace or remove them."
+        )
+
+
+def _readable(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            image.draft(None, (max(image.width // 8, 1), max(image.height // 8, 1)))
+            image.load()
+            return True
+    except UNREADABLE:
+        return False
+
+
+def named(names: Sequence[object]) -> str:
+    """The first few of many names."""
+    more = ", ..." if len(names) > MOST_NAMED else ""
+    return ", ".join(map(str, names[:MOST_NAMED])) + more
+
+
+def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
+    """Load a folder of images, in one of two layouts.
+
+    ``root/<class>/<image>`` is split here, alike for every class; in
+    ``root/{train,validation,test}/<class>/<image>`` (or the other names in `PARTS`) the split is
+    the folder's. Without a folder for validation, the test images are halved, alike for every
+    class, into images to choose by and images to test with. Hidden files and what is no image
+    are passed over.
+
+    Parameters
+    ----------
+    root : path
+    split_seed : int
+        For what is split here.
+
+    Returns
+    -------
+    ImageData
+        Images are read from disk one by one, when they are asked for.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(
+            f"There is no folder {root}: a folder with one sub-folder a class is meant."
+        )
+    parts = _parts(root)
+    listings = {part: list_classes(folder) for part, folder in (parts or {"all": root}).items()}
+    if not parts:
+        _check_enough(root, listings["all"])
+    return from_listings(root.name, root, listings, split_seed)
+
+
+def _parts(root: Path) -> dict[str, Path]:
+    """The folders of a given split; empty where ``root`` holds none with classes for training."""
+    found = {
+        part: folder
+        for part, names in PARTS.items()
+        for folder in _folders(root)
+        if folder.name.lower() in names
+    }
+    if "train" not in found or not _folders(found["train"]):
+        return {}
+    if "test" not in found:
+        raise UserError(
+            f"{root} has a folder {found['train'].name!r} but none for test: "
+            f"{' or '.join(repr(name) for name in PARTS['test'])} was expected."
+        )
+    return found
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not _hidden(path.name))
+
+
+def _hidden(name: str) -> bool:
+    """Whether a name is one that file systems and archivers add, and no class or image."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Image files in a folder and below, in order of their names; none is opened."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMG_EXTENSIONS
+        and not any(_hidden(name) for name in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def list_classes(root: Path) -> Listing:
+    """Image files of each class folder; every class must have some."""
+    folders = _folders(root)
+    if len(folders) < 2:
+        raise UserError(
+            f"{root} has {len(folders)} sub-folders where at least two were expected, "
+            "one for each class."
+        )
+    listing = {folder.name: list_images(folder) for folder in folders}
+    for name, files in listing.items():
+        if not files:
+            raise UserError(
+                f"{root / name} holds no images: files ending in "
+                f"{', '.join(IMG_EXTENSIONS)} were expected."
+            )
+    return listing
+
+
+def _check_enough(root: Path, listing: Listing) -> None:
+    fewest = min(listing, key=lambda name: len(listing[name]))
+    if len(listing[fewest]) < 4:
+        raise UserError(
+            f"{root / fewest} holds {len(listing[fewest])} images: a split "
+            "into training, validation and test needs at least four a class."
+        )
+
+
+def from_listings(
+    name: str,
+    root: Path,
+    listings: Mapping[str, Listing],
+    split_seed: int,
+    group_of: Callable[[Path], int] | None = None,
+) -> ImageData:
+    """Make a data set of files that have been listed.
+
+    Parameters
+    ----------
+    name : str
+    root : path
+        Folder that the files' identities are relative to.
+    listings : dict
+        Files of each class for "train", "validation" (or not) and "test", or for "all".
+    split_seed : int
+    group_of : callable, optional
+        Number of a test file's group: see `halves`.
+
+    Returns
+    -------
+    ImageData
+    """
+    classes = list(next(iter(listings.values())))
+    for part, listing in listings.items():
+        if list(listing) != classes:
+            raise UserError(
+                f"In {root}, {part} holds the classes {', '.join(listing)} where "
+                f"{next(iter(listings))} holds {', '.join(classes)}: they must be the same."
+            )
+    files = [path for listing in listings.values() for each in listing.values() for path in each]
+    labels = np.concatenate(
+        [
+            np.repeat(np.arange(len(classes)), [len(each) for each in listing.values()])
+            for listing in listings.values()
+        ]
+    ).astype(np.int64)
+    return ImageData(
+        name=name,
+        classes=tuple(classes),
+        images=_ImageFiles(files, labels),
+        labels=labels,
+        split=_split(listings, files, labels, split_seed, group_of),
+        identity=_identity(root, files),
+        files=tuple(files),
+    )
+
+
+def _split(
+    listings: Mapping[str, Listing],
+    files: Sequence[Path],
+    labels: IntArray,
+    seed: int,
+    group_of: Callable[[Path], int] | None,
+) -> Split:
+    if "all" in listings:
+        return stratified_split(labels, seed)
+    sizes = [sum(map(len, listing.values())) for listing in listings.values()]
+    ends = pairwise(np.cumsum([0, *sizes]))
+    given = {part: np.arange(*end) for part, end in zip(listings, ends, strict=True)}
+    if "validation" not in given:
+        test = given["test"]
+        groups = np.array([group_of(files[i]) for i in test]) if group_of else test
+        given["validation"], given["test"] = (
+            test[half] for half in halves(labels[test], groups, seed)
+        )
+    return Split(**given)
+
+
+def _identity(root: Path, files: Sequence[Path]) -> str:
+    """Hash of names, sizes and times of files, none of which may be empty."""
+    states = [path.stat() for path in files]
+    empty = [path for path, state in zip(files, states, strict=True) if state.st_size == 0]
+    if empty:
+        raise UserError(
+            f"{len(empty)} of {len(files)} images in {root} are empty files ({named(empty)}): "
+            "replace or remove them."
+        )
+    return digest(
+        [
+            (path.relative_to(root).as_posix(), state.st_size, state.st_mtime_ns)
+            for path, state in zip(files, states, strict=True)
+        ]
+    )

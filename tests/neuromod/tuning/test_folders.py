@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+
+from PIL import Image  # noqa: E402
+
+from neuromod.errors import UserError  # noqa: E402
+from neuromod.tuning.datasets import check_readable, load_folder, read_image  # noqa: E402
+
+
+def test_a_class_folder_is_split_alike_for_every_class(class_folder: Path) -> None:
+    data = load_folder(class_folder)
+    assert data.classes == ("bright", "dark", "middling")
+    assert [len(part) for part in vars(data.split).values()] == [12, 5, 7]
+    image, label = data.images[0]
+    assert image.shape == (3, 9, 11)
+    assert label == 0
+    assert abs(image.mean().item() - 220 / 255) < 0.05
+
+
+def test_a_folder_s_own_split_is_kept(class_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "parted"
+    for part, numbers in (("train", range(5)), ("val", (5,)), ("test", (6, 7))):
+        for name in ("bright", "dark"):
+            (root / part / name).mkdir(parents=True)
+            for i in numbers:
+                shutil.copy(class_folder / name / f"{i}.png", root / part / name)
+    data = load_folder(root)
+    assert data.split.train.tolist() == list(range(10))
+    assert data.split.validation.tolist() == [10, 11]
+    assert data.split.test.tolist() == [12, 13, 14, 15]
+    assert data.labels[data.split.test].tolist() == [0, 0, 1, 1]
+
+    shutil.rmtree(root / "test" / "dark")
+    shutil.copytree(root / "test" / "bright", root / "test" / "grey")
+    with pytest.raises(
+        UserError, match=r"test holds the classes bright, grey where .* bright, dark"
+    ):
+        load_folder(root)
+    shutil.rmtree(root / "test")
+    with pytest.raises(UserError, match="folder 'train' but none for test: 'test' or 'testing'"):
+        load_folder(root)
+
+
+def test_without_images_for_validation_the_test_images_are_halved(
+    class_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(class_folder, tmp_path / "parted" / "TRAIN")
+    shutil.copytree(class_folder, tmp_path / "parted" / "TEST")
+    (tmp_path / "parted" / "TEST_SIMPLE").mkdir()
+    data = load_folder(tmp_path / "parted")
+    assert data.split.train.tolist() == list(range(24))
+    assert sorted([*data.split.validation, *data.split.test]) == list(range(24, 48))
+    assert np.bincount(data.labels[data.split.validation]).tolist() == [4, 4, 4]
+
+
+def test_a_class_may_be_called_train(class_folder: Path) -> None:
+    (class_folder / "dark").rename(class_folder / "train")
+    assert load_folder(class_folder).classes == ("bright", "middling", "train")
+
+
+def test_a_changed_file_changes_the_identity(class_folder: Path) -> None:
+    before = load_folder(class_folder).identity
+    assert load_folder(class_folder).identity == before
+    shutil.copy(class_folder / "dark" / "0.png", class_folder / "bright" / "0.png")
+    assert load_folder(class_folder).identity != before
+
+
+def test_what_is_wrong_with_a_folder_is_said_in_one_sentence(class_folder: Path) -> None:
+    with pytest.raises(UserError, match=r"There is no folder .*elsewhere"):
+        load_folder(class_folder / "elsewhere")
+    with pytest.raises(UserError, match="has 0 sub-folders where at least two"):
+        load_folder(class_folder / "dark")
+    (class_folder / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty holds no images: files ending in \.jpg"):
+        load_folder(class_folder)
+    shutil.copy(class_folder / "dark" / "0.png", class_folder / "empty")
+    with pytest.raises(UserError, match=r"empty holds 1 images: .* at least four"):
+        load_folder(class_folder)
+
+
+def test_an_unreadable_image_is_named_when_it_is_read(class_folder: Path) -> None:
+    path = class_folder / "bright" / "0.png"
+    path.write_bytes(path.read_bytes()[:60])
+    data = load_folder(class_folder)
+    with pytest.raises(UserError, match=r"bright/0\.png cannot be read as an image"):
+        data.images[0]
+
+
+def test_all_unreadable_images_are_named_at_once(class_folder: Path) -> None:
+    files = load_folder(class_folder).files
+    check_readable(files)
+    photograph = class_folder / "bright" / "9.JPG"
+    Image.effect_noise((200, 160), 60).save(photograph, "jpeg")
+    whole = photograph.read_bytes()
+    check_readable([photograph])
+    photograph.write_bytes(whole[: len(whole) // 2])
+    (class_folder / "dark" / "3.png").write_text("no image")
+    files = load_folder(class_folder).files
+    with pytest.raises(UserError, match=r"2 of 25 images cannot be read \(.*9\.JPG, .*3\.png\)"):
+        check_readable(files)
+
+
+def test_empty_files_are_refused_before_anything_is_read(class_folder: Path) -> None:
+    for i in range(5):
+        (class_folder / "dark" / f"{i}.png").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"5 of 24 images in .* are empty files \(.*0\.png, .*\.\.\.\)"
+    ):
+        load_folder(class_folder)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "suffix", "expected"),
+    [
+        ("RGB", (51, 102, 204), "png", (0.2, 0.4, 0.8)),
+        ("L", 153, "png", (0.6,) * 3),
+        ("1", 1, "png", (1.0,) * 3),
+        ("LA", (153, 10), "png", (0.6,) * 3),
+        ("RGBA", (51, 102, 204, 10), "png", (0.2, 0.4, 0.8)),
+        ("I;16", 13107, "png", (0.2,) * 3),
+        ("I", 13107, "tiff", (0.2,) * 3),
+        ("CMYK", (204, 153, 51, 0), "tiff", (0.2, 0.4, 0.8)),
+    ],
+)
+def test_images_of_every_mode_become_rgb_between_0_and_1(
+    tmp_path: Path, mode: str, colour: int, suffix: str, expected: tuple[float, ...]
+) -> None:
+    path = tmp_path / f"image.{suffix}"
+    Image.new(mode, (3, 2), colour).save(path)
+    image = read_image(path)
+    assert image.shape == (3, 2, 3)
+    torch.testing.assert_close(image, torch.tensor(expected)[:, None, None].expand(3, 2, 3))
+    check_readable([path])
+
+
+def test_a_cmyk_photograph_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "image.jpeg"
+    Image.new("CMYK", (40, 24), (204, 153, 51, 0)).save(path, quality=95)
+    check_readable([path])
+    torch.testing.assert_close(
+        read_image(path).mean((1, 2)), torch.tensor([0.2, 0.4, 0.8]), atol=0.02, rtol=0
+    )
+
+
+def test_images_of_fractions_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "image.tiff"
+    Image.new("F", (3, 2), 0.3).save(path)
+    with pytest.raises(UserError, match="holds fractions for pixels"):
+        read_image(path)
+
+
+def test_what_file_systems_and_archivers_add_is_no_class_and_no_image(class_folder: Path) -> None:
+    before = load_folder(class_folder)
+    for folder in (class_folder / "__MACOSX" / "dark", class_folder / ".thumbnails"):
+        folder.mkdir(parents=True)
+        shutil.copy(class_folder / "dark" / "0.png", folder)
+    (class_folder / "dark" / "._0.png").write_text("not an image")
+    (class_folder / "dark" / "Thumbs.db").write_text("not an image")
+    (class_folder / "notes.txt").write_text("about the classes")
+    after = load_folder(class_folder)
+    assert after.classes == before.classes
+    assert after.files == before.files
+    assert after.identity == before.identity
+
+
+def test_names_may_have_spaces_capitals_and_letters_of_any_script(class_folder: Path) -> None:
+    (class_folder / "dark").rename(class_folder / "dunkel, sehr – 暗い")
+    photograph = class_folder / "bright" / "Größe 1 (Kopie).PNG"
+    (class_folder / "bright" / "0.png").rename(photograph)
+    data = load_folder(class_folder)
+    assert data.classes == ("bright", "dunkel, sehr – 暗い", "middling")
+    assert len(data) == 24
+    assert photograph in data.files
+    assert data.images[data.files.index(photograph)][0].shape == (3, 9, 11)
+
+
+def test_a_single_class_is_refused(class_folder: Path) -> None:
+    shutil.rmtree(class_folder / "dark")
+    shutil.rmtree(class_folder / "bright")
+    with pytest.raises(UserError, match="has 1 sub-folders where at least two were expected"):
+        load_folder(class_folder)
