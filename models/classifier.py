@@ -8,7 +8,8 @@ with pre-trained weights ``W`` and bias ``b`` and one gain ``a`` per neuron. Equ
 Low-Power Machine Learning Architectures Inspired by Brain Neuromodulatory Signalling (J. Low
 Power Electron. Appl. 12(4), 59, 2022) prints ``sum(O w) + b a``; its text ("multiplied to the
 pre-trained weights", "amplifier bias") and its hardware, where the supply scales the whole synaptic
-current, say that the gain acts on weights and bias alike, which is what is built here.
+current, say that the gain acts on weights and bias alike, which is what is built here. A layer may
+also be a convolution: then a gain belongs to a channel.
 
 This is the only module of ``neuromod.models`` that needs torch.
 """
@@ -34,6 +35,17 @@ LEAK = 1e-3
 """Output of a silent neuron in training, the ``s`` of equation (13) (chosen: the paper says only
 that it approaches 0)."""
 
+STEPS = 10
+"""Updates of a neuron that integrates over time (chosen: as many as the paper's XOR has spikes in
+a train)."""
+
+DECAY = 0.9
+"""What a membrane keeps from one step to the next (chosen: a time constant of about ten steps)."""
+
+SLOPE = 2.0
+"""Steepness of the surrogate derivative of neurons that integrate over time (calibrated here for
+those that are updated once)."""
+
 
 @dataclass(frozen=True)
 class LayerParameters:
@@ -52,18 +64,31 @@ class LayerParameters:
 
 
 class SpikingOutput(NamedTuple):
-    """Output layer of a spiking classifier: both tensors have the shape (n, classes)."""
+    """Output layer of a spiking classifier: both tensors have the shape (n, classes). Spikes are
+    counts where neurons are updated several times."""
 
     membrane: Tensor
     spikes: Tensor
 
 
-def _to_numpy(tensor: Tensor) -> FloatArray:
-    return tensor.detach().to("cpu", torch.float64).numpy().copy()
+class Folded(NamedTuple):
+    """A layer's tensors in double precision, such that ``v = gain*(weight x + bias)``.
+
+    Attributes
+    ----------
+    weight : Tensor
+        Shape (out, in), of a convolution (out, in/groups, height, width).
+    bias : Tensor, shape (out,)
+    gain : Tensor, shape (out,)
+    """
+
+    weight: Tensor
+    bias: Tensor
+    gain: Tensor
 
 
 class ModulatedLayer(nn.Module):
-    """A pre-trained linear layer in which nothing is trained: the base of all tuned layers.
+    """A pre-trained layer in which nothing is trained: the base of all tuned layers.
 
     Frozen tensors are buffers outside the state dict, so a classifier's ``state_dict()`` holds the
     trained tensors alone, and converting a classifier to double leaves the backbone, whose memory
@@ -71,54 +96,120 @@ class ModulatedLayer(nn.Module):
 
     Parameters
     ----------
-    linear : nn.Linear
-        The pre-trained layer, with a bias; it is not changed.
+    base : nn.Linear or nn.Conv2d
+        The pre-trained layer; it is not changed.
+
+    Attributes
+    ----------
+    enabled : bool
+        Whether the layer computes what was trained; if not, what the pre-trained layer does.
     """
 
     trains: ClassVar[tuple[str, ...]] = ()
     """Which of the pre-trained tensors (``weight``, ``bias``) are trained."""
 
-    weight: Tensor
-    bias: Tensor
+    keeps_projection: ClassVar[bool] = True
+    """Whether `project` of the same inputs stays the same throughout tuning."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, base: nn.Linear | nn.Conv2d) -> None:
         super().__init__()
+        self.enabled = True
+        # in a tuple, so that torch does not count the pre-trained layer's tensors among this one's
+        self._base = (base,)
         for name in ("weight", "bias"):
-            tensor = getattr(linear, name).detach()
-            if name in self.trains:
-                self.register_parameter(name, nn.Parameter(tensor.clone()))
+            tensor = getattr(base, name)
+            frozen = None if tensor is None else tensor.detach()
+            if name in self.trains and frozen is not None:
+                self.register_parameter(name, nn.Parameter(frozen.clone()))
             else:
-                self.register_buffer(name, tensor, persistent=False)
+                self.register_buffer(name, frozen, persistent=False)
+
+    @property
+    def base(self) -> nn.Linear | nn.Conv2d:
+        """The pre-trained layer."""
+        return self._base[0]
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs, of a convolution the number of its input channels."""
+        base = self.base
+        return base.in_channels if isinstance(base, nn.Conv2d) else base.in_features
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons, of a convolution the number of its output channels."""
+        return self.weight.shape[0]
+
+    def weigh(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the product, or the convolution, of inputs with weights of this layer's kind."""
+        if isinstance(self.base, nn.Conv2d):
+            return self.base._conv_forward(x, weight, None)
+        return nn.functional.linear(x, weight)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Return one value per neuron, or per input, in a shape that multiplies the outputs, or
+        the inputs."""
+        return values[:, None, None] if isinstance(self.base, nn.Conv2d) else values
 
     def project(self, x: Tensor) -> Tensor:
         """Return ``W x``, shape (n, out): apart from the rest, since it is what stays the same
         throughout tuning in all layers whose inputs and weights are frozen."""
-        return nn.functional.linear(x, self.weight)
+        return self.weigh(x, self.weight)
 
     def membrane(self, projection: Tensor) -> Tensor:
         """Return ``v``, shape (n, out), from the projection ``W x``."""
-        return projection + self.bias
+        return projection if self.bias is None else projection + self.spread(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.membrane(self.project(x))
+        if self.enabled:
+            return self.membrane(self.project(x))
+        v = self.weigh(x, self._frozen("weight"))
+        bias = self._frozen("bias")
+        return v if bias is None else v + self.spread(bias)
+
+    def _frozen(self, name: str) -> Any:
+        # what is trained here stands beside the pre-trained tensor, which the base still has
+        tensor = getattr(self.base if name in self.trains else self, name)
+        return tensor if tensor is None else tensor.detach().to(self.weight)
+
+    def folded(self) -> Folded:
+        """Return what the layer computes as weights, biases and gains, whatever the method."""
+        weight = in_double(self.weight)
+        bias = weight.new_zeros(self.n_neurons) if self.bias is None else in_double(self.bias)
+        return Folded(weight, bias, torch.ones_like(bias))
 
     def layer_parameters(self) -> LayerParameters:
-        """Weights, bias and gain as NumPy float64."""
-        bias = _to_numpy(self.bias)
-        return LayerParameters(_to_numpy(self.weight), bias, np.ones_like(bias))
+        """Weights, bias and gain as NumPy float64; a convolution's weights keep their shape."""
+        return LayerParameters(*(tensor.cpu().numpy().copy() for tensor in self.folded()))
+
+
+def in_double(tensor: Tensor) -> Tensor:
+    """Return a tensor in double precision, outside the graph of gradients."""
+    # Apple's GPUs have no double precision
+    device = "cpu" if tensor.device.type == "mps" else tensor.device
+    return tensor.detach().to(device).double()
 
 
 class Classifier(nn.Module):
-    """Classifier layers in series; the base of the rate and the spiking one.
+    """Classifier layers in series; the base of the rate and the spiking ones.
 
     Parameters
     ----------
     layers : sequence of ModulatedLayer
+    outputs : sequence of int, optional
+        Output neurons at which the classes are read, in the order of the classes, where there are
+        more neurons than classes; all by default.
     """
 
-    def __init__(self, layers: Sequence[ModulatedLayer]) -> None:
+    def __init__(
+        self, layers: Sequence[ModulatedLayer], *, outputs: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
+        self.outputs = None if outputs is None else list(outputs)
 
     @property
     def modulated_layers(self) -> list[ModulatedLayer]:
@@ -133,23 +224,42 @@ class Classifier(nn.Module):
         """What each layer needs in order to be built elsewhere, first layer first."""
         return [layer.layer_parameters() for layer in self.modulated_layers]
 
-    def correct(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Tell for each of n samples whether it is classified right: boolean, shape (n,)."""
+    def correct(self, features: Tensor, labels: Tensor, projected: bool = False) -> Tensor:
+        """Tell for each of n samples whether it is classified right: boolean, shape (n,).
+
+        ``projected`` as in `forward`.
+        """
         raise NotImplementedError
+
+    def first_membrane(self, features: Tensor, projected: bool) -> Tensor:
+        """Return ``v`` of the first layer, from the features or from its projection of them."""
+        first = self.modulated_layers[0]
+        return first.membrane(features) if projected else cast(Tensor, first(features))
+
+    def read(self, output: Tensor) -> Tensor:
+        """Return the columns of the output layer that stand for classes."""
+        return output if self.outputs is None else output[:, self.outputs]
 
 
 class RateClassifier(Classifier):
     """The usual network: ReLU between the layers, class = the largest output."""
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the output layer's ``v`` (the logits), shape (n, classes)."""
-        *hidden, output = self.modulated_layers
-        for layer in hidden:
-            features = nn.functional.relu(layer(features))
-        return cast(Tensor, output(features))
+    def forward(self, features: Tensor, projected: bool = False) -> Tensor:
+        """Return the output layer's ``v`` (the logits), shape (n, classes).
 
-    def correct(self, features: Tensor, labels: Tensor) -> Tensor:
-        return cast(Tensor, self(features)).argmax(1) == labels
+        Parameters
+        ----------
+        features : Tensor, shape (n, inputs)
+        projected : bool
+            Whether they are the first layer's ``project(features)`` instead, of shape (n, out).
+        """
+        v = self.first_membrane(features, projected)
+        for layer in self.modulated_layers[1:]:
+            v = layer(nn.functional.relu(v))
+        return self.read(v)
+
+    def correct(self, features: Tensor, labels: Tensor, projected: bool = False) -> Tensor:
+        return cast(Tensor, self(features, projected)).argmax(1) == labels
 
 
 class SpikingClassifier(Classifier):
@@ -169,6 +279,8 @@ class SpikingClassifier(Classifier):
     slope : float
         Steepness of the surrogate derivative ``1/(1 + slope*|v - theta|)**2`` of a spike: the fast
         sigmoid of Zenke and Ganguli (2018). 0 is the paper's: 1 for all neurons, firing or not.
+    outputs : sequence of int, optional
+        As in `Classifier`.
     """
 
     def __init__(
@@ -177,8 +289,10 @@ class SpikingClassifier(Classifier):
         theta: float = THETA,
         leak: float = LEAK,
         slope: float = 0.0,
+        *,
+        outputs: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(layers)
+        super().__init__(layers, outputs=outputs)
         self.theta = theta
         self.leak = leak
         self.slope = slope
@@ -188,15 +302,16 @@ class SpikingClassifier(Classifier):
         leak = self.leak if self.training else 0.0
         return cast(Tensor, _Spike.apply(membrane, self.theta, leak, self.slope))
 
-    def forward(self, features: Tensor) -> SpikingOutput:
-        """Return membrane and spikes of the output layer."""
-        for layer in self.modulated_layers:
-            membrane = layer(features)
-            features = self.fire(membrane)
-        return SpikingOutput(membrane, features)
+    def forward(self, features: Tensor, projected: bool = False) -> SpikingOutput:
+        """Return membrane and spikes of the output layer; arguments as in `RateClassifier`."""
+        v = self.first_membrane(features, projected)
+        for layer in self.modulated_layers[1:]:
+            v = layer(self.fire(v))
+        v = self.read(v)
+        return SpikingOutput(v, self.fire(v))
 
-    def correct(self, features: Tensor, labels: Tensor) -> Tensor:
-        spikes: Tensor = self(features).spikes
+    def correct(self, features: Tensor, labels: Tensor, projected: bool = False) -> Tensor:
+        spikes: Tensor = self(features, projected).spikes
         return (spikes == nn.functional.one_hot(labels, spikes.shape[1])).all(1)
 
     @torch.no_grad()
@@ -215,6 +330,75 @@ class SpikingClassifier(Classifier):
     def layer_spikes(self, features: Tensor) -> list[Tensor]:
         """Return which neurons of every layer fire: boolean, shape (n, out) each."""
         return [membrane >= self.theta for membrane in self.layer_membranes(features)]
+
+
+class LIFClassifier(Classifier):
+    """Leaky integrate-and-fire neurons that are updated several times and counted.
+
+    The features drive the first layer with the same current in every step; later layers are driven
+    by the spikes of the same step:
+
+        v[t] = decay v[t-1] (1 - O[t-1]) + a (W O_before[t] + b),    O[t] = H(v[t] - theta)
+
+    A neuron that fired starts again from 0. With a single step this is `SpikingClassifier` without
+    leak. A sample counts as right if the right output neuron fires more often than any other.
+
+    Parameters
+    ----------
+    layers : sequence of ModulatedLayer
+    theta : float
+        Firing threshold.
+    steps : int
+        Updates of every neuron.
+    decay : float
+        What is left of the membrane after a step, ``exp(-step/tau)``.
+    slope : float
+        Of the surrogate derivative, as in `SpikingClassifier`; the reset passes no gradient.
+    outputs : sequence of int, optional
+        As in `Classifier`.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[ModulatedLayer],
+        theta: float = THETA,
+        steps: int = STEPS,
+        decay: float = DECAY,
+        slope: float = SLOPE,
+        *,
+        outputs: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(layers, outputs=outputs)
+        self.theta = theta
+        self.steps = steps
+        self.decay = decay
+        self.slope = slope
+
+    def forward(self, features: Tensor, projected: bool = False) -> SpikingOutput:
+        """Return the output layer's membrane, averaged over the steps, and its spike counts.
+
+        Arguments as in `RateClassifier`.
+        """
+        current = self.first_membrane(features, projected)
+        # what each layer's neurons keep of their membranes from the step before
+        kept: list[Tensor | float] = [0.0] * len(self.layers)
+        membranes, spikes = [], []
+        for _ in range(self.steps):
+            drive = current
+            for i, following in enumerate([*self.modulated_layers[1:], None]):
+                v = kept[i] + drive
+                fired = cast(Tensor, _Spike.apply(v, self.theta, 0.0, self.slope))
+                kept[i] = self.decay * v * (1 - fired.detach())
+                if following is not None:
+                    drive = following(fired)
+            membranes.append(self.read(v))
+            spikes.append(self.read(fired))
+        return SpikingOutput(torch.stack(membranes).mean(0), torch.stack(spikes).sum(0))
+
+    def correct(self, features: Tensor, labels: Tensor, projected: bool = False) -> Tensor:
+        counts: Tensor = self(features, projected).spikes
+        right = counts.gather(1, labels[:, None])
+        return (counts >= right).sum(1) == 1
 
 
 class _Spike(torch.autograd.Function):

@@ -117,7 +117,9 @@ class Demo(Protocol):
         "", "file with the weights of a torchvision VGG", source="torchvision's cache where empty"
     )
     methods: tuple[str, ...] = parameter(
-        tuple(METHODS), "ways of tuning", source="Barton et al. 2022, section 3.2 and table 7"
+        ("none", "additive", "nt1", "nt2", "tft"),
+        "ways of tuning",
+        source="Barton et al. 2022, section 3.2 and table 7",
     )
     gains: str = parameter(
         "",

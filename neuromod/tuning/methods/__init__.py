@@ -1,19 +1,29 @@
 """The methods of tuning: what each trains in a frozen layer, one file a method.
 
-All leave the network as it is before the first step: gain 1, added bias 0.
+All leave the network as it is before the first step: gain 1, added bias 0, added weights 0.
 """
 
 from neuromod.models.classifier import ModulatedLayer
 from neuromod.tuning.methods.additive import Additive
+from neuromod.tuning.methods.lora import LoRA
 from neuromod.tuning.methods.none import Untuned
 from neuromod.tuning.methods.nt1 import NT1
+from neuromod.tuning.methods.nt1_bias import NT1Bias
+from neuromod.tuning.methods.nt1_both import NT1Both
+from neuromod.tuning.methods.nt1_inputs import NT1Inputs
 from neuromod.tuning.methods.nt2 import NT2
+from neuromod.tuning.methods.probe import Probe
 from neuromod.tuning.methods.tft import TFT
 
 METHODS: dict[str, type[ModulatedLayer]] = {
     "none": Untuned,
     "additive": Additive,
     "nt1": NT1,
+    "nt1_inputs": NT1Inputs,
+    "nt1_both": NT1Both,
+    "nt1_bias": NT1Bias,
     "nt2": NT2,
+    "probe": Probe,
+    "lora": LoRA,
     "tft": TFT,
 }

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
-from neuromod.models.classifier import LayerParameters, ModulatedLayer
+from neuromod.models.classifier import Folded, ModulatedLayer, in_double
 
 
 class Additive(ModulatedLayer):
     """``v = W x + b + c``; trains ``c``, 0 at the start."""
 
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__(linear)
-        self.shift = nn.Parameter(torch.zeros_like(self.bias))
+    def __init__(self, base: nn.Linear | nn.Conv2d) -> None:
+        super().__init__(base)
+        self.shift = nn.Parameter(torch.zeros(self.n_neurons).to(self.weight))
 
     def membrane(self, projection: Tensor) -> Tensor:
-        return super().membrane(projection) + self.shift
+        return super().membrane(projection) + self.spread(self.shift)
 
-    def layer_parameters(self) -> LayerParameters:
-        frozen = super().layer_parameters()
-        shift = self.shift.detach().to("cpu", torch.float64).numpy()
-        return replace(frozen, bias=frozen.bias + shift)
+    def folded(self) -> Folded:
+        frozen = super().folded()
+        return frozen._replace(bias=frozen.bias + in_double(self.shift))

@@ -1,9 +1,12 @@
 """``tft``: traditional fine-tuning, the reference that the others are measured against."""
 
+from typing import ClassVar
+
 from neuromod.models.classifier import ModulatedLayer
 
 
 class TFT(ModulatedLayer):
     """``v = W x + b``; trains everything, from the pre-trained values."""
 
-    trains = ("weight", "bias")
+    trains: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    keeps_projection: ClassVar[bool] = False

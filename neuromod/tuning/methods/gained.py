@@ -1,0 +1,149 @@
+"""What the methods that train gains have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from neuromod.errors import UserError, unknown
+from neuromod.models.classifier import ModulatedLayer
+
+STARTS = ("identity", "uniform")
+
+
+class GainedLayer(ModulatedLayer):
+    """A layer with gains somewhere; the methods say where.
+
+    Places may also `share` gains: with ``d`` the domain of each place, its gain is ``a[d]``.
+
+    Parameters
+    ----------
+    base : nn.Linear or nn.Conv2d
+        The pre-trained layer; it is not changed.
+    start : str
+        ``"identity"``: all gains 1, so that nothing changes before training. ``"uniform"``: as in
+        section 3.2 of the paper, "according to a random uniform distribution", whose range it
+        does not name: 0 to 1 here, from torch's global generator.
+    """
+
+    domain: Tensor | None
+
+    def __init__(self, base: nn.Linear | nn.Conv2d, start: str = "identity") -> None:
+        super().__init__(base)
+        if start not in STARTS:
+            raise unknown("start of gains", start, STARTS)
+        # drawn on the CPU, so that a seed gives the same on all devices
+        gain = torch.ones(self.n_gains) if start == "identity" else torch.rand(self.n_gains)
+        self.gain = nn.Parameter(gain.to(self.weight))
+        self.register_buffer("domain", None)
+
+    @property
+    def n_gains(self) -> int:
+        """Number of places that have a gain."""
+        return self.n_neurons
+
+    @property
+    def gains(self) -> Tensor:
+        """Gain of every place, shape (places,); inputs before neurons where both have gains."""
+        return self.gain if self.domain is None else self.gain[self.domain]
+
+    def share(self, gain: nn.Parameter, domain: Tensor) -> None:
+        """Take gains from a parameter that other layers may share.
+
+        Parameters
+        ----------
+        gain : nn.Parameter, shape (domains,)
+        domain : Tensor of int, shape (places,)
+            Which of them each place has.
+        """
+        self.gain = gain
+        self.domain = domain
+
+
+def gained_layers(model: nn.Module) -> list[GainedLayer]:
+    """Return a model's layers with gains, first layer first."""
+    return [module for module in model.modules() if isinstance(module, GainedLayer)]
+
+
+def share_gains(model: nn.Module, domain: npt.NDArray[Any], start: Sequence[float] | None) -> None:
+    """Let the neurons of a power domain share one gain, which is trained as one number.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With layers tuned by one of the methods with gains.
+    domain : array of int, shape (places,)
+        Domain of each place that has a gain, first layer first; from 0, none left out.
+    start : sequence of float, shape (domains,), optional
+        Gain of each at the start; 1 by default.
+
+    Raises
+    ------
+    UserError
+        If the model has another number of gains, or a domain has no place or no start.
+    """
+    layers = gained_layers(model)
+    ends = np.cumsum([layer.n_gains for layer in layers])
+    places = int(ends[-1]) if layers else 0
+    if places != len(domain):
+        raise UserError(
+            f"Gains are shared by {len(domain)} neurons, and the model has {places} with a gain."
+        )
+    n_domains = len(np.unique(domain))
+    values = np.ones(n_domains) if start is None else np.asarray(start)
+    if domain.min() != 0 or domain.max() != n_domains - 1 or len(values) != n_domains:
+        raise UserError(
+            f"Power domains must be numbered from 0 with none left out, with one gain each: there "
+            f"are {n_domains} from {domain.min()} to {domain.max()}, and {len(values)} gains."
+        )
+    gain = nn.Parameter(torch.as_tensor(values).to(layers[0].gain))
+    for layer, own in zip(layers, np.split(domain, ends[:-1]), strict=True):
+        layer.share(gain, torch.from_numpy(own).long().to(gain.device))
+
+
+def gain_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Return a model's gains, those that layers share once."""
+    return list({id(layer.gain): layer.gain for layer in gained_layers(model)}.values())
+
+
+@torch.no_grad()
+def keep_within(model: nn.Module, low: float | None, high: float | None) -> None:
+    """Bring gains back within bounds, such as what a receptor or a supply voltage can reach.
+
+    Parameters
+    ----------
+    model : nn.Module
+        To be called after every step of training.
+    low, high : float or None
+        None leaves that side open.
+    """
+    if low is not None or high is not None:
+        for gain in gain_parameters(model):
+            gain.clamp_(low, high)
+
+
+def gain_penalty(layers: Sequence[nn.Module]) -> Tensor:
+    """Return the sum of the gains' absolute values (L1), which drives neurons to a gain of 0.
+
+    A neuron whose gain is 0 can be left out: L1 regularisation prunes while it trains, as with the
+    connections of Lee et al. (J. Nanosci. Nanotechnol. 20(11), 6603, 2020).
+
+    Parameters
+    ----------
+    layers : sequence of nn.Module
+        Those whose gains count, such as a network's hidden layers, or one model.
+
+    Returns
+    -------
+    Tensor
+        One number, to be scaled and added to the loss.
+    """
+    gains = [layer.gains for module in layers for layer in gained_layers(module)]
+    if not gains:
+        raise UserError("An L1 penalty falls on gains, and none of these layers has any.")
+    return torch.cat(gains).abs().sum()

@@ -1,0 +1,25 @@
+"""``nt1_bias``: equation (3) of the paper as it is printed, where the gain is the bias's alone."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from neuromod.errors import UserError
+from neuromod.models.classifier import Folded, in_double
+from neuromod.tuning.methods.gained import GainedLayer
+
+
+class NT1Bias(GainedLayer):
+    """``v = W x + a b`` (bias only); trains the gains ``a``, 1 at the start, one per neuron."""
+
+    def __init__(self, base: nn.Linear | nn.Conv2d, start: str = "identity") -> None:
+        if base.bias is None:
+            raise UserError("nt1_bias multiplies a layer's bias, and this one has none: use nt1.")
+        super().__init__(base, start)
+
+    def membrane(self, projection: Tensor) -> Tensor:
+        return projection + self.spread(self.gains * self.bias)
+
+    def folded(self) -> Folded:
+        frozen = super().folded()
+        return frozen._replace(bias=frozen.bias * in_double(self.gains))

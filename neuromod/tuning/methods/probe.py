@@ -1,0 +1,7 @@
+"""``probe``: a linear probe, which trains the output layer's weights and biases and no other."""
+
+from neuromod.models.classifier import ModulatedLayer
+
+
+class Probe(ModulatedLayer):
+    """``v = W x + b``, all frozen: a layer below the output layer, which `tft` trains."""
