@@ -6,7 +6,6 @@ that come with scikit-learn, or any VGG of torchvision with weights that are alr
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ import numpy.typing as npt
 import torch
 import torchvision
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
@@ -34,6 +33,13 @@ from neuromod.tuning.datasets import (
     InputSpec,
     load_digits,
 )
+from neuromod.tuning.weights import (
+    TORCHVISION_VGGS,
+    assign_weights,
+    hash_weights,
+    read_weights,
+    torchvision_weights,
+)
 
 Progress = Callable[[int, int], None]
 
@@ -41,8 +47,6 @@ log = logging.getLogger(__name__)
 
 IMAGENET = InputSpec(3, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """The paper's 256 x 256 pixels, with the normalisation of torchvision's ImageNet weights."""
-
-TORCHVISION_VGGS = tuple(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn"))
 
 DIGITS_INPUT = InputSpec(3, 32, mean=(0.5,) * 3, std=(0.5,) * 3)
 """Grey digits of 8 x 8 pixels, four times as high and wide, in three equal channels."""
@@ -142,6 +146,8 @@ class Backbone:
         On the test images of its source task, as a fraction; None if not measured here.
     from_cache : bool
         Whether its weights were on disk before.
+    trained : bool
+        Whether its weights are pre-trained ones; if they are random, no accuracy means anything.
     """
 
     name: str
@@ -149,6 +155,7 @@ class Backbone:
     image: InputSpec
     source_accuracy: float | None = None
     from_cache: bool = True
+    trained: bool = True
 
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
@@ -169,11 +176,12 @@ class Backbone:
     @cached_property
     def weight_hash(self) -> str:
         """Hash of all weights, by which gains know the network that they belong to."""
-        sha = hashlib.sha256()
-        for name, tensor in sorted(self.network.state_dict().items()):
-            sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            sha.update(tensor.contiguous().numpy().data)
-        return sha.hexdigest()
+        return hash_weights(self.network)
+
+    @cached_property
+    def feature_hash(self) -> str:
+        """Hash of the weights that features depend on, which leaves the classifier's out."""
+        return hash_weights(self.network.get_submodule("features"))
 
 
 def with_weights(
@@ -204,6 +212,7 @@ def load_backbone(
     name: str = "digits-vgg",
     weights: str | Path | None = None,
     progress: Progress | None = None,
+    seed: int = 0,
 ) -> Backbone:
     """Load a frozen backbone by name.
 
@@ -212,72 +221,42 @@ def load_backbone(
     name : str
         ``"digits-vgg"``, which is pre-trained where the cache does not hold it yet, or a VGG of
         torchvision, e.g. ``"vgg19"``.
-    weights : path, optional
+    weights : path or "random", optional
         A file of weights for a VGG of torchvision: ``.safetensors``, or ``.pth`` as torchvision
         distributes them. Without it, the file is looked for in torch's own cache folder. Nothing
-        is ever downloaded.
+        is ever downloaded. With ``"random"``, weights are drawn as before any training: everything
+        takes as long, and no accuracy means anything.
     progress : callable, optional
         Called with epochs done and in all, where pre-training is needed.
+    seed : int
+        Of random weights.
 
     Returns
     -------
     Backbone
     """
+    if name not in ("digits-vgg", *TORCHVISION_VGGS):
+        raise unknown("backbone", name, ("digits-vgg", *TORCHVISION_VGGS))
+    if weights == "random":
+        return _random(name, seed)
     if name == "digits-vgg":
         if weights is not None:
             raise UserError("digits-vgg is trained by its recipe and takes no weights from a file.")
         return pretrain(progress=progress)
-    if name not in TORCHVISION_VGGS:
-        raise unknown("backbone", name, ("digits-vgg", *TORCHVISION_VGGS))
-    path = _torchvision_weights(name) if weights is None else Path(weights)
+    path = torchvision_weights(name) if weights is None else Path(weights)
     with torch.device("meta"):
         network = torchvision.models.get_model(name, weights=None)
-    _assign(network, read_weights(path), path)
+    assign_weights(network, read_weights(path), path)
     return Backbone(name, network, IMAGENET)
 
 
-def _torchvision_weights(name: str) -> Path:
-    url: str = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
-    path = Path(str(torch.hub.get_dir()), "checkpoints", url.rsplit("/", 1)[-1])
-    if not path.is_file():
-        raise UserError(
-            f"The weights of {name} are not at {path}: fetch {url} and put the file there, "
-            "or name another place for it."
-        )
-    return path
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from ``.safetensors`` or ``.pth``, without running any code in it."""
-    if not path.is_file():
-        raise UserError(f"There is no file of weights {path}.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    # torch.load has no exception of its own: what a foreign file raises depends on its first bytes
-    except Exception as error:
-        raise UserError(f"{path} cannot be read as weights: is it whole?") from error
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise UserError(f"{path} holds no state dict (names with tensors), which was expected.")
-    return tensors
-
-
-def _assign(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Put tensors in the place of a network's own, once names and shapes have been checked."""
-    expected = network.state_dict()
-    for name, tensor in expected.items():
-        if name not in tensors:
-            raise UserError(f"{path} lacks the tensor {name!r}: is it for another network?")
-        if tensors[name].shape != tensor.shape:
-            raise UserError(
-                f"{path} has {name!r} of shape {tuple(tensors[name].shape)} "
-                f"where {tuple(tensor.shape)} was expected."
-            )
-    for name in tensors:
-        if name not in expected:
-            raise UserError(f"{path} has a tensor {name!r} that the network lacks.")
-    network.load_state_dict(tensors, assign=True)
+def _random(name: str, seed: int) -> Backbone:
+    with seeded(seed):
+        if name == "digits-vgg":
+            recipe = PretrainingRecipe()
+            return Backbone(name, DigitsVGG(recipe), recipe.image, trained=False)
+        network = torchvision.models.get_model(name, weights=None)
+    return Backbone(name, network, IMAGENET, trained=False)
 
 
 def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None = None) -> Backbone:
@@ -308,7 +287,7 @@ def _read_cached(recipe: PretrainingRecipe, path: Path) -> Backbone | None:
             header = json.loads(file.metadata()["neuromod"])
         with torch.device("meta"):
             network = DigitsVGG(recipe)
-        _assign(network, read_weights(path), path)
+        assign_weights(network, read_weights(path), path)
         return Backbone("digits-vgg", network, recipe.image, header["source_accuracy"])
     except (SafetensorError, UserError, OSError, KeyError, TypeError, ValueError):
         log.warning("%s is damaged or not ours: the backbone is trained anew.", path)

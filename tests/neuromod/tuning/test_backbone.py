@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("torchvision")
+torchvision = pytest.importorskip("torchvision")
 
 from safetensors.torch import save_file  # noqa: E402
 
@@ -142,6 +143,43 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
         load_backbone("vgg11", path)
 
 
+def test_a_file_must_have_the_hash_in_its_name(tmp_path: Path) -> None:
+    torch.save({"features.0.weight": torch.ones(64, 1, 3, 3)}, tmp_path / "w.pth")
+    content = (tmp_path / "w.pth").read_bytes()
+    whole = tmp_path / f"vgg11-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    whole.write_bytes(content)
+    with pytest.raises(UserError, match=r"shape \(64, 1, 3, 3\) where"):
+        load_backbone("vgg11", whole)
+    whole.write_bytes(content[:-1])
+    with pytest.raises(UserError, match=rf"is damaged: .* begins with {whole.stem[6:]}, but"):
+        load_backbone("vgg11", whole)
+
+
+def test_random_weights_are_those_of_the_seed_and_known_as_random() -> None:
+    before = torch.get_rng_state()
+    backbone = load_backbone("digits-vgg", "random", seed=3)
+    assert not backbone.trained
+    assert load_backbone("digits-vgg", "random", seed=3).weight_hash == backbone.weight_hash
+    assert load_backbone("digits-vgg", "random", seed=4).weight_hash != backbone.weight_hash
+    assert [layer.in_features for layer in backbone.linears] == [384, 96, 72]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_random_weights_come_in_torchvision_s_architecture() -> None:
+    # on the meta device, which needs neither the memory nor the time of 133 million weights
+    with torch.device("meta"):
+        backbone = load_backbone("vgg11", "random")
+        expected = torchvision.models.vgg11(weights=None)
+    shapes = {name: t.shape for name, t in backbone.network.state_dict().items()}
+    assert shapes == {name: t.shape for name, t in expected.state_dict().items()}
+    assert backbone.image.size == 256
+    assert not backbone.trained
+
+
+def test_pre_trained_weights_are_known_as_such(backbone) -> None:
+    assert backbone.trained
+
+
 def test_the_embedded_backbone_takes_no_weights(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="takes no weights from a file"):
         load_backbone("digits-vgg", tmp_path / "w.pth")
@@ -160,4 +198,5 @@ def test_other_weights_make_another_backbone_and_leave_the_first_as_it_was(backb
         assert not new.weight.requires_grad
     assert torch.equal(backbone.linears[1].weight, before)
     assert backbone.weight_hash == hashed != changed.weight_hash
+    assert backbone.feature_hash == changed.feature_hash
     assert changed.source_accuracy is None

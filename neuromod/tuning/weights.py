@@ -1,0 +1,89 @@
+"""Files of weights: where torchvision's lie, reading without running code, checks before use."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from neuromod.errors import UserError
+
+TORCHVISION_VGGS = tuple(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn"))
+
+
+def torchvision_weights(name: str) -> Path:
+    """The file of a torchvision VGG's ImageNet weights in torch's own cache folder."""
+    url: str = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
+    path = Path(str(torch.hub.get_dir()), "checkpoints", url.rsplit("/", 1)[-1])
+    if not path.is_file():
+        raise UserError(
+            f"The weights of {name} are not at {path}, and nothing is downloaded: fetch {url} and "
+            "put the file there, name another place for it, or take weights='random' for timing."
+        )
+    return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from ``.safetensors`` or ``.pth``, without running any code in it.
+
+    Where a file is named as torchvision names its own, ``vgg19-dcbb9e9d.pth``, its content must
+    have the hash in its name.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file of weights {path}.")
+    _check_hash(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    # torch.load has no exception of its own: what a foreign file raises depends on its first bytes
+    except Exception as error:
+        raise UserError(f"{path} cannot be read as weights: is it whole?") from error
+    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise UserError(f"{path} holds no state dict (names with tensors), which was expected.")
+    return tensors
+
+
+def _check_hash(path: Path) -> None:
+    named = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
+    if not named:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()[:8]
+    if found != named[1]:
+        raise UserError(
+            f"{path} is damaged: by its name its SHA-256 begins with {named[1]}, but it begins "
+            f"with {found}; fetch it again, or rename it if the name means something else."
+        )
+
+
+def assign_weights(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put tensors in the place of a network's own, once names and shapes have been checked."""
+    expected = network.state_dict()
+    for name, tensor in expected.items():
+        if name not in tensors:
+            raise UserError(f"{path} lacks the tensor {name!r}: is it for another network?")
+        if tensors[name].shape != tensor.shape:
+            raise UserError(
+                f"{path} has {name!r} of shape {tuple(tensors[name].shape)} "
+                f"where {tuple(tensor.shape)} was expected."
+            )
+    for name in tensors:
+        if name not in expected:
+            raise UserError(f"{path} has a tensor {name!r} that the network lacks.")
+    network.load_state_dict(tensors, assign=True)
+
+
+def hash_weights(network: nn.Module) -> str:
+    """Hash of all of a network's weights, with their names."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        sha.update(tensor.contiguous().numpy().data)
+    return sha.hexdigest()
