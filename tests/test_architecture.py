@@ -20,9 +20,11 @@ WRITERS = {
     "neuromod/spice/netlist.py",
     "neuromod/spice/ngspice.py",
     "neuromod/tuning/backbone.py",
+    "neuromod/tuning/checkpoint.py",
+    "neuromod/tuning/grid.py",
     "neuromod/cache.py",
     "neuromod/genn/device.py",
-    "neuromod/tuning/features.py",
+    "neuromod/tuning/row_file.py",
     "neuromod/tuning/gains.py",
 }
 WRITING = {

@@ -36,7 +36,7 @@ from neuromod.tuning.datasets import (
 from neuromod.tuning.weights import (
     TORCHVISION_VGGS,
     assign_weights,
-    hash_weights,
+    hash_tensors,
     read_weights,
     torchvision_weights,
 )
@@ -176,12 +176,12 @@ class Backbone:
     @cached_property
     def weight_hash(self) -> str:
         """Hash of all weights, by which gains know the network that they belong to."""
-        return hash_weights(self.network)
+        return hash_tensors(self.network.state_dict())
 
     @cached_property
     def feature_hash(self) -> str:
         """Hash of the weights that features depend on, which leaves the classifier's out."""
-        return hash_weights(self.network.get_submodule("features"))
+        return hash_tensors(self.network.get_submodule("features").state_dict())
 
 
 def with_weights(
@@ -375,6 +375,12 @@ SMALL = 1_000_000
 the cores are busy (measured)."""
 
 
+def is_small(network: nn.Module) -> bool:
+    """Whether a network has so few weights that a second thread does not help it."""
+    tensors = [*network.parameters(), *network.buffers()]
+    return sum(t.numel() for t in tensors) < SMALL
+
+
 @contextmanager
 def threads_for(network: nn.Module) -> Iterator[None]:
     """Let torch use a single thread while a small network is at work, and then as many as before.
@@ -382,9 +388,8 @@ def threads_for(network: nn.Module) -> Iterator[None]:
     It also makes what is computed independent of the number of cores, since sums are grouped by
     thread.
     """
-    tensors = [*network.parameters(), *network.buffers()]
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if sum(t.numel() for t in tensors) < SMALL else before)
+    torch.set_num_threads(1 if is_small(network) else before)
     try:
         yield
     finally:

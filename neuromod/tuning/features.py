@@ -1,20 +1,29 @@
-"""Features of a frozen convolutional stack, computed once and kept on disk."""
+"""Features of a frozen convolutional stack, and what a first layer makes of them, kept on disk."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
-from neuromod.cache import cache_dir, digest, written_whole
-from neuromod.tuning.backbone import Backbone, Progress, threads_for
-from neuromod.tuning.datasets import ImageData, IntArray, Split
+from neuromod.cache import cache_dir, digest
+from neuromod.errors import unknown
+from neuromod.tuning.backbone import Backbone, Progress, is_small, threads_for
+from neuromod.tuning.datasets import ImageData, IntArray, Split, check_readable
+from neuromod.tuning.row_file import RowFile, Rows, open_rows
+from neuromod.tuning.weights import hash_tensors
 
-log = logging.getLogger(__name__)
+DTYPES = ("float32", "float16")
+"""What features can be kept in; float16 takes half the disk and rounds to three digits."""
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""What a convolutional stack can be computed in."""
+
+PROJECTED_AT_ONCE = 256
+"""Images whose features are in memory at a time when they are projected (chosen)."""
 
 
 @dataclass(frozen=True)
@@ -23,82 +32,160 @@ class Features:
 
     Attributes
     ----------
-    values : array of float32, shape (n, inputs)
-        Memory-mapped, read-only.
+    values : array of float32 or float16, shape (n, inputs)
+        Memory-mapped, read-only. Rows of images that are in no part of the split may be zeros.
     labels : array of int, shape (n,)
     split : Split
     classes : tuple of str
         Name of each label.
     data : str
         Name of the data set.
+    key : str
+        Hash of all that the values depend on.
     from_cache : bool
         Whether they had been computed before.
     """
 
-    values: npt.NDArray[np.float32]
+    values: Rows
     labels: IntArray
     split: Split
     classes: tuple[str, ...]
     data: str
+    key: str
     from_cache: bool
+
+    @property
+    def identity(self) -> str:
+        """Hash of the values and of which images are for training, validation and test."""
+        parts = [part.tolist() for part in vars(self.split).values()]
+        return digest([self.key, self.labels.tolist(), parts])
 
 
 def extract_features(
-    backbone: Backbone, data: ImageData, batch_size: int = 64, progress: Progress | None = None
+    backbone: Backbone,
+    data: ImageData,
+    batch_size: int = 16,
+    progress: Progress | None = None,
+    dtype: str = "float32",
+    precision: str = "float32",
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Features:
-    """Compute a data set's features, or find them where they were kept.
+    """Compute the features of a data set's images, or find them where they were kept.
 
-    They are kept in the cache folder under a hash of the backbone's weights, the data and what is
-    done to an image before it reaches the backbone.
+    They are kept in the cache folder under a hash of the convolutional stack's weights, the data,
+    what is done to an image before it reaches the backbone, and the two types of numbers. What was
+    computed before an interruption is not computed again, nor are images that another split of the
+    same data had asked for.
 
     Parameters
     ----------
     backbone : Backbone
     data : ImageData
+        Images in no part of its split are left out.
     batch_size : int
         Images held in memory at a time.
     progress : callable, optional
         Called with images done and in all.
+    dtype : str
+        ``"float32"`` or ``"float16"``: what the features are kept in.
+    precision : str
+        ``"float32"`` or ``"bfloat16"``: what the convolutions are computed in.
+    rank, world_size : int
+        This process's number among several on one machine that each extract a share.
 
     Returns
     -------
     Features
     """
-    key = digest([backbone.weight_hash, data.identity, asdict(backbone.image)])
-    path = cache_dir() / f"features-{key[:16]}.npy"
-    values = _read_cached(path, len(data))
-    from_cache = values is not None
-    if values is None:
-        _compute(backbone, data, path, batch_size, progress)
-        values = np.load(path, mmap_mode="r")
-    return Features(values, data.labels, data.split, data.classes, data.name, from_cache)
+    if precision not in PRECISIONS:
+        raise unknown("precision of the convolutions", precision, PRECISIONS)
+    key = digest([backbone.feature_hash, data.identity, asdict(backbone.image), dtype, precision])
+    kept = _open(f"features-{key[:16]}", len(data), backbone.linears[0].in_features, dtype)
+    rows = data.split.rows
+    missing = kept.missing(rows)
+    if data.files:
+        check_readable([data.files[i] for i in kept.missing(rows[rank::world_size])])
+    kept.check_space(rows)
+    embed = _embedder(backbone, precision)
+
+    def compute(batch: IntArray) -> Rows:
+        images = [backbone.image.prepare(data.images[int(i)][0]) for i in batch]
+        return embed(torch.stack(images)).numpy()
+
+    with threads_for(backbone.network):
+        kept.fill(rows, compute, batch_size, progress, rank, world_size)
+    return Features(
+        kept.values, data.labels, data.split, data.classes, data.name, key, not len(missing)
+    )
 
 
-def _read_cached(path: Path, n_images: int) -> npt.NDArray[np.float32] | None:
-    if not path.exists():
-        return None
-    try:
-        values: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-        if values.dtype == np.float32 and values.ndim == 2 and len(values) == n_images:
-            return values
-    except (OSError, ValueError, EOFError):
-        pass
-    log.warning("%s is damaged or not ours: the features are computed anew.", path)
-    return None
+def projections(
+    features: Features,
+    linear: nn.Linear,
+    progress: Progress | None = None,
+    dtype: str = "float32",
+    rank: int = 0,
+    world_size: int = 1,
+) -> Features:
+    """Compute the products ``W x`` of a first layer and features, or find where they were kept.
+
+    Where the layer's weights are frozen, and gains or biases come after the product, these never
+    change while the network is tuned.
+
+    Parameters
+    ----------
+    features : Features
+    linear : Linear
+        Its bias is not added.
+    progress : callable, optional
+        Called with images done and in all.
+    dtype : str
+        ``"float32"`` or ``"float16"``: what the products are kept in.
+    rank, world_size : int
+        This process's number among several on one machine that each compute a share.
+
+    Returns
+    -------
+    Features
+        The same images, labels and split, with values of shape (n, outputs of the layer).
+    """
+    weight = linear.weight.detach()
+    key = digest([features.key, hash_tensors({"weight": weight}), dtype])
+    kept = _open(f"projections-{key[:16]}", len(features.labels), linear.out_features, dtype)
+    rows = features.split.rows
+    missing = kept.missing(rows)
+    kept.check_space(rows)
+
+    def compute(batch: IntArray) -> Rows:
+        x = torch.from_numpy(features.values[batch]).to(weight.dtype)
+        return nn.functional.linear(x, weight).numpy()
+
+    with threads_for(linear):
+        kept.fill(rows, compute, PROJECTED_AT_ONCE, progress, rank, world_size)
+    return replace(features, values=kept.values, key=key, from_cache=not len(missing))
 
 
-def _compute(
-    backbone: Backbone, data: ImageData, path: Path, batch_size: int, progress: Progress | None
-) -> None:
-    inputs = backbone.linears[0].in_features
-    with written_whole(path) as temporary, threads_for(backbone.network):
-        out = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.float32, shape=(len(data), inputs)
-        )
-        for start in range(0, len(data), batch_size):
-            stop = min(start + batch_size, len(data))
-            images = [backbone.image.prepare(data.images[i][0]) for i in range(start, stop)]
-            out[start:stop] = backbone.embed(torch.stack(images)).numpy()
-            if progress:
-                progress(stop, len(data))
-        out.flush()
+def _open(name: str, count: int, width: int, dtype: str) -> RowFile:
+    if dtype not in DTYPES:
+        raise unknown("type of number to keep", dtype, DTYPES)
+    return open_rows(cache_dir() / f"{name}.npy", count, width, dtype)
+
+
+def _embedder(backbone: Backbone, precision: str) -> Callable[[Tensor], Tensor]:
+    """The convolutional stack in the memory format in which it was measured to be fastest."""
+    network = backbone.network
+    stack = nn.Sequential(
+        deepcopy(network.get_submodule("features")), network.get_submodule("avgpool")
+    )
+    layout = torch.contiguous_format if is_small(network) else torch.channels_last
+    stack = stack.to(memory_format=layout)
+    lower = precision != "float32"
+
+    @torch.no_grad()
+    def embed(images: Tensor) -> Tensor:
+        with torch.autocast("cpu", PRECISIONS[precision], enabled=lower):
+            pooled: Tensor = stack(images.to(memory_format=layout))
+        return pooled.float().contiguous().flatten(1)
+
+    return embed

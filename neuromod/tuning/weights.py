@@ -80,10 +80,11 @@ def assign_weights(network: nn.Module, tensors: Mapping[str, Tensor], path: Path
     network.load_state_dict(tensors, assign=True)
 
 
-def hash_weights(network: nn.Module) -> str:
-    """Hash of all of a network's weights, with their names."""
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Hash of tensors with their names, in whatever order they come."""
     sha = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        sha.update(tensor.contiguous().numpy().data)
+        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        sha.update(raw.numpy().data)
     return sha.hexdigest()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
-from neuromod.tuning.backbone import Backbone  # noqa: E402
-from neuromod.tuning.datasets import load_digits, load_folder  # noqa: E402
-from neuromod.tuning.features import extract_features  # noqa: E402
+from neuromod.errors import UserError  # noqa: E402
+from neuromod.tuning.backbone import Backbone, load_backbone, with_weights  # noqa: E402
+from neuromod.tuning.datasets import balanced, load_digits, load_folder  # noqa: E402
+from neuromod.tuning.features import extract_features, projections  # noqa: E402
 
 
 @pytest.fixture
@@ -22,7 +25,18 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def never(*_: int) -> None:
-    pytest.fail("computed again")
+    pytest.fail("computed")
+
+
+class Counted(torch.utils.data.Dataset):
+    """Images that note which of them are read."""
+
+    def __init__(self, images: torch.utils.data.Dataset, read: list[int]) -> None:
+        self.images, self.read = images, read
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        self.read.append(index)
+        return self.images[index]
 
 
 def test_features_are_what_the_frozen_stack_gives(features, backbone: Backbone) -> None:
@@ -41,13 +55,65 @@ def test_features_are_computed_once(backbone: Backbone, class_folder: Path) -> N
     seen: list[tuple[int, int]] = []
     data = load_folder(class_folder)
     first = extract_features(backbone, data, 10, lambda done, total: seen.append((done, total)))
-    again = extract_features(backbone, data, progress=never)
-    assert seen == [(10, 24), (20, 24), (24, 24)]
+    again = extract_features(backbone, data)
+    assert seen == [(0, 24), (10, 24), (20, 24), (24, 24)]
     assert (first.from_cache, again.from_cache) == (False, True)
     assert np.array_equal(first.values, again.values)
+    assert first.identity == again.identity
 
     shutil.copy(class_folder / "dark" / "0.png", class_folder / "bright" / "0.png")
-    assert not extract_features(backbone, load_folder(class_folder)).from_cache
+    changed = extract_features(backbone, load_folder(class_folder))
+    assert not changed.from_cache
+    assert changed.identity != first.identity
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_features_depend_on_no_weights_of_the_classifier(
+    backbone: Backbone, class_folder: Path
+) -> None:
+    data = load_folder(class_folder)
+    extract_features(backbone, data)
+    zeros = [(0 * each.weight.numpy(), 0 * each.bias.numpy()) for each in backbone.linears]
+    assert extract_features(with_weights(backbone, zeros), data).from_cache
+    assert not extract_features(load_backbone("digits-vgg", "random"), data).from_cache
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_what_an_interruption_left_is_gone_on_from(backbone: Backbone, class_folder: Path) -> None:
+    data, read = load_folder(class_folder), []
+
+    def interrupt(done: int, _total: int) -> None:
+        if done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(backbone, data, 10, interrupt)
+    images = data.images
+    counted = Counted(images, read)
+    resumed = extract_features(backbone, replace(data, images=counted), 10)
+    assert read == [20, 21, 22, 23]
+    whole = extract_features(backbone, replace(data, identity="once more"), 24)
+    np.testing.assert_allclose(resumed.values, whole.values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_images_outside_the_split_are_computed_when_a_split_asks_for_them(
+    backbone: Backbone, class_folder: Path
+) -> None:
+    data, read = load_folder(class_folder), []
+    data = replace(data, images=Counted(data.images, read))
+    first = extract_features(backbone, balanced(data, 2, seed=1))
+    assert sorted(read) == first.split.rows.tolist()
+    assert len(read) == 6 + 5 + 7
+    read.clear()
+    second = extract_features(backbone, balanced(data, 2, seed=2))
+    assert set(read) == set(second.split.train) - set(first.split.train)
+    assert (first.key, len(first.values)) == (second.key, 24)
+    assert first.identity != second.identity
+    whole = extract_features(backbone, replace(data, identity="once more"))
+    for features in (first, second):
+        rows = features.split.rows
+        np.testing.assert_allclose(features.values[rows], whole.values[rows], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("content", [b"", b"not ours", None])
@@ -60,19 +126,110 @@ def test_damaged_features_are_computed_anew(
 ) -> None:
     data = load_folder(class_folder)
     expected = np.array(extract_features(backbone, data).values)
-    (path,) = own_cache.iterdir()
+    (path,) = own_cache.glob("*.npy")
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
     with caplog.at_level(logging.WARNING):
         assert np.array_equal(extract_features(backbone, data).values, expected)
     assert "computed anew" in caplog.text
 
 
-def test_an_interruption_leaves_nothing_behind(
-    own_cache: Path, backbone: Backbone, class_folder: Path
+@pytest.mark.usefixtures("own_cache")
+def test_float16_halves_the_file_and_rounds_to_three_digits(
+    backbone: Backbone, class_folder: Path
 ) -> None:
-    def interrupt(*_: int) -> None:
-        raise KeyboardInterrupt
+    data = load_folder(class_folder)
+    single = extract_features(backbone, data).values
+    half = extract_features(backbone, data, dtype="float16").values
+    assert (half.dtype, half.nbytes) == (np.float16, single.nbytes // 2)
+    np.testing.assert_allclose(half, single, rtol=2**-11, atol=1e-6)
+    with pytest.raises(UserError, match=r"no type of number to keep named 'float8': did you mean"):
+        extract_features(backbone, data, dtype="float8")
 
-    with pytest.raises(KeyboardInterrupt):
-        extract_features(backbone, load_folder(class_folder), 10, interrupt)
-    assert list(own_cache.iterdir()) == []
+
+@pytest.mark.usefixtures("own_cache")
+def test_bfloat16_convolutions_are_near_those_in_float32(
+    backbone: Backbone, class_folder: Path
+) -> None:
+    data = load_folder(class_folder)
+    single = extract_features(backbone, data).values
+    lower = extract_features(backbone, data, precision="bfloat16").values
+    error = np.linalg.norm(lower - single) / np.linalg.norm(single)
+    # one rounding is up to 2**-9, and there are some ten in a row
+    assert 2**-12 < error < 10 * 2**-9
+    with pytest.raises(UserError, match="no precision of the convolutions named 'float8'"):
+        extract_features(backbone, data, precision="float8")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_unreadable_images_are_all_named_before_anything_is_computed(
+    backbone: Backbone, class_folder: Path
+) -> None:
+    for name in ("bright/1.png", "middling/6.png"):
+        path = class_folder / name
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(UserError, match=r"2 of 24 images cannot be read \(.*1\.png, .*6\.png\)"):
+        extract_features(backbone, load_folder(class_folder), progress=never)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_full_disk_is_told_before_anything_is_computed(
+    backbone: Backbone, class_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")._replace(free=24 * 384 * 4 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    data = load_folder(class_folder)
+    with pytest.raises(UserError, match=r"needed in .*cache and 0\.00 GB are free: .*float16"):
+        extract_features(backbone, data, progress=never)
+    extract_features(backbone, data, dtype="float16")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_projections_are_the_first_layer_s_products(backbone: Backbone, class_folder: Path) -> None:
+    features = extract_features(backbone, balanced(load_folder(class_folder), 2))
+    linear = backbone.linears[0]
+    first = projections(features, linear)
+    rows = features.split.rows
+    expected = features.values[rows].astype(np.float64) @ linear.weight.double().numpy().T
+    np.testing.assert_allclose(first.values[rows], expected, rtol=1e-4, atol=1e-5)
+    assert isinstance(first.values, np.memmap)
+    assert first.values.shape == (24, 96)
+    assert first.split is features.split
+    assert projections(features, linear).from_cache
+    doubled = torch.nn.Linear(384, 96).requires_grad_(False)
+    doubled.weight.copy_(2 * linear.weight)
+    again = projections(features, doubled, dtype="float16")
+    assert not again.from_cache
+    np.testing.assert_allclose(again.values[rows], 2 * expected, rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_projections_of_a_larger_split_compute_what_is_missing(
+    backbone: Backbone, class_folder: Path
+) -> None:
+    data = load_folder(class_folder)
+    linear = backbone.linears[0]
+    projections(extract_features(backbone, balanced(data, 1)), linear)
+    whole = extract_features(backbone, data)
+    seen: list[tuple[int, int]] = []
+    projected = projections(whole, linear, lambda *each: seen.append(each))
+    assert seen == [(15, 24), (24, 24)]
+    expected = whole.values @ linear.weight.numpy().T
+    np.testing.assert_allclose(projected.values, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_two_workers_share_the_images(backbone: Backbone, class_folder: Path) -> None:
+    data, read = load_folder(class_folder), ([], [])
+    with ThreadPoolExecutor(2) as pool:
+        work = [
+            pool.submit(
+                extract_features, backbone, replace(data, images=Counted(data.images, read[rank])),
+                4, rank=rank, world_size=2,
+            )
+            for rank in (0, 1)
+        ]  # fmt: skip
+        values = [each.result().values for each in work]
+    assert read == (list(range(0, 24, 2)), list(range(1, 24, 2)))
+    alone = extract_features(backbone, replace(data, identity="once more")).values
+    for each in values:
+        np.testing.assert_allclose(each, alone, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,192 @@
+"""Rows of numbers that are computed once, kept on disk, and never all in memory.
+
+A file of rows grows as its rows are asked for, in any order and by several processes at once; a
+record beside it says which rows it holds. What was computed before a kill need not be again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock
+
+from neuromod.cache import written_whole
+from neuromod.errors import UserError
+
+log = logging.getLogger(__name__)
+
+IntArray = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.floating]
+Progress = Callable[[int, int], None]
+
+STALLED_S = 600
+"""Seconds after which other processes that have added no row count as gone (chosen here)."""
+
+POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """A file of rows, of which some may not be there yet; `open_rows` gives one.
+
+    Attributes
+    ----------
+    path : path
+        Of a NumPy file; beside it stand the record of its rows (``.rows``) and a lock.
+    count, width : int
+        Rows, and numbers in each.
+    dtype : str
+        ``"float16"`` or ``"float32"``.
+    """
+
+    path: Path
+    count: int
+    width: int
+    dtype: str
+
+    @property
+    def record(self) -> Path:
+        """One byte for each row, 1 where it is there."""
+        return self.path.with_suffix(".rows")
+
+    def is_sound(self) -> bool:
+        """Whether the file and its record are there and of the right sizes."""
+        try:
+            values = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            fits = (values.shape, values.dtype) == ((self.count, self.width), self.dtype)
+            return fits and self.record.stat().st_size == self.count
+        except (OSError, ValueError, EOFError):
+            return False
+
+    @cached_property
+    def values(self) -> Rows:
+        """All rows, memory-mapped and read-only; those that are not there are zeros."""
+        values: Rows = np.load(self.path, mmap_mode="r")
+        return values
+
+    def missing(self, rows: IntArray) -> IntArray:
+        """Those of some rows that are not there yet."""
+        return rows[np.fromfile(self.record, np.uint8)[rows] == 0]
+
+    def check_space(self, rows: IntArray) -> None:
+        """Refuse to begin where the disk has no room for some rows that are not there yet."""
+        needed = len(self.missing(rows)) * self.width * np.dtype(self.dtype).itemsize
+        free = shutil.disk_usage(self.path.parent).free
+        if needed > free:
+            raise UserError(
+                f"{needed / 1e9:.2f} GB are needed in {self.path.parent} and {free / 1e9:.2f} GB "
+                "are free: free some, set NEUROMOD_CACHE to a folder with more, or keep float16."
+            )
+
+    def fill(
+        self,
+        rows: IntArray,
+        compute: Callable[[IntArray], Rows],
+        batch_size: int,
+        progress: Progress | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Compute those of some rows that are not there yet.
+
+        Parameters
+        ----------
+        rows : array of int
+        compute : callable
+            Gives the values of a batch of rows.
+        batch_size : int
+            Rows in a batch.
+        progress : callable, optional
+            Called with rows that are there and in all, counting those of other processes.
+        rank, world_size : int
+            This process's number among several on one machine that call this with the same rows:
+            each computes its share, then waits until all rows are there.
+        """
+        share = self.missing(rows[rank::world_size])
+        done = self._report(rows, progress)
+        with (
+            self.path.open("r+b", buffering=0) as values,
+            self.record.open("r+b", buffering=0) as record,
+        ):
+            for start in range(0, len(share), batch_size):
+                batch = share[start : start + batch_size]
+                self._write(values, record, batch, compute(batch))
+                done = self._report(rows, progress)
+        self._wait(rows, done, progress)
+
+    def _wait(self, rows: IntArray, done: int, progress: Progress | None) -> None:
+        """Wait for the other processes' shares."""
+        since = time.monotonic()
+        while done < len(rows):
+            time.sleep(POLL_S)
+            before, done = done, self._report(rows, progress)
+            since = time.monotonic() if done > before else since
+            if time.monotonic() - since > STALLED_S:
+                raise UserError(
+                    f"No other process has added a row to {self.path} for {STALLED_S} s, and "
+                    f"{len(rows) - done} are missing: run all again to go on from there."
+                )
+
+    def _report(self, rows: IntArray, progress: Progress | None) -> int:
+        done = len(rows) - len(self.missing(rows))
+        if progress:
+            progress(done, len(rows))
+        return done
+
+    def _write(self, values: BinaryIO, record: BinaryIO, batch: IntArray, computed: Rows) -> None:
+        """Write rows, see them onto the disk, and only then record that they are there."""
+        with np.errstate(over="ignore"):
+            kept = computed.astype(self.dtype, copy=False)
+        if not np.isfinite(kept).all():
+            row = batch[~np.isfinite(kept).all(axis=1)][0]
+            raise UserError(
+                f"What is computed for image {row} has no finite value in {self.dtype}: are the "
+                "weights sound, and would float32 do?"
+            )
+        try:
+            for row, numbers in zip(batch, kept, strict=True):
+                values.seek(self.values.offset + int(row) * kept.shape[1] * kept.itemsize)
+                values.write(numbers.tobytes())
+            os.fsync(values.fileno())
+            for row in batch:
+                record.seek(int(row))
+                record.write(b"\x01")
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error.strerror}).") from error
+
+
+def open_rows(path: Path, count: int, width: int, dtype: str) -> RowFile:
+    """Open a file of rows, or make one without any where there is none or a damaged one.
+
+    Parameters
+    ----------
+    path : path
+    count, width : int
+    dtype : str
+
+    Returns
+    -------
+    RowFile
+    """
+    rows = RowFile(path, count, width, dtype)
+    with FileLock(path.with_suffix(".lock")):
+        if rows.is_sound():
+            return rows
+        if path.exists():
+            log.warning("%s is damaged or not ours: it is computed anew.", path)
+        rows.record.unlink(missing_ok=True)
+        with written_whole(path) as temporary:
+            np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=(count, width))
+        with written_whole(rows.record) as temporary:
+            temporary.write_bytes(bytes(count))
+    return rows

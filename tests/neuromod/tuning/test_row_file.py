@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neuromod.errors import UserError
+from neuromod.tuning import row_file
+from neuromod.tuning.row_file import open_rows
+
+COUNT, WIDTH = 37, 3
+
+WORKER = """
+import os, signal, sys, time
+from pathlib import Path
+import numpy as np
+from neuromod.tuning.row_file import open_rows
+
+path, log, rank, world_size, lives = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
+
+def compute(batch):
+    global lives
+    lives -= 1
+    if lives < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    with log.open("a") as file:
+        file.writelines(f"{row}\\n" for row in batch)
+    return np.outer(batch + 0.5, [1.0, -2.0, 0.25])
+
+kept = open_rows(path, 37, 3, "float32")
+kept.fill(np.arange(37), compute, 5, rank=rank, world_size=world_size)
+"""
+
+
+def values_of(batch: np.ndarray) -> np.ndarray:
+    return np.outer(batch + 0.5, [1.0, -2.0, 0.25])
+
+
+def start(path: Path, rank: int = 0, world_size: int = 1, lives: int = 99) -> subprocess.Popen:
+    """Fill a file in a process that kills itself after so many batches."""
+    log = path.with_suffix(f".log{rank}")
+    given = map(str, (path, log, rank, world_size, lives))
+    return subprocess.Popen([sys.executable, "-c", WORKER, *given])
+
+
+def computed(path: Path, rank: int = 0) -> list[int]:
+    return [int(row) for row in path.with_suffix(f".log{rank}").read_text().split()]
+
+
+def test_after_a_kill_nothing_that_was_kept_is_computed_again(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    killed = start(path, lives=3)
+    assert killed.wait() == -9
+    assert computed(path) == list(range(15))
+    assert open_rows(path, COUNT, WIDTH, "float32").missing(np.arange(COUNT)).tolist() == list(
+        range(15, COUNT)
+    )
+    assert start(path).wait() == 0
+    assert computed(path) == list(range(COUNT))
+    kept = open_rows(path, COUNT, WIDTH, "float32").values
+    np.testing.assert_array_equal(kept, values_of(np.arange(COUNT)))
+
+
+def test_several_processes_fill_one_file_and_each_waits_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    processes = [start(path, rank, 3) for rank in range(3)]
+    assert [each.wait() for each in processes] == [0, 0, 0]
+    assert [computed(path, rank) for rank in range(3)] == [
+        list(range(rank, COUNT, 3)) for rank in range(3)
+    ]
+    kept = open_rows(path, COUNT, WIDTH, "float32").values
+    np.testing.assert_array_equal(kept, values_of(np.arange(COUNT)))
+
+
+def test_a_process_whose_fellows_are_gone_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_file, "STALLED_S", 0.3)
+    kept = open_rows(tmp_path / "rows.npy", COUNT, WIDTH, "float32")
+    with pytest.raises(UserError, match=r"No other process .* and 18 are missing: run all again"):
+        kept.fill(np.arange(COUNT), values_of, 5, rank=0, world_size=2)
+    kept.fill(np.arange(COUNT), values_of, 5)
+    np.testing.assert_array_equal(kept.values, values_of(np.arange(COUNT)))
+
+
+def test_rows_are_computed_in_any_order_and_only_those_asked_for(tmp_path: Path) -> None:
+    kept = open_rows(tmp_path / "rows.npy", COUNT, WIDTH, "float16")
+    asked = np.array([31, 2, 17])
+    kept.fill(asked, values_of, 2)
+    np.testing.assert_array_equal(kept.values[asked], values_of(asked))
+    np.testing.assert_array_equal(np.flatnonzero(kept.values.any(1)), np.sort(asked))
+    assert kept.missing(np.arange(COUNT)).tolist() == sorted(set(range(COUNT)) - {2, 17, 31})
+
+
+def test_a_row_that_its_type_cannot_hold_is_refused(tmp_path: Path) -> None:
+    kept = open_rows(tmp_path / "rows.npy", COUNT, WIDTH, "float16")
+    with pytest.raises(UserError, match="for image 4 has no finite value in float16"):
+        kept.fill(np.arange(COUNT), lambda batch: np.exp(3.0 * values_of(batch)), 5)
+    assert kept.missing(np.arange(COUNT)).tolist() == list(range(COUNT))
+
+
+@pytest.mark.parametrize("lost", ["record", "end of the record", "values", "another shape"])
+def test_a_file_and_a_record_that_do_not_fit_are_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str
+) -> None:
+    path = tmp_path / "rows.npy"
+    open_rows(path, COUNT, WIDTH, "float32").fill(np.arange(COUNT), values_of, 5)
+    if lost == "record":
+        path.with_suffix(".rows").unlink()
+    elif lost == "end of the record":
+        path.with_suffix(".rows").write_bytes(bytes([1] * (COUNT - 1)))
+    elif lost == "values":
+        path.unlink()
+    width = WIDTH + 1 if lost == "another shape" else WIDTH
+    anew = open_rows(path, COUNT, width, "float32")
+    assert len(anew.missing(np.arange(COUNT))) == COUNT
+    assert not anew.values.any()
+    assert ("computed anew" in caplog.text) == (lost != "values")
