@@ -6,10 +6,10 @@ population, driven by inputs and layer through fixed synapses, releases into one
 ``c`` that reaches every plastic synapse (volume transmission); each neuron of the layer listens to
 it with a sensitivity of its own, which may be negative: ``M_j = tonic_j + sensitivity_j c``.
 
-Membranes are in units of their threshold above rest. A time step goes in Brian2's order, so that
-the same network can be built there: everything decays and plastic traces change (from the state at
-the step's beginning), membranes above threshold spike, all spikes of the step act, and neurons
-that spiked are reset.
+Membranes are in units of their threshold above rest. A time step goes in the order in which the
+package simulates on every device, so that the same network can be built there: plastic traces
+change (from the state at the step's beginning), spikes of the step before arrive, everything
+decays, and membranes above threshold spike and are reset.
 """
 
 from __future__ import annotations
@@ -176,14 +176,15 @@ class PlasticNetwork(nn.Module):
                 f"(batch, steps, {self.shape.inputs})."
             )
         state = self._rest(len(inputs))
+        # Spikes arrive a step after they are sent.
+        arriving = nn.functional.pad(inputs, (0, 0, 1, 0))[:, :-1]
         # Fixed weights see inputs that do not depend on the state: one product for all steps.
-        fixed = nn.functional.linear(inputs, self.weight)
-        fixed_modulator = (
-            nn.functional.linear(inputs, self.modulator_weight) if self.shape.modulated else None
+        fixed = nn.functional.linear(arriving, self.weight)
+        to_modulator = (
+            nn.functional.linear(arriving, self.modulator_weight) if self.shape.modulated else fixed
         )
         for step in range(inputs.shape[1]):
-            to_modulator = None if fixed_modulator is None else fixed_modulator[:, step]
-            state = self._step(state, inputs[:, step], fixed[:, step], to_modulator)
+            state = self._step(state, arriving[:, step], fixed[:, step], to_modulator[:, step])
             yield state
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -227,34 +228,34 @@ class PlasticNetwork(nn.Module):
             else None,
         )
 
-    def _step(
-        self, state: State, inputs: Tensor, fixed: Tensor, to_modulator: Tensor | None
-    ) -> State:
-        traces, modulator = state.traces, state.modulator
+    def _step(self, state: State, inputs: Tensor, fixed: Tensor, to_modulator: Tensor) -> State:
+        """State after a step in which these input spikes arrive, with their fixed drives."""
+        size, traces, modulator = self.shape, state.traces, state.modulator
+        drive = fixed + nn.functional.linear(state.spikes, self.recurrent)
         if self.plasticity is not None and traces is not None:
             gate = None if modulator is None else self.modulation(modulator.concentration)
             traces = self.plasticity.evolve(traces, gate)
-            fixed = fixed + self.plasticity.drive(traces, inputs)
-        v, spikes = self._decayed_and_fired(state.v)
+            drive = drive + self.plasticity.drive(traces, inputs)
+        if modulator is not None:
+            modulator = self._released(modulator, state.spikes, to_modulator)
+        readout = state.readout + nn.functional.linear(state.spikes, self.output)
+        v, spikes = self._fired(state.v + drive)
         if self.plasticity is not None and traces is not None:
             traces = self.plasticity.receive(traces, inputs, spikes)
-        drive = fixed + nn.functional.linear(spikes, self.recurrent)
-        readout = state.readout * exp(-self.shape.dt_s / self.shape.tau_out_s)
-        readout = readout + nn.functional.linear(spikes, self.output)
-        if modulator is not None and to_modulator is not None:
-            modulator = self._released(modulator, spikes, to_modulator)
-        return State((v + drive) * (1 - spikes), spikes, readout, traces, modulator)
+        return State(v, spikes, readout * exp(-size.dt_s / size.tau_out_s), traces, modulator)
 
     def _released(self, modulator: Modulator, hidden: Tensor, fixed: Tensor) -> Modulator:
         kept = torch.exp(-self.shape.dt_s / self.log_tau_c_s.exp())
-        v, spikes = self._decayed_and_fired(modulator.v)
+        concentration = modulator.concentration + modulator.spikes.mean(1, keepdim=True)
         drive = fixed + nn.functional.linear(hidden, self.modulator_recurrent)
-        concentration = modulator.concentration * kept + spikes.mean(1, keepdim=True)
-        return Modulator((v + drive) * (1 - spikes), spikes, concentration)
+        v, spikes = self._fired(modulator.v + drive)
+        return Modulator(v, spikes, concentration * kept)
 
-    def _decayed_and_fired(self, v: Tensor) -> tuple[Tensor, Tensor]:
+    def _fired(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Membrane after decay and reset, and spikes."""
         v = v * exp(-self.shape.dt_s / self.shape.tau_m_s)
-        return v, cast(Tensor, Spike.apply(v, self.shape.slope, self.smooth))
+        spikes = cast(Tensor, Spike.apply(v, self.shape.slope, self.smooth))
+        return v * (1 - spikes), spikes
 
 
 class Spike(torch.autograd.Function):

@@ -163,7 +163,7 @@ class Plasticity(nn.Module):
         )  # fmt: skip
 
     def evolve(self, traces: Traces, modulation: Tensor | None) -> Traces:
-        """State a time step later, without spikes; all follows from the step's beginning.
+        """State a time step later but for spikes; all follows from the step's beginning.
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ class Plasticity(nn.Module):
         return (weights @ spikes.unsqueeze(-1)).squeeze(-1)
 
     def receive(self, traces: Traces, pre: Tensor, post: Tensor) -> Traces:
-        """State after spikes on both sides, shapes (batch, pre) and (batch, post)."""
+        """State after spikes that arrive, (batch, pre), and that are fired, (batch, post)."""
         return traces._replace(pre=traces.pre + pre, post=traces.post + post)
 
     def values(self) -> dict[str, float]:

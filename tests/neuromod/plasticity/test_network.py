@@ -46,7 +46,8 @@ def by_hand(net: PlasticNetwork, inputs: np.ndarray):
     E, e = np.zeros((size.hidden, size.inputs)), np.zeros((size.hidden, size.inputs))
     theta = np.full(size.hidden, value.get("target", 0.0))
     vm, c, r = np.zeros(size.modulators), 0.0, np.zeros(size.outputs)
-    for sent in inputs:
+    sent, fired, released = np.zeros(size.inputs), np.zeros(size.hidden), np.zeros(size.modulators)
+    for sent_next in inputs:
         new, trail = E.copy(), e.copy()
         for j in range(size.hidden):
             M = p["tonic"][j] + p["sensitivity"][j] * c if size.modulated else 1.0
@@ -63,18 +64,21 @@ def by_hand(net: PlasticNetwork, inputs: np.ndarray):
                 theta[j] = kept * theta[j] + (1 - kept) * y[j] ** 2 / value["target"]
         E, e = np.clip(new, -2, 2), trail
         x, y = x * np.exp(-dt / value["tau_pre_s"]), y * np.exp(-dt / value["tau_post_s"])
-        v, r = v * np.exp(-dt / size.tau_m_s), r * np.exp(-dt / size.tau_out_s)
-        fired = v > 1
-        if size.modulated:
-            vm, c = vm * np.exp(-dt / size.tau_m_s), c * np.exp(-dt / value["tau_c_s"])
-            released = vm > 1
-            vm += p["modulator_weight"] @ sent + p["modulator_recurrent"] @ fired
-            vm[released] = 0
-            c += released.sum() / size.modulators
         v += (p["weight"] + p["plasticity.alpha"] * E) @ sent + p["recurrent"] @ fired
-        r += p["output"] @ fired
-        x, y = x + sent, y + fired
+        v, r = (
+            v * np.exp(-dt / size.tau_m_s),
+            (r + p["output"] @ fired) * np.exp(-dt / size.tau_out_s),
+        )
+        x += sent
+        if size.modulated:
+            vm += p["modulator_weight"] @ sent + p["modulator_recurrent"] @ fired
+            vm *= np.exp(-dt / size.tau_m_s)
+            c = (c + released.mean()) * np.exp(-dt / value["tau_c_s"])
+            released = vm > 1
+            vm[released] = 0
+        fired = v > 1
         v[fired] = 0
+        y, sent = y + fired, sent_next
         yield fired, E, r, c
 
 
