@@ -2,3 +2,29 @@
 
 Nothing here is imported by ``import neuromod``.
 """
+
+from neuromod.tuning.attachment import (
+    attach,
+    detach,
+    disabled,
+    load_trained,
+    load_trained_state_dict,
+    merge,
+    save_trained,
+    trained_parameters,
+    trained_state_dict,
+    unmerge,
+)
+
+__all__ = [
+    "attach",
+    "detach",
+    "disabled",
+    "load_trained",
+    "load_trained_state_dict",
+    "merge",
+    "save_trained",
+    "trained_parameters",
+    "trained_state_dict",
+    "unmerge",
+]
