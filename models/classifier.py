@@ -146,7 +146,7 @@ class ModulatedLayer(nn.Module):
     def weigh(self, x: Tensor, weight: Tensor) -> Tensor:
         """Return the product, or the convolution, of inputs with weights of this layer's kind."""
         if isinstance(self.base, nn.Conv2d):
-            return self.base._conv_forward(x, weight, None)
+            return cast(Tensor, self.base._conv_forward(x, weight, None))
         return nn.functional.linear(x, weight)
 
     def spread(self, values: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import product
+import math
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from neuromod.models.classifier import (  # noqa: E402
+    LIFClassifier,
     ModulatedLayer,
     RateClassifier,
     SpikingClassifier,
@@ -65,7 +67,8 @@ def test_the_gain_multiplies_weights_and_bias_alike() -> None:
 @pytest.mark.parametrize("gain", [0.37, 1.9, 6.1])
 def test_a_gain_on_the_input_is_a_threshold_divided_by_it(gain: float) -> None:
     drawn = torch.Generator().manual_seed(4)
-    layer = linear(torch.randn(7, 5, generator=drawn).tolist(), torch.randn(7).tolist())
+    weight, bias = (torch.randn(shape, generator=drawn).tolist() for shape in ((7, 5), (7,)))
+    layer = linear(weight, bias)
     tuned = NT1(layer)
     tuned.gain.data.fill_(gain)
     x = torch.randn(50, 5, generator=drawn)
@@ -150,3 +153,146 @@ def test_a_classifier_shares_frozen_weights_but_changes_none() -> None:
     classifier.double()
     assert base.weight.dtype == torch.float32
     assert list(classifier.state_dict()) == ["layers.0.gain"]
+
+
+def drawn_layers(method: str = "nt1", *widths: int) -> list[ModulatedLayer]:
+    drawn = torch.Generator().manual_seed(6)
+    layers = []
+    for n_inputs, n_neurons in pairwise(widths or (5, 7, 4)):
+        weight = torch.randn(n_neurons, n_inputs, generator=drawn).double()
+        bias = torch.randn(n_neurons, generator=drawn)
+        layer = METHODS[method](linear(weight.tolist(), bias.tolist())).double()
+        for parameter in layer.parameters():
+            parameter.data += 0.3 * torch.randn(parameter.shape, generator=drawn)
+        layers.append(layer)
+    return layers
+
+
+def drawn_inputs(n: int = 9, width: int = 5) -> torch.Tensor:
+    return torch.randn(n, width, generator=torch.Generator().manual_seed(2)).double()
+
+
+KINDS = [
+    lambda layers, **more: RateClassifier(layers, **more),
+    lambda layers, **more: SpikingClassifier(layers, **more),
+    lambda layers, **more: LIFClassifier(layers, steps=4, **more),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_first_layer_s_projection_may_be_given_instead_of_features(kind, method: str) -> None:
+    layers, x = drawn_layers(method), drawn_inputs()
+    classifier, labels = kind(layers), torch.arange(9) % 4
+    projected = layers[0].project(x)
+    for one, other in zip(classifier(x), classifier(projected, projected=True), strict=True):
+        assert torch.equal(one, other)
+    expected = classifier.correct(x, labels)
+    assert torch.equal(classifier.correct(projected, labels, projected=True), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_classes_may_be_read_at_some_of_the_outputs(kind) -> None:
+    layers, x = drawn_layers(), drawn_inputs()
+    every, some = kind(layers)(x), kind(layers, outputs=[3, 1])(x)
+    if isinstance(every, torch.Tensor):
+        every, some = (every,), (some,)
+    for columns, read in zip(every, some, strict=True):
+        assert torch.equal(read, columns[:, [3, 1]])
+
+
+def test_only_the_outputs_that_are_read_decide_what_is_right() -> None:
+    identity = ModulatedLayer(linear(torch.eye(3).tolist(), [0.0] * 3))
+    classifier = SpikingClassifier([identity], outputs=[2, 0]).eval()
+    fired = torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+    assert classifier.correct(fired, torch.tensor([1, 0, 0])).tolist() == [True, True, False]
+
+
+def test_a_single_step_of_integration_is_a_single_update() -> None:
+    layers, x = drawn_layers(), drawn_inputs()
+    once = SpikingClassifier(layers, slope=2.0).eval()(x)
+    integrated = LIFClassifier(layers, steps=1, decay=0.37, slope=2.0)(x)
+    assert torch.equal(integrated.membrane, once.membrane)
+    assert torch.equal(integrated.spikes, once.spikes)
+    assert 0 < once.spikes.mean() < 1
+
+
+@pytest.mark.parametrize("decay", [0.35, 0.83, 0.97])
+def test_a_constant_drive_gives_spikes_as_often_as_the_closed_form_says(decay: float) -> None:
+    """From rest, v after k steps is I (1 - decay**k)/(1 - decay), so a neuron fires every k steps
+    with k the first at which it reaches theta, and never below I = theta (1 - decay)."""
+    drives = torch.linspace(0.013, 0.91, 211).double()
+    layer = ModulatedLayer(linear([[1.0]], [0.0])).double()
+    counts = LIFClassifier([layer], 0.5, steps=53, decay=decay)(drives[:, None]).spikes[:, 0]
+    expected = []
+    for drive in drives.tolist():
+        left = 1 - 0.5 * (1 - decay) / drive
+        period = math.ceil(math.log(left) / math.log(decay)) if left > 0 else math.inf
+        expected.append(53 // period)
+    assert counts.tolist() == expected
+    assert len(set(expected)) > 5
+
+
+def test_the_mean_membrane_of_a_silent_neuron_is_that_of_a_leaky_sum() -> None:
+    """decay 1/2, drive 0.1: 0.1, 0.15, 0.175, 0.1875."""
+    layer = ModulatedLayer(linear([[1.0]], [0.0])).double()
+    output = LIFClassifier([layer], 0.5, steps=4, decay=0.5)(torch.tensor([[0.1]]).double())
+    torch.testing.assert_close(output.membrane, torch.tensor([[0.6125 / 4]]).double())
+    assert output.spikes.item() == 0
+
+
+def test_a_neuron_that_integrates_must_fire_more_often_than_any_other() -> None:
+    identity = ModulatedLayer(linear(torch.eye(3).tolist(), [0.0] * 3))
+    classifier = LIFClassifier([identity], 0.5, steps=6, decay=0.9)
+    drives = torch.tensor([[0.6, 0.3, 0.1], [0.6, 0.7, 0.1], [0.01, 0.02, 0.0]])
+    assert classifier(drives).spikes.tolist() == [[6, 3, 0], [6, 6, 0], [0, 0, 0]]
+    assert classifier.correct(drives, torch.tensor([0, 1, 1])).tolist() == [True, False, False]
+    assert not classifier.correct(drives[:1], torch.tensor([1])).any()
+
+
+def test_gradients_run_through_time_and_stop_at_the_reset() -> None:
+    """By hand: one neuron, drive a x, decay d, two steps, slope m. v1 = a x and, if it is silent,
+    v2 = (d + 1) a x, else v2 = a x; with s(v) = 1/(1 + m |v - theta|)**2 the counts have the
+    derivative s(v1) x + s(v2) (d + 1) x, or s(v1) x + s(v2) x, by a."""
+
+    def surrogate(v: float) -> float:
+        return 1 / (1 + 3 * abs(v - 0.5)) ** 2
+
+    for x, by_hand in (
+        (0.4, surrogate(0.4) * 0.4 + surrogate(0.72) * 1.8 * 0.4),
+        (0.7, surrogate(0.7) * 0.7 + surrogate(0.7) * 0.7),
+    ):
+        layer = NT1(linear([[1.0]], [0.0])).double()
+        classifier = LIFClassifier([layer], 0.5, steps=2, decay=0.8, slope=3.0)
+        classifier(torch.tensor([[x]]).double()).spikes.sum().backward()
+        torch.testing.assert_close(layer.gain.grad, torch.tensor([by_hand]).double())
+
+
+@pytest.mark.parametrize("method", ["nt1", "nt1_inputs", "additive", "lora"])
+def test_where_nothing_fires_membranes_have_the_gradients_of_finite_differences(
+    method: str,
+) -> None:
+    layers, x = drawn_layers(method, 5, 4), drawn_inputs()
+    classifier = LIFClassifier(layers, theta=1e6, steps=3, decay=0.8)
+    names = [name for name, _ in classifier.named_parameters()]
+
+    def membrane(*values: torch.Tensor) -> torch.Tensor:
+        given = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(classifier, given, (x,)).membrane
+
+    trained = [p.detach().requires_grad_() for p in classifier.parameters()]
+    assert torch.autograd.gradcheck(membrane, trained)
+
+
+@pytest.mark.parametrize("method", ["nt1", "nt1_both", "nt1_bias", "lora", "tft"])
+def test_cross_entropy_on_rates_has_the_gradients_of_finite_differences(method: str) -> None:
+    classifier, x = RateClassifier(drawn_layers(method)), drawn_inputs()
+    names = [name for name, _ in classifier.named_parameters()]
+
+    def loss(*values: torch.Tensor) -> torch.Tensor:
+        given = dict(zip(names, values, strict=True))
+        logits = torch.func.functional_call(classifier, given, (x,))
+        return torch.nn.functional.cross_entropy(logits, torch.arange(9) % 4)
+
+    trained = [p.detach().requires_grad_() for p in classifier.parameters()]
+    assert torch.autograd.gradcheck(loss, trained, fast_mode=True)

@@ -70,7 +70,9 @@ def gained_layers(model: nn.Module) -> list[GainedLayer]:
     return [module for module in model.modules() if isinstance(module, GainedLayer)]
 
 
-def share_gains(model: nn.Module, domain: npt.NDArray[Any], start: Sequence[float] | None) -> None:
+def share_gains(
+    model: nn.Module, domain: npt.NDArray[Any], start: npt.ArrayLike | None = None
+) -> None:
     """Let the neurons of a power domain share one gain, which is trained as one number.
 
     Parameters
@@ -79,7 +81,7 @@ def share_gains(model: nn.Module, domain: npt.NDArray[Any], start: Sequence[floa
         With layers tuned by one of the methods with gains.
     domain : array of int, shape (places,)
         Domain of each place that has a gain, first layer first; from 0, none left out.
-    start : sequence of float, shape (domains,), optional
+    start : array of float, shape (domains,), optional
         Gain of each at the start; 1 by default.
 
     Raises

@@ -12,6 +12,8 @@ from neuromod.tuning.methods.gained import GainedLayer
 class NT1Bias(GainedLayer):
     """``v = W x + a b`` (bias only); trains the gains ``a``, 1 at the start, one per neuron."""
 
+    bias: Tensor
+
     def __init__(self, base: nn.Linear | nn.Conv2d, start: str = "identity") -> None:
         if base.bias is None:
             raise UserError("nt1_bias multiplies a layer's bias, and this one has none: use nt1.")
