@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -157,7 +156,7 @@ def load_result(path: str | Path, features: Features, backbone: Backbone) -> Tun
             f"{features.data} has {len(features.classes)}."
         )
     recipe = TuningRecipe(**header["recipe"])
-    return evaluated(recipe, classifier, features, pd.DataFrame())
+    return evaluated(recipe, classifier, features)
 
 
 def _check_shapes(

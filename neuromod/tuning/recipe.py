@@ -16,20 +16,25 @@ from neuromod.errors import UserError, unknown
 from neuromod.models.classifier import (
     LEAK,
     THETA,
-    ModulatedLayer,
+    Classifier,
+    LIFClassifier,
     RateClassifier,
     SpikingClassifier,
+    SpikingOutput,
 )
-from neuromod.tuning.backbone import Backbone
+from neuromod.tuning.backbone import Backbone, seeded
 from neuromod.tuning.datasets import IntArray
 from neuromod.tuning.methods import METHODS
-from neuromod.tuning.methods.nt1 import NT1
+from neuromod.tuning.methods.gained import GainedLayer, gain_penalty
 
 LOSSES: dict[str, tuple[str, ...]] = {
     "rate": ("cross_entropy",),
     "spiking": ("simple", "membrane"),
+    "lif": ("counts",),
 }
 """The losses that each kind of classifier can be tuned with."""
+
+SCHEDULES = ("cosine", "constant")
 
 MEMBRANE_GAIN = 4.0
 """Logit per unit of ``v - theta`` in the membrane loss (calibrated here)."""
@@ -57,13 +62,14 @@ class TuningRecipe:
     method : str
         One of `METHODS`: what is trained.
     kind : str
-        ``"rate"`` or ``"spiking"``.
+        ``"rate"``, ``"spiking"`` (every neuron updated once) or ``"lif"`` (several times).
     loss : str
         ``"cross_entropy"`` (rate); ``"simple"``, the paper's, whose gradient at the outputs is
         ``target - output`` (equation (2)), or ``"membrane"``, binary cross entropy with
-        ``4 (v - theta)`` as logit (spiking).
+        ``4 (v - theta)`` as logit (spiking); ``"counts"``, cross entropy of the outputs' spike
+        counts (lif).
     lr : float
-        Learning rate of Adam at the start; it falls to zero as a cosine.
+        Learning rate of Adam, at the start where it falls.
     epochs : int
     batch_size : int
         The paper's 64.
@@ -71,9 +77,21 @@ class TuningRecipe:
         Of the order of the training images, and of a new output layer's weights.
     theta, leak : float
         Of a spiking classifier: see `SpikingClassifier`.
+    layers : int
+        How many of the backbone's layers are tuned, counted from the output; 0 for all. The others
+        are left as they are.
+    outputs : tuple of int
+        Output neurons at which the classes are read, where a new output layer would be appended
+        otherwise; none by default.
+    schedule : str
+        ``"cosine"``: the learning rate falls to zero as a cosine; ``"constant"``: it stays, as it
+        seems to in the paper, which says nothing of it.
+    l1 : float
+        Weight in the loss of the sum of the hidden neurons' ``|gain|``, which makes gains small
+        that matter little, so that their neurons can be pruned; only where there are gains.
     gain_low, gain_high : float or None
         What gains are kept within after every step of training, such as what a receptor or a
-        supply voltage can reach; only for ``nt1``.
+        supply voltage can reach; only where there are gains.
     """
 
     method: str
@@ -85,10 +103,15 @@ class TuningRecipe:
     seed: int = 0
     theta: float = THETA
     leak: float = LEAK
+    layers: int = 0
+    outputs: tuple[int, ...] = ()
+    schedule: str = "cosine"
+    l1: float = 0.0
     gain_low: float | None = None
     gain_high: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", tuple(self.outputs))
         if self.method not in METHODS:
             raise unknown("tuning method", self.method, METHODS)
         if self.kind not in LOSSES:
@@ -98,8 +121,19 @@ class TuningRecipe:
         for name in ("lr", "epochs", "batch_size", "theta"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be greater than 0.")
+        for name in ("layers", "l1"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 0.")
+        if self.schedule not in SCHEDULES:
+            raise unknown("schedule of learning rates", self.schedule, SCHEDULES)
+        self._check_gains()
+
+    def _check_gains(self) -> None:
+        gained = issubclass(METHODS[self.method], GainedLayer)
+        if self.l1 and not gained:
+            raise UserError(f"l1 shrinks gains, and {self.method} has none.")
         bounds = [end for end in (self.gain_low, self.gain_high) if end is not None]
-        if bounds and self.method != "nt1":
+        if bounds and not gained:
             raise UserError(f"gain_low and gain_high bound gains, and {self.method} has none.")
         if len(bounds) == 2 and not bounds[0] < bounds[1]:
             raise UserError(
@@ -129,39 +163,60 @@ class SharedGains:
     domain: IntArray
     gain: npt.NDArray[np.float64]
 
-    def apply(self, classifier: RateClassifier | SpikingClassifier) -> None:
-        """Let the neurons of a classifier share gains; they start with these."""
-        layers = [layer for layer in classifier.modulated_layers if isinstance(layer, NT1)]
-        ends = np.cumsum([len(layer.gain) for layer in layers])
-        if not layers or ends[-1] != len(self.domain):
-            raise UserError(
-                f"Gains are shared by {len(self.domain)} neurons, and the classifier has "
-                f"{ends[-1] if layers else 0} with a gain."
-            )
-        gain = nn.Parameter(torch.tensor(self.gain, dtype=layers[0].gain.dtype))
-        for layer, domain in zip(layers, np.split(self.domain, ends[:-1]), strict=True):
-            layer.share(gain, torch.from_numpy(domain).long())
 
-
-def build_classifier(
-    backbone: Backbone, recipe: TuningRecipe, n_classes: int
-) -> RateClassifier | SpikingClassifier:
+def build_classifier(backbone: Backbone, recipe: TuningRecipe, n_classes: int) -> Classifier:
     """Build the classifier to be tuned: the backbone's layers, and a new one if it is needed.
 
     Where the number of classes differs from the backbone's outputs, a new output layer is
-    appended, which every method but ``none`` trains; else the classes are read at the outputs
-    that are there.
+    appended, which every method but ``none`` trains, unless the recipe names the outputs at which
+    the classes are read; else they are read at all that are there.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        It is not changed.
+    recipe : TuningRecipe
+    n_classes : int
+
+    Returns
+    -------
+    Classifier
     """
-    wrap = METHODS[recipe.method]
     linears = backbone.linears
-    layers = [wrap(linear) for linear in linears]
-    if n_classes != linears[-1].out_features:
-        trained = ModulatedLayer if recipe.method == "none" else METHODS["tft"]
+    _check_layers(recipe, backbone, n_classes)
+    tuned = recipe.layers or len(linears)
+    new = n_classes != linears[-1].out_features and not recipe.outputs
+    with seeded(recipe.seed):
+        layers = [
+            METHODS["none" if number < len(linears) - tuned else recipe.method](linear)
+            for number, linear in enumerate(linears)
+        ]
+    if new:
+        trained = METHODS["none" if recipe.method == "none" else "tft"]
         layers.append(trained(_new_output(linears[-1], n_classes, recipe.seed)))
+    elif recipe.method == "probe":
+        layers[-1] = METHODS["tft"](linears[-1])
+    outputs = recipe.outputs or None
     if recipe.kind == "rate":
-        return RateClassifier(layers)
+        return RateClassifier(layers, outputs=outputs)
+    if recipe.kind == "lif":
+        return LIFClassifier(layers, recipe.theta, outputs=outputs)
     slope = SURROGATE_SLOPE if recipe.loss == "membrane" else 0.0
-    return SpikingClassifier(layers, recipe.theta, recipe.leak, slope)
+    return SpikingClassifier(layers, recipe.theta, recipe.leak, slope, outputs=outputs)
+
+
+def _check_layers(recipe: TuningRecipe, backbone: Backbone, n_classes: int) -> None:
+    if recipe.layers > len(backbone.linears):
+        raise UserError(
+            f"layers is {recipe.layers}, and {backbone.name} has {len(backbone.linears)} to be "
+            "tuned."
+        )
+    there = backbone.linears[-1].out_features
+    if recipe.outputs and (len(recipe.outputs) != n_classes or max(recipe.outputs) >= there):
+        raise UserError(
+            f"outputs names {len(recipe.outputs)} output neurons up to {max(recipe.outputs)}, "
+            f"where one for each of {n_classes} classes, below {there}, was expected."
+        )
 
 
 def _new_output(last: nn.Linear, n_classes: int, seed: int) -> nn.Linear:
@@ -177,14 +232,42 @@ def _new_output(last: nn.Linear, n_classes: int, seed: int) -> nn.Linear:
 
 
 def loss_of(
-    classifier: RateClassifier | SpikingClassifier, recipe: TuningRecipe, x: Tensor, y: Tensor
+    classifier: Classifier,
+    recipe: TuningRecipe,
+    x: Tensor,
+    y: Tensor,
+    projected: bool = False,
 ) -> Tensor:
-    """Return the loss of a batch of features ``x`` with labels ``y``, as the recipe defines it."""
-    output = classifier(x)
-    if recipe.loss == "cross_entropy":
+    """Return the loss of a batch, as the recipe defines it.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    recipe : TuningRecipe
+    x : Tensor, shape (n, inputs) or (n, neurons)
+        Features; where `projected`, the first layer's products with them.
+    y : Tensor of int, shape (n,)
+        Labels.
+    projected : bool
+
+    Returns
+    -------
+    Tensor
+        One number.
+    """
+    loss = _misfit(classifier(x, projected), recipe, y)
+    if recipe.l1:
+        loss = loss + recipe.l1 * gain_penalty(classifier.modulated_layers[:-1])
+    return loss
+
+
+def _misfit(output: Tensor | SpikingOutput, recipe: TuningRecipe, y: Tensor) -> Tensor:
+    if isinstance(output, Tensor):
         return nn.functional.cross_entropy(output, y)
     membrane, spikes = output
     target = nn.functional.one_hot(y, membrane.shape[1]).to(membrane.dtype)
+    if recipe.loss == "counts":
+        return nn.functional.cross_entropy(spikes, y)
     if recipe.loss == "simple":
         simple: Tensor = 0.5 * (target - spikes).square().sum(1).mean()
         return simple

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from neuromod.models.classifier import RateClassifier, SpikingClassifier
-from neuromod.tuning.backbone import Backbone, Progress, threads_for
+from neuromod.cache import digest
+from neuromod.models.classifier import Classifier
+from neuromod.tuning.backbone import Backbone, Progress, is_small, threads_for
+from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
 from neuromod.tuning.datasets import IntArray
 from neuromod.tuning.features import Features
-from neuromod.tuning.methods.nt1 import NT1
+from neuromod.tuning.hardware import CPU, Hardware, add_gradients, add_up, rank_and_size
+from neuromod.tuning.methods.gained import keep_within, share_gains
 from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, loss_of
 
 EVALUATED_AT_ONCE = 1024
@@ -27,7 +31,7 @@ class TuningResult:
     Attributes
     ----------
     recipe : TuningRecipe
-    classifier : RateClassifier or SpikingClassifier
+    classifier : Classifier
         In evaluation mode, in single precision.
     n_trained : int
         Number of trained parameters.
@@ -39,7 +43,7 @@ class TuningResult:
     """
 
     recipe: TuningRecipe
-    classifier: RateClassifier | SpikingClassifier
+    classifier: Classifier
     n_trained: int
     accuracy: dict[str, float]
     history: pd.DataFrame
@@ -50,12 +54,39 @@ class TuningResult:
         return self.classifier.state_dict()
 
 
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What a classifier reads of some images while it is tuned and measured.
+
+    Attributes
+    ----------
+    features : Features
+        Or, where `projected`, the first layer's products ``W x`` with them.
+    projected : bool
+    hardware : Hardware
+    """
+
+    features: Features
+    projected: bool = False
+    hardware: Hardware = CPU
+
+    def load(self, indices: IntArray) -> tuple[Tensor, Tensor]:
+        """Read some images and their labels from disk, values in float32."""
+        values = torch.from_numpy(self.features.values[indices])
+        labels = torch.from_numpy(self.features.labels[indices])
+        device = self.hardware.device
+        return values.to(device, torch.float32), labels.to(device)
+
+
 def tune(
     features: Features,
     backbone: Backbone,
     recipe: TuningRecipe,
     progress: Progress | None = None,
     shared: SharedGains | None = None,
+    projected: Features | None = None,
+    hardware: Hardware = CPU,
+    checkpoint: Path | None = None,
 ) -> TuningResult:
     """Tune a backbone's classifier on features of a new task.
 
@@ -70,94 +101,158 @@ def tune(
         Called with epochs done and in all.
     shared : SharedGains, optional
         Gains that several neurons share, and where they start; only for ``nt1``.
+    projected : Features, optional
+        The first layer's products with these features, as `neuromod.tuning.features.projections`
+        keeps them: they are read instead by the methods that leave them as they are.
+    hardware : Hardware, optional
+    checkpoint : Path, optional
+        File that the state is kept in after every epoch, and where training goes on if it is there.
 
     Returns
     -------
     TuningResult
-        The same recipe, backbone and features on the same machine always give the same.
+        The same recipe, backbone and features on the same machine always give the same, however
+        often training was interrupted.
     """
     classifier = build_classifier(backbone, recipe, len(features.classes))
     if shared:
-        shared.apply(classifier)
+        share_gains(classifier, shared.domain, shared.gain)
+    images = Images(features, hardware=hardware)
+    if projected is not None and classifier.modulated_layers[0].keeps_projection:
+        images = Images(projected, True, hardware)
+    key = _key(recipe, backbone, images, shared)
     with threads_for(classifier):
-        history = _train(classifier, features, recipe, progress)
-    return evaluated(recipe, classifier, features, history)
+        classifier.to(hardware.device)
+        history = _train(classifier, images, recipe, progress, checkpoint, key)
+        accuracy = _accuracies(classifier, images)
+    return TuningResult(recipe, classifier.cpu(), classifier.n_trained, accuracy, history)
 
 
-def evaluated(
-    recipe: TuningRecipe,
-    classifier: RateClassifier | SpikingClassifier,
-    features: Features,
-    history: pd.DataFrame,
-) -> TuningResult:
-    """Return a tuned network with its accuracy on all three parts of the data."""
+def evaluated(recipe: TuningRecipe, classifier: Classifier, features: Features) -> TuningResult:
+    """Return a network that was tuned before, with its accuracy on all three parts of the data."""
     with threads_for(classifier):
-        accuracy = {
-            part: measure_accuracy(classifier, features, getattr(features.split, part))
-            for part in ("train", "validation", "test")
-        }
-    return TuningResult(recipe, classifier, classifier.n_trained, accuracy, history)
+        accuracy = _accuracies(classifier, Images(features))
+    return TuningResult(recipe, classifier, classifier.n_trained, accuracy, history_table([]))
 
 
-def measure_accuracy(
-    classifier: RateClassifier | SpikingClassifier, features: Features, indices: IntArray
-) -> float:
+def _accuracies(classifier: Classifier, images: Images) -> dict[str, float]:
+    return {
+        part: measure_accuracy(classifier, images, getattr(images.features.split, part))
+        for part in ("train", "validation", "test")
+    }
+
+
+def measure_accuracy(classifier: Classifier, images: Images, indices: IntArray) -> float:
     """Return the fraction classified right of the images with these indices."""
     classifier.eval()
-    with torch.no_grad():
-        right = sum(
-            int(classifier.correct(*_load(features, batch)).sum())
-            for batch in np.split(
-                indices, range(EVALUATED_AT_ONCE, len(indices), EVALUATED_AT_ONCE)
-            )
-        )
-    return right / len(indices)
+    rank, size = rank_and_size()
+    right = torch.zeros(1)
+    with torch.no_grad(), images.hardware.precision():
+        for batch in _batches(indices[rank::size], EVALUATED_AT_ONCE):
+            right += classifier.correct(*images.load(batch), images.projected).sum().cpu()
+    return float(add_up(right)) / len(indices)
+
+
+def _batches(indices: IntArray, size: int) -> Iterator[IntArray]:
+    for start in range(0, len(indices), size):
+        yield indices[start : start + size]
+
+
+def training_memory(classifier: Classifier, batch_size: int) -> int:
+    """Return the bytes that tuning takes at most, besides those of torch itself.
+
+    Every frozen weight in float32; of every trained number also what it started from, its gradient
+    and Adam's two moments; a batch's membranes and their gradients.
+    """
+    layers = classifier.modulated_layers
+    weights = sum(tensor.numel() for layer in layers for tensor in layer.buffers())
+    widths = layers[0].n_inputs + sum(3 * layer.n_neurons for layer in layers)
+    return 4 * (weights + 5 * classifier.n_trained + 2 * batch_size * widths)
+
+
+def _key(
+    recipe: TuningRecipe, backbone: Backbone, images: Images, shared: SharedGains | None
+) -> str:
+    """Hash of everything that determines a training, rounding included."""
+    domains = [shared.domain.tolist(), shared.gain.tolist()] if shared else []
+    return digest(
+        [
+            asdict(recipe),
+            backbone.weight_hash,
+            images.features.identity,
+            images.projected,
+            asdict(images.hardware),
+            domains,
+            rank_and_size()[1],
+        ]
+    )
 
 
 def _train(
-    classifier: RateClassifier | SpikingClassifier,
-    features: Features,
+    classifier: Classifier,
+    images: Images,
     recipe: TuningRecipe,
     progress: Progress | None,
+    checkpoint: Path | None,
+    key: str,
 ) -> pd.DataFrame:
-    train = features.split.train
-    history: list[tuple[int, float, float]] = []
-    columns = ["epoch", "loss", "validation_accuracy"]
     if classifier.n_trained == 0:
-        return pd.DataFrame(history, columns=columns)
-    optimizer = torch.optim.Adam(classifier.parameters(), lr=recipe.lr)
-    steps = recipe.epochs * -(-len(train) // recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        return history_table([])
+    train, validation = images.features.split.train, images.features.split.validation
+    training = _prepared(classifier, recipe, len(train))
+    if checkpoint is not None:
+        restore_checkpoint(checkpoint, key, training)
     generator = torch.Generator().manual_seed(recipe.seed)
     for epoch in range(1, recipe.epochs + 1):
-        classifier.train()
-        losses = []
-        for batch in torch.randperm(len(train), generator=generator).split(recipe.batch_size):
-            optimizer.zero_grad()
-            loss = loss_of(classifier, recipe, *_load(features, train[batch.numpy()]))
-            loss.backward()
-            optimizer.step()
-            _keep_within(classifier, recipe.gain_low, recipe.gain_high)
-            schedule.step()
-            losses.append(loss.item())
-        validation = measure_accuracy(classifier, features, features.split.validation)
-        history.append((epoch, float(np.mean(losses)), validation))
+        order = torch.randperm(len(train), generator=generator).numpy()
+        if epoch <= len(training.history):
+            continue
+        loss = _epoch(training, images, recipe, train[order])
+        training.history.append((epoch, loss, measure_accuracy(classifier, images, validation)))
+        if checkpoint is not None and rank_and_size()[0] == 0:
+            save_checkpoint(checkpoint, key, training)
         if progress:
             progress(epoch, recipe.epochs)
-    return pd.DataFrame(history, columns=columns)
+    return history_table(training.history)
 
 
-@torch.no_grad()
-def _keep_within(
-    classifier: RateClassifier | SpikingClassifier, low: float | None, high: float | None
-) -> None:
-    if low is None and high is None:
-        return
-    for layer in classifier.modulated_layers:
-        if isinstance(layer, NT1):
-            layer.gain.clamp_(low, high)
+def history_table(history: list[tuple[int, float, float]]) -> pd.DataFrame:
+    """Return what is known of every epoch as a table: epoch, loss, validation_accuracy."""
+    return pd.DataFrame(history, columns=["epoch", "loss", "validation_accuracy"])
 
 
-def _load(features: Features, indices: IntArray) -> tuple[Tensor, Tensor]:
-    """Read some images' features and labels from disk."""
-    return torch.from_numpy(features.values[indices]), torch.from_numpy(features.labels[indices])
+def _prepared(classifier: Classifier, recipe: TuningRecipe, n_images: int) -> Training:
+    # One pass over memory a step, which is what counts where there are many parameters.
+    fused = None if is_small(classifier) else True
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=recipe.lr, fused=fused)
+    steps = recipe.epochs * -(-n_images // recipe.batch_size)
+    if recipe.schedule == "cosine":
+        schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
+            optimizer, steps
+        )
+    else:
+        schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    return Training(classifier, optimizer, schedule)
+
+
+def _epoch(training: Training, images: Images, recipe: TuningRecipe, order: IntArray) -> float:
+    """Train on all images once, and return the mean of the batches' losses."""
+    classifier = training.classifier
+    rank, size = rank_and_size()
+    batches = list(_batches(order, recipe.batch_size))
+    losses = torch.zeros(len(batches), dtype=torch.float64)
+    classifier.train()
+    for number, batch in enumerate(batches):
+        training.optimizer.zero_grad()
+        share = batch[rank::size]
+        if len(share):
+            with images.hardware.precision():
+                loss = loss_of(classifier, recipe, *images.load(share), images.projected)
+            loss = loss * (len(share) / len(batch)) if size > 1 else loss
+            loss.backward()
+            losses[number] = loss.detach()
+        add_gradients(list(classifier.parameters()))
+        training.optimizer.step()
+        keep_within(classifier, recipe.gain_low, recipe.gain_high)
+        training.schedule.step()
+    return float(add_up(losses).mean())

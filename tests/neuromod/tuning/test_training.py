@@ -13,8 +13,8 @@ from neuromod.errors import UserError  # noqa: E402
 from neuromod.models.classifier import RateClassifier, SpikingClassifier  # noqa: E402
 from neuromod.tuning.backbone import Backbone  # noqa: E402
 from neuromod.tuning.datasets import load_folder  # noqa: E402
-from neuromod.tuning.features import Features, extract_features  # noqa: E402
-from neuromod.tuning.methods import METHODS  # noqa: E402
+from neuromod.tuning.features import Features, extract_features, projections  # noqa: E402
+from neuromod.tuning.methods.gained import share_gains  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
 from neuromod.tuning.recipe import (  # noqa: E402
     SharedGains,
@@ -23,7 +23,7 @@ from neuromod.tuning.recipe import (  # noqa: E402
     calibrated,
     loss_of,
 )
-from neuromod.tuning.training import TuningResult, tune  # noqa: E402
+from neuromod.tuning.training import TuningResult, training_memory, tune  # noqa: E402
 
 
 def one_layer() -> torch.nn.Linear:
@@ -115,7 +115,7 @@ def test_methods_come_in_the_paper_s_order(
     """
     accuracy = {
         method: tune(features, backbone, calibrated(method, kind, loss)).accuracy["test"]
-        for method in METHODS
+        for method in ("none", "additive", "nt2", "nt1", "tft")
     }
     assert accuracy["none"] < min(accuracy["additive"], accuracy["nt2"]) + 0.03
     assert max(accuracy["additive"], accuracy["nt2"]) + 0.05 < accuracy["nt1"]
@@ -152,6 +152,9 @@ def test_a_class_folder_gets_a_new_output_layer(class_folder: Path, backbone: Ba
         ({"epochs": -1}, "epochs is -1, but must be greater than 0"),
         ({"theta": float("nan")}, "theta is nan, but must be greater than 0"),
         ({"method": "nt2", "gain_low": 0.3}, "bound gains, and nt2 has none"),
+        ({"method": "tft", "l1": 0.1}, "l1 shrinks gains, and tft has none"),
+        ({"l1": -0.1}, r"l1 is -0\.1, but must be at least 0"),
+        ({"schedule": "cosinus"}, "no schedule of learning rates named 'cosinus': did you mean"),
         ({"gain_low": 1.9, "gain_high": 0.3}, r"gain_low is 1\.9, but must be less than"),
     ],
 )
@@ -221,7 +224,7 @@ def test_a_shared_gain_is_pulled_by_the_sum_of_its_neurons() -> None:
     loss_of(own, recipe, *data).backward()
     pulls = torch.cat([layer.gain.grad for layer in layers])
     shared = SpikingClassifier([NT1(one_layer()), NT1(one_layer())], 0.5, slope=2.0).train()
-    SharedGains(np.array([1, 0, 1, 1]), np.ones(2)).apply(shared)
+    share_gains(shared, np.array([1, 0, 1, 1]), np.ones(2))
     loss_of(shared, recipe, *data).backward()
     gain = shared.modulated_layers[0].gain
     torch.testing.assert_close(gain.grad, torch.stack([pulls[1], pulls[[0, 2, 3]].sum()]))
@@ -231,7 +234,123 @@ def test_domains_that_do_not_fit_the_neurons_are_refused(
     features: Features, backbone: Backbone
 ) -> None:
     few = SharedGains(np.zeros(7, dtype=int), np.ones(1))
-    with pytest.raises(UserError, match="shared by 7 neurons, and the classifier has 173"):
+    with pytest.raises(UserError, match="shared by 7 neurons, and the model has 173"):
         tune(features, backbone, bounded(), shared=few)
     with pytest.raises(UserError, match="has 0 with a gain"):
         tune(features, backbone, calibrated("tft", "spiking", "membrane"), shared=few)
+
+
+def test_a_first_layer_s_products_stand_in_for_the_features(
+    features: Features, backbone: Backbone
+) -> None:
+    projected = projections(features, backbone.linears[0])
+    for method in ("nt1", "nt2", "additive"):
+        recipe = TuningRecipe(method, "rate", "cross_entropy", 0.02, 3)
+        plain, cached = (tune(features, backbone, recipe, projected=p) for p in (None, projected))
+        assert plain.accuracy == pytest.approx(cached.accuracy, abs=0.01)
+        for name, tensor in plain.tensors.items():
+            torch.testing.assert_close(cached.tensors[name], tensor, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["tft", "lora", "nt1_inputs", "nt1_both"])
+def test_methods_that_change_the_first_products_read_the_features(
+    features: Features, backbone: Backbone, method: str
+) -> None:
+    wrong = replace(features, values=np.zeros((len(features.labels), 96), np.float32))
+    recipe = TuningRecipe(method, "rate", "cross_entropy", 0.02, 1)
+    plain, other = (tune(features, backbone, recipe, projected=p) for p in (None, wrong))
+    for name, tensor in plain.tensors.items():
+        assert torch.equal(tensor, other.tensors[name])
+
+
+def test_nothing_frozen_gets_a_gradient(features: Features, backbone: Backbone) -> None:
+    recipe = TuningRecipe("nt1", "rate", "cross_entropy", 0.02, 1)
+    classifier = build_classifier(backbone, recipe, 5).train()
+    x = torch.from_numpy(features.values[:7])
+    loss_of(classifier, recipe, x, torch.zeros(7, dtype=torch.long)).backward()
+    assert all(parameter.grad is not None for parameter in classifier.parameters())
+    assert not any(buffer.requires_grad for buffer in classifier.buffers())
+    assert not any(parameter.requires_grad for parameter in backbone.network.parameters())
+
+
+def test_only_the_layers_asked_for_are_tuned(features: Features, backbone: Backbone) -> None:
+    recipe = TuningRecipe("nt1_inputs", "rate", "cross_entropy", 0.02, 2, layers=2)
+    result = tune(features, backbone, recipe)
+    assert {name: tuple(tensor.shape) for name, tensor in result.tensors.items()} == {
+        "layers.1.gain": (96,),
+        "layers.2.gain": (72,),
+    }
+    with pytest.raises(UserError, match="layers is 4, and digits-vgg has 3"):
+        tune(features, backbone, replace(recipe, layers=4))
+
+
+def test_a_probe_trains_the_output_layer_and_no_other(
+    features: Features, backbone: Backbone
+) -> None:
+    result = tune(features, backbone, TuningRecipe("probe", "rate", "cross_entropy", 0.02, 2))
+    assert result.n_trained == 72 * 5 + 5
+    assert list(result.tensors) == ["layers.2.weight", "layers.2.bias"]
+    new = build_classifier(backbone, TuningRecipe("probe", "rate", "cross_entropy", 0.02, 2), 7)
+    assert new.n_trained == 5 * 7 + 7
+
+
+def test_classes_may_be_read_at_some_of_the_outputs(features: Features, backbone: Backbone) -> None:
+    """Three classes at outputs 4, 0 and 2; without a new layer all five gains are trained."""
+    three = np.isin(features.labels, (0, 1, 2))
+    split = replace(features.split, **{
+        part: indices[three[indices]] for part, indices in vars(features.split).items()
+    })  # fmt: skip
+    fewer = replace(features, split=split, classes=features.classes[:3])
+    recipe = TuningRecipe("nt1", "spiking", "membrane", 0.1, 15, outputs=(4, 0, 2))
+    result = tune(fewer, backbone, recipe)
+    assert result.n_trained == 173
+    images = torch.from_numpy(features.values[split.test])
+    fired = result.classifier.layer_spikes(images)[-1][:, [4, 0, 2]].int()
+    right = (fired == torch.eye(3)[features.labels[split.test]]).all(1)
+    assert result.accuracy["test"] == right.double().mean().item()
+    with pytest.raises(UserError, match="3 output neurons up to 4, where one for each of 5"):
+        tune(features, backbone, recipe)
+
+
+def test_a_constant_learning_rate_stays_and_a_cosine_falls(
+    features: Features, backbone: Backbone
+) -> None:
+    """Adam's steps have the size of the learning rate, so that distances walked add up to it."""
+    walked = {}
+    for schedule in ("constant", "cosine"):
+        recipe = TuningRecipe("nt1", "rate", "cross_entropy", 1e-3, 8, schedule=schedule)
+        walked[schedule] = np.abs(gains(tune(features, backbone, recipe)) - 1).max()
+    # 56 steps: all of 0.001, or half of it on average.
+    assert walked["constant"] == pytest.approx(0.056, rel=0.15)
+    assert walked["cosine"] == pytest.approx(0.028, rel=0.15)
+
+
+def test_a_penalty_on_gains_makes_hidden_gains_small_and_leaves_outputs(
+    features: Features, backbone: Backbone
+) -> None:
+    free, penalised = (
+        gains(
+            tune(features, backbone, TuningRecipe("nt1", "rate", "cross_entropy", 0.1, 20, l1=l1))
+        )
+        for l1 in (0.0, 0.004)
+    )
+    assert np.median(np.abs(penalised[:168])) < 0.1 * np.median(np.abs(free[:168]))
+    assert np.median(np.abs(penalised[168:])) > 1
+
+
+def test_neurons_that_integrate_over_time_are_tuned_by_their_counts(
+    features: Features, backbone: Backbone
+) -> None:
+    recipe = TuningRecipe("nt1", "lif", "counts", 0.1, 6)
+    before = tune(features, backbone, TuningRecipe("none", "lif", "counts", 0.05, 1))
+    assert tune(features, backbone, recipe).accuracy["test"] > before.accuracy["test"] + 0.1
+
+
+def test_memory_counts_what_is_kept_for_every_number(backbone: Backbone) -> None:
+    """384-96-72-5; float32: frozen numbers once, trained ones five times, and a batch's values."""
+    weights, biases = 384 * 96 + 96 * 72 + 72 * 5, 96 + 72 + 5
+    batch = 2 * 64 * (384 + 3 * biases)
+    recipes = {m: TuningRecipe(m, "rate", "cross_entropy", 0.1, 1) for m in ("nt1", "tft")}
+    found = {m: training_memory(build_classifier(backbone, r, 5), 64) for m, r in recipes.items()}
+    assert found["nt1"] == 4 * (weights + biases + 5 * biases + batch)
+    assert found["tft"] == 4 * (5 * (weights + biases) + batch)

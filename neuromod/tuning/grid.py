@@ -1,0 +1,124 @@
+"""Many trainings on one task, such as a paper's table: those that are finished are kept on disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from neuromod.cache import cache_dir, digest, written_whole
+from neuromod.tuning.backbone import Backbone, Progress, is_small
+from neuromod.tuning.features import Features
+from neuromod.tuning.hardware import CPU, Hardware
+from neuromod.tuning.recipe import TuningRecipe
+from neuromod.tuning.training import TuningResult, history_table, tune
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Goes up with any change of the code that changes what training gives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a training came to, without the network.
+
+    Attributes
+    ----------
+    recipe : TuningRecipe
+    n_trained : int
+    accuracy : dict
+        As in `TuningResult`.
+    history : DataFrame
+        As in `TuningResult`.
+    from_cache : bool
+        Whether it had been trained before.
+    """
+
+    recipe: TuningRecipe
+    n_trained: int
+    accuracy: dict[str, float]
+    history: pd.DataFrame
+    from_cache: bool = False
+
+
+def tune_all(
+    features: Features,
+    backbone: Backbone,
+    recipes: Sequence[TuningRecipe],
+    projected: Features | None = None,
+    hardware: Hardware = CPU,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Tune a backbone in many ways; an interrupted grid goes on where it was.
+
+    Parameters
+    ----------
+    features, backbone, projected, hardware
+        As for `neuromod.tuning.training.tune`.
+    recipes : sequence of TuningRecipe
+    progress : callable, optional
+        Called with epochs done and in all, those of finished trainings left out.
+
+    Returns
+    -------
+    list of Outcome
+        One for each recipe.
+    """
+    given = [hardware.device, hardware.mixed, projected is not None]
+    task = [VERSION, backbone.weight_hash, features.identity, *given, *_versions()]
+    paths = [cache_dir() / f"tuned-{digest([task, asdict(r)])[:20]}.json" for r in recipes]
+    kept = [_read(path, recipe) for path, recipe in zip(paths, recipes, strict=True)]
+    total = sum(r.epochs for r, found in zip(recipes, kept, strict=True) if found is None)
+    done, outcomes = 0, []
+    for path, recipe, found in zip(paths, recipes, kept, strict=True):
+        if found is None:
+            count = _counting(progress, done, total)
+            # Where an epoch takes no time, writing down where it ended would be most of it.
+            small = is_small(backbone.network.get_submodule("classifier"))
+            checkpoint = None if small else path.with_suffix(".safetensors")
+            result = tune(features, backbone, recipe, count, None, projected, hardware, checkpoint)
+            found = _keep(path, result)
+            if checkpoint:
+                checkpoint.unlink(missing_ok=True)
+            done += recipe.epochs
+        outcomes.append(found)
+    return outcomes
+
+
+def _versions() -> list[str]:
+    return [version(package) for package in ("brian2-neuromod", "torch")]
+
+
+def _counting(progress: Progress | None, before: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda epoch, _: progress(before + epoch, total)
+
+
+def _keep(path: Path, result: TuningResult) -> Outcome:
+    found = {
+        "n_trained": result.n_trained,
+        "accuracy": result.accuracy,
+        "history": list(result.history.itertuples(index=False, name=None)),
+    }
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(found))
+    return Outcome(result.recipe, result.n_trained, result.accuracy, result.history)
+
+
+def _read(path: Path, recipe: TuningRecipe) -> Outcome | None:
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text())
+        history = history_table(found["history"])
+        return Outcome(recipe, found["n_trained"], found["accuracy"], history, from_cache=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        log.warning("%s is damaged or not ours: the network is tuned anew.", path)
+        return None

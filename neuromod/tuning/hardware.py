@@ -1,0 +1,97 @@
+"""Where a network is tuned: torch's device, the precision of its products, several processes.
+
+Nothing of this is part of what is tuned: it changes rounding at most.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+from neuromod.errors import UserError
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the work is done with.
+
+    Attributes
+    ----------
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; one that is not there is refused.
+    mixed : bool
+        Whether products are computed from bfloat16, with sums, gains and optimiser in float32.
+        It helps where the hardware multiplies bfloat16, as recent GPUs do.
+    """
+
+    device: str = "cpu"
+    mixed: bool = False
+
+    def __post_init__(self) -> None:
+        there = available_devices()
+        if self.device not in there:
+            raise UserError(
+                f"There is no device {self.device!r} for torch here: {', '.join(there)} can be "
+                "asked for."
+            )
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Context in which products have the precision that was asked for."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.mixed)
+
+
+def available_devices() -> tuple[str, ...]:
+    """Names of torch's devices on this machine."""
+    cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ("cpu", *(["cuda"] if cuda else []), *cuda, *mps)
+
+
+CPU = Hardware()
+
+
+@contextmanager
+def processes() -> Iterator[None]:
+    """Work together with the other processes that torchrun has started, if it has.
+
+    Inside, `neuromod.tuning.training.tune` gives each process its share of every batch and adds
+    their gradients, so that all end with the gains that one process would, up to rounding.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        yield
+        return
+    distributed.init_process_group()
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def rank_and_size() -> tuple[int, int]:
+    """Number of this process, from 0, and how many there are."""
+    if distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def add_gradients(parameters: list[nn.Parameter]) -> None:
+    """Replace every gradient by its sum over the processes."""
+    if rank_and_size()[1] == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        distributed.all_reduce(parameter.grad)
+
+
+def add_up(values: Tensor) -> Tensor:
+    """Return values summed over the processes."""
+    if rank_and_size()[1] > 1:
+        distributed.all_reduce(values)
+    return values

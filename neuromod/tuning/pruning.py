@@ -1,0 +1,94 @@
+"""Pruning of neurons by their gains: what is left of a network without those that gains silence.
+
+Gains that were trained with an L1 penalty are small where they matter little, so that nothing has
+to be trained again after pruning, as Lee et al. (J. Nanosci. Nanotechnol. 20(11):6603, 2020) found
+for the weights of a spiking network on gated Schottky diodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from neuromod.errors import UserError
+from neuromod.models.classifier import Classifier
+from neuromod.tuning.backbone import threads_for
+from neuromod.tuning.features import Features
+from neuromod.tuning.methods.nt1 import NT1
+from neuromod.tuning.training import Images, TuningResult, measure_accuracy
+
+
+def pruning_curve(
+    result: TuningResult, features: Features, fractions: Sequence[float]
+) -> pd.DataFrame:
+    """Measure a network's accuracy with more and more of its hidden neurons pruned.
+
+    Those with the smallest ``|gain|`` go first, whatever their layer. A neuron whose gain is 0 is
+    silent in a rate network and in a spiking one alike.
+
+    Parameters
+    ----------
+    result : TuningResult
+        Tuned by ``nt1``; it is as before afterwards.
+    features : Features
+        What it was tuned on.
+    fractions : sequence of float
+        Of the hidden neurons, from 0 to 1.
+
+    Returns
+    -------
+    DataFrame
+        One row a fraction: fraction_pruned (the nearest that whole neurons give), neurons_left,
+        validation_accuracy, test_accuracy.
+
+    Raises
+    ------
+    UserError
+        For a network without gains of its own for each hidden neuron, or a fraction out of range.
+    """
+    layers = _hidden(result.classifier)
+    for fraction in fractions:
+        if not 0 <= fraction <= 1:
+            raise UserError(f"A fraction pruned is {fraction}, but must lie between 0 and 1.")
+    order = torch.cat([layer.gains.detach() for layer in layers]).abs().argsort(stable=True)
+    images, split = Images(features), features.split
+    rows = []
+    for count in (round(fraction * len(order)) for fraction in fractions):
+        with _silenced(layers, order[:count]), threads_for(result.classifier):
+            validation, test = (
+                measure_accuracy(result.classifier, images, part)
+                for part in (split.validation, split.test)
+            )
+        rows.append((count / len(order), len(order) - count, validation, test))
+    columns = ["fraction_pruned", "neurons_left", "validation_accuracy", "test_accuracy"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _hidden(classifier: Classifier) -> list[NT1]:
+    hidden = classifier.modulated_layers[:-1]
+    gained = [layer for layer in hidden if isinstance(layer, NT1)]
+    if not gained or len(gained) < len(hidden):
+        raise UserError(
+            "Neurons are pruned by their gains, and not every hidden layer of this network has "
+            "some: it must be tuned with nt1."
+        )
+    return gained
+
+
+@contextmanager
+def _silenced(layers: list[NT1], neurons: Tensor) -> Iterator[None]:
+    """Give a gain of 0 to these neurons, counted through all layers, for as long as it lasts."""
+    before = [(layer.gain, layer.domain) for layer in layers]
+    gains = torch.cat([layer.gains.detach() for layer in layers])
+    gains[neurons] = 0
+    for layer, own in zip(layers, gains.split([layer.n_gains for layer in layers]), strict=True):
+        layer.share(nn.Parameter(own), torch.arange(len(own)))
+    try:
+        yield
+    finally:
+        for layer, (gain, domain) in zip(layers, before, strict=True):
+            layer.gain, layer.domain = gain, domain

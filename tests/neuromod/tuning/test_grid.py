@@ -1,0 +1,91 @@
+"""Trainings that are finished are not done again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+
+from neuromod.tuning import grid  # noqa: E402
+from neuromod.tuning.backbone import Backbone, load_backbone  # noqa: E402
+from neuromod.tuning.features import Features  # noqa: E402
+from neuromod.tuning.grid import tune_all  # noqa: E402
+from neuromod.tuning.recipe import TuningRecipe  # noqa: E402
+from neuromod.tuning.training import tune  # noqa: E402
+
+RECIPES = [TuningRecipe("nt1", "rate", "cross_entropy", 0.031, 2, seed=seed) for seed in (1, 2)] + [
+    TuningRecipe("none", "rate", "cross_entropy", 0.031, 1)
+]
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_outcomes_are_those_of_single_trainings(features: Features, backbone: Backbone) -> None:
+    for outcome, recipe in zip(tune_all(features, backbone, RECIPES), RECIPES, strict=True):
+        single = tune(features, backbone, recipe)
+        assert outcome.recipe == recipe
+        assert outcome.n_trained == single.n_trained
+        assert outcome.accuracy == single.accuracy
+        assert outcome.history.equals(single.history)
+
+
+def test_finished_trainings_are_read_and_give_the_same(
+    features: Features, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tune_all(features, backbone, RECIPES[:2])
+    trained: list[TuningRecipe] = []
+
+    def counting(features: Features, backbone: Backbone, recipe: TuningRecipe, *rest: object):
+        trained.append(recipe)
+        return tune(features, backbone, recipe, *rest)
+
+    monkeypatch.setattr(grid, "tune", counting)
+    epochs: list[tuple[int, int]] = []
+    again = tune_all(features, backbone, RECIPES, progress=lambda *done: epochs.append(done))
+    assert trained == RECIPES[2:]
+    assert [outcome.from_cache for outcome in again] == [True, True, False]
+    for one, other in zip(first, again, strict=False):
+        assert one.accuracy == other.accuracy
+        assert one.history.equals(other.history)
+
+
+def test_progress_counts_the_epochs_that_are_left(features: Features, backbone: Backbone) -> None:
+    tune_all(features, backbone, RECIPES[:1])
+    epochs: list[tuple[int, int]] = []
+    longer = replace(RECIPES[1], epochs=3)
+    tune_all(features, backbone, [*RECIPES[:2], longer], progress=lambda *d: epochs.append(d))
+    assert epochs == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.032}, {"seed": 3}, {"batch_size": 63}, {"l1": 0.1}])
+def test_another_recipe_is_another_training(
+    features: Features, backbone: Backbone, change: dict[str, object]
+) -> None:
+    tune_all(features, backbone, RECIPES[:1])
+    (other,) = tune_all(features, backbone, [replace(RECIPES[0], **change)])
+    assert not other.from_cache
+
+
+def test_other_weights_are_another_training(features: Features, backbone: Backbone) -> None:
+    tune_all(features, backbone, RECIPES[:1])
+    (other,) = tune_all(features, load_backbone("digits-vgg", "random", seed=5), RECIPES[:1])
+    assert not other.from_cache
+
+
+def test_a_damaged_outcome_is_trained_anew(
+    features: Features, backbone: Backbone, empty: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (first,) = tune_all(features, backbone, RECIPES[:1])
+    (path,) = empty.glob("tuned-*.json")
+    path.write_text(path.read_text()[:-9])
+    (again,) = tune_all(features, backbone, RECIPES[:1])
+    assert "tuned anew" in caplog.text
+    assert again.accuracy == first.accuracy
