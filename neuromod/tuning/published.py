@@ -11,7 +11,11 @@ nothing in table 7: 0.0356 for everything trained on Food-11, of which table 7 h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from neuromod.tuning.recipe import TuningRecipe
+
+IMAGENET_CLASSES = 1000
 
 DATA = ("stl10", "food11", "bccd")
 """Columns of the paper's tables."""
@@ -40,8 +44,8 @@ class Cell:
     lr : float
         Learning rate.
     batch_size, epochs, runs : int
-    accuracy : float
-        On validation images, as a fraction.
+    accuracy : float or None
+        On validation images, as a fraction; None for data that the paper does not have.
     """
 
     table: int
@@ -53,7 +57,7 @@ class Cell:
     batch_size: int
     epochs: int
     runs: int
-    accuracy: float
+    accuracy: float | None
 
 
 # Until table 5 the gains are on the inputs of all three layers, then of the last two: "a set of
@@ -131,6 +135,37 @@ TRAINED_8 = {
 def published_cells() -> list[Cell]:
     """Return every accuracy of tables 1 to 7; table 8 holds no training of its own."""
     return [*_rate_cells(), *_spiking_cells()]
+
+
+def cells_on(data: str) -> list[Cell]:
+    """Return the cells of the tables for a data set: the paper's own, or the like for another."""
+    cells = published_cells()
+    if data in DATA:
+        return [cell for cell in cells if cell.data == data]
+    return list(dict.fromkeys(replace(cell, data=data, accuracy=None) for cell in cells))
+
+
+def recipe_of(cell: Cell, seed: int, n_outputs: int) -> TuningRecipe:
+    """Return the paper's recipe for a cell.
+
+    Parameters
+    ----------
+    cell : Cell
+    seed : int
+    n_outputs : int
+        Of the backbone: where they are ImageNet's, STL-10's spiking network is read at ten.
+
+    Returns
+    -------
+    TuningRecipe
+        Adam with a constant learning rate, cross entropy (rate) or the simple loss (spiking).
+    """
+    loss = "cross_entropy" if cell.kind == "rate" else "simple"
+    kept = cell.kind == "spiking" and cell.data == "stl10" and n_outputs == IMAGENET_CLASSES
+    return TuningRecipe(
+        cell.method, cell.kind, loss, cell.lr, cell.epochs, cell.batch_size, seed,
+        layers=cell.layers, outputs=STL10_OUTPUTS if kept else (), schedule="constant",
+    )  # fmt: skip
 
 
 def _rate_cells() -> Iterator[Cell]:
