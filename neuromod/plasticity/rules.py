@@ -22,7 +22,7 @@ Clune & Stanley, ICLR 2019, call it retroactive).
 from __future__ import annotations
 
 from math import log
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +108,7 @@ class BCM(nn.Module):
     def slide(self, threshold: Tensor, post: Tensor, dt: float) -> Tensor:
         """Threshold a step later: exact while ``post`` stays the same."""
         aim = post.square() / self.log_target.exp()
-        return cast(Tensor, aim + (threshold - aim) * _kept(self.log_tau_theta_s, dt))
+        return aim + (threshold - aim) * _kept(self.log_tau_theta_s, dt)
 
     def terms(self, post: Tensor, threshold: Tensor) -> Terms:
         return Terms(post * (post - threshold), None)

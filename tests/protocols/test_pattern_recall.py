@@ -1,0 +1,70 @@
+"""Association within an episode: patterns seen once are recalled, or their settings refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brian2 import Hz, ms
+
+import neuromod
+
+pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+
+from neuromod.protocols.pattern_recall import PatternRecall
+from neuromod.report import draw
+
+SMALL = PatternRecall(
+    networks=("none", "bcm"),
+    seeds=1,
+    hidden=12,
+    steps=100,
+    batch=32,
+    episodes=150,
+    pairs=2,
+    neurons=14,
+    active=5,
+    gap=10 * ms,
+    delays=np.array([15]) * ms,
+    learned_delays=np.array([15]) * ms,
+    noise=np.array([0, 0.4]),
+    learned_noise=np.array([0, 0.2]),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEUROMOD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return neuromod.run(SMALL)
+
+
+def test_plasticity_recalls_patterns_seen_once_and_fixed_synapses_guess(run):
+    mean = run.tables["summary"].set_index("network").success_learned_mean
+    assert mean["none"] == pytest.approx(0.5, abs=0.12)
+    assert mean["bcm"] > 0.75
+
+
+def test_a_pattern_with_more_of_it_exchanged_is_recalled_less(run):
+    bcm = run.table[run.table.network == "bcm"].set_index("exchanged").success
+    assert bcm[0.4] < bcm[0]
+
+
+def test_report_and_figure_tell_the_share_exchanged(run):
+    assert "Guessing is right in 50 %" in run.protocol.report(run.tables)[0].text
+    assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("active", 8, "active is 8, but must be from 1 to half of 14 neurons"),
+        ("show", 12 * ms, "show = 12. ms must be a whole number of time steps"),
+        ("rate", 230 * Hz, "230 Hz would spike more than once"),
+    ],
+)
+def test_impossible_settings_are_refused_before_the_work(setting, value, message):
+    with pytest.raises(neuromod.UserError, match=message):
+        replace(SMALL, **{setting: value}).experiments()
