@@ -26,7 +26,6 @@ WRITERS = {
     "neuromod/cache.py",
     "neuromod/genn/device.py",
     "neuromod/tuning/row_file.py",
-    "neuromod/tuning/gains.py",
     "neuromod/tuning/tensor_file.py",
 }
 WRITING = {

@@ -15,15 +15,19 @@ from neuromod.tuning.attachment import (
     trained_state_dict,
     unmerge,
 )
+from neuromod.tuning.methods.gained import gain_penalty, keep_within, share_gains
 
 __all__ = [
     "attach",
     "detach",
     "disabled",
+    "gain_penalty",
+    "keep_within",
     "load_trained",
     "load_trained_state_dict",
     "merge",
     "save_trained",
+    "share_gains",
     "trained_parameters",
     "trained_state_dict",
     "unmerge",

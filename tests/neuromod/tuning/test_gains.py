@@ -13,10 +13,12 @@ pytest.importorskip("torchvision")
 from safetensors.torch import save_file  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
+from neuromod.tuning import attach, save_trained  # noqa: E402
 from neuromod.tuning.backbone import DigitsVGG, PretrainingRecipe  # noqa: E402
-from neuromod.tuning.gains import GainsError, load_gains, read_gains, save_gains  # noqa: E402
+from neuromod.tuning.gains import load_gains, save_gains  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
-from neuromod.tuning.recipe import TuningRecipe  # noqa: E402
+from neuromod.tuning.recipe import SharedGains, TuningRecipe  # noqa: E402
+from neuromod.tuning.tensor_file import GainsError, read_gains  # noqa: E402
 from neuromod.tuning.training import TuningResult, tune  # noqa: E402
 
 
@@ -45,6 +47,17 @@ def test_a_network_comes_back_as_it_was(
     for left, right in zip(loaded(x), result.classifier(x), strict=True):
         assert torch.equal(left, right)
     assert not loaded.training
+
+
+def test_power_domains_come_back_with_their_gains(tmp_path: Path, features, backbone) -> None:
+    shared = SharedGains(np.arange(96 + 72 + 5) % 4, np.array([0.7, 1.3, 0.9, 1.1]))
+    recipe = TuningRecipe("nt1", "spiking", "membrane", 0.1, 1)
+    result = tune(features, backbone, recipe, shared=shared)
+    save_gains(tmp_path / "gains.safetensors", result, backbone, features)
+    loaded = load_gains(tmp_path / "gains.safetensors", backbone)
+    assert loaded.n_trained == 4
+    x = torch.from_numpy(np.array(features.values[:100]))
+    assert torch.equal(loaded(x).membrane, result.classifier(x).membrane)
 
 
 def test_the_header_tells_where_the_gains_belong(saved: Path, tuned, backbone) -> None:
@@ -87,7 +100,9 @@ def test_gains_that_do_not_fit_are_refused_by_layer_and_shape(saved: Path, backb
     with pytest.raises(GainsError, match=r"lacks 'layers.1.gain'"):
         load_gains(rewritten(saved, gains.header, short), backbone)
     extra = {**gains.tensors, "layers.7.gain": torch.ones(2)}
-    with pytest.raises(GainsError, match=r"has 'layers.7.gain', for which digits-vgg has no place"):
+    with pytest.raises(
+        GainsError, match=r"has 'layers.7.gain', for which SpikingClassifier has no place"
+    ):
         load_gains(rewritten(saved, gains.header, extra), backbone)
     broken = {**gains.tensors, "layers.2.gain": torch.full((5,), torch.nan)}
     with pytest.raises(GainsError, match=r"values in 'layers.2.gain' that are not finite"):
@@ -100,6 +115,14 @@ def test_gains_of_other_weights_are_refused(saved: Path, backbone) -> None:
     other = replace(backbone, network=DigitsVGG(PretrainingRecipe()))
     with pytest.raises(GainsError, match="fit only the weights that they were trained with"):
         load_gains(saved, other)
+
+
+def test_gains_of_a_model_that_was_attached_to_are_refused(tmp_path: Path, backbone) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    attach(model, "nt1")
+    save_trained(tmp_path / "attached.safetensors", model)
+    with pytest.raises(GainsError, match="header that cannot be understood"):
+        load_gains(tmp_path / "attached.safetensors", backbone)
 
 
 def test_saving_into_a_folder_that_is_not_there_is_told(
