@@ -284,8 +284,9 @@ def _describe_model(name: str) -> None:
     _line(inspect.getdoc(model) or "")
     _line(f"\n{model.equations.strip()}\n")
     rule = _grid("")
-    for what in ("threshold", "reset", "refractory", "method"):
-        rule.add_row(what, str(getattr(model, what)))
+    for what in ("threshold", "reset", "refractory", "on_pre", "on_post", "method"):
+        if hasattr(model, what):
+            rule.add_row(what, str(getattr(model, what)))
     _print(rule)
     _parameters(model)
 

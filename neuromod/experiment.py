@@ -3,7 +3,8 @@
 An experiment is data: populations of model neurons, spikes drawn beforehand, connections as
 explicit pairs, what to record, for how long. It stays within what Brian2's runtime, C++
 standalone and GeNN can all run: one clock, homogeneous delays, no randomness on the device, and
-synapses that only add a weight to one variable of their target.
+synapses that only add a weight to one variable of their target, or change by equations that are
+stepped before spikes arrive.
 """
 
 from __future__ import annotations
@@ -52,6 +53,35 @@ class Model(Protocol):
     @property
     def start(self) -> dict[str, Any]:
         """Values of the state variables at the start, where they are not 0."""
+
+
+@runtime_checkable
+class Plastic(Protocol):
+    """A synapse that changes: equations in Brian2's language and the values of their parameters."""
+
+    @property
+    def equations(self) -> str:
+        """Differential equations and subexpressions; the target's variables end in ``_post``."""
+
+    @property
+    def on_pre(self) -> str:
+        """What a spike of the source does when it arrives."""
+
+    @property
+    def on_post(self) -> str:
+        """What a spike of the target does; empty for nothing."""
+
+    @property
+    def method(self) -> Any:
+        """Integration method."""
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """Values of the parameters that equations and spikes name."""
+
+    @property
+    def totals(self) -> tuple[str, ...]:
+        """Variables whose values at the end of a run are kept."""
 
 
 @runtime_checkable
@@ -167,6 +197,58 @@ class Connection:
             object.__setattr__(self, "weight", self.weight[order])
 
 
+@dataclass(frozen=True, eq=False)
+class PlasticConnection:
+    """Synapses that change while the network runs.
+
+    In every time step they first change by their equations, from the values at its start; then
+    the spikes of the last step arrive, those of the source before those of the target.
+
+    Attributes
+    ----------
+    name : str
+        For traces and totals, as a population's.
+    source, target : str
+        Names of a spike source or population, and of a population.
+    model : Plastic
+    i, j : ndarray of int, shape (synapses,)
+        Source and target neuron of each synapse; kept sorted by `i`, then `j`.
+    values : mapping of str to value or array, shape (synapses,)
+        Values of single synapses for any parameter or state variable of the model.
+    delay : Quantity
+        From source to synapse, the same for all.
+
+    Raises
+    ------
+    UserError
+        When a value is out of its physical range, or there is not one for each synapse.
+    """
+
+    name: str
+    source: str
+    target: str
+    model: Plastic
+    i: np.ndarray
+    j: np.ndarray
+    values: Mapping[str, Any] = field(default_factory=dict)
+    delay: Quantity = field(default_factory=lambda: 0 * second)
+
+    def __post_init__(self) -> None:
+        known = abouts(self.model) if isinstance(self.model, Parameters) else {}
+        counts = {"j": len(self.j)} | {n: np.size(v) for n, v in self.values.items() if np.ndim(v)}
+        for name, count in counts.items():
+            if count != len(self.i):
+                raise UserError(f"{name} of {self.name} needs {len(self.i)} values, not {count}.")
+        for name, value in self.values.items():
+            if name in known:
+                check_range(name, value, known[name])
+        order = np.lexsort((self.j, self.i))
+        values = {n: v[order] if np.ndim(v) else v for n, v in self.values.items()}
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "i", np.asarray(self.i, dtype=np.int32)[order])
+        object.__setattr__(self, "j", np.asarray(self.j, dtype=np.int32)[order])
+
+
 def pulses(
     source: str,
     target: str,
@@ -272,8 +354,10 @@ class Trace:
     Attributes
     ----------
     population : str
+        Or plastic connection.
     variables : tuple of str
     neurons : ndarray of int
+        Or synapses, in their sorted order.
     """
 
     population: str
@@ -297,6 +381,7 @@ class Experiment:
         In seconds.
     seed : int
         From which everything random in this experiment was drawn; for the record.
+    plastic : tuple of PlasticConnection
 
     Raises
     ------
@@ -311,6 +396,7 @@ class Experiment:
     duration: Quantity
     dt: Quantity
     seed: int
+    plastic: tuple[PlasticConnection, ...] = ()
 
     def __post_init__(self) -> None:
         # Devices round half steps differently, so there are none.
@@ -319,13 +405,16 @@ class Experiment:
         sizes |= {source.name: source.size for source in self.sources}
         if len(sizes) < len(self.populations) + len(self.sources):
             raise UserError(f"Two populations of an experiment share a name in {sorted(sizes)}.")
-        for connection in self.connections:
+        for connection in (*self.connections, *self.plastic):
             steps_in("delay", connection.delay, self.dt)
             _check_indices(connection.source, connection.i, sizes)
             _check_indices(connection.target, connection.j, sizes)
         for source in self.sources:
             _check_indices(source.name, source.neurons, sizes)
             _check_grid(source, self.dt)
+        sizes |= {synapses.name: len(synapses.i) for synapses in self.plastic}
+        if len(sizes) < len(self.populations) + len(self.sources) + len(self.plastic):
+            raise UserError(f"Plastic connections need names of their own among {sorted(sizes)}.")
         for trace in self.traces:
             _check_indices(trace.population, trace.neurons, sizes)
         recorded = [(t.population, name) for t in self.traces for name in t.variables]

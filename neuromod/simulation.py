@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import tempfile
 import time
 import warnings
@@ -32,7 +33,7 @@ from brian2.devices.device import reset_device
 
 from neuromod.builds import Standalone
 from neuromod.errors import unknown
-from neuromod.experiment import Connection, Experiment, Population, Spikes
+from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
 from neuromod.genn.installation import require
 from neuromod.genn.limits import refuse
 from neuromod.models.parameters import unit_of
@@ -213,10 +214,13 @@ def _build(experiment: Experiment) -> dict[str, Any]:
         if len(connection.i):
             name = f"synapses_{number}"
             parts[name] = _synapses(connection, name, parts)
+    for changing in experiment.plastic:
+        name = f"plastic_{changing.name}"
+        parts[name] = _plastic(changing, name, parts)
     for number, trace in enumerate(experiment.traces):
         name = f"trace_{number}"
-        neurons = parts[f"neurons_{trace.population}"]
-        parts[name] = StateMonitor(neurons, trace.variables, record=trace.neurons, name=name)
+        traced = _part(parts, trace.population)
+        parts[name] = StateMonitor(traced, trace.variables, record=trace.neurons, name=name)
     return parts
 
 
@@ -280,15 +284,63 @@ def _synapses(connection: Connection, name: str, parts: dict[str, Any]) -> Synap
     return synapses
 
 
+def _plastic(changing: PlasticConnection, name: str, parts: dict[str, Any]) -> Synapses:
+    """Synapses with equations of their own."""
+    model = changing.model
+    constants = {key: changing.values.get(key, value) for key, value in model.constants.items()}
+    synapses = Synapses(
+        parts[f"neurons_{changing.source}"],
+        parts[f"neurons_{changing.target}"],
+        "\n".join([model.equations, *starmap(_parameter, constants.items())]),
+        on_pre=model.on_pre,
+        on_post=model.on_post or None,
+        delay=changing.delay,
+        method=model.method,
+        name=name,
+    )
+    # GeNN's order, whatever Brian2's is.
+    synapses.state_updater.when, synapses.state_updater.order = "synapses", -2
+    if model.on_post:
+        synapses.post.order = 1
+    synapses.connect(i=changing.i, j=changing.j)
+    for key, value in {**constants, **changing.values}.items():
+        setattr(synapses, key, value)
+    return synapses
+
+
+def _part(parts: dict[str, Any], name: str) -> Any:
+    """A population's neurons or a plastic connection's synapses."""
+    neurons = f"neurons_{name}"
+    return parts[neurons if neurons in parts else f"plastic_{name}"]
+
+
 def _check_variables(experiment: Experiment) -> None:
     """Refuse connections to and traces of what a model's equations do not define."""
-    defined = {p.name: Equations(p.model.equations).names for p in experiment.populations}
+    named = (*experiment.populations, *experiment.plastic)
+    defined = {part.name: Equations(part.model.equations).names for part in named}
     wanted = [(c.target, c.variable) for c in experiment.connections]
     wanted += [(t.population, variable) for t in experiment.traces for variable in t.variables]
     for population, variable in wanted:
         names = defined.get(population, frozenset())
         if variable not in names:
             raise unknown(f"variable of {population}", variable, names)
+    for changing in experiment.plastic:
+        settable = defined[changing.name] | changing.model.constants.keys()
+        for name in changing.values:
+            if name not in settable:
+                raise unknown(f"parameter or state of {changing.name}", name, settable)
+        _check_target(changing, experiment)
+
+
+def _check_target(changing: PlasticConnection, experiment: Experiment) -> None:
+    """Refuse synapses whose equations ask their target for what it has not."""
+    model = changing.model
+    target = next((p.model for p in experiment.populations if p.name == changing.target), None)
+    names = {*Equations(target.equations).names, *target.constants} if target else set()
+    codes = "\n".join([model.equations, model.on_pre, model.on_post])
+    for word in sorted(set(re.findall(r"\b(\w+)_post\b", codes))):
+        if word not in names:
+            raise unknown(f"variable of {changing.target}", word, names)
 
 
 def _collect(
@@ -312,10 +364,10 @@ def _collect(
             signal = Signal(trace.neurons, values)
             signals.setdefault(trace.population, {})[variable] = signal
     totals = {
-        population.name: {
-            name: Quantity(getattr(parts[f"neurons_{population.name}"], name)[:], dtype=float)
-            for name in getattr(population.model, "totals", ())
+        part.name: {
+            name: Quantity(getattr(_part(parts, part.name), name)[:], dtype=float)
+            for name in getattr(part.model, "totals", ())
         }
-        for population in experiment.populations
+        for part in (*experiment.populations, *experiment.plastic)
     }
     return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)

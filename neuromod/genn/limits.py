@@ -15,7 +15,7 @@ from brian2 import Equations
 from brian2.equations.equations import BOOLEAN, PARAMETER
 
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Model
+from neuromod.experiment import Experiment, Model, Plastic
 
 # GeNN's own in the code of a neuron; with the first of them nothing ever spiked, without a word.
 RESERVED = {
@@ -63,14 +63,21 @@ def refuse(experiment: Experiment) -> None:
                 f"GeNN cannot run the population {population.name}: {every[0]} "
                 "(cython and cpp can)."
             )
+    for changing in experiment.plastic:
+        found = (*obstacles(changing.model), *_texts(dict(changing.values)))
+        if found:
+            raise UserError(
+                f"GeNN cannot run the plastic connection {changing.name}: {found[0]} "
+                "(cython and cpp can)."
+            )
 
 
-def obstacles(model: Model) -> Iterator[str]:
+def obstacles(model: Model | Plastic) -> Iterator[str]:
     """What in a model GeNN cannot run, each with what to do instead.
 
     Parameters
     ----------
-    model : Model
+    model : Model or Plastic
 
     Yields
     ------
@@ -94,17 +101,34 @@ def obstacles(model: Model) -> Iterator[str]:
     if str(model.method).startswith("gsl"):
         yield f"the method {model.method} needs GSL; choose rk4"
     logical = {eq.varname for eq in equations.values() if eq.var_type == BOOLEAN}
+    if isinstance(model, Plastic):
+        yield from _unfit_events(model, equations)
     for code in _codes(model, equations):
         yield from _unfit(ast.parse(code), logical | {"not_refractory"})
 
 
-def _codes(model: Model, equations: Equations) -> Iterator[str]:
+def _codes(model: Model | Plastic, equations: Equations) -> Iterator[str]:
     """Every piece of code in a model."""
     yield from (eq.expr.code for eq in equations.values() if eq.type != PARAMETER)
-    yield model.threshold
-    yield from filter(None, map(str.strip, model.reset.splitlines()))
-    if isinstance(model.refractory, str):
-        yield model.refractory
+    if isinstance(model, Plastic):
+        statements = f"{model.on_pre}\n{model.on_post}"
+    else:
+        yield model.threshold
+        statements = model.reset
+        if isinstance(model.refractory, str):
+            yield model.refractory
+    yield from filter(None, map(str.strip, statements.splitlines()))
+
+
+def _unfit_events(model: Plastic, equations: Equations) -> Iterator[str]:
+    """What GeNN cannot do when a spike comes to a plastic synapse."""
+    names = {node.id for node in ast.walk(ast.parse(f"{model.on_pre}\n{model.on_post}"))
+             if isinstance(node, ast.Name)}  # fmt: skip
+    for name in sorted(names & equations.subexpr_names):
+        yield f"a spike cannot read {name}, which is a subexpression; write it out"
+    for name in sorted(names):
+        if name.endswith("_pre"):
+            yield f"a spike cannot read {name} of the source; keep it in the synapse"
 
 
 def _unfit(tree: ast.AST, logical: set[str]) -> Iterator[str]:

@@ -1,0 +1,269 @@
+"""Three-factor plasticity: synapses that pre- and postsynaptic spikes mark and a modulator changes.
+
+What two spikes leave behind at a synapse is not yet a change of its strength; a third factor, the
+concentration of a neuromodulator around the cell, decides whether and in which direction it
+becomes one, at once or, through an eligibility trace, seconds later (Izhikevich 2007, Cereb.
+Cortex 17:2443-2452; Frémaux & Gerstner 2016, Front. Neural Circuits 9:85). The modulator reaches a
+cell by volume transmission, so that all of its synapses see the same concentration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import sympy
+from brian2 import Equations, Hz, Quantity, ms, second, umolar
+from brian2.parsing.sympytools import sympy_to_str
+from brian2.stateupdaters.base import StateUpdateMethod
+from brian2.stateupdaters.exponential_euler import get_conditionally_linear_system
+from brian2.utils.stringtools import get_identifiers
+
+from neuromod.errors import UserError
+from neuromod.models.parameters import Parameters, namespace, parameter, used
+
+IZHIKEVICH = "Izhikevich 2007, Cereb. Cortex 17:2443-2452"
+OJA = "Oja 1982, J. Math. Biol. 15:267-273"
+BCM = "Bienenstock, Cooper & Munro 1982, J. Neurosci. 2:32-48"
+LIGAND = "modulator"
+
+MEMBRANE = """
+dv/dt = -v/tau_m : 1
+dy/dt = -y/tau_y : 1
+dtheta/dt = (y**2/y_target - theta)/tau_theta : 1
+dconc_modulator/dt = -conc_modulator/tau_clear_modulator : mole/meter**3
+""".strip()
+
+CHANGE = {
+    "oja": "change = x*y_post - y_post**2*E : 1",
+    "bcm": "change = x*y_post*(y_post - theta_post) : 1",
+    "stdp": "change = 0 : 1",
+}
+MODULATION = "M = tonic_post + sensitivity_post*conc_modulator_post : 1"
+UPDATE = {
+    "none": "dE/dt = eta*change : 1 (clock-driven)",
+    "direct": "dE/dt = eta*M*change : 1 (clock-driven)",
+    "eligibility": """
+deligibility/dt = (change - eligibility)/tau_e : 1 (clock-driven)
+dE/dt = eta*M*eligibility : 1 (clock-driven)
+""".strip(),
+}
+ARRIVAL = """
+v_post += w + alpha*E
+x += 1
+""".strip()
+
+
+class Decaying(StateUpdateMethod):  # type: ignore[misc]
+    """Decay at a constant rate exactly, everything else by Euler's forward step.
+
+    Traces of spikes decay exactly then, for any time step; what they drive follows from their
+    values at the start of the step.
+
+    Parameters
+    ----------
+    bounds : mapping of str to str
+        Variables that are kept from going beyond a bound of either sign, and the bound's name.
+    """
+
+    def __init__(self, bounds: Mapping[str, str]) -> None:
+        self.bounds = bounds
+
+    def __call__(
+        self, equations: Equations, variables: Any = None, method_options: Any = None
+    ) -> str:
+        """Abstract code of one step, as Brian2 asks for it; there are no options."""
+        del method_options
+        steps: list[str] = []
+        system = get_conditionally_linear_system(equations, variables)
+        for name, parts in system.items():
+            rate, drive = map(sympy.sympify, parts)
+            names = get_identifiers(str(rate))
+            if all(variables[n].constant for n in names if n in variables):
+                kept, driven = f"{name}*exp(dt*({sympy_to_str(rate)}))", drive
+            else:
+                kept, driven = name, rate * sympy.Symbol(name, real=True) + drive
+            steps.append(f"_{name} = {kept} + dt*({sympy_to_str(driven)})")
+        moves = [f"{name} = {self._bounded(name)}" for name in system]
+        return "\n".join([*steps, *moves])
+
+    def _bounded(self, name: str) -> str:
+        new = f"_{name}"
+        if name not in self.bounds:
+            return new
+        bound = self.bounds[name]
+        # GeNN computes clip in single precision.
+        above = f"({new} - {bound})*int({new} > {bound})"
+        below = f"({new} + {bound})*int({new} < -{bound})"
+        return f"{new} - {above} - {below}"
+
+    def __str__(self) -> str:
+        return "exact for decay at a constant rate, Euler's for the rest"
+
+
+@dataclass(frozen=True, eq=False)
+class PlasticLIF(Parameters):
+    """Leaky integrate-and-fire neuron that holds what plastic synapses onto it need to know.
+
+    The membrane `v` is 0 at rest and counts in thresholds. Besides it there are a trace `y` of the
+    neuron's own spikes, BCM's sliding threshold `theta`, and the concentration of the modulator
+    around the cell, which spikes of modulatory neurons raise.
+    """
+
+    tau_m: Quantity = parameter(
+        20 * ms,
+        "membrane time constant",
+        source="chosen here: usual for cortical cells",
+        low=0 * second,
+        low_excluded=True,
+    )
+    v_th: float = parameter(
+        1.0, "spike threshold", source="chosen here: the unit of v", low=0, low_excluded=True
+    )
+    tau_y: Quantity = parameter(
+        20 * ms,
+        "decay of the trace of a neuron's own spikes",
+        source=f"{IZHIKEVICH}: of the order of its spike-timing window",
+        low=0 * second,
+        low_excluded=True,
+    )
+    y_target: float = parameter(
+        1.0,
+        "trace at which BCM's threshold settles where synapses do not change",
+        source=f"{BCM}: exists; value chosen here",
+        low=0,
+        low_excluded=True,
+    )
+    tau_theta: Quantity = parameter(
+        1 * second,
+        "time constant of BCM's threshold",
+        source=f"{BCM}: slower than the trace; value chosen here",
+        low=0 * second,
+        low_excluded=True,
+    )
+    tau_clear: Quantity = parameter(
+        200 * ms,
+        "clearance of the modulator",
+        source=f"{IZHIKEVICH}: dopamine",
+        low=0 * second,
+        low_excluded=True,
+    )
+    tonic: float = parameter(
+        0.0,
+        "third factor without modulator",
+        source="chosen here: no change without",
+    )
+    sensitivity: Quantity = parameter(
+        1 / umolar,
+        "third factor per concentration; below 0 the modulator reverses changes",
+        source="chosen here: the unit of concentration is what changes synapses at eta",
+    )
+
+    threshold: ClassVar[str] = "v > v_th"
+    reset: ClassVar[str] = "v = 0\ny += 1"
+    refractory: ClassVar[Any] = False
+    method: ClassVar[str] = "exponential_euler"
+
+    @property
+    def equations(self) -> str:
+        """Equations in Brian2's language."""
+        return MEMBRANE
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """Values of the parameters that the equations name."""
+        values = namespace(self)
+        values[f"tau_clear_{LIGAND}"] = values.pop("tau_clear")
+        return values
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """State at the start, where it is not 0."""
+        return {"theta": self.y_target}
+
+
+@dataclass(frozen=True, eq=False)
+class ThreeFactor(Parameters):
+    """Synapse onto a `PlasticLIF` with a fixed and a plastic part, changed by three factors.
+
+    The effective weight is ``w + alpha*E``. `x` is a trace of presynaptic spikes; what it and the
+    postsynaptic trace `y` propose is the `change` of the plastic trace `E`: Oja's rule, BCM's, or
+    pairs of spikes (`stdp`). The third factor `M` scales what becomes of it: nothing (``none``
+    changes `E` at once), directly, or through the trace `eligibility`.
+    """
+
+    rule: str = parameter(
+        "oja", "what spikes propose", source=f"{OJA}; {BCM}; {IZHIKEVICH}", choices=tuple(CHANGE)
+    )
+    gate: str = parameter(
+        "eligibility",
+        "where the third factor acts",
+        source="Schmidgall et al. 2021 (SpikePropamine): directly or through an eligibility trace",
+        choices=tuple(UPDATE),
+    )
+    w: float = parameter(0.1, "fixed weight, in thresholds", source="chosen here")
+    alpha: float = parameter(1.0, "weight per plastic trace, in thresholds", source="chosen here")
+    eta: Quantity = parameter(1 * Hz, "learning rate", source="chosen here")
+    tau_x: Quantity = parameter(
+        20 * ms,
+        "decay of the trace of presynaptic spikes",
+        source=f"{IZHIKEVICH}: of the order of its spike-timing window",
+        low=0 * second,
+        low_excluded=True,
+    )
+    tau_e: Quantity = parameter(
+        1 * second, "decay of eligibility", source=IZHIKEVICH, low=0 * second, low_excluded=True
+    )
+    bound: float = parameter(
+        1.0, "largest plastic trace of either sign", source="chosen here", low=0, low_excluded=True
+    )
+    A_plus: float = parameter(
+        1.0, "eligibility of a postsynaptic spike that follows at once, for stdp",
+        source="chosen here: the unit of eligibility", low=0,
+    )  # fmt: skip
+    A_minus: float = parameter(
+        1.5, "eligibility that a presynaptic spike takes which follows at once, for stdp",
+        source=f"{IZHIKEVICH}: pairs by chance depress", low=0,
+    )  # fmt: skip
+
+    totals: ClassVar[tuple[str, ...]] = ("E",)
+    method: ClassVar[Any] = Decaying({"E": "bound"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rule == "stdp" and self.gate != "eligibility":
+            raise UserError(
+                f"rule='stdp' marks synapses only, so that gate must be 'eligibility', not "
+                f"{self.gate!r}."
+            )
+
+    @property
+    def equations(self) -> str:
+        """Equations in Brian2's language."""
+        parts = ["dx/dt = -x/tau_x : 1 (clock-driven)", CHANGE[self.rule]]
+        if self.gate != "none":
+            parts.append(MODULATION)
+        return "\n".join([*parts, UPDATE[self.gate]])
+
+    @property
+    def on_pre(self) -> str:
+        """What a presynaptic spike does when it arrives."""
+        marks = "\neligibility += -A_minus*y_post" if self.rule == "stdp" else ""
+        return ARRIVAL + marks
+
+    @property
+    def on_post(self) -> str:
+        """What a postsynaptic spike does."""
+        return "eligibility += A_plus*x" if self.rule == "stdp" else ""
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """Values of the parameters that the equations name."""
+        named = "\n".join([self.equations, self.on_pre, self.on_post, "bound"])
+        return used(namespace(self), named)
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """State at the start, where it is not 0: nothing."""
+        return {}
