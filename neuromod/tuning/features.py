@@ -13,14 +13,12 @@ from neuromod.cache import cache_dir, digest
 from neuromod.errors import unknown
 from neuromod.tuning.backbone import Backbone, Progress, is_small, threads_for
 from neuromod.tuning.datasets import ImageData, IntArray, Split, check_readable
+from neuromod.tuning.hardware import CPU, Hardware
 from neuromod.tuning.row_file import RowFile, Rows, open_rows
 from neuromod.tuning.weights import hash_tensors
 
 DTYPES = ("float32", "float16")
 """What features can be kept in; float16 takes half the disk and rounds to three digits."""
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-"""What a convolutional stack can be computed in."""
 
 PROJECTED_AT_ONCE = 256
 """Images whose features are in memory at a time when they are projected (chosen)."""
@@ -67,16 +65,16 @@ def extract_features(
     batch_size: int = 16,
     progress: Progress | None = None,
     dtype: str = "float32",
-    precision: str = "float32",
+    hardware: Hardware = CPU,
     rank: int = 0,
     world_size: int = 1,
 ) -> Features:
     """Compute the features of a data set's images, or find them where they were kept.
 
     They are kept in the cache folder under a hash of the convolutional stack's weights, the data,
-    what is done to an image before it reaches the backbone, and the two types of numbers. What was
-    computed before an interruption is not computed again, nor are images that another split of the
-    same data had asked for.
+    what is done to an image before it reaches the backbone, the type of the numbers kept, and the
+    device and precision that they are computed with. What was computed before an interruption is
+    not computed again, nor are images that another split of the same data had asked for.
 
     Parameters
     ----------
@@ -89,8 +87,9 @@ def extract_features(
         Called with images done and in all.
     dtype : str
         ``"float32"`` or ``"float16"``: what the features are kept in.
-    precision : str
-        ``"float32"`` or ``"bfloat16"``: what the convolutions are computed in.
+    hardware : Hardware
+        ``mixed`` computes the convolutions in bfloat16: on processors that multiply it about
+        twice as fast, with features about 1 % off (docs/tuning.md).
     rank, world_size : int
         This process's number among several on one machine that each extract a share.
 
@@ -98,16 +97,15 @@ def extract_features(
     -------
     Features
     """
-    if precision not in PRECISIONS:
-        raise unknown("precision of the convolutions", precision, PRECISIONS)
-    key = digest([backbone.feature_hash, data.identity, asdict(backbone.image), dtype, precision])
+    computed = [torch.device(hardware.device).type, hardware.mixed]
+    key = digest([backbone.feature_hash, data.identity, asdict(backbone.image), dtype, computed])
     kept = _open(f"features-{key[:16]}", len(data), backbone.linears[0].in_features, dtype)
     rows = data.split.rows
     missing = kept.missing(rows)
     if data.files:
         check_readable([data.files[i] for i in kept.missing(rows[rank::world_size])])
     kept.check_space(rows)
-    embed = _embedder(backbone, precision)
+    embed = _embedder(backbone, hardware)
 
     def compute(batch: IntArray) -> Rows:
         images = [backbone.image.prepare(data.images[int(i)][0]) for i in batch]
@@ -172,20 +170,19 @@ def _open(name: str, count: int, width: int, dtype: str) -> RowFile:
     return open_rows(cache_dir() / f"{name}.npy", count, width, dtype)
 
 
-def _embedder(backbone: Backbone, precision: str) -> Callable[[Tensor], Tensor]:
+def _embedder(backbone: Backbone, hardware: Hardware) -> Callable[[Tensor], Tensor]:
     """The convolutional stack in the memory format in which it was measured to be fastest."""
     network = backbone.network
+    layout = torch.contiguous_format if is_small(network) else torch.channels_last
     stack = nn.Sequential(
         deepcopy(network.get_submodule("features")), network.get_submodule("avgpool")
-    )
-    layout = torch.contiguous_format if is_small(network) else torch.channels_last
+    ).to(hardware.device)
     stack = stack.to(memory_format=layout)
-    lower = precision != "float32"
 
     @torch.no_grad()
     def embed(images: Tensor) -> Tensor:
-        with torch.autocast("cpu", PRECISIONS[precision], enabled=lower):
-            pooled: Tensor = stack(images.to(memory_format=layout))
-        return pooled.float().contiguous().flatten(1)
+        with hardware.precision():
+            pooled: Tensor = stack(images.to(hardware.device, memory_format=layout))
+        return pooled.float().cpu().contiguous().flatten(1)
 
     return embed

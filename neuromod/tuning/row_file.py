@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from neuromod.errors import UserError
 log = logging.getLogger(__name__)
 
 IntArray = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.floating]
+Rows = npt.NDArray[np.floating[Any]]
 Progress = Callable[[int, int], None]
 
 STALLED_S = 600
@@ -69,14 +69,16 @@ class RowFile:
             return False
 
     @cached_property
-    def values(self) -> Rows:
+    def values(self) -> np.memmap[Any, np.dtype[np.floating[Any]]]:
         """All rows, memory-mapped and read-only; those that are not there are zeros."""
-        values: Rows = np.load(self.path, mmap_mode="r")
+        values: np.memmap[Any, np.dtype[np.floating[Any]]] = np.load(self.path, mmap_mode="r")
         return values
 
     def missing(self, rows: IntArray) -> IntArray:
         """Those of some rows that are not there yet."""
-        return rows[np.fromfile(self.record, np.uint8)[rows] == 0]
+        there = np.fromfile(self.record, np.bool_)
+        absent: IntArray = rows[~there[rows]]
+        return absent
 
     def check_space(self, rows: IntArray) -> None:
         """Refuse to begin where the disk has no room for some rows that are not there yet."""

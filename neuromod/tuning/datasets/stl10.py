@@ -18,7 +18,7 @@ from neuromod.tuning.datasets.folders import named
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, Split, halves
 
 
-class _Labelled(STL10):
+class _Labelled(STL10):  # type: ignore[misc]
     """torchvision's reader, which does not ask for the 2.8 GB of images without labels."""
 
     train_list: ClassVar = [
