@@ -126,7 +126,7 @@ def learn(recipe: Recipe, progress: Callable[[int, int], None] | None = None) ->
     resumed = len(training.history) * ROUND
     with threads_for(network):
         for first in range(resumed, recipe.steps, ROUND):
-            _learn_round(recipe, training, network, first)
+            _learn_round(recipe, training, first)
             save_checkpoint(path, recipe.key, training)
             if progress:
                 progress(first + ROUND, recipe.steps)
@@ -168,9 +168,9 @@ def success(
     return right / episodes
 
 
-def _learn_round(recipe: Recipe, training: Training, network: PlasticNetwork, first: int) -> None:
+def _learn_round(recipe: Recipe, training: Training[PlasticNetwork], first: int) -> None:
     """Steps from ``first`` on until the next checkpoint."""
-    losses, right = [], 0
+    network, losses, right = training.classifier, [], 0
     for step in range(first, first + ROUND):
         rng = np.random.default_rng([recipe.seed, 0, step])
         difficulty = Difficulty(rng.choice(recipe.noises), rng.choice(recipe.delays_s))

@@ -6,17 +6,19 @@ import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from neuromod.cache import written_whole
 from neuromod.errors import UserError
-from neuromod.models.classifier import Classifier
 
 log = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
 
 FORMAT = "neuromod-checkpoint-1"
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -24,19 +26,20 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(eq=False)
-class Training:
+class Training(Generic[Network]):
     """A training under way.
 
     Attributes
     ----------
-    classifier : Classifier
+    classifier : nn.Module
+        What is trained.
     optimizer : torch.optim.Adam
     schedule : LRScheduler
     history : list of tuple
         epoch, loss, validation accuracy of every epoch done.
     """
 
-    classifier: Classifier
+    classifier: Network
     optimizer: torch.optim.Adam
     schedule: torch.optim.lr_scheduler.LRScheduler
     history: list[tuple[int, float, float]] = field(default_factory=list)
@@ -52,7 +55,7 @@ class Training:
         return found
 
 
-def save_checkpoint(path: Path, key: str, training: Training) -> None:
+def save_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     """Write a training's state after an epoch, whole or not at all.
 
     Parameters
@@ -73,7 +76,7 @@ def save_checkpoint(path: Path, key: str, training: Training) -> None:
         temporary.write_bytes(save(tensors, {"neuromod": json.dumps(header)}))
 
 
-def restore_checkpoint(path: Path, key: str, training: Training) -> None:
+def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     """Put a training into the state that was written, or leave it at its beginning without one.
 
     Parameters
@@ -111,7 +114,7 @@ def restore_checkpoint(path: Path, key: str, training: Training) -> None:
 
 
 @torch.no_grad()
-def _restore(training: Training, tensors: dict[str, Tensor]) -> None:
+def _restore(training: Training[Any], tensors: dict[str, Tensor]) -> None:
     state = training.optimizer.state_dict()
     for number, (name, parameter) in enumerate(training.classifier.named_parameters()):
         parameter.copy_(tensors[f"parameter.{name}"])

@@ -221,7 +221,7 @@ def history_table(history: list[tuple[int, float, float]]) -> pd.DataFrame:
     return pd.DataFrame(history, columns=["epoch", "loss", "validation_accuracy"])
 
 
-def _prepared(classifier: Classifier, recipe: TuningRecipe, n_images: int) -> Training:
+def _prepared(classifier: Classifier, recipe: TuningRecipe, n_images: int) -> Training[Classifier]:
     # One pass over memory a step, which is what counts where there are many parameters.
     fused = None if is_small(classifier) else True
     optimizer = torch.optim.Adam(classifier.parameters(), lr=recipe.lr, fused=fused)
@@ -235,7 +235,9 @@ def _prepared(classifier: Classifier, recipe: TuningRecipe, n_images: int) -> Tr
     return Training(classifier, optimizer, schedule)
 
 
-def _epoch(training: Training, images: Images, recipe: TuningRecipe, order: IntArray) -> float:
+def _epoch(
+    training: Training[Classifier], images: Images, recipe: TuningRecipe, order: IntArray
+) -> float:
     """Train on all images once, and return the mean of the batches' losses."""
     classifier = training.classifier
     rank, size = rank_and_size()
