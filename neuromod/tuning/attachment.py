@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.classifier import ModulatedLayer
+from neuromod.models.modulated_layer import ModulatedLayer
 from neuromod.tuning.backbone import seeded
 from neuromod.tuning.layer_choice import candidates, choose, no_match
 from neuromod.tuning.methods import METHODS

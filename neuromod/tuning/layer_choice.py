@@ -10,7 +10,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils.parametrize import is_parametrized
 
 from neuromod.errors import MAX_LISTED, UserError
-from neuromod.models.classifier import ModulatedLayer
+from neuromod.models.modulated_layer import ModulatedLayer
 
 
 def candidates(model: nn.Module) -> dict[str, nn.Module]:

@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch")
 
 from neuromod.models.classifier import (  # noqa: E402
     LIFClassifier,
-    ModulatedLayer,
     RateClassifier,
     SpikingClassifier,
 )
+from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
 

@@ -3,7 +3,7 @@
 All leave the network as it is before the first step: gain 1, added bias 0, added weights 0.
 """
 
-from neuromod.models.classifier import ModulatedLayer
+from neuromod.models.modulated_layer import ModulatedLayer
 from neuromod.tuning.methods.additive import Additive
 from neuromod.tuning.methods.lora import LoRA
 from neuromod.tuning.methods.none import Untuned

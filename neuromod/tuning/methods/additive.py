@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuromod.models.classifier import Folded, ModulatedLayer, in_double
+from neuromod.models.modulated_layer import Folded, ModulatedLayer, in_double
 
 
 class Additive(ModulatedLayer):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.classifier import ModulatedLayer
+from neuromod.models.modulated_layer import ModulatedLayer
 
 STARTS = ("identity", "uniform")
 

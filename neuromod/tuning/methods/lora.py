@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
-from neuromod.models.classifier import Folded, ModulatedLayer, in_double
+from neuromod.models.modulated_layer import Folded, ModulatedLayer, in_double
 
 
 class LoRA(ModulatedLayer):

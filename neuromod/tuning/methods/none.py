@@ -1,6 +1,6 @@
 """``none``: nothing is trained; what the network makes of the new task as it is."""
 
-from neuromod.models.classifier import ModulatedLayer
+from neuromod.models.modulated_layer import ModulatedLayer
 
 
 class Untuned(ModulatedLayer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from neuromod.models.classifier import Folded, in_double
+from neuromod.models.modulated_layer import Folded, in_double
 from neuromod.tuning.methods.gained import GainedLayer
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from neuromod.models.classifier import Folded, in_double
+from neuromod.models.modulated_layer import Folded, in_double
 from neuromod.tuning.methods.gained import GainedLayer
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import nn
 
 from neuromod.errors import UserError
-from neuromod.models.classifier import ModulatedLayer
+from neuromod.models.modulated_layer import ModulatedLayer
 
 
 class NT2(ModulatedLayer):

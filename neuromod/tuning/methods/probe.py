@@ -1,6 +1,6 @@
 """``probe``: a linear probe, which trains the output layer's weights and biases and no other."""
 
-from neuromod.models.classifier import ModulatedLayer
+from neuromod.models.modulated_layer import ModulatedLayer
 
 
 class Probe(ModulatedLayer):

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from neuromod.models.classifier import ModulatedLayer
+from neuromod.models.modulated_layer import ModulatedLayer
 
 
 class TFT(ModulatedLayer):

@@ -17,7 +17,7 @@ from safetensors.torch import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
-from neuromod.models.classifier import ModulatedLayer  # noqa: E402
+from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
 from neuromod.tuning import (  # noqa: E402
     attach,
     detach,

@@ -10,7 +10,8 @@ torchvision = pytest.importorskip("torchvision")
 from torch.nn.functional import conv2d, linear  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
-from neuromod.models.classifier import ModulatedLayer, SpikingClassifier  # noqa: E402
+from neuromod.models.classifier import SpikingClassifier  # noqa: E402
+from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
 from neuromod.tuning import attach, trained_parameters  # noqa: E402
 from neuromod.tuning.backbone import IMAGENET, Backbone, seeded  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402

@@ -1,0 +1,163 @@
+"""A pre-trained layer with places for gains.
+
+A layer computes, from the outputs ``O`` of the layer before it, the membrane
+
+    v = a (W O + b)
+
+with pre-trained weights ``W`` and bias ``b`` and one gain ``a`` per neuron. Equation (3) of
+Low-Power Machine Learning Architectures Inspired by Brain Neuromodulatory Signalling (J. Low
+Power Electron. Appl. 12(4), 59, 2022) prints ``sum(O w) + b a``; its text ("multiplied to the
+pre-trained weights", "amplifier bias") and its hardware, where the supply scales the whole synaptic
+current, say that the gain acts on weights and bias alike. A layer may also be a convolution: then a
+gain belongs to a channel. It needs torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LayerParameters:
+    """What a layer's neurons need in order to be built elsewhere: ``v = gain*(weight@x + bias)``.
+
+    Attributes
+    ----------
+    weight : array of float64, shape (out, in)
+    bias : array of float64, shape (out,)
+    gain : array of float64, shape (out,)
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    gain: FloatArray
+
+
+class Folded(NamedTuple):
+    """A layer's tensors in double precision, such that ``v = gain*(weight x + bias)``.
+
+    Attributes
+    ----------
+    weight : Tensor
+        Shape (out, in), of a convolution (out, in/groups, height, width).
+    bias : Tensor, shape (out,)
+    gain : Tensor, shape (out,)
+    """
+
+    weight: Tensor
+    bias: Tensor
+    gain: Tensor
+
+
+class ModulatedLayer(nn.Module):
+    """A pre-trained layer in which nothing is trained: the base of all tuned layers.
+
+    Frozen tensors are buffers outside the state dict, so a classifier's ``state_dict()`` holds the
+    trained tensors alone, and converting a classifier to double leaves the backbone, whose memory
+    the buffers share, as it was.
+
+    Parameters
+    ----------
+    base : nn.Linear or nn.Conv2d
+        The pre-trained layer; it is not changed.
+
+    Attributes
+    ----------
+    enabled : bool
+        Whether the layer computes what was trained; if not, what the pre-trained layer does.
+    """
+
+    trains: ClassVar[tuple[str, ...]] = ()
+    """Which of the pre-trained tensors (``weight``, ``bias``) are trained."""
+
+    keeps_projection: ClassVar[bool] = True
+    """Whether `project` of the same inputs stays the same throughout tuning."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, base: nn.Linear | nn.Conv2d) -> None:
+        super().__init__()
+        self.enabled = True
+        # in a tuple, so that torch does not count the pre-trained layer's tensors among this one's
+        self._base = (base,)
+        for name in ("weight", "bias"):
+            tensor = getattr(base, name)
+            frozen = None if tensor is None else tensor.detach()
+            if name in self.trains and frozen is not None:
+                self.register_parameter(name, nn.Parameter(frozen.clone()))
+            else:
+                self.register_buffer(name, frozen, persistent=False)
+
+    @property
+    def base(self) -> nn.Linear | nn.Conv2d:
+        """The pre-trained layer."""
+        return self._base[0]
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs, of a convolution the number of its input channels."""
+        base = self.base
+        return base.in_channels if isinstance(base, nn.Conv2d) else base.in_features
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons, of a convolution the number of its output channels."""
+        return self.weight.shape[0]
+
+    def weigh(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the product, or the convolution, of inputs with weights of this layer's kind."""
+        if isinstance(self.base, nn.Conv2d):
+            return cast(Tensor, self.base._conv_forward(x, weight, None))
+        return nn.functional.linear(x, weight)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Return one value per neuron, or per input, in a shape that multiplies the outputs, or
+        the inputs."""
+        return values[:, None, None] if isinstance(self.base, nn.Conv2d) else values
+
+    def project(self, x: Tensor) -> Tensor:
+        """Return ``W x``, shape (n, out): apart from the rest, since it is what stays the same
+        throughout tuning in all layers whose inputs and weights are frozen."""
+        return self.weigh(x, self.weight)
+
+    def membrane(self, projection: Tensor) -> Tensor:
+        """Return ``v``, shape (n, out), from the projection ``W x``."""
+        return projection if self.bias is None else projection + self.spread(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.enabled:
+            return self.membrane(self.project(x))
+        v = self.weigh(x, self._frozen("weight"))
+        bias = self._frozen("bias")
+        return v if bias is None else v + self.spread(bias)
+
+    def _frozen(self, name: str) -> Any:
+        # what is trained here stands beside the pre-trained tensor, which the base still has
+        tensor = getattr(self.base if name in self.trains else self, name)
+        return tensor if tensor is None else tensor.detach().to(self.weight)
+
+    def folded(self) -> Folded:
+        """Return what the layer computes as weights, biases and gains, whatever the method."""
+        weight = in_double(self.weight)
+        bias = weight.new_zeros(self.n_neurons) if self.bias is None else in_double(self.bias)
+        return Folded(weight, bias, torch.ones_like(bias))
+
+    def layer_parameters(self) -> LayerParameters:
+        """Weights, bias and gain as NumPy float64; a convolution's weights keep their shape."""
+        return LayerParameters(*(tensor.cpu().numpy().copy() for tensor in self.folded()))
+
+
+def in_double(tensor: Tensor) -> Tensor:
+    """Return a tensor in double precision, outside the graph of gradients."""
+    # Apple's GPUs have no double precision
+    device = "cpu" if tensor.device.type == "mps" else tensor.device
+    return tensor.detach().to(device).double()
