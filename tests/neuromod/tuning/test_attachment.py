@@ -17,6 +17,7 @@ from safetensors.torch import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
+from neuromod.models.classifier import RateClassifier  # noqa: E402
 from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
 from neuromod.tuning import (  # noqa: E402
     attach,
@@ -30,7 +31,13 @@ from neuromod.tuning import (  # noqa: E402
     trained_state_dict,
     unmerge,
 )
-from neuromod.tuning.backbone import seeded  # noqa: E402
+from neuromod.tuning.backbone import (  # noqa: E402
+    DIGITS_INPUT,
+    Backbone,
+    DigitsVGG,
+    PretrainingRecipe,
+    seeded,
+)
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.gained import share_gains  # noqa: E402
 from neuromod.tuning.tensor_file import GainsError, read_gains  # noqa: E402
@@ -394,6 +401,25 @@ def test_power_domains_are_saved_with_their_gains(tmp_path: Path) -> None:
     assert fresh[0].gain is fresh[3].gain
 
 
+def test_an_attached_vgg_computes_what_a_classifier_of_its_layers_does() -> None:
+    with seeded(3):
+        network = DigitsVGG(PretrainingRecipe()).eval()
+        images = torch.randn(4, 3, 32, 32)
+    backbone = Backbone("vgg", deepcopy(network), DIGITS_INPUT)
+    classifier = RateClassifier([METHODS["nt1"](linear) for linear in backbone.linears])
+    names = attach(network, "nt1", "classifier.*")
+    drawn = torch.Generator().manual_seed(5)
+    for name, layer in zip(names, classifier.modulated_layers, strict=True):
+        layer.gain.data.uniform_(-1, 2, generator=drawn)
+        network.get_submodule(name).gain.data = layer.gain.data.clone()
+    attached, own = network(images), classifier(backbone.embed(images))
+    torch.testing.assert_close(attached, own)
+    for logits in (attached, own):
+        logits.square().sum().backward()
+    for name, layer in zip(names, classifier.modulated_layers, strict=True):
+        torch.testing.assert_close(network.get_submodule(name).gain.grad, layer.gain.grad)
+
+
 @pytest.mark.slow
 def test_a_residual_network_of_torchvision_is_tuned() -> None:
     with seeded(3):
@@ -498,6 +524,15 @@ def test_files_of_other_models_are_refused_and_change_nothing(tmp_path: Path) ->
     with pytest.raises(GainsError, match="fit only the weights that they were trained with"):
         load_trained(path, other)
     assert_same(other, before)
+
+
+def test_averages_that_moved_with_the_new_data_are_not_the_base_s(tmp_path: Path) -> None:
+    model = built("convolutional").train()
+    attach(model, "nt1")
+    train(model, "convolutional")
+    save_trained(tmp_path / "tuned.safetensors", model)
+    with pytest.raises(GainsError, match="fit only the weights that they were trained with"):
+        load_trained(tmp_path / "tuned.safetensors", built("convolutional"))
 
 
 def test_files_that_were_changed_are_refused_and_change_nothing(tmp_path: Path) -> None:
