@@ -37,7 +37,7 @@ from neuromod.protocols.volume import Volume
 from neuromod.protocols.wash import Wash
 from neuromod.protocols.xor import Xor
 from neuromod.recording import Recording
-from neuromod.registry import names
+from neuromod.registry import find_protocol, names
 from neuromod.simulation import check_request, simulate
 
 
@@ -265,8 +265,18 @@ def on_genn(name: str, device: str, precision: str) -> Agreement:
     return agreements(PROTOCOLS[name].make().experiments(), device, precision)
 
 
+# Networks are tuned in torch there, and no neuron is simulated.
+WITHOUT_EXPERIMENTS = ("transfer",)
+
+
 def test_every_protocol_is_compared():
-    assert sorted(PROTOCOLS) == names("protocol")
+    assert sorted([*PROTOCOLS, *WITHOUT_EXPERIMENTS]) == names("protocol")
+
+
+@pytest.mark.parametrize("name", WITHOUT_EXPERIMENTS)
+def test_protocols_that_are_not_compared_simulate_nothing(name):
+    pytest.importorskip("torch")
+    assert find_protocol(name)().experiments() == {}
 
 
 # Minutes of compiling each; they run with `pytest -m thorough`.

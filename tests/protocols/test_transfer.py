@@ -1,0 +1,182 @@
+"""The paper's tables beside what is measured, and methods at equal numbers of parameters."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import neuromod
+
+pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+
+from neuromod.errors import UserError
+from neuromod.protocols import transfer
+from neuromod.protocols.transfer import MEANINGLESS, Transfer
+from neuromod.runs import load_run, render
+from neuromod.tuning import grid
+from neuromod.tuning.backbone import load_backbone
+from neuromod.tuning.datasets import load_data
+from neuromod.tuning.features import extract_features
+from neuromod.tuning.published import cells_on
+from neuromod.tuning.recipe import TuningRecipe
+from neuromod.tuning.training import tune
+
+SMALL = Transfer(
+    data=("digits-noise", "digits"),
+    tables=("1", "3", "7", "equal"),
+    methods=("none", "nt1", "nt1_inputs", "nt1_both", "nt2", "lora"),
+    learning_rates=np.array([0.01]),
+    candidates=np.array([0.2, 0.007]),
+    epochs=3,
+    runs=2,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("transfer") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEUROMOD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        neuromod.run(SMALL, out=folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def tables(folder):
+    return load_run(folder).tables
+
+
+def test_paper_s_numbers_stand_beside_what_is_measured_here_or_not(tables):
+    table = tables["table"]
+    for data in ("stl10", "food11", "bccd"):
+        ours = table[table.data == data]
+        wanted = [
+            cell.accuracy
+            for cell in cells_on(data)
+            if cell.table in (1, 3, 7) and cell.method in SMALL.methods and cell.lr == 0.01
+        ]
+        assert sorted(ours.paper_accuracy) == sorted(wanted)
+        assert set(ours.measured) == {"not here"}
+        assert ours.validation_accuracy_mean.isna().all()
+    here = table[table.data.isin(SMALL.data)]
+    assert set(here.measured) == {"here"}
+    assert here.paper_accuracy.isna().all()
+    assert here.validation_accuracy_mean.notna().all()
+    assert set(here.runs) == {2}
+
+
+def test_a_cell_is_trained_by_the_paper_s_recipe(tables):
+    features, backbone = digits()
+    shares = [
+        tune(features, backbone, TuningRecipe("nt1", "spiking", "simple", 0.01, 50, 64, seed,
+                                              schedule="constant")).accuracy["validation"]
+        for seed in (1, 2)
+    ]  # fmt: skip
+    table = tables["table"]
+    cell = table[(table.table == 7) & (table.data == "digits") & (table.method == "nt1")]
+    assert cell.validation_accuracy_mean.item() == pytest.approx(np.mean(shares))
+    assert cell.validation_accuracy_sd.item() == pytest.approx(np.std(shares, ddof=1))
+
+
+def digits():
+    backbone = load_backbone()
+    return extract_features(backbone, load_data("digits")), backbone
+
+
+def test_gains_on_both_sides_are_as_many_numbers_as_rank_1(tables):
+    """384-96-72-5: rank 1 of a layer is one number for each of its inputs and neurons."""
+    counts = tables["equal"].set_index(["data", "method", "layers"]).trained_parameters
+    for data in SMALL.data:
+        for layers, count in ((2, 96 + 72 + 72 + 5), (0, 384 + 96 + 96 + 72 + 72 + 5)):
+            assert counts[data, "lora", layers] == counts[data, "nt1_both", layers] == count
+        assert counts[data, "nt1", 0] == counts[data, "nt2", 0] == 96 + 72 + 5
+        assert counts[data, "lora", 1] == counts[data, "nt1", 2] == 72 + 5
+
+
+def test_learning_rates_are_those_that_validation_images_prefer(tables):
+    features, backbone = digits()
+    recipes = [
+        TuningRecipe("nt2", "rate", "cross_entropy", lr, 3, seed=1) for lr in SMALL.candidates
+    ]
+    shares = [tune(features, backbone, recipe).accuracy["validation"] for recipe in recipes]
+    row = tables["equal"].set_index(["data", "method", "layers"]).loc[("digits", "nt2", 0)]
+    assert shares[0] != shares[1]
+    assert row.learning_rate == SMALL.candidates[np.argmax(shares)]
+
+
+def test_tasks_are_further_the_less_is_right_untuned(tables):
+    untuned = tables["tasks"].set_index("data").untuned_test_accuracy
+    assert untuned["digits-noise"] > untuned["digits"] + 0.3
+
+
+def test_table_8_is_the_best_of_table_7(tables):
+    best = tables["best"].set_index(["data", "method"])
+    table = tables["table"]
+    for method in ("nt1", "nt2"):
+        cells = table[(table.table == 7) & (table.data == "digits") & (table.method == method)]
+        found = best.loc["digits", method]
+        assert found.validation_accuracy_mean == cells.validation_accuracy_mean.max()
+        assert found.trained_parameters == 173
+    assert best.loc["stl10", "nt1"].paper_accuracy == 0.5731
+    assert best.loc["food11", "nt2"].paper_trained_parameters == 20_203
+
+
+def test_finished_trainings_are_not_done_again(tables, monkeypatch):
+    def never(*_: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(grid, "tune", never)
+    again = neuromod.run(SMALL)
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(again.tables[name], table, check_dtype=False)
+
+
+def test_the_run_s_figure_and_report_are_drawn_again_from_its_folder(folder):
+    before = (folder / "figure.png").read_bytes()
+    assert "At equal numbers" in render(folder).read_text()
+    assert (folder / "figure.png").read_bytes() == before
+    notes = json.loads((folder / "run.json").read_text())["notes"]
+    assert notes["memory of the largest training, GB"] > 0
+
+
+def test_random_weights_are_said_to_mean_nothing_in_every_output(monkeypatch, tmp_path):
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
+    settings = {"data": ("digits",), "tables": ("1", "equal"), "epochs": 1, "runs": 1}
+    run = neuromod.run(Transfer(**settings, methods=("nt1", "nt1_inputs"), weights="random"))
+    for table in run.tables.values():
+        assert (table.weights == "random: accuracies mean nothing").all()
+    for section in run.protocol.report(run.tables):
+        assert section.text.startswith(MEANINGLESS)
+    figure = run.protocol.plot(run.tables, {})
+    assert figure.get_suptitle() == MEANINGLESS.strip()
+
+
+@pytest.mark.parametrize("name", ["stl10", "food11", "bccd", "no/such/folder"])
+def test_data_that_are_not_there_end_the_run_before_any_work(name, monkeypatch, tmp_path):
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("worked")
+
+    for work in ("load_backbone", "extract_features", "tune_all"):
+        monkeypatch.setattr(transfer, work, never)
+    protocol = Transfer(data=("digits", name), folder=str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="nowhere" if "/" not in name else "no/such/folder"):
+        neuromod.run(protocol)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"methods": ("nt1", "nt3")}, "no tuning method named 'nt3': did you mean nt"),
+        ({"tables": ("9",)}, "no tables named '9'"),
+        ({"data": ("digits", "digits")}, "data names one twice"),
+        ({"compute": "cuda:97"}, "no device 'cuda:97' for torch here: cpu"),
+        ({"candidates": np.array([0.1, 0.0])}, "candidates = 0.0 is out of range"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Transfer(**settings)
