@@ -30,6 +30,7 @@ from neuromod.protocols.neuron_table import NeuronTable
 from neuromod.protocols.power_budget import PowerBudget
 from neuromod.protocols.pseudo_resistor import PseudoResistor
 from neuromod.protocols.puff import Puff
+from neuromod.protocols.reward_learning import RewardLearning
 from neuromod.protocols.synapse_families import SynapseFamilies
 from neuromod.protocols.two_receptors import TwoReceptors
 from neuromod.protocols.vdd_sweep import VddSweep
@@ -166,6 +167,16 @@ PROTOCOLS = {
     ),
     "neuron-table": Case(
         lambda: NeuronTable(intervals=[190, 300] * nsecond, duration=11 * usecond)
+    ),
+    "reward-learning": Case(
+        lambda: RewardLearning(
+            stimuli=3,
+            cells=4,
+            duration=13 * second,
+            interval=210 * ms,
+            lags=[-7, 11] * ms,
+            delays=[0.13] * second,
+        )
     ),
     "synapse-families": Case(
         lambda: SynapseFamilies(stored=np.array([0, 0.31, 1]), duration=31 * usecond)
