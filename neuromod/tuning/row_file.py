@@ -114,6 +114,8 @@ class RowFile:
             This process's number among several on one machine that call this with the same rows:
             each computes its share, then waits until all rows are there.
         """
+        if not len(self.missing(rows)):
+            return
         share = self.missing(rows[rank::world_size])
         done = self._report(rows, progress)
         with (
@@ -181,14 +183,21 @@ def open_rows(path: Path, count: int, width: int, dtype: str) -> RowFile:
     RowFile
     """
     rows = RowFile(path, count, width, dtype)
-    with FileLock(path.with_suffix(".lock")):
-        if rows.is_sound():
-            return rows
-        if path.exists():
-            log.warning("%s is damaged or not ours: it is computed anew.", path)
-        rows.record.unlink(missing_ok=True)
-        with written_whole(path) as temporary:
-            np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=(count, width))
-        with written_whole(rows.record) as temporary:
-            temporary.write_bytes(bytes(count))
+    if not rows.is_sound():
+        with FileLock(path.with_suffix(".lock")):
+            _make_anew(rows)
     return rows
+
+
+def _make_anew(rows: RowFile) -> None:
+    """Make the file and its record, unless another process has done so meanwhile."""
+    if rows.is_sound():
+        return
+    if rows.path.exists():
+        log.warning("%s is damaged or not ours: it is computed anew.", rows.path)
+    rows.record.unlink(missing_ok=True)
+    shape = (rows.count, rows.width)
+    with written_whole(rows.path) as temporary:
+        np.lib.format.open_memmap(temporary, mode="w+", dtype=rows.dtype, shape=shape)
+    with written_whole(rows.record) as temporary:
+        temporary.write_bytes(bytes(rows.count))

@@ -86,6 +86,18 @@ def test_a_process_whose_fellows_are_gone_says_so(
     np.testing.assert_array_equal(kept.values, values_of(np.arange(COUNT)))
 
 
+def test_what_is_complete_is_read_from_where_nothing_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    open_rows(path, COUNT, WIDTH, "float32").fill(np.arange(COUNT), values_of, 5)
+    states = [each.stat().st_mtime_ns for each in (path, path.with_suffix(".rows"))]
+    path.with_suffix(".lock").unlink(missing_ok=True)
+    kept = open_rows(path, COUNT, WIDTH, "float32")
+    kept.fill(np.arange(COUNT), lambda _: pytest.fail("computed again"), 5)
+    np.testing.assert_array_equal(kept.values, values_of(np.arange(COUNT)))
+    assert not path.with_suffix(".lock").exists()
+    assert [each.stat().st_mtime_ns for each in (path, path.with_suffix(".rows"))] == states
+
+
 def test_rows_are_computed_in_any_order_and_only_those_asked_for(tmp_path: Path) -> None:
     kept = open_rows(tmp_path / "rows.npy", COUNT, WIDTH, "float16")
     asked = np.array([31, 2, 17])
