@@ -56,6 +56,15 @@ def chip_network() -> Protocol:
     return ChipNetwork(bits=(3,), supplies=(5,), seeds=1, images=3)
 
 
+def plastic_codes() -> Protocol:
+    pytest.importorskip("torch")
+    from neuromod.protocols.plastic_codes import PlasticCodes
+
+    return PlasticCodes(
+        seeds=1, hidden=7, steps=20, episodes=5, calibration=5, bits=(3,), delay=0 * ms
+    )
+
+
 @dataclass(frozen=True)
 class Case:
     """A protocol at a small size, and what single precision may change in it.
@@ -146,6 +155,7 @@ PROTOCOLS = {
         # A recurrent network multiplies the smallest difference.
         moved=0.2,
     ),
+    "plastic-codes": Case(plastic_codes),
     "puff": Case(
         lambda: Puff(
             conc=[3] * umolar,
