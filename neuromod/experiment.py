@@ -405,7 +405,8 @@ class Experiment:
         sizes |= {source.name: source.size for source in self.sources}
         if len(sizes) < len(self.populations) + len(self.sources):
             raise UserError(f"Two populations of an experiment share a name in {sorted(sizes)}.")
-        for connection in (*self.connections, *self.plastic):
+        every: list[Connection | PlasticConnection] = [*self.connections, *self.plastic]
+        for connection in every:
             steps_in("delay", connection.delay, self.dt)
             _check_indices(connection.source, connection.i, sizes)
             _check_indices(connection.target, connection.j, sizes)

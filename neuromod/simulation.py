@@ -308,6 +308,11 @@ def _plastic(changing: PlasticConnection, name: str, parts: dict[str, Any]) -> S
     return synapses
 
 
+def _modelled(experiment: Experiment) -> list[Population | PlasticConnection]:
+    """All that has a model."""
+    return [*experiment.populations, *experiment.plastic]
+
+
 def _part(parts: dict[str, Any], name: str) -> Any:
     """A population's neurons or a plastic connection's synapses."""
     neurons = f"neurons_{name}"
@@ -316,8 +321,7 @@ def _part(parts: dict[str, Any], name: str) -> Any:
 
 def _check_variables(experiment: Experiment) -> None:
     """Refuse connections to and traces of what a model's equations do not define."""
-    named = (*experiment.populations, *experiment.plastic)
-    defined = {part.name: Equations(part.model.equations).names for part in named}
+    defined = {p.name: Equations(p.model.equations).names for p in _modelled(experiment)}
     wanted = [(c.target, c.variable) for c in experiment.connections]
     wanted += [(t.population, variable) for t in experiment.traces for variable in t.variables]
     for population, variable in wanted:
@@ -368,6 +372,6 @@ def _collect(
             name: Quantity(getattr(_part(parts, part.name), name)[:], dtype=float)
             for name in getattr(part.model, "totals", ())
         }
-        for part in (*experiment.populations, *experiment.plastic)
+        for part in _modelled(experiment)
     }
     return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)

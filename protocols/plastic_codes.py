@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,7 +35,7 @@ MODULATIONS = {"ideal": BLUE, "supply": ORANGE, "held": GREEN}
 """What sets the third factor: the network's modulator; a supply that follows it; one that stays."""
 
 TASK = PatternRecall()
-LEARNED = {"noises": (0.0, 1 / 6, 1 / 3), "delays_s": (0.0, 0.05, 0.1, 0.15)}
+NOISES, DELAYS_S = (0.0, 1 / 6, 1 / 3), (0.0, 0.05, 0.1, 0.15)
 """Difficulties to learn from, as in `pattern-recall`."""
 
 FINE = 20
@@ -67,7 +67,7 @@ class Calibration:
 
     @property
     def highest(self) -> np.ndarray:
-        return np.maximum((self.sign * self.modulation).max(axis=(0, 1)), 1e-9)
+        return np.asarray(np.maximum((self.sign * self.modulation).max(axis=(0, 1)), 1e-9))
 
     @property
     def mean(self) -> np.ndarray:
@@ -187,7 +187,7 @@ class PlasticCodes(Protocol):
         with stage("learning"):
             for number in range(self.seeds):
                 recipe = Recipe(
-                    self._shape, TASK, **LEARNED, steps=self.steps, seed=self.seed + number
+                    self._shape, TASK, NOISES, DELAYS_S, self.steps, seed=self.seed + number
                 )
 
                 def progress(own: int, steps: int, done: int = number) -> None:
@@ -198,6 +198,12 @@ class PlasticCodes(Protocol):
 
     def _network(self, number: int) -> PlasticNetwork:
         return self._learned[number].network.double()
+
+    def _alpha(self, number: int) -> np.ndarray:
+        """Coefficients of all synapses, shape (hidden, inputs)."""
+        plasticity = self._network(number).plasticity
+        assert plasticity is not None
+        return np.asarray(plasticity.alpha.detach())
 
     def _drawn(self, number: int, part: int, episodes: int) -> Episodes:
         """Episodes of the test (part 0) or for calibration (1)."""
@@ -213,13 +219,16 @@ class PlasticCodes(Protocol):
     def _calibrated(self, number: int) -> Calibration:
         network = self._network(number)
         spikes = self._drawn(number, 1, self.calibration).spikes
-        full, modulation = torch.zeros(self.hidden), []
+        alpha = self._alpha(number)
+        full, modulation = np.zeros(self.hidden), []
         with torch.no_grad():
             for state in network.steps(spikes):
-                weights = (network.plasticity.alpha * state.traces.plastic).abs()
-                full = torch.maximum(full, weights.amax((0, 2)))
+                assert state.traces is not None
+                assert state.modulator is not None
+                weights = np.abs(alpha * state.traces.plastic.numpy())
+                full = np.maximum(full, weights.max(axis=(0, 2)))
                 modulation.append(network.modulation(state.modulator.concentration))
-        return Calibration(full.numpy(), torch.stack(modulation, 1).numpy())
+        return Calibration(full, torch.stack(modulation, 1).numpy())
 
     @property
     def _every(self) -> list[tuple[str, int]]:
@@ -238,10 +247,8 @@ class PlasticCodes(Protocol):
         base = to_experiment(network, spikes.repeat(len(self._every), 1, 1))
         (synapses,), (cells, *others) = base.plastic, base.populations
         values = self._values(found, synapses.j, synapses.values["alpha"])
-        known = {
-            field.name: getattr(synapses.model, field.name) for field in fields(synapses.model)
-        }
-        coded = replace(synapses, model=CodedSynapse(**known), values={**synapses.values, **values})
+        model = CodedSynapse(**vars(synapses.model))
+        coded = replace(synapses, model=model, values={**synapses.values, **values})
         return replace(
             base, populations=(self._held(cells, found), *others), plastic=(coded,), seed=self.seed
         )
@@ -322,11 +329,11 @@ class PlasticCodes(Protocol):
         levels = np.arange(-(2**bits) + 1, 2**bits)
         counts = np.zeros(len(levels))
         for number in range(self.seeds):
-            network, found = self._network(number), self._calibrations[number]
+            found = self._calibrations[number]
             traces = np.asarray(recordings[f"network-{number}"].totals[PLASTIC]["E"])
             traces = traces.reshape(len(self._every), -1, TASK.inputs, self.hidden)
             kept = traces[self._every.index(("supply", bits))]
-            alpha = network.plasticity.alpha.detach().numpy().T
+            alpha = self._alpha(number).T
             lsb = np.maximum(found.full, 1e-9) / max(2**bits - 1, 1)
             code = np.floor(alpha * kept / lsb + 0.5).astype(int)
             counts += np.bincount((code - levels[0]).ravel(), minlength=len(levels))
