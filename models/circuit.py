@@ -85,20 +85,33 @@ vdd{0} : volt
 """
 OVERDRIVE = "V_ov{0} : volt"
 SAG = """
-sag{0} = 1/(1 + R_supply*g_m{0}*(up{0} + mirrors{0})) : 1
-g_m{0} : siemens
+V_sag{0} : volt
+I_sag{0} : amp
 """
-# Drain current of one unit at a drain-source voltage: saturation less what flows back.
+# Drain current of one unit by overdrive and drain-source voltage: saturation less what flows back.
 CHANNEL = {
-    "square": "beta/2*(V_ov{0}**2 - int(V_ov{0} > {1})*(V_ov{0} - {1})**2)",
-    "ekv": "I_spec*(log(1 + exp(V_ov{0}/v_ekv))**2"
-    " - log(1 + exp((V_ov{0} - slope_factor*{1})/v_ekv))**2)",
+    "square": "beta/2*({0}**2 - int({0} > {1})*({0} - {1})**2)",
+    "ekv": "I_spec*(log(1 + exp({0}/v_ekv))**2 - log(1 + exp(({0} - slope_factor*{1})/v_ekv))**2)",
 }
+# Of a transistor in saturation, by its overdrive: its current, and how that rises.
+SATURATED = {
+    "square": ("beta/2*{0}**2", "beta*{0}"),
+    "ekv": (
+        "I_spec*log(1 + exp({0}/v_ekv))**2",
+        "2*I_spec*log(1 + exp({0}/v_ekv))/(v_ekv*(1 + exp(-{0}/v_ekv)))",
+    ),
+}
+SOLVED = ("I_unit", "V_ov")
+"""What a mirror does at a supply, which is worked out before a run."""
+# Newton's steps from the overdrive without sag, which roughly halve it until they are near: enough
+# for loads of a thousand times R_S.
+SAG_STEPS = 8
 CLOCK = """
 nor : 1
 edge : 1
 clocks : 1
 """
+CROSSING = "late : 1"
 LEAK = {
     "linear": "I_leak = (v - v_rest)/R_leak : amp",
     "one_sided": "I_leak = v_slope/R_leak*(exp((v - v_rest)/v_slope) - 1) : amp",
@@ -296,6 +309,8 @@ class CircuitNeuron(Parameters):
         current = " + ".join(f"I_up{d} - I_down{d}" for d in suffixes)
         power = " + ".join(f"vdd{d}*(I_up{d} + I_reference{d})" for d in suffixes)
         parts = [MEMBRANE.format(current, power), CLOCK, *map(self._supply, suffixes)]
+        if self.comparator == "continuous":
+            parts.append(CROSSING)
         return "\n".join(part.strip() for part in [*parts, LEAK[self.leak]]) + "\n"
 
     @property
@@ -319,7 +334,11 @@ class CircuitNeuron(Parameters):
         # A conductance's charge depends on the membrane, which moves within a step.
         mirrored = self.synapse == "mirror" and self.output == "ideal"
         linear = self.leak == "linear" and mirrored
-        return Clocked(exponential_euler if linear else rk4)
+        return Clocked(
+            exponential_euler if linear else rk4,
+            tuple(line for domain in self.domains for line in self._sagging(suffix(domain))),
+            interpolated=self.comparator == "continuous",
+        )
 
     @property
     def constants(self) -> dict[str, Any]:
@@ -329,7 +348,9 @@ class CircuitNeuron(Parameters):
             "v_ekv": 2 * self._v_slope,
             "I_spec": self.mirror().specific_current * amp,
         }
-        text = "\n".join([self.equations, self.threshold, self.reset, self.refractory])
+        text = "\n".join(
+            [self.equations, self.threshold, self.reset, self.refractory, *self.method.first]
+        )
         start = self.start
         return {k: value for k, value in used(values, text).items() if k not in start}
 
@@ -352,31 +373,26 @@ class CircuitNeuron(Parameters):
         -------
         dict of str to Quantity
             The same and, for each supply, the mirror's solution.
-
-        Raises
-        ------
-        UserError
-            When parameters of the mirror come without the supply at which it is to be solved.
         """
         if self.synapse == "conductance":
             return dict(values)
         own = {name: values[name] for name in ("beta", "vto", "R_S") if name in values}
+        if own:
+            values = {f"vdd{suffix(domain)}": self.vdd for domain in self.domains} | dict(values)
         supplies = [name for name in values if name.partition("_")[0] == "vdd"]
-        if own and not supplies:
-            raise UserError(f"{next(iter(own))} of single neurons needs their vdd beside it.")
         mirror = self.mirror(**own)
-        solved = {name: value for name, value in values.items() if name not in own}
-        if own and self.output == "mosfet":
-            solved |= {"beta": mirror.beta * amp / volt**2, "I_spec": mirror.specific_current * amp}
+        solved = dict(values)
+        if own:
+            # What is solved here the equations need not know.
+            own |= {"I_spec": mirror.specific_current * amp}
+            solved = {
+                k: v for k, v in (solved | own).items() if k not in own or k in self.constants
+            }
         for name in supplies:
-            vdd = np.asarray(values[name] / volt)
-            overdrive = mirror.overdrive(vdd)
-            found = {"I_unit": mirror.current(overdrive) * amp}
-            if self.output == "mosfet":
-                found["V_ov"] = overdrive * volt
-            if self.R_supply > 0 * ohm:
-                found["g_m"] = mirror.transconductance(vdd) * siemens
-            solved |= {f"{key}{name[3:]}": value for key, value in found.items()}
+            overdrive = mirror.overdrive(np.asarray(values[name] / volt))
+            solved[f"I_unit{name[3:]}"] = mirror.current(overdrive) * amp
+            if self.output == "mosfet" or self._sags:
+                solved[f"V_ov{name[3:]}"] = overdrive * volt
         return solved
 
     def mirror(self, **own: Quantity) -> Mirror:
@@ -410,19 +426,51 @@ class CircuitNeuron(Parameters):
         """Equations of the synapses at one supply."""
         if self.synapse == "conductance":
             return CONDUCTANCES.format(mark)
-        up = down = reference = f"I_unit{mark}"
+        up = down = reference = f"I_sag{mark}" if self._sags else f"I_unit{mark}"
         extra = ""
         if self.output == "mosfet":
+            overdrive, room = f"V_ov{mark}", f"(vdd{mark} - v)"
+            if self._sags:
+                overdrive = f"V_sag{mark}"
+                room = f"(vdd{mark} - R_supply*(up{mark} + mirrors{mark})*I_sag{mark} - v)"
             channel = "{}*(1 + channel_modulation*abs({}))"
             up, down = (
-                channel.format(CHANNEL[self.law].format(mark, drop), drop)
-                for drop in (f"(vdd{mark} - v)", "v")
+                channel.format(CHANNEL[self.law].format(overdrive, drop), drop)
+                for drop in (room, "v")
             )
+        if self.output == "mosfet" or self._sags:
             extra += OVERDRIVE.format(mark)
-        if self.R_supply > 0 * ohm:
-            up, down, reference = (f"sag{mark}*{current}" for current in (up, down, reference))
+        if self._sags:
             extra += SAG.format(mark)
         return f"{SUPPLY.format(mark, up, down, reference).strip()}\n{extra.strip()}"
+
+    @property
+    def _sags(self) -> bool:
+        return bool(self.R_supply > 0 * ohm)
+
+    def _sagging(self, mark: str) -> list[str]:
+        """Code that solves the mirrors of a supply behind its resistance.
+
+        All that conducts there, and saturates, adds to the load of each mirror's reference:
+        ``x + (R_S + R_supply*(up + mirrors))*I(x)`` is the supply above threshold for the
+        overdrive x. Pulses, hence loads, are constant over a time step.
+        """
+        if not self._sags:
+            return []
+        x = f"V_sag{mark}"
+        current, slope = (text.format(x) for text in SATURATED[self.law])
+        if self.output == "mosfet":
+            gate = f"(1 + channel_modulation*({x} + vto))"
+            slope = f"({slope}*{gate} + channel_modulation*{current})"
+            current = f"{current}*{gate}"
+        newton = f"{x} = {x} - ({x} + _load*{current} - _above)/(1 + _load*{slope})"
+        return [
+            f"_load = R_S + R_supply*(up{mark} + mirrors{mark})",
+            f"_above = V_ov{mark} + R_S*I_unit{mark}",
+            f"{x} = V_ov{mark}",
+            *[newton] * SAG_STEPS,
+            f"I_sag{mark} = {current}",
+        ]
 
     @property
     def code_max(self) -> int:

@@ -64,14 +64,30 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
     The clock is the NOR of a neuron's input pulses and its own spike; the comparator decides at
     its rising edge. `nor` is its level, `edge` is 1 in the step of an edge, `clocks` counts them.
 
+    A comparator without a clock fires within a step, and its spike ends as late within another.
+    Interpolated, `late` is the part of a step between the spike's start and the crossing, and the
+    membrane moves through what is left of the step in which it is released. Without this every
+    spike would end up to a step early, and the error add up over a train.
+
     Parameters
     ----------
     membrane : StateUpdateMethod
         One of Brian2's.
+    first : tuple of str
+        Code that comes before it, of what is constant over a step.
+    interpolated : bool
+        Whether membranes cross their threshold within steps.
     """
 
-    def __init__(self, membrane: StateUpdateMethod) -> None:
+    def __init__(
+        self,
+        membrane: StateUpdateMethod,
+        first: tuple[str, ...] = (),
+        interpolated: bool = False,
+    ) -> None:
         self.membrane = membrane
+        self.first = first
+        self.interpolated = interpolated
 
     def __call__(
         self, equations: Equations, variables: Any = None, method_options: Any = None
@@ -84,10 +100,21 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
             "nor = _nor",
             "clocks = clocks + edge",
         ]
-        return "\n".join([step, *clock])
+        if self.interpolated:
+            step = "\n".join(["_before = v", step, *CROSSING])
+        return "\n".join([*self.first, step, *clock])
 
     def __str__(self) -> str:
         return f"{self.membrane}, and the comparator's clock"
+
+
+CROSSING = (
+    "v = _before + (v - _before)*(1 - late)",
+    "_crosses = int(v >= v_th)*int(_before < v_th)*int(not_refractory)",
+    # Where there is no crossing, any way that is not 0 will do to divide by.
+    "_way = (v - _before)*_crosses + (v_th - v_rest)*(1 - _crosses)",
+    "late = _crosses*(late + (1 - late)*(v_th - _before)/_way) + (1 - int(not_refractory))*late",
+)
 
 
 def _trapezoids(cascade: Equations, variables: Any) -> tuple[list[str], dict[str, str]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -116,11 +117,29 @@ class Population:
     size: int
     values: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def completed(self) -> Mapping[str, Any]:
+        """The values, and all that the model makes of them before the run."""
         if isinstance(self.model, Completing):
-            object.__setattr__(self, "values", self.model.complete(self.values))
+            return self.model.complete(self.values)
+        return self.values
+
+    def own(self, name: str) -> Any:
+        """A parameter of single neurons, or else the model's.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        value or array, shape () or (size,)
+        """
+        return self.values.get(name, getattr(self.model, name))
+
+    def __post_init__(self) -> None:
         known = abouts(self.model) if isinstance(self.model, Parameters) else {}
-        for name, value in self.values.items():
+        for name, value in (dict(self.values) | dict(self.completed)).items():
             if np.shape(value) not in ((), (self.size,)):
                 raise UserError(
                     f"{name} of {self.name} needs {self.size} values, not {np.size(value)}."

@@ -10,15 +10,12 @@ import numpy as np
 from brian2 import Quantity, volt
 from brian2.units.constants import boltzmann_constant
 
-from neuromod.experiment import Connection, Experiment, Spikes, steps_in
-from neuromod.models.circuit import CircuitNeuron
+from neuromod.experiment import Connection, Experiment, Population, Spikes, steps_in
 from neuromod.supplies import Schedule, schedule
 
 
 def thermal(
-    circuit: CircuitNeuron,
-    target: str,
-    neurons: int,
+    population: Population,
     interval: Quantity,
     duration: Quantity,
     dt: Quantity,
@@ -33,11 +30,8 @@ def thermal(
 
     Parameters
     ----------
-    circuit : CircuitNeuron
-    target : str
-        Name of the population.
-    neurons : int
-        Its size.
+    population : Population
+        Of circuit neurons.
     interval, duration, dt : Quantity
         Of kicks, of the run, and time step, seconds.
     generator : numpy.random.Generator
@@ -49,21 +43,20 @@ def thermal(
     """
     step = steps_in("interval", interval, dt)
     kicks = (steps_in("duration", duration, dt) - 1) // step
-    charge = boltzmann_constant * circuit.temperature / circuit.C
-    spread = float(charge**0.5 / volt)
-    tau = circuit.R_leak * circuit.C
-    kick = spread * np.sqrt(-np.expm1(-2 * float(interval / tau)))
-    start = circuit.v_rest + generator.standard_normal(neurons) * spread * volt
+    capacitor, leak = population.own("C"), population.own("R_leak")
+    charge = boltzmann_constant * population.own("temperature") / capacitor
+    spread = np.asarray(charge**0.5 / volt) * np.ones(population.size)
+    kick = spread * np.sqrt(-np.expm1(-2 * np.asarray(interval / (leak * capacitor))))
+    start = population.own("v_rest") + generator.standard_normal(population.size) * spread * volt
     source = Spikes("thermal", max(kicks, 1), np.arange(kicks), np.arange(1, kicks + 1) * step * dt)
-    i, j = (side.ravel() for side in np.indices((kicks, neurons)))
-    weights = generator.standard_normal(len(i)) * kick * volt
-    return Schedule({"v": start}, (source,), (Connection("thermal", target, "v", i, j, weights),))
+    i, j = (side.ravel() for side in np.indices((kicks, population.size)))
+    weights = generator.standard_normal(len(i)) * kick[j] * volt
+    wires = Connection("thermal", population.name, "v", i, j, weights)
+    return Schedule({"v": start}, (source,), (wires,))
 
 
 def noisy_supply(
-    circuit: CircuitNeuron,
-    target: str,
-    vdd: Quantity,
+    population: Population,
     spread: Quantity,
     interval: Quantity,
     duration: Quantity,
@@ -74,11 +67,8 @@ def noisy_supply(
 
     Parameters
     ----------
-    circuit : CircuitNeuron
-    target : str
-        Name of the population.
-    vdd : Quantity, shape (neurons,)
-        Supplies without noise, volt.
+    population : Population
+        Of circuit neurons, with their supplies without noise.
     spread : Quantity, shape () or (neurons,)
         Standard deviation of the noise, independent between neurons, volt.
     interval, duration, dt : Quantity
@@ -96,8 +86,8 @@ def noisy_supply(
     """
     step = steps_in("interval", interval, dt)
     starts = np.arange(0, steps_in("duration", duration, dt), step)
-    noise = generator.standard_normal((len(starts), len(vdd))) * spread
-    return schedule(circuit, target, starts * dt, vdd + noise, dt)
+    noise = generator.standard_normal((len(starts), population.size)) * spread
+    return schedule(population, starts * dt, population.own("vdd") + noise, dt)
 
 
 def add(experiment: Experiment, schedules: Sequence[Schedule]) -> Experiment:

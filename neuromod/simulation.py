@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import tempfile
 import time
@@ -44,6 +45,7 @@ DEVICES = ("cython", "cpp", "genn", "genn-cpu")
 PRECISIONS = {"double": np.float64, "single": np.float32}
 # GeNN's order within a time step; the others can follow it, GeNN cannot follow theirs.
 SCHEDULE = ["start", "synapses", "groups", "thresholds", "resets", "end"]
+MAKE_OPTIONS = "devices.cpp_standalone.extra_make_args_unix"
 GCC_OPTIONS = "codegen.cpp.extra_compile_args_gcc"
 # By default GCC gives up on vectors in a loop over as many arrays as a cell with a cascade has:
 # it would check at run time whether any two of them overlap.
@@ -136,6 +138,9 @@ def _settings(device: str, precision: str) -> Iterator[None]:
         "core.stop_on_keyboard_interrupt": False,
         GCC_OPTIONS: [*prefs[GCC_OPTIONS], VECTORISED],
     }
+    if prefs[MAKE_OPTIONS] == ["-j"]:
+        # Brian2's default starts every compilation at once.
+        ours[MAKE_OPTIONS] = [f"-j{os.cpu_count() or 1}"]
     if device.startswith("genn"):
         ours |= GENN_PREFERENCES
     before = {name: prefs[name] for name in ours if name in prefs}
@@ -226,7 +231,7 @@ def _build(experiment: Experiment) -> dict[str, Any]:
 
 def _group(population: Population) -> NeuronGroup:
     """Neurons, every constant of whose model is a parameter: shared, or one for each neuron."""
-    model, values = population.model, population.values
+    model, values = population.model, population.completed
     equations = Equations(model.equations)
     settable = model.constants.keys() | equations.diff_eq_names | equations.parameter_names
     for name in values:
@@ -260,7 +265,8 @@ def _source(source: Spikes, experiment: Experiment) -> SpikeGeneratorGroup:
     count = len(source.neurons)
     beyond = np.arange((1 << max(count, 1).bit_length()) - count)
     steps = beyond // source.size
-    never = experiment.duration + (steps + 1) * experiment.dt
+    last = max([float(experiment.duration / second), *np.asarray(source.times / second)])
+    never = last * second + (steps + 1) * experiment.dt
     return SpikeGeneratorGroup(
         source.size,
         np.append(source.neurons, beyond % source.size),

@@ -14,8 +14,8 @@ import numpy as np
 from brian2 import Quantity
 
 from neuromod.errors import UserError
-from neuromod.experiment import GRID_TOLERANCE, Connection, Spikes
-from neuromod.models.circuit import CircuitNeuron, suffix
+from neuromod.experiment import GRID_TOLERANCE, Connection, Population, Spikes
+from neuromod.models.circuit import SOLVED, suffix
 from neuromod.silicon import VDD_HIGH, VDD_LOW
 
 
@@ -38,8 +38,7 @@ class Schedule:
 
 
 def schedule(
-    circuit: CircuitNeuron,
-    target: str,
+    population: Population,
     times: Quantity,
     vdd: Quantity,
     dt: Quantity,
@@ -49,9 +48,8 @@ def schedule(
 
     Parameters
     ----------
-    circuit : CircuitNeuron
-    target : str
-        Name of the population.
+    population : Population
+        Of circuit neurons, with the values of their own that their transistors may have.
     times : Quantity, shape (steps,)
         When each value begins, seconds, from 0 on, in order, at starts of time steps.
     vdd : Quantity, shape (steps, neurons)
@@ -82,11 +80,14 @@ def schedule(
     _check_range(times, vdd)
     mark = suffix(domain)
     name = f"vdd{mark}"
-    held = circuit.complete({name: vdd})
+    of_steps = [name, *(f"{solved}{mark}" for solved in SOLVED)]
+    circuit: Any = population.model
+    completed = circuit.complete({**population.values, name: vdd})
+    held = {variable: completed[variable] for variable in of_steps if variable in completed}
     source = Spikes(f"supply{mark}", max(len(at) - 1, 1), np.arange(len(at) - 1), times[1:])
     i, j = (side.ravel() for side in np.indices((len(at) - 1, np.shape(vdd)[1])))
     connections = tuple(
-        Connection(source.name, target, variable, i, j, (values[1:] - values[:-1]).ravel())
+        Connection(source.name, population.name, variable, i, j, (values[1:] - values[:-1]).ravel())
         for variable, values in held.items()
     )
     start = {variable: values[0] for variable, values in held.items()}

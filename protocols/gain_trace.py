@@ -287,8 +287,8 @@ class GainTrace(Protocol):
             top = 2**bits - 1
             columns.append(low + np.round((exact - low) / span * top) / top * span)
         columns.append(np.full(len(exact), exact[0]))
-        return schedule(self.circuit, "chip", self._chip(self._updates),
-                        np.column_stack(columns) * volt, self.dt)  # fmt: skip
+        chips = Population("chip", self.circuit, len(columns))
+        return schedule(chips, self._chip(self._updates), np.column_stack(columns) * volt, self.dt)
 
     def _chip(self, biological: Quantity) -> Quantity:
         return biological / TIME_SCALE

@@ -278,13 +278,8 @@ class ChipMismatch(Protocol):
         for population in quiet.populations:
             copies = population.size // len(trials)
             times = (self.period, quiet.duration, self.dt, generator)
-            schedules += [
-                noisy_supply(
-                    self.circuit, population.name, population.values["vdd"],
-                    np.repeat(spread / volt, copies) * volt, *times,
-                ),
-                thermal(self.circuit, population.name, population.size, *times),
-            ]  # fmt: skip
+            own = np.repeat(spread / volt, copies) * volt
+            schedules += [noisy_supply(population, own, *times), thermal(population, *times)]
         return add(quiet, schedules)
 
     def _plot_sources(self, axes: Any, sources: pd.DataFrame) -> None:

@@ -55,7 +55,7 @@ def refuse(experiment: Experiment) -> None:
                   for name in trace.variables]  # fmt: skip
         every = (
             *obstacles(population.model),
-            *_texts({**population.model.start, **population.values}),
+            *_texts({**population.model.start, **population.completed}),
             *_untraceable(Equations(population.model.equations), traced),
         )
         if every:

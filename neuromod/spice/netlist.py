@@ -8,7 +8,7 @@ parts, as in the model. Names end in the numbers that neurons have in the experi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -19,9 +19,9 @@ from brian2 import Quantity, nsecond, second
 
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
-from neuromod.models.circuit import suffix
+from neuromod.models.circuit import SOLVED, suffix
 from neuromod.models.parameters import namespace
-from neuromod.spice.wiring import SOLVED, Neurons, Synapse, supply_changes, synapses
+from neuromod.spice.wiring import Neurons, Synapse, changes, synapses
 
 MOST_NEURONS, MOST_SYNAPSES = 100, 1000
 MAX_STEP = 1 * nsecond
@@ -32,6 +32,7 @@ ZERO_CELSIUS = 273.15
 # What may differ between the neurons of a population: of the neuron itself, and around it.
 OWN = ("C", "v_rest", "v_th", "R_leak", "t_spike", "v_slope")
 AROUND = ("R_supply", "G_unit", "v")
+TRANSISTOR = ("beta", "vto", "R_S")
 
 HEADER = """\
 * $title
@@ -179,13 +180,14 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
     chosen = [population for population in experiment.populations if population.name in neurons]
     title = ", ".join(f"{name} {_listed(numbers)}" for name, numbers in neurons.items())
     parts = [Template(HEADER).substitute(title=f"Circuit neurons: {title}")]
-    parts += [_subcircuits(population) for population in chosen]
+    for population in chosen:
+        _check_values(population)
+        parts += _subcircuits(population, neurons[population.name])
     parts += _pulses(experiment, wired)
-    changes = supply_changes(experiment, neurons)
+    changed = changes(experiment, neurons)
     for population in chosen:
         for neuron in neurons[population.name]:
-            _check_mirror(population, neuron)
-            parts += _neuron(population, neuron, changes)
+            parts += _neuron(population, neuron, changed)
     models = {population.name: population for population in chosen}
     parts += [line for synapse in wired for line in _synapse(synapse, models[synapse.target])]
     step = min(experiment.dt, *(_step(population.model) for population in chosen))
@@ -246,50 +248,61 @@ def _check_size(neurons: int, wired: int) -> None:
         )
 
 
-def _check_mirror(population: Population, neuron: int) -> None:
-    """Refuse what a population's subcircuits cannot carry for its single neurons."""
+def _check_values(population: Population) -> None:
+    """Refuse values of single neurons that a netlist has no place for."""
     circuit: Any = population.model
-    known = {*OWN, *AROUND} | {
+    known = {*OWN, *AROUND, *TRANSISTOR} | {
         f"{name}{suffix(domain)}" for name in ("vdd", *SOLVED) for domain in circuit.domains
     }
     for name in population.values.keys() - known:
         raise UserError(
             f"{name} of single neurons cannot be carried into a netlist; of those of "
-            f"{population.name}, {', '.join((*OWN, *AROUND, 'vdd'))} can."
+            f"{population.name}, {', '.join((*OWN, *AROUND, *TRANSISTOR, 'vdd'))} can."
         )
-    for mark in map(suffix, circuit.domains):
-        if f"I_unit{mark}" in population.values:
-            own = _value(population, f"I_unit{mark}", neuron)
-            vdd = Quantity(_value(population, f"vdd{mark}", neuron), dim=circuit.vdd.dim)
-            if not np.isclose(own, float(circuit.unit_current(vdd)), rtol=1e-9, atol=0):
-                raise UserError(
-                    f"Neuron {neuron} of {population.name} has transistors of its own, of which "
-                    "an experiment keeps no more than their current: a netlist needs the model's."
-                )
 
 
-def _subcircuits(population: Population) -> str:
-    """What is common to a population's neurons."""
+def _subcircuits(population: Population, neurons: Sequence[int]) -> Iterator[str]:
+    """A population's neuron, and its synapses: those of all, or each neuron's own."""
     circuit: Any = population.model
-    name = population.name
-    shared = ("beta", "vto", "R_S", "G_unit", "slope_factor")
-    values = {key: _number(getattr(circuit, key)) for key in shared} | {
-        "name": name,
+    values = {
+        "name": population.name,
         "own": " ".join(f"{key}={_number(_shared(circuit)[key])}" for key in OWN),
         "decision": DECISION[circuit.comparator],
         "celsius": _number(float(circuit.temperature) - ZERO_CELSIUS),
-        "modulation": _number(circuit.mirror().modulation),
-        "v_ekv": _number(circuit.mirror().v_ekv),
         "U_T": _number(circuit.mirror().v_ekv / 2 / circuit.slope_factor),
-        "I_spec": _number(circuit.mirror().specific_current),
+    }
+    leak = Template(LEAK[circuit.leak]).substitute(values)
+    yield Template(NEURON).substitute(values, leak=leak)
+    for name, neuron in {_family(population, n): n for n in neurons}.items():
+        yield _transistors(population, name, neuron)
+
+
+def _family(population: Population, neuron: int) -> str:
+    """First part of the names of a neuron's synapses: the population's, or its own."""
+    alike = population.values.keys().isdisjoint(TRANSISTOR)
+    return population.name if alike else f"{population.name}_{neuron}"
+
+
+def _transistors(population: Population, name: str, neuron: int) -> str:
+    """Synapses as subcircuits, with the transistors of one neuron."""
+    circuit: Any = population.model
+    held = {key: _value(population, key, neuron) for key in TRANSISTOR}
+    own = {key: Quantity(value, dim=getattr(circuit, key).dim) for key, value in held.items()}
+    mirror = circuit.mirror(**own)
+    values = {"name": name, "G_unit": _number(circuit.G_unit)} | {
+        key: _number(value)
+        for key, value in {
+            **own,
+            "slope_factor": circuit.slope_factor,
+            "modulation": mirror.modulation,
+            "v_ekv": mirror.v_ekv,
+            "I_spec": mirror.specific_current,
+        }.items()
     }
     if circuit.synapse == "conductance":
-        synapse = CONDUCTANCE
-    else:
-        values |= {k: Template(v).substitute(values) for k, v in OUTPUT[circuit.output].items()}
-        synapse = TRANSISTORS[circuit.law] + MIRROR
-    values["leak"] = Template(LEAK[circuit.leak]).substitute(values)
-    return Template(NEURON + synapse).substitute(values)
+        return Template(CONDUCTANCE).substitute(values)
+    outputs = {k: Template(v).substitute(values) for k, v in OUTPUT[circuit.output].items()}
+    return Template(TRANSISTORS[circuit.law] + MIRROR).substitute(values, **outputs)
 
 
 def _pulses(experiment: Experiment, wired: list[Synapse]) -> Iterator[str]:
@@ -319,9 +332,9 @@ def _pulses(experiment: Experiment, wired: list[Synapse]) -> Iterator[str]:
 
 
 def _neuron(
-    population: Population, neuron: int, changes: dict[tuple[str, int, str], pd.Series]
+    population: Population, neuron: int, changed: dict[tuple[str, int, str, str], pd.Series]
 ) -> Iterator[str]:
-    """A neuron, its supplies and the energy that they give."""
+    """A neuron, its supplies and the energy that they give, and what kicks it."""
     circuit: Any = population.model
     name = f"{population.name}_{neuron}"
     own = [key for key in OWN if key in population.values]
@@ -332,15 +345,18 @@ def _neuron(
         mark = suffix(domain)
         supply = f"{name}_vdd{mark}"
         start = _value(population, f"vdd{mark}", neuron)
-        own_changes = changes.get((population.name, neuron, domain), pd.Series(dtype=float))
+        steps = changed.get((population.name, neuron, "vdd", domain), pd.Series(dtype=float))
         end = supply
         if float(circuit.R_supply):
             end = f"{name}_source{mark}"
             yield f"R{supply} {end} {supply} {_number(_value(population, 'R_supply', neuron))}"
-        yield _steps(f"V{supply} {end} 0", start, own_changes)
+        yield _steps(f"V{supply} {end} 0", start, steps)
         powers.append(f"V({end})*I(V{supply})")
     yield f"B{name}_power 0 {name}_energy I=-({' + '.join(powers)})"
     yield f"C{name}_energy {name}_energy 0 1p"
+    kicks = changed.get((population.name, neuron, "v", circuit.domains[0]))
+    if kicks is not None:
+        yield _kicks(f"I{name}_kicks 0 {name}", kicks * _value(population, "C", neuron))
     yield f".ic v({name})={_number(_value(population, 'v', neuron))} v({name}_energy)=0"
 
 
@@ -364,7 +380,7 @@ def _synapse(synapse: Synapse, population: Population) -> Iterator[str]:
             own = f"references={_number(synapse.mirrors * units[kind] / total)}"
         else:
             own = f"G_unit={_number(_value(population, 'G_unit', synapse.j))}"
-        yield (f"X{kind}_{name} {pulse} {supply} {target} {population.name}_{kind} "
+        yield (f"X{kind}_{name} {pulse} {supply} {target} {_family(population, synapse.j)}_{kind} "
                f"units={_number(units[kind])} {own}")  # fmt: skip
     if synapse.active:
         yield f"G{name} 0 {target}_inputs {pulse} 0 1"
@@ -382,7 +398,8 @@ def _shared(circuit: Any) -> dict[str, Any]:
 
 def _value(population: Population, name: str, neuron: int) -> float:
     """A parameter's or state's value of one neuron, in SI units."""
-    held = np.asarray({**_shared(population.model), **population.values}[name])
+    known = {**_shared(population.model), **population.completed, **population.values}
+    held = np.asarray(known[name])
     return float(held if held.ndim == 0 else held[neuron])
 
 
@@ -407,6 +424,15 @@ def _steps(line: str, start: float, changes: pd.Series) -> str:
         for t, a, b in zip(at, before, levels, strict=True)
     ]
     return f"{line} PWL(0 {_number(start)}\n+ " + "\n+ ".join(pairs) + ")"
+
+
+def _kicks(line: str, charges: pd.Series) -> str:
+    """A current source that gives charges, coulomb, each as a triangle of one ramp's width."""
+    shape = np.array([-1, 0, 1]) * RAMP
+    at = np.add.outer(charges.index.to_numpy(dtype=float), shape).ravel()
+    current = np.outer(charges.to_numpy() / RAMP, [0, 1, 0]).ravel()
+    pairs = [f"{_number(t)} {_number(i)}" for t, i in zip(at, current, strict=True)]
+    return f"{line} PWL(0 0\n+ " + "\n+ ".join(pairs) + ")"
 
 
 def _number(value: Any) -> str:

@@ -112,7 +112,7 @@ def _differences(
 
 
 def _own(population: Population, name: str, neuron: int) -> Quantity:
-    value = population.values.get(name, getattr(population.model, name))
+    value = population.own(name)
     return value[neuron] if np.ndim(value) else value
 
 

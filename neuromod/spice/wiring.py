@@ -12,14 +12,13 @@ from brian2 import second
 
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Connection, Experiment, Population
-from neuromod.models.circuit import CircuitNeuron, suffix
+from neuromod.models.circuit import SOLVED, CircuitNeuron, suffix
 
 Neurons = Mapping[str, Sequence[int]]
 """Neurons of an experiment by the name of their population."""
 
 PULSED = ("up", "down", "mirrors", "active")
-# What a mirror does at a supply; SPICE finds that out by itself.
-SOLVED = ("I_unit", "V_ov", "g_m")
+STEPPED = ("vdd", "v")
 SYNAPSE = ["target", "j", "source", "i", "domain"]
 
 
@@ -155,10 +154,8 @@ def synapses(experiment: Experiment, neurons: Neurons) -> list[Synapse]:
     return [Synapse(**row) for row in wired.to_dict("records")]
 
 
-def supply_changes(
-    experiment: Experiment, neurons: Neurons
-) -> dict[tuple[str, int, str], pd.Series]:
-    """Changes of supplies during a run.
+def changes(experiment: Experiment, neurons: Neurons) -> dict[tuple[str, int, str, str], pd.Series]:
+    """Changes of supplies, and kicks of membranes, during a run.
 
     Parameters
     ----------
@@ -168,20 +165,30 @@ def supply_changes(
 
     Returns
     -------
-    dict of (population, neuron, domain) to Series
+    dict of (population, neuron, ``"vdd"`` or ``"v"``, domain) to Series
         Volt that are added, by the second at which they are.
+
+    Raises
+    ------
+    UserError
+        When they come from neurons, whose spikes are not known beforehand.
     """
-    table = _edges(experiment, neurons, ("vdd",))
-    dt = float(experiment.dt / second)
+    table = _edges(experiment, neurons, STEPPED)
+    if table.empty:
+        return {}
+    sources = {source.name: source for source in experiment.sources}
+    for row in table[~table.source.isin(sources)].itertuples():
+        raise UserError(
+            f"Spikes of {row.source} change {row.variable} of {row.target}: in a netlist only "
+            "inputs that are drawn beforehand can."
+        )
     events = [
         pd.DataFrame({"source": s.name, "i": s.neurons, "at": np.asarray(s.times / second)})
-        for s in experiment.sources
+        for s in sources.values()
     ]
-    if table.empty or not events:
-        return {}
-    changes = table.merge(pd.concat(events), on=["source", "i"])
-    changes["at"] += (changes.steps + 1) * dt
-    groups = changes.groupby(["target", "j", "domain"])
+    held = table.merge(pd.concat(events), on=["source", "i"])
+    held["at"] += (held.steps + 1) * float(experiment.dt / second)
+    groups = held.groupby(["target", "j", "variable", "domain"])
     return {key: group.groupby("at").weight.sum() for key, group in groups}
 
 
@@ -236,11 +243,12 @@ def _meaning(connection: Connection, population: Population) -> tuple[str, str]:
         f"{kind}{suffix(domain)}": (kind, domain)
         for kind in (*PULSED, "vdd", *SOLVED)
         for domain in model.domains
-    } | {"active": ("active", model.domains[0])}
+    } | {name: (name, model.domains[0]) for name in ("active", "v")}
     if connection.variable not in meanings:
         raise UserError(
             f"Connections onto {connection.variable} of {connection.target} are neither pulses of "
-            "synapses nor changes of a supply, which is all that a netlist can be written of."
+            "synapses, kicks of v nor changes of a supply, which is all that a netlist can be "
+            "written of."
         )
     return meanings[connection.variable]
 

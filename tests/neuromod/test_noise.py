@@ -27,7 +27,7 @@ def membranes():
 
     The first half of the neurons starts as noise would have left it, the second at rest.
     """
-    made = thermal(LEAKY, "chip", 2 * NEURONS, STEP * DT, STEPS * DT, DT, generator())
+    made = thermal(Population("chip", LEAKY, 2 * NEURONS), STEP * DT, STEPS * DT, DT, generator())
     start = np.asarray(made.values["v"] / volt)
     start[NEURONS:] = 0.25
     chip = Population("chip", LEAKY, 2 * NEURONS)
@@ -66,14 +66,14 @@ def test_noise_is_forgotten_with_the_membrane_s_time_constant(membranes):
 
 
 def test_a_larger_capacitor_is_quieter_and_a_hotter_one_louder():
-    chips = [
+    circuits = [
         CircuitNeuron(),
         CircuitNeuron(C=200 * ffarad, R_leak=100 * Mohm),
         CircuitNeuron(temperature=432 * kelvin),
     ]
     start = [
-        np.std(thermal(chip, "chip", 500, DT, 90 * DT, DT, generator()).values["v"] / mV)
-        for chip in chips
+        np.std(thermal(chips, DT, 90 * DT, DT, generator()).values["v"] / mV)
+        for chips in (Population("chip", chip, 500) for chip in circuits)
     ]
     assert start[1] / start[0] == pytest.approx(0.5)
     assert start[2] / start[0] == pytest.approx(1.2)
@@ -82,7 +82,8 @@ def test_a_larger_capacitor_is_quieter_and_a_hotter_one_louder():
 def test_a_supply_s_noise_is_a_new_deviation_in_every_interval():
     vdd = np.repeat([0.63, 0.81], 400) * volt
     spread = np.repeat([3.0, 11.0], 400) * mV
-    made = noisy_supply(CircuitNeuron(), "chip", vdd, spread, 7 * DT, 300 * DT, DT, generator())
+    chips = Population("chip", CircuitNeuron(), 800, {"vdd": vdd})
+    made = noisy_supply(chips, spread, 7 * DT, 300 * DT, DT, generator())
     (change,) = (c for c in made.connections if c.variable == "vdd")
     steps = np.zeros((change.i.max() + 1, 800))
     steps[change.i, change.j] = np.asarray(change.weight / volt)
@@ -98,9 +99,9 @@ def test_a_supply_s_noise_is_a_new_deviation_in_every_interval():
 
 
 def test_noise_that_takes_a_supply_out_of_range_is_refused():
+    chips = Population("chip", CircuitNeuron(), 50, {"vdd": 0.98 * volt})
     with pytest.raises(UserError, match=r"0\.5 V to 1\. V was expected"):
-        noisy_supply(CircuitNeuron(), "chip", [0.98] * 50 * volt, 20 * mV, DT, 50 * DT, DT,
-                     generator())  # fmt: skip
+        noisy_supply(chips, 20 * mV, DT, 50 * DT, DT, generator())
 
 
 def test_populations_may_share_the_times_of_their_noise():
@@ -109,10 +110,7 @@ def test_populations_may_share_the_times_of_their_noise():
         (Population("one", chip, 2), Population("two", chip, 3)), (), (), (), 40 * DT, DT, 11
     )
     draws = generator()
-    made = [
-        thermal(chip, name, neurons, 9 * DT, 40 * DT, DT, draws)
-        for name, neurons in (("one", 2), ("two", 3))
-    ]
+    made = [thermal(population, 9 * DT, 40 * DT, DT, draws) for population in quiet.populations]
     noisy = add(quiet, made)
     assert [source.name for source in noisy.sources] == ["thermal"]
     assert [connection.target for connection in noisy.connections] == ["one", "two"]

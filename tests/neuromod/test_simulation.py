@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -182,6 +183,18 @@ def test_spikes_come_in_order_of_time_then_neuron():
     np.testing.assert_array_equal(order, np.arange(len(order)))
     assert (spikes.counts() > 0).all()
     assert spikes.counts()[0] == spikes.counts()[2]
+
+
+def test_inputs_after_the_end_are_as_if_there_were_none():
+    def kicked(steps):
+        inputs = spikes_at(steps)
+        wire = Connection("inputs", "cell", "v", np.zeros(1, int), np.zeros(1, int), 3 * mV)
+        return replace(lone({}), sources=(inputs,), connections=(wire,))
+
+    within = simulate(kicked([7])).signals["cell"]["v"].values
+    beyond = simulate(kicked([7, 40, 41, 42, 45])).signals["cell"]["v"].values
+    assert np.ptp(within) > 1e-3
+    np.testing.assert_array_equal(within, beyond)
 
 
 def test_connections_without_synapses_change_nothing():

@@ -20,6 +20,7 @@ from neuromod.experiment import (
 )  # fmt: skip
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
+from neuromod.noise import add, thermal
 from neuromod.recording import Recording, Signal
 from neuromod.spice.netlist import netlist
 from neuromod.spice.ngspice import run, simulate_in_spice, version
@@ -53,8 +54,9 @@ CIRCUITS = {
     "transistors": CircuitNeuron(output="mosfet", channel_modulation=0.13 / volt),
     "ekv_transistors": CircuitNeuron(law="ekv", output="mosfet", channel_modulation=0.13 / volt),
     "near_supply": CircuitNeuron(output="mosfet", v_th=0.47 * volt, R_leak=211 * Mohm),
-    "sagging": CircuitNeuron(R_supply=70e3 * ohm),
-    "sagging_transistors": CircuitNeuron(R_supply=70e3 * ohm, output="mosfet"),
+    "sagging": CircuitNeuron(R_supply=3 * Mohm),
+    "sagging_transistors": CircuitNeuron(R_supply=3 * Mohm, output="mosfet"),
+    "sagging_ekv": CircuitNeuron(R_supply=3 * Mohm, law="ekv", vto=0.47 * volt),
     "conducting": CircuitNeuron(synapse="conductance", G_unit=23 * nsiemens),
     "bits": CircuitNeuron(bits=5, C=173 * ffarad, t_spike=83 * nsecond),
 }
@@ -101,7 +103,7 @@ DOMAINS = CircuitNeuron(
 def mixed():
     """Two domains, one of whose supplies changes; capacitors, thresholds and starts differ."""
     tuft = np.array([[0.53, 0.97, 0.7], [0.81, 0.62, 0.7], [0.66, 0.88, 0.99]])
-    supply = schedule(DOMAINS, "chip", [0, 757, 2622] * DT, tuft * volt, DT, "tuft")
+    supply = schedule(Population("chip", DOMAINS, 3), [0, 757, 2622] * DT, tuft * volt, DT, "tuft")
     values = {
         "vdd_soma": [0.93, 0.71, 0.58] * volt,
         "v": [263, 250, 231] * mV,
@@ -137,9 +139,37 @@ def network():
     )  # fmt: skip
 
 
+def own_transistors():
+    """Every neuron's transistors are others, and so are their supplies over time."""
+    circuit = CircuitNeuron(output="mosfet", law="ekv", R_supply=0.3 * Mohm)
+    own = {"beta": [0.43, 0.5, 0.61] * uA / volt**2, "vto": [0.41, 0.35, 0.37] * volt,
+           "R_S": [17, 20, 26] * Mohm}  # fmt: skip
+    vdd = np.array([[0.97, 0.81, 0.7], [0.85, 0.93, 0.8]]) * volt
+    supply = schedule(Population("chip", circuit, 3, own), [0, 1700] * DT, vdd, DT)
+    chip = Population("chip", circuit, 3, own | dict(supply.values))
+    return together([chip], [*wires("chip", CODES[1:4]), *supply.connections], supply.sources)
+
+
+def kicked():
+    """Thermal noise a thousand times hotter, beside pulses."""
+    circuit = CircuitNeuron(temperature=3e5 * kelvin)
+    chip = Population("chip", circuit, 4, {"vdd": 0.71 * volt, "C": [50, 41, 66, 50] * ffarad})
+    quiet = together([chip], wires("chip", CODES[[0, 1, 2, 0]]))
+    return add(quiet, [thermal(chip, 63 * DT, STEPS * DT, DT, np.random.default_rng(5))])
+
+
+def hard_driven():
+    """Continuous comparators that fire as fast as they can, tens of times."""
+    circuit = CircuitNeuron(comparator="continuous")
+    every = Spikes("inputs", 4, np.tile(np.arange(4), 40), np.repeat(np.arange(40) * 100, 4) * DT)
+    chip = Population("chip", circuit, 3, {"vdd": [0.77, 0.91, 0.66] * volt})
+    codes = np.array([[7, 7, 6, -5], [2, 6, 3, -1], [5, 7, 4, -2]])
+    return replace(together([chip], wires("chip", codes)), sources=(every,))
+
+
 @needs_ngspice
-@pytest.mark.parametrize("make", [mixed, network])
-def test_spice_agrees_on_domains_supplies_that_change_and_neurons_that_drive_each_other(make):
+@pytest.mark.parametrize("make", [mixed, network, own_transistors, kicked, hard_driven])
+def test_spice_agrees_on_what_differs_between_neurons_and_changes_during_a_run(make):
     experiment = make()
     table = validate(experiment, choose(experiment, ()))
     assert (table.spikes_SPICE > 0).all()
@@ -274,13 +304,13 @@ def wired(*connections, source=None):
             lambda: wired(*code_pulses("inputs", "chip", ONE, ONE, 3, WIDTH), source=CLOSE),
             "neuron 0 of inputs overlap one another at 1.5e-07 s",
         ),
-        (lambda: wired(Connection("inputs", "chip", "v", ONE, ONE, 3 * mV)), "onto v of chip"),
+        (lambda: wired(Connection("inputs", "chip", "nor", ONE, ONE, 3.0)), "onto nor of chip"),
+        (lambda: wired(Connection("chip", "chip", "v", ONE, ONE, 3 * mV)), "chip change v of chip"),
         (lambda: wired(Connection("inputs", "chip", "up", ONE, ONE, 3.0)), "must be pulses"),
         (
             lambda: wired(*pulses("inputs", "chip", "up", ONE, ONE, 3 * np.ones(1), WIDTH)),
             "3 units and 0 references",
         ),
-        (lambda: one(CHIP, vto=[0.33] * volt), "transistors of its own"),
         (lambda: one(CHIP, up=[3.0]), "up of single neurons cannot"),
     ],
 )
@@ -351,7 +381,8 @@ def test_the_command_line_says_whether_the_targets_are_met(neuromod):
     outcome = neuromod("validate", *SHORT)
     assert outcome.code == 0, outcome.err
     assert "All of 1 neurons meet them." in outcome.out
-    # The model's sag is linear in its resistance, which is true of small ones.
-    outcome = neuromod("validate", *SHORT, "--set", "circuit.R_supply=20*Mohm")
+    # A continuous comparator's spikes are recorded at the start of the step of their crossing.
+    coarse = ("circuit.comparator=continuous", "dt=25*nsecond", "codes=7,7")
+    outcome = neuromod("validate", *SHORT, *(word for each in coarse for word in ("--set", each)))
     assert outcome.code == 1
     assert "1 of 1 neurons miss them." in outcome.err

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from brian2 import Quantity, amp, joule, nsecond, ohm, usecond, volt
+from brian2 import Mohm, Quantity, amp, joule, nsecond, ohm, usecond, volt
 
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
@@ -39,7 +39,7 @@ def run(circuit, start, sources=(), connections=(), steps=400, traces=("v", "I_u
 
 @pytest.mark.parametrize("circuit", CIRCUITS)
 def test_between_changes_the_mirror_is_that_of_the_constant_supply(circuit):
-    made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT)
+    made = schedule(Population("chip", circuit, 2), CHANGES * DT, VDD * volt, DT)
     recording = run(circuit, made.values, made.sources, made.connections)
     current = np.asarray(recording.signals["chip"]["I_unit"].values / amp)
     supply = np.asarray(recording.signals["chip"]["vdd"].values / volt)
@@ -53,7 +53,7 @@ def test_between_changes_the_mirror_is_that_of_the_constant_supply(circuit):
 
 def test_a_pulse_charges_by_the_supply_of_its_time():
     circuit = CIRCUITS[0]
-    made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT)
+    made = schedule(Population("chip", circuit, 2), CHANGES * DT, VDD * volt, DT)
     recording = run(circuit, made.values, made.sources, made.connections)
     v = np.asarray(recording.signals["chip"]["v"].values / volt)
     for before, row, code in ((63, 0, 2), (180, 1, 2), (301, 2, 2)):
@@ -65,7 +65,7 @@ def test_a_pulse_charges_by_the_supply_of_its_time():
 
 def test_energy_is_drawn_at_the_supply_of_its_time():
     circuit = CIRCUITS[0]
-    made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT)
+    made = schedule(Population("chip", circuit, 2), CHANGES * DT, VDD * volt, DT)
     recording = run(circuit, made.values, made.sources, made.connections)
     power = VDD * np.asarray(circuit.unit_current(VDD * volt) / amp)
     # Two pulses in each part, code and reference.
@@ -76,7 +76,7 @@ def test_energy_is_drawn_at_the_supply_of_its_time():
 
 def test_one_value_is_a_constant_supply():
     circuit = CIRCUITS[0]
-    made = schedule(circuit, "chip", [0] * usecond, VDD[:1] * volt, DT)
+    made = schedule(Population("chip", circuit, 2), [0] * usecond, VDD[:1] * volt, DT)
     changing = run(circuit, made.values, made.sources, made.connections)
     constant = run(circuit, {"vdd": VDD[0] * volt})
     for name, signal in constant.signals["chip"].items():
@@ -86,7 +86,7 @@ def test_one_value_is_a_constant_supply():
 
 def test_a_domain_changes_alone():
     circuit = CircuitNeuron(domains=("soma", "tuft"))
-    made = schedule(circuit, "chip", CHANGES * DT, VDD * volt, DT, "tuft")
+    made = schedule(Population("chip", circuit, 2), CHANGES * DT, VDD * volt, DT, "tuft")
     experiment = Experiment(
         (Population("chip", circuit, 2, made.values),), made.sources, made.connections,
         (Trace("chip", ("vdd_soma", "vdd_tuft"), np.arange(2)),), 300 * DT, DT, 5,
@@ -99,11 +99,23 @@ def test_a_domain_changes_alone():
 def test_a_supply_that_follows_a_gain_makes_the_synapses_follow_it():
     circuit = CIRCUITS[0]
     gain = np.array([[0.31, 1.7], [1.23, 0.9], [0.66, 1.01]])
-    made = schedule(circuit, "chip", CHANGES * DT, vdd_of(circuit, gain), DT)
+    made = schedule(Population("chip", circuit, 2), CHANGES * DT, vdd_of(circuit, gain), DT)
     np.testing.assert_allclose(gain_of(circuit, made.values["vdd"]), gain[0])
     (change,) = (c for c in made.connections if c.variable == "I_unit")
     steps = np.asarray(change.weight / circuit.unit_current(0.75 * volt)).reshape(2, 2)
     np.testing.assert_allclose(steps, np.diff(gain, axis=0))
+
+
+def test_transistors_of_single_neurons_go_along_with_their_supply():
+    own = {"vto": [0.31, 0.42] * volt, "R_S": [17, 29] * Mohm}
+    made = schedule(Population("chip", CIRCUITS[0], 2, own), CHANGES * DT, VDD * volt, DT)
+    assert set(made.values) == {"vdd", "I_unit"}
+    recording = run(CIRCUITS[0], own | dict(made.values), made.sources, made.connections)
+    for n in range(2):
+        alike = CircuitNeuron(**{name: value[n] for name, value in own.items()})
+        expected = np.asarray(alike.unit_current(VDD[:, n] * volt) / amp)
+        found = np.asarray(recording.signals["chip"]["I_unit"].values[n, [0, 200, 399]] / amp)
+        np.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +133,4 @@ def test_a_supply_that_follows_a_gain_makes_the_synapses_follow_it():
 )
 def test_schedules_that_no_supply_can_follow_are_refused(times, vdd, message):
     with pytest.raises(UserError, match=message):
-        schedule(CIRCUITS[0], "chip", times, vdd, DT)
+        schedule(Population("chip", CIRCUITS[0], 2), times, vdd, DT)
