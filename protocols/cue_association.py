@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from brian2 import Hz, Quantity, ms, second
 
 from neuromod.errors import UserError
 from neuromod.models.parameters import parameter
 from neuromod.plasticity import tasks
 from neuromod.plasticity.comparison import FiveNetworks
+from neuromod.protocol import Section
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,16 @@ class CueAssociation(FiveNetworks):
             self.cues, self.neurons, float(self.cue / second), float(self.gap / second),
             float(self.response / second), float(self.rate / Hz), float(self.context / Hz),
         )  # fmt: skip
+
+    def report(self, tables: dict[str, pd.DataFrame]) -> list[Section]:
+        """What all comparisons tell, and what a memory of one cue would be worth."""
+        single = (self.cues // 2 + 1 + self.cues) / (2 * self.cues)
+        text = (
+            f"The side that wins has from {self.cues // 2 + 1} to {self.cues} of the {self.cues} "
+            "cues, each number as often. A network that kept the side of a single cue over the "
+            f"delay, and did not count, would be right in {100 * single:.0f} %."
+        )
+        return [*super().report(tables), Section("Remembering and counting", text)]
 
     @property
     def noises(self) -> tuple[np.ndarray, np.ndarray]:

@@ -407,4 +407,6 @@ def _plot_rules(axes: Any, rules: pd.DataFrame) -> None:
         axes.plot(ratios, at, MARKERS[row.network], color=COLORS[row.network], ms=4)
     axes.axvline(1, color=BLACK, lw=0.8, ls="--")
     axes.set_yticks(range(len(names)), [SYMBOLS[name] for name in names])
-    axes.set(xscale="log", xlabel="learned value over its start", title="f  Learned rules")
+    axes.set(xlabel="learned value over its start", title="f  Learned rules")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")

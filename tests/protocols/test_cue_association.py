@@ -119,9 +119,11 @@ def test_stored_networks_answer_as_the_table_says(folder, run):
 
 
 def test_report_and_figure_are_made_again_from_what_is_stored(folder, run, summary):
-    on_success, on_rules, _ = run.protocol.report(run.tables)
+    on_success, on_rules, _, on_counting = run.protocol.report(run.tables)
     assert f"oja {100 * summary.success_learned_mean['oja']:.0f} %" in on_success.text
     assert f"eta_Hz {run.tables['rules'].eta_Hz[1]:.2g}" in on_rules.text
+    # 2 or 3 of 3 cues are on the side that wins.
+    assert "would be right in 83 %" in on_counting.text
     before = (folder / "figure.png").read_bytes()
     assert render(folder).is_file()
     assert (folder / "figure.png").read_bytes() == before
