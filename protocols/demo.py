@@ -34,8 +34,8 @@ from neuromod.progress import task
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
 from neuromod.silicon import TIME_SCALE, Costs, Layer, deploy, energies, ledger
-from neuromod.tuning.backbone import Backbone, load_backbone
-from neuromod.tuning.datasets import load_digits, load_folder
+from neuromod.tuning.backbone import RANDOM, Backbone, load_backbone
+from neuromod.tuning.datasets import load_data
 from neuromod.tuning.features import Features, extract_features
 from neuromod.tuning.gains import load_result, save_gains
 from neuromod.tuning.methods import METHODS
@@ -105,7 +105,7 @@ class Demo(Protocol):
 
     data: str = parameter(
         "digits",
-        "'digits' (5 to 9), or a folder with one folder of images per class",
+        "'digits' (5 to 9) or another data set's name, or a folder with one of images per class",
         source="scikit-learn's handwritten digits (Alpaydin & Kaynak 1998, UCI)",
     )
     backbone: str = parameter(
@@ -114,7 +114,9 @@ class Demo(Protocol):
         source="Barton et al. 2022 used VGG-19",
     )
     weights: str = parameter(
-        "", "file with the weights of a torchvision VGG", source="torchvision's cache where empty"
+        "",
+        "file with the weights of a torchvision VGG, or 'random' for timing alone",
+        source="torchvision's cache where empty",
     )
     methods: tuple[str, ...] = parameter(
         ("none", "additive", "nt1", "nt2", "tft"),
@@ -194,7 +196,7 @@ class Demo(Protocol):
             on_chip.duration,
         )  # fmt: skip
         table = pd.DataFrame([_row(result) for result in self._tuned.results])
-        return {
+        tables = {
             "table": table,
             "summary": _summary(table),
             "task": self._task(),
@@ -204,6 +206,9 @@ class Demo(Protocol):
             "neurons": self._neurons(),
             "ledger": self._ledger(spent, sides["circuit"]),
         }
+        if self._tuned.backbone.trained:
+            return tables
+        return {name: found.assign(weights=RANDOM) for name, found in tables.items()}
 
     def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
         """Accuracies, deployment, supplies, energy, and traces of cells over the circuit's."""
@@ -267,7 +272,7 @@ class Demo(Protocol):
             progress = task("pre-training the backbone")
             backbone = load_backbone(self.backbone, self.weights or None, progress)
         with stage("features"):
-            data = load_digits() if self.data == "digits" else load_folder(self.data)
+            data = load_data(self.data)
             features = extract_features(backbone, data, progress=task("computing features"))
         note("weights from cache", backbone.from_cache)
         note("features from cache", features.from_cache)
@@ -406,13 +411,14 @@ class Demo(Protocol):
         known = (
             f" On its source task it classifies {100 * task.source_test_accuracy:.1f} % of unseen "
             "images right."
-            if task.source_test_accuracy == task.source_test_accuracy
+            if pd.notna(task.source_test_accuracy)
             else ""
         )
+        meaningless = "" if "weights" not in task else f"Weights are {RANDOM}. "
         return Section(
             "The task",
-            f"{task.classes} classes of {task.data}: {task.train_images} images to train on, "
-            f"{task.validation_images} to choose by, {task.test_images} to test with. The "
+            f"{meaningless}{task.classes} classes of {task.data}: {task.train_images} images to "
+            f"train on, {task.validation_images} to choose by, {task.test_images} to test with. The "
             f"convolutional stack of {task.backbone} turns each into {task.features} numbers, "
             f"once; only the classifier behind it is tuned.{known} Guessing is right in "
             f"{100 * task.chance_rate:.3g} % for the rate network, and in "

@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 IMAGENET = InputSpec(3, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """The paper's 256 x 256 pixels, with the normalisation of torchvision's ImageNet weights."""
 
+RANDOM = "random: accuracies mean nothing"
+"""What outputs say of weights that were never trained."""
+
 DIGITS_INPUT = InputSpec(3, 32, mean=(0.5,) * 3, std=(0.5,) * 3)
 """Grey digits of 8 x 8 pixels, four times as high and wide, in three equal channels."""
 

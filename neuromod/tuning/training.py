@@ -120,7 +120,7 @@ def tune(
     images = Images(features, hardware=hardware)
     if projected is not None and classifier.modulated_layers[0].keeps_projection:
         images = Images(projected, True, hardware)
-    key = _key(recipe, backbone, images, shared)
+    key = _key(recipe, backbone, images, shared) if checkpoint is not None else ""
     with threads_for(classifier):
         classifier.to(hardware.device)
         history = _train(classifier, images, recipe, progress, checkpoint, key)

@@ -136,6 +136,13 @@ def test_what_memory_cannot_hold_is_refused_before_tuning(monkeypatch):
         neuromod.run(Demo())
 
 
+def test_random_weights_are_said_to_mean_nothing():
+    run = neuromod.run(Demo(methods=("nt1",), seeds=1, weights="random", deployed_images=3))
+    for table in run.tables.values():
+        assert (table.weights == "random: accuracies mean nothing").all()
+    assert "accuracies mean nothing" in run.protocol.report(run.tables)[0].text
+
+
 def test_a_truncated_gains_file_is_refused(folder, tmp_path):
     truncated = tmp_path / "gains.safetensors"
     truncated.write_bytes((folder / "gains.safetensors").read_bytes()[:-100])
