@@ -417,9 +417,9 @@ class Demo(Protocol):
         meaningless = "" if "weights" not in task else f"Weights are {RANDOM}. "
         return Section(
             "The task",
-            f"{meaningless}{task.classes} classes of {task.data}: {task.train_images} images to train "
-            f"on, {task.validation_images} to choose by, {task.test_images} to test with. The "
-            f"convolutional stack of {task.backbone} turns each into {task.features} numbers, "
+            f"{meaningless}{task.classes} classes of {task.data}: {task.train_images} images to "
+            f"train on, {task.validation_images} to choose by, {task.test_images} to test with. "
+            f"The convolutional stack of {task.backbone} turns each into {task.features} numbers, "
             f"once; only the classifier behind it is tuned.{known} Guessing is right in "
             f"{100 * task.chance_rate:.3g} % for the rate network, and in "
             f"{100 * task.chance_spiking:.3g} % for the spiking ones, where the right output "
