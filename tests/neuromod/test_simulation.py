@@ -193,7 +193,7 @@ def test_inputs_after_the_end_are_as_if_there_were_none():
 
     within = simulate(kicked([7])).signals["cell"]["v"].values
     beyond = simulate(kicked([7, 40, 41, 42, 45])).signals["cell"]["v"].values
-    assert np.ptp(within) > 1e-3
+    assert np.ptp(within) > 1 * mV
     np.testing.assert_array_equal(within, beyond)
 
 
