@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import sympy
 from brian2 import Equations, Hz, Quantity, ms, second, umolar
 from brian2.parsing.sympytools import sympy_to_str
@@ -263,7 +264,34 @@ class ThreeFactor(Parameters):
         named = "\n".join([self.equations, self.on_pre, self.on_post, "bound"])
         return used(namespace(self), named)
 
-    @property
-    def start(self) -> dict[str, Any]:
-        """State at the start, where it is not 0: nothing."""
-        return {}
+    def credit(
+        self, neuron: PlasticLIF, lag: Quantity, delay: Quantity, conc: Quantity
+    ) -> np.ndarray:
+        """What a synapse of rule ``stdp`` gains by one pair of spikes and one release after it.
+
+        Parameters
+        ----------
+        neuron : PlasticLIF
+            The target, without tonic part of its third factor.
+        lag : Quantity, shape (n,)
+            Of the post- behind the presynaptic spike, seconds; not 0.
+        delay : Quantity, shape (n,)
+            Of the release behind the later spike, seconds.
+        conc : Quantity, shape (n,)
+            By which the release raises the concentration, mol/m^3.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Change of the plastic trace: the integral of eligibility times concentration, two
+            exponentials.
+        """
+        mark = np.where(
+            lag > 0 * second,
+            self.A_plus * np.exp(-lag / self.tau_x),
+            -self.A_minus * np.exp(lag / neuron.tau_y),
+        )
+        both = 1 / (1 / self.tau_e + 1 / neuron.tau_clear)
+        left = np.exp(-delay / self.tau_e)
+        gained = self.eta * mark * left * neuron.sensitivity * conc * both
+        return np.clip(np.asarray(gained), -self.bound, self.bound)

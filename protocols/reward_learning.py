@@ -283,26 +283,13 @@ class RewardLearning(Protocol):
 
     def _credit(self, recording: Recording) -> pd.DataFrame:
         """What isolated pairs gained, and eligibility times concentration integrated."""
-        lag, delay = self._grid
-        rule, dt_s = self.synapse, float(self.dt / second)
-        tau_x, tau_y, tau_e, tau_c = (
-            float(tau / second)
-            for tau in (rule.tau_x, self.neuron.tau_y, rule.tau_e, self.neuron.tau_clear)
-        )
-        lag_s, delay_s = lag * dt_s, delay * dt_s
-        mark = np.where(
-            lag > 0,
-            rule.A_plus * np.exp(-lag_s / tau_x),
-            -rule.A_minus * np.exp(lag_s / tau_y),
-        )
-        factor = float(rule.eta / Hz) * float(self.neuron.sensitivity * umolar)
-        closed = factor * mark * np.exp(-delay_s / tau_e) / (1 / tau_e + 1 / tau_c)
+        lag, delay = (steps * self.dt for steps in self._grid)
         return pd.DataFrame(
             {
-                "lag_ms": lag_s * 1e3,
-                "delay_s": delay_s,
+                "lag_ms": lag / ms,
+                "delay_s": delay / second,
                 "credit": np.asarray(recording.totals[SYNAPSES]["E"]),
-                "closed_form": np.clip(closed, -rule.bound, rule.bound),
+                "closed_form": self.synapse.credit(self.neuron, lag, delay, 1 * umolar),
             }
         )
 

@@ -242,6 +242,9 @@ def test_credit_is_the_pairs_eligibility_times_the_integral_of_the_modulator_ove
     expected = ETA * window * conc * integral
     # A sum over steps instead of an integral: half a step of the faster decay, 1 % here.
     np.testing.assert_allclose(credit, expected, rtol=0.02)
+    ours = synapse("stdp", "eligibility").credit(neuron(), lag * DT, delay * DT, conc * umolar)
+    # All of the integral, where the run has 7 time constants or more.
+    np.testing.assert_allclose(ours, expected, rtol=1e-3)
     assert (np.sign(credit) == np.sign(lag)).all()
 
 
