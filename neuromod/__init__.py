@@ -18,6 +18,7 @@ _HOMES = {
     "Experiment": "experiment",
     "Population": "experiment",
     "Connection": "experiment",
+    "PlasticConnection": "experiment",
     "Spikes": "experiment",
     "Trace": "experiment",
     "pulses": "experiment",
