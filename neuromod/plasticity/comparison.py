@@ -21,7 +21,7 @@ from neuromod.experiment import Experiment, steps_in
 from neuromod.figures import BLACK, BLUE, ORANGE, PURPLE, SKY, panels
 from neuromod.journal import note, stage
 from neuromod.models.parameters import parameter
-from neuromod.plasticity.learning import Learned, Recipe, learn, success
+from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn, success
 from neuromod.plasticity.network import NETWORKS, TAU_C_S, State
 from neuromod.plasticity.network import Shape as NetworkShape
 from neuromod.plasticity.rules import START
@@ -85,7 +85,9 @@ class FiveNetworks(Protocol):
         source="chosen here",
         low=0 * second,
     )
-    steps: int = parameter(200, "steps of learning", source="chosen here", low=1)
+    steps: int = parameter(
+        200, f"steps of learning, a multiple of {ROUND}", source="chosen here", low=1
+    )
     batch: int = parameter(32, "episodes in a step of learning", source="chosen here", low=1)
     lr: float = parameter(
         0.02,

@@ -177,6 +177,11 @@ def _learn_round(recipe: Recipe, training: Training[PlasticNetwork], first: int)
         drawn = recipe.task.draw(rng, recipe.batch, difficulty, recipe.shape.dt_s)
         answer = network(drawn.spikes)[:, -drawn.response :].mean(1)
         loss = nn.functional.cross_entropy(answer, drawn.labels)
+        if not loss.isfinite():
+            raise UserError(
+                f"Learning of {recipe.shape.network} diverged after {step} steps with a learning "
+                f"rate of {recipe.lr}: choose a smaller one."
+            )
         training.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)

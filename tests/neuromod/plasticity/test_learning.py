@@ -68,6 +68,11 @@ def test_every_parameter_of_the_rule_is_learned():
         assert not torch.equal(value, before), name
 
 
+def test_learning_that_diverges_is_told_with_what_to_do():
+    with pytest.raises(UserError, match=r"oja diverged after \d+ steps .* choose a smaller one"):
+        learn(replace(RECIPE, shape=Shape(12, 5, 2, "oja"), lr=1e30))
+
+
 def test_different_recipes_share_no_checkpoint():
     others = [
         replace(RECIPE, seed=4),
