@@ -25,7 +25,7 @@ class PatternRecall(FiveNetworks):
     """
 
     noise_column = "exchanged"
-    noise_axis = "share of the pattern exchanged"
+    noise_axis = "share exchanged"
     noise_label = "%.2g of the pattern exchanged"
     durations = ("show", "gap", "response", "delays", "learned_delays")
 

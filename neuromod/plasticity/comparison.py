@@ -24,7 +24,7 @@ from neuromod.models.parameters import parameter
 from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn, success
 from neuromod.plasticity.network import NETWORKS, TAU_C_S, State
 from neuromod.plasticity.network import Shape as NetworkShape
-from neuromod.plasticity.rules import START
+from neuromod.plasticity.rules import RULES, START
 from neuromod.plasticity.storage import save_network
 from neuromod.plasticity.tasks import Difficulty, Task
 from neuromod.progress import task as progress_of
@@ -351,16 +351,21 @@ def _percent(mean: float, sd: float) -> str:
 
 
 def _on_best(summary: pd.DataFrame) -> str:
-    """What plasticity brings over none, if there is both."""
-    mean = summary.set_index("network").success_learned_mean
+    """What plasticity brings over none, and modulation over plasticity, where both are there."""
+    mean = 100 * summary.set_index("network").success_learned_mean
     plastic = mean.drop("none", errors="ignore")
-    if "none" not in mean.index or plastic.empty:
-        return ""
-    gains = 100 * (plastic - mean["none"])
-    return (
-        f"Plastic networks do {gains.min():+.0f} to {gains.max():+.0f} points better than the "
-        "network without plasticity where they have learned."
-    )
+    told = ""
+    if "none" in mean.index and not plastic.empty:
+        gains = plastic - mean["none"]
+        told = (
+            f"Plastic networks do {gains.min():+.0f} to {gains.max():+.0f} points better than the "
+            "network without plasticity where they have learned. "
+        )
+    pairs = [rule for rule in RULES if {rule, f"modulated-{rule}"} <= set(mean.index)]
+    if pairs:
+        changes = (f"{mean[f'modulated-{r}'] - mean[r]:+.1f} points ({r})" for r in pairs)
+        told += f"Modulation changes that by {' and '.join(changes)}."
+    return told
 
 
 def _plot_spread(axes: Any, table: pd.DataFrame, column: str, chance: float) -> None:
@@ -383,7 +388,7 @@ def _plot_curves(axes: Any, curves: pd.DataFrame, chance: float) -> None:
                   ms=3, label=network)  # fmt: skip
     axes.set(xlabel="step of learning", ylabel="success", ylim=(0, 1.03),
              title="a  Learning (dashed: guessing)")  # fmt: skip
-    axes.legend()
+    axes.legend(loc="lower right", ncols=2)
 
 
 def _plot_course(plastic: Any, modulator: Any, course: pd.DataFrame) -> None:
