@@ -199,7 +199,7 @@ class Transfer(Protocol):
                 rows = tables[table]
                 ax = axes[f"{table} of {name}"]
                 draw(ax, rows[rows.data == name])
-                ax.set_title(f"{next(letters)}  {name}")
+                ax.set_title(f"{next(letters)}  {Path(name).name}")
         legend = {
             label: handle
             for ax in axes.values()

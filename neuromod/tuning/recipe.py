@@ -46,8 +46,9 @@ LEARNING_RATES = {
     "cross_entropy": {"additive": 0.1, "nt1": 0.1, "nt2": 0.1, "tft": 0.01},
     "simple": {"additive": 0.1, "nt1": 0.01, "nt2": 0.1, "tft": 0.01},
     "membrane": {"additive": 0.1, "nt1": 0.1, "nt2": 0.1, "tft": 0.01},
+    "counts": {"additive": 0.1, "nt1": 0.1, "nt2": 0.1, "tft": 0.01},
 }
-EPOCHS = {"rate": 50, "spiking": 100}
+EPOCHS = {"rate": 50, "spiking": 100, "lif": 50}
 """Calibrated here on digits 5-9, by accuracy on their validation images (means of three seeds), of
 learning rates from 1e-1 to 1e-4, as in the paper, and of 50 and 100 epochs; where differences lay
 within the spread of the seeds, methods were left alike."""
