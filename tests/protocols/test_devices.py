@@ -287,7 +287,7 @@ def on_genn(name: str, device: str, precision: str) -> Agreement:
 
 
 # Networks are tuned in torch there, and no neuron is simulated.
-WITHOUT_EXPERIMENTS = ("transfer",)
+WITHOUT_EXPERIMENTS = ("cue-association", "pattern-recall", "transfer")
 
 
 def test_every_protocol_is_compared():
