@@ -103,7 +103,9 @@ class ChipNetwork(Protocol):
     from 0.5 to 1 V: gains that are negative, or beyond what those ends give, need the memory to be
     rewritten. Compared are gains that are tuned freely and deployed afterwards, with the memory
     rewritten for them or not; gains that are kept within reach while they are tuned; and such
-    gains tuned on the codes themselves, so that what is trained is what runs. The last network's
+    gains tuned on the codes themselves, so that what is trained is what runs: the forward pass
+    has the rounded weights, and the gradient passes their rounding straight through, to gains
+    alone, as the weights are frozen. The last network's
     neurons then share fewer and fewer supplies, found by clustering their gains, with codes kept
     or rewritten to make up, and with the shared supplies tuned again or not.
 
