@@ -383,7 +383,11 @@ class PlasticCodes(Protocol):
         )
 
     def _on_supply(self, tables: dict[str, pd.DataFrame]) -> str:
-        full = tables["summary"].query("bits == inf").set_index("modulation").success_mean * 100
+        rows = tables["summary"].query("bits == inf").set_index("modulation")
+        right = {
+            kind: f"{100 * row.success_mean:.0f} ± {100 * row.success_sd:.0f} %"
+            for kind, row in rows.iterrows()
+        }
         cut = tables["supply"].mean(numeric_only=True)
         return (
             f"From {self.supplies[1]} down to {self.supplies[0]} the mirror's current falls to "
@@ -391,10 +395,9 @@ class PlasticCodes(Protocol):
             "of the mirror gives the supply for every value of the third factor in between. "
             f"{100 * cut.against_sign:.1f} % of the third factor (its integral) has the sign that "
             f"a cell's supply cannot give, and {100 * cut.changed:.1f} % is changed by the ends of "
-            f"the range. Success is {full['ideal']:.0f} % with the modulator itself, "
-            f"{full['supply']:.0f} % with the supply in its role, and {full['held']:.0f} % with a "
-            "supply that stays at the modulator's mean: the difference of the last is what "
-            "modulation is worth here."
+            f"the range. Success is {right['ideal']} with the modulator itself, "
+            f"{right['supply']} with the supply in its role, and {right['held']} with a third "
+            "factor that stays at its mean (± is the standard deviation over networks)."
         )
 
 
@@ -447,7 +450,10 @@ def _plot_course(wanted: Any, vdd: Any, course: pd.DataFrame, supplies: Quantity
         vdd.step(rows.time_ms, rows.vdd_V, where="mid", color=color)
     wanted.plot([], [], ":", color=BLACK, label="by supply")
     wanted.set(xlabel="time (ms)", ylabel="third factor M", title="c  Gate of three cells")
-    wanted.legend()
+    # Room for the legend below the lines.
+    low, high = wanted.get_ylim()
+    wanted.set_ylim(low - 0.3 * (high - low), high)
+    wanted.legend(loc="lower center", ncols=2)
     for level in supplies / volt:
         vdd.axhline(level, color=BLACK, lw=0.8, ls="--")
     vdd.set(xlabel="time (ms)", ylabel="VDD (V)", ylim=(-0.03, 1.08), title="d  Their supplies")
