@@ -1,73 +1,81 @@
 from __future__ import annotations
 
-import subprocess
+import os
+import signal
 import sys
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from neuromod.errors import UserError
-from neuromod.tuning import row_file
-from neuromod.tuning.row_file import open_rows
+pytest.importorskip("torch")
+
+from neuromod.errors import UserError  # noqa: E402
+from neuromod.tuning import row_file  # noqa: E402
+from neuromod.tuning.row_file import open_rows  # noqa: E402
 
 COUNT, WIDTH = 37, 3
 
-WORKER = """
-import os, signal, sys, time
-from pathlib import Path
-import numpy as np
-from neuromod.tuning.row_file import open_rows
-
-path, log, rank, world_size, lives = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
-
-def compute(batch):
-    global lives
-    lives -= 1
-    if lives < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    with log.open("a") as file:
-        file.writelines(f"{row}\\n" for row in batch)
-    return np.outer(batch + 0.5, [1.0, -2.0, 0.25])
-
-kept = open_rows(path, 37, 3, "float32")
-kept.fill(np.arange(37), compute, 5, rank=rank, world_size=world_size)
-"""
+needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
 
 
 def values_of(batch: np.ndarray) -> np.ndarray:
     return np.outer(batch + 0.5, [1.0, -2.0, 0.25])
 
 
-def start(path: Path, rank: int = 0, world_size: int = 1, lives: int = 99) -> subprocess.Popen:
-    """Fill a file in a process that kills itself after so many batches."""
-    log = path.with_suffix(f".log{rank}")
-    given = map(str, (path, log, rank, world_size, lives))
-    return subprocess.Popen([sys.executable, "-c", WORKER, *given])
+def work(path: Path, rank: int, world_size: int, lives: int) -> None:
+    """Fill a file, noting what is computed, and be killed after so many batches."""
+    batches = iter(range(lives))
+
+    def compute(batch: np.ndarray) -> np.ndarray:
+        if next(batches, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        with path.with_suffix(f".log{rank}").open("a") as file:
+            file.writelines(f"{row}\n" for row in batch)
+        return values_of(batch)
+
+    kept = open_rows(path, COUNT, WIDTH, "float32")
+    kept.fill(np.arange(COUNT), compute, 5, rank=rank, world_size=world_size)
+
+
+def start(path: Path, rank: int = 0, world_size: int = 1, lives: int = 99) -> BaseProcess:
+    """A process of its own, which needs not import anything again."""
+    process = get_context("fork").Process(target=work, args=(path, rank, world_size, lives))
+    process.start()
+    return process
+
+
+def ended(process: BaseProcess) -> int | None:
+    process.join(60)
+    return process.exitcode
 
 
 def computed(path: Path, rank: int = 0) -> list[int]:
     return [int(row) for row in path.with_suffix(f".log{rank}").read_text().split()]
 
 
+@needs_fork
 def test_after_a_kill_nothing_that_was_kept_is_computed_again(tmp_path: Path) -> None:
     path = tmp_path / "rows.npy"
     killed = start(path, lives=3)
-    assert killed.wait() == -9
+    assert ended(killed) == -9
     assert computed(path) == list(range(15))
     assert open_rows(path, COUNT, WIDTH, "float32").missing(np.arange(COUNT)).tolist() == list(
         range(15, COUNT)
     )
-    assert start(path).wait() == 0
+    assert ended(start(path)) == 0
     assert computed(path) == list(range(COUNT))
     kept = open_rows(path, COUNT, WIDTH, "float32").values
     np.testing.assert_array_equal(kept, values_of(np.arange(COUNT)))
 
 
+@needs_fork
 def test_several_processes_fill_one_file_and_each_waits_for_all(tmp_path: Path) -> None:
     path = tmp_path / "rows.npy"
     processes = [start(path, rank, 3) for rank in range(3)]
-    assert [each.wait() for each in processes] == [0, 0, 0]
+    assert [ended(each) for each in processes] == [0, 0, 0]
     assert [computed(path, rank) for rank in range(3)] == [
         list(range(rank, COUNT, 3)) for rank in range(3)
     ]
