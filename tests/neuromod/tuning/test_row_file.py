@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from neuromod.errors import UserError  # noqa: E402
-from neuromod.tuning import row_file  # noqa: E402
-from neuromod.tuning.row_file import open_rows  # noqa: E402
+from neuromod.errors import UserError
+from neuromod.tuning import row_file
+from neuromod.tuning.row_file import open_rows
 
 COUNT, WIDTH = 37, 3
 
