@@ -29,7 +29,7 @@ from neuromod.tuning.recipe import TuningRecipe
 from neuromod.tuning.training import TuningResult, tune
 
 WIDTHS = (25088, 4096, 4096, 1000)
-IMAGES, BATCH, CLASSES = 512, 64, 1000
+IMAGES, BATCH, CLASSES = 256, 64, 1000
 # Of which the first of a training pays for what is allocated once.
 EPOCHS = 3
 
@@ -234,10 +234,12 @@ def peak_bytes(method: str, folder: Path) -> dict[str, int]:
 
 @pytest.mark.slow
 def test_gains_take_a_third_of_the_memory_of_everything(tmp_path: Path) -> None:
+    """Beside what a process has that has only imported torch and neuromod, in both cases."""
     found = {method: peak_bytes(method, tmp_path) for method in ("nt1", "tft")}
     for method, own in found.items():
         print(f"\n{method}: {own['peak'] / 1e9:.2f} GB, {own['imports'] / 1e9:.2f} of them imports")
-    assert found["nt1"]["peak"] < found["tft"]["peak"] / 3
+    own = {method: sizes["peak"] - sizes["imports"] for method, sizes in found.items()}
+    assert own["nt1"] < own["tft"] / 3
 
 
 def main(method: str, folder: Path) -> None:

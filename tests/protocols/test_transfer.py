@@ -99,10 +99,14 @@ def test_gains_on_both_sides_are_as_many_numbers_as_rank_1(tables):
 
 def test_learning_rates_are_those_that_validation_images_prefer(tables):
     features, backbone = digits()
-    recipes = [
-        TuningRecipe("nt2", "rate", "cross_entropy", lr, 3, seed=1) for lr in SMALL.candidates
-    ]
-    shares = [tune(features, backbone, recipe).accuracy["validation"] for recipe in recipes]
+    shares = [
+        np.mean([
+            tune(features, backbone, TuningRecipe("nt2", "rate", "cross_entropy", lr, 3, seed=seed))
+            .accuracy["validation"]
+            for seed in (1, 2)
+        ])
+        for lr in SMALL.candidates
+    ]  # fmt: skip
     row = tables["equal"].set_index(["data", "method", "layers"]).loc[("digits", "nt2", 0)]
     assert shares[0] != shares[1]
     assert row.learning_rate == SMALL.candidates[np.argmax(shares)]
