@@ -170,7 +170,12 @@ class Backbone:
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features that the classifier reads, shape (n, inputs), for prepared images."""
+        """Return the features that the classifier reads, shape (n, inputs), for prepared images.
+
+        Large networks get their images with channels last, which was measured to be faster.
+        """
+        if not is_small(self.network):
+            images = images.to(memory_format=torch.channels_last)
         pooled = self.network.get_submodule("avgpool")(
             self.network.get_submodule("features")(images)
         )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from neuromod.cache import cache_dir, digest
 from neuromod.errors import unknown
-from neuromod.tuning.backbone import Backbone, Progress, is_small, threads_for
+from neuromod.tuning.backbone import Backbone, Progress, threads_for
 from neuromod.tuning.datasets import ImageData, IntArray, Split, check_readable
 from neuromod.tuning.hardware import CPU, Hardware
 from neuromod.tuning.row_file import RowFile, Rows, open_rows
@@ -105,11 +104,14 @@ def extract_features(
     if data.files:
         check_readable([data.files[i] for i in kept.missing(rows[rank::world_size])])
     kept.check_space(rows)
-    embed = _embedder(backbone, hardware)
+    if hardware.device != "cpu":
+        backbone = replace(backbone, network=deepcopy(backbone.network).to(hardware.device))
 
     def compute(batch: IntArray) -> Rows:
         images = [backbone.image.prepare(data.images[int(i)][0]) for i in batch]
-        return embed(torch.stack(images)).numpy()
+        with hardware.precision():
+            embedded = backbone.embed(torch.stack(images).to(hardware.device))
+        return embedded.float().cpu().numpy()
 
     with threads_for(backbone.network):
         kept.fill(rows, compute, batch_size, progress, rank, world_size)
@@ -168,21 +170,3 @@ def _open(name: str, count: int, width: int, dtype: str) -> RowFile:
     if dtype not in DTYPES:
         raise unknown("type of number to keep", dtype, DTYPES)
     return open_rows(cache_dir() / f"{name}.npy", count, width, dtype)
-
-
-def _embedder(backbone: Backbone, hardware: Hardware) -> Callable[[Tensor], Tensor]:
-    """The convolutional stack in the memory format in which it was measured to be fastest."""
-    network = backbone.network
-    layout = torch.contiguous_format if is_small(network) else torch.channels_last
-    stack = nn.Sequential(
-        deepcopy(network.get_submodule("features")), network.get_submodule("avgpool")
-    ).to(hardware.device)
-    stack = stack.to(memory_format=layout)
-
-    @torch.no_grad()
-    def embed(images: Tensor) -> Tensor:
-        with hardware.precision():
-            pooled: Tensor = stack(images.to(hardware.device, memory_format=layout))
-        return pooled.float().cpu().contiguous().flatten(1)
-
-    return embed
