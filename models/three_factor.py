@@ -34,6 +34,8 @@ dv/dt = -v/tau_m : 1
 dy/dt = -y/tau_y : 1
 dtheta/dt = (y**2/y_target - theta)/tau_theta : 1
 dconc_modulator/dt = -conc_modulator/tau_clear_modulator : mole/meter**3
+tonic : 1 (constant)
+sensitivity : meter**3/mole (constant)
 """.strip()
 
 CHANGE = {
@@ -176,12 +178,13 @@ class PlasticLIF(Parameters):
         """Values of the parameters that the equations name."""
         values = namespace(self)
         values[f"tau_clear_{LIGAND}"] = values.pop("tau_clear")
-        return values
+        return {name: value for name, value in values.items() if name not in self.start}
 
     @property
     def start(self) -> dict[str, Any]:
         """State at the start, where it is not 0."""
-        return {"theta": self.y_target}
+        # Every cell has its own tonic and sensitivity: GeNN's synapses can read no shared ones.
+        return {"theta": self.y_target, "tonic": self.tonic, "sensitivity": self.sensitivity}
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from brian2 import Hz, ms
+from brian2 import Hz, ms, umolar
 
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes, Trace
 from neuromod.genn.limits import refuse
 from neuromod.models.three_factor import PlasticLIF, ThreeFactor
-from neuromod.simulation import simulate
+from neuromod.simulation import check_request, simulate
 
 DT = 1 * ms
 
@@ -139,3 +139,25 @@ def test_traces_of_synapses_and_totals_survive_a_file(tmp_path):
         kept = [getattr(r, kind)["synapses"]["u"] for r in (recording, again)]
         values = [np.asarray(getattr(part, "values", part)) for part in kept]
         np.testing.assert_array_equal(*values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["cpp", "genn-cpu"])
+def test_other_devices_step_plastic_synapses_in_the_same_order(device):
+    """Spikes on either side in the same step, a release and a bound make any other order show."""
+    try:
+        check_request(device, "double")
+    except UserError as error:
+        pytest.skip(str(error))
+    model = ThreeFactor(rule="stdp", w=1.3, eta=90 * Hz, bound=0.7)
+    experiment = connected(model)
+    cells = Population("cells", PlasticLIF(tonic=0.9), 2, {"conc_modulator": 0.4 * umolar})
+    every = (*experiment.traces, Trace("synapses", ("E", "eligibility"), np.arange(3)))
+    whole = replace(experiment, populations=(cells,), traces=every)
+    ours, theirs = simulate(whole), simulate(whole, device)
+    assert ours.spikes["cells"].counts().tolist() == [3, 1]
+    np.testing.assert_array_equal(ours.spikes["cells"].times, theirs.spikes["cells"].times)
+    for variable in ("E", "eligibility"):
+        values = [np.asarray(r.signals["synapses"][variable].values) for r in (ours, theirs)]
+        assert np.abs(values[0]).max() > 0.3
+        np.testing.assert_allclose(values[1], values[0], atol=1e-12)

@@ -301,7 +301,7 @@ def test_protocols_that_are_not_compared_simulate_nothing(name):
 
 
 # Minutes of compiling each; they run with `pytest -m thorough`.
-HEAVY = ("chip-network", "demo", "engram", "mismatch")
+HEAVY = ("chip-network", "demo", "engram", "mismatch", "plastic-codes", "reward-learning")
 NAMES = [
     pytest.param(name, marks=pytest.mark.thorough if name in HEAVY else ()) for name in PROTOCOLS
 ]
