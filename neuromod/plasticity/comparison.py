@@ -22,8 +22,7 @@ from neuromod.figures import BLACK, BLUE, ORANGE, PURPLE, SKY, panels
 from neuromod.journal import note, stage
 from neuromod.models.parameters import parameter
 from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn, success
-from neuromod.plasticity.network import NETWORKS, TAU_C_S, State
-from neuromod.plasticity.network import Shape as NetworkShape
+from neuromod.plasticity.network import NETWORKS, TAU_C_S, Shape, State
 from neuromod.plasticity.rules import RULES, START
 from neuromod.plasticity.storage import save_network
 from neuromod.plasticity.tasks import Difficulty, Task
@@ -186,7 +185,7 @@ class FiveNetworks(Protocol):
     def _recipes(self) -> list[Recipe]:
         dt_s, tau_s = float(self.dt / second), float(self.tau_m / second)
         shapes = [
-            NetworkShape(
+            Shape(
                 self.task.inputs, self.hidden, self.task.outputs, network, self.gate,
                 self.modulators, dt_s, tau_s, tau_s, self.slope,
             )
@@ -267,12 +266,9 @@ class FiveNetworks(Protocol):
         most_noise, most_delay = self.noises[0].max(), float(np.max(self.learned_delays) / ms)
         noise = _nearest(table[self.noise_column], most_noise)
         delay = _nearest(table.delay_ms, most_delay)
-        at_noise, at_delay = (
-            table[table[self.noise_column] == noise],
-            table[table.delay_ms == delay],
-        )
-        _plot_spread(delay_axes, at_noise, "delay_ms", self._chance)
-        _plot_spread(noise_axes, at_delay, self.noise_column, self._chance)
+        at_noise, at_delay = table[self.noise_column] == noise, table.delay_ms == delay
+        _plot_spread(delay_axes, table[at_noise], "delay_ms", self._chance)
+        _plot_spread(noise_axes, table[at_delay], self.noise_column, self._chance)
         delay_axes.axvline(most_delay, color=BLACK, lw=0.8, ls=":")
         noise_axes.axvline(most_noise, color=BLACK, lw=0.8, ls=":")
         delay_axes.set(xlabel="delay (ms); learned up to dotted line", ylabel="success",
@@ -317,8 +313,7 @@ class FiveNetworks(Protocol):
             "other, so that a network without plasticity has a memory too, in its activity. "
             f"Every network learns for {self.steps} steps of {self.batch} new episodes. Plastic "
             "traces start at 0 in every episode. Test episodes are drawn apart, the same for all "
-            "networks of one seed. No setting was chosen by looking at test episodes of these "
-            "seeds."
+            "networks of one seed."
         )
 
 
@@ -347,7 +342,7 @@ def _moment(state: State) -> dict[str, float]:
 
 def _percent(mean: float, sd: float) -> str:
     spread = "" if np.isnan(sd) else f" ± {100 * sd:.0f}"
-    return "none" if np.isnan(mean) else f"{100 * mean:.0f}{spread} %"
+    return "not tested" if np.isnan(mean) else f"{100 * mean:.0f}{spread} %"
 
 
 def _on_best(summary: pd.DataFrame) -> str:
