@@ -193,8 +193,8 @@ class ThreeFactor(Parameters):
 
     The effective weight is ``w + alpha*E``. `x` is a trace of presynaptic spikes; what it and the
     postsynaptic trace `y` propose is the `change` of the plastic trace `E`: Oja's rule, BCM's, or
-    pairs of spikes (`stdp`). The third factor `M` scales what becomes of it: nothing (``none``
-    changes `E` at once), directly, or through the trace `eligibility`.
+    pairs of spikes (`stdp`). The third factor `M` scales that change directly, or later, through
+    the trace `eligibility`; with gate ``none`` there is no third factor.
     """
 
     rule: str = parameter(

@@ -285,7 +285,7 @@ def _describe_model(name: str) -> None:
     _line(f"\n{model.equations.strip()}\n")
     rule = _grid("")
     for what in ("threshold", "reset", "refractory", "on_pre", "on_post", "method"):
-        if hasattr(model, what):
+        if getattr(model, what, ""):
             rule.add_row(what, str(getattr(model, what)))
     _print(rule)
     _parameters(model)
