@@ -12,10 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from brian2 import prefs
+from platformdirs import user_cache_dir
 
 from neuromod import cli
 
 PLUGIN = Path(__file__).parent / "plugin"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile quickly in the default suite; with any other ``-m``, as users do.
+
+    Most of the suite's time goes into compiling hundreds of small models, half of that into
+    optimising what runs for milliseconds. What is compiled so is kept apart from users' own.
+    """
+    if config.getoption("markexpr") == "not thorough":
+        prefs["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O1"]
+        prefs["codegen.runtime.cython.cache_dir"] = str(Path(user_cache_dir("neuromod"), "tests"))
 
 
 @dataclass(frozen=True)
