@@ -303,6 +303,8 @@ def _devices_of(protocol: Protocol) -> str:
     from neuromod.genn.limits import obstacles
     from neuromod.simulation import DEVICES
 
+    if not protocol.simulates:
+        return "Works with torch alone; Brian2's devices have no part in it."
     models = (value for value in vars(protocol).values() if hasattr(value, "threshold"))
     obstacle = next((found for model in models for found in obstacles(model)), None)
     if obstacle:

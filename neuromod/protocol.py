@@ -45,6 +45,9 @@ class Protocol(Parameters):
     shown: ClassVar[tuple[str, ...]] = ("table",)
     """Tables that the command line prints after a run."""
 
+    simulates: ClassVar[bool] = True
+    """Whether it has experiments for Brian2's devices, or works with torch alone."""
+
     seed: int = parameter(1, "seed of everything random", source="chosen here", low=0)
 
     def experiments(self) -> dict[str, Experiment]:

@@ -30,7 +30,7 @@ EVERY = 10
 
 
 @dataclass(frozen=True, eq=False)
-class PlasticNetwork:
+class RewiredNetwork:
     """Neurons of which the first rewire the synapses among themselves.
 
     Attributes
@@ -77,7 +77,7 @@ class PlasticNetwork:
 
 
 def develop(
-    network: PlasticNetwork,
+    network: RewiredNetwork,
     inputs: Sequence[np.ndarray],
     schedule: np.ndarray,
     kept: Collection[int],
@@ -87,7 +87,7 @@ def develop(
 
     Parameters
     ----------
-    network : PlasticNetwork
+    network : RewiredNetwork
     inputs : sequence of ndarray, each of shape (2, n)
         See `NeuronRates.outside`.
     schedule : ndarray of int, shape (intervals,)
@@ -186,7 +186,7 @@ def homeostatic_indegree(
 
 
 def _counts(
-    network: PlasticNetwork, rates: np.ndarray, generator: np.random.Generator
+    network: RewiredNetwork, rates: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
     """Spike counts of an interval: never negative, of the renewal process's mean and variance."""
     expected = rates * float(network.plasticity.interval / second)

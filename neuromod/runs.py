@@ -55,6 +55,9 @@ class Run:
         return self.tables["table"]
 
 
+DEFAULT = ("cython", "double")
+
+
 def run(
     protocol: str | Protocol,
     device: str = "cython",
@@ -93,6 +96,11 @@ def run(
     base = find_protocol(protocol)() if isinstance(protocol, str) else protocol
     chosen = change(base, settings)
     check_request(device, precision)
+    if not chosen.simulates and (device, precision) != DEFAULT:
+        raise UserError(
+            f"{name_of(chosen)} works with torch alone: --device and --precision, which are of "
+            "Brian2's simulations, would have no effect."
+        )
     if out is None:
         return _work(chosen, device, precision)
     with _new_folder(Path(out).absolute(), overwrite) as folder:

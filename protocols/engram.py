@@ -22,7 +22,7 @@ from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.models.structural import CODE, StructuralPlasticity, Wiring
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.rewiring import PlasticNetwork, develop, homeostatic_indegree, synapses_between
+from neuromod.rewiring import RewiredNetwork, develop, homeostatic_indegree, synapses_between
 from neuromod.stimuli import fixed_indegree, poisson
 
 if TYPE_CHECKING:
@@ -261,14 +261,14 @@ class Engram(Protocol):
         }
 
     @cached_property
-    def _network(self) -> PlasticNetwork:
+    def _network(self) -> RewiredNetwork:
         kinds = [self._fixed[name] for name in ("excitatory", "inhibitory")]
         weights = np.asarray(self._weights / amp)
         values = np.repeat(weights[:2], [len(pre) for pre, _ in kinds])
         pre, post = (np.concatenate(side) for side in zip(*kinds, strict=True))
         fixed = csr_matrix((values, (post, pre)), (self._size, self._size))
         groups = (np.arange(self.n_excitatory) < self._members).astype(int)
-        return PlasticNetwork(
+        return RewiredNetwork(
             self.neuron, self.plasticity, self.weight, fixed, groups, self.irregularity
         )
 

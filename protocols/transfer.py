@@ -94,6 +94,7 @@ class Transfer(Protocol):
     """
 
     shown = ("tasks", "equal")
+    simulates = False
 
     data: tuple[str, ...] = parameter(
         ("digits-noise", "digits-rotated", "digits-inverted", "digits"),

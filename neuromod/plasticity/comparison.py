@@ -49,6 +49,7 @@ class FiveNetworks(Protocol):
     """Settings, measures and figure of a comparison; a subclass brings the task."""
 
     shown = ("summary",)
+    simulates = False
     noise_column: ClassVar[str]
     noise_axis: ClassVar[str]
     noise_label: ClassVar[str]

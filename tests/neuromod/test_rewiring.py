@@ -13,7 +13,7 @@ from neuromod.errors import UserError
 from neuromod.mean_field import network_rates
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import StructuralPlasticity, Wiring
-from neuromod.rewiring import PlasticNetwork, develop, homeostatic_indegree, synapses_between
+from neuromod.rewiring import RewiredNetwork, develop, homeostatic_indegree, synapses_between
 from neuromod.stimuli import fixed_indegree
 
 NEURON = GainLIF(modulated=False)
@@ -32,7 +32,7 @@ def network(irregularity):
     values = np.where(pre < EXCITATORY, *(WEIGHTS[:2] / amp))
     fixed = csr_matrix((values, (post, pre)), (CELLS, CELLS))
     groups = (np.arange(EXCITATORY) < 55).astype(int)
-    return PlasticNetwork(NEURON, RULE, WEIGHTS[0], fixed, groups, irregularity)
+    return RewiredNetwork(NEURON, RULE, WEIGHTS[0], fixed, groups, irregularity)
 
 
 def developed(irregularity, schedule, kept=()):

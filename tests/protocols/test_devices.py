@@ -13,6 +13,7 @@ import pytest
 from brian2 import Hz, linspace, ms, mV, nA, nsecond, pA, second, umolar, usecond, volt
 from brian2.units.allunits import Mhertz
 
+import neuromod
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.protocol import Protocol
@@ -297,7 +298,10 @@ def test_every_protocol_is_compared():
 @pytest.mark.parametrize("name", WITHOUT_EXPERIMENTS)
 def test_protocols_that_are_not_compared_simulate_nothing(name):
     pytest.importorskip("torch")
+    assert not find_protocol(name).simulates
     assert find_protocol(name)().experiments() == {}
+    with pytest.raises(UserError, match=f"{name} works with torch alone"):
+        neuromod.run(name, device="cpp")
 
 
 # Minutes of compiling each; they run with `pytest -m thorough`.
