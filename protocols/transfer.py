@@ -149,7 +149,7 @@ class Transfer(Protocol):
         "cpu", "torch's device: cpu, cuda, cuda:1, mps", source="chosen here: always there"
     )
     mixed: bool = parameter(
-        False, "products from bfloat16", source="chosen here: slower on CPUs, as measured"
+        False, "products from bfloat16", source="chosen here: not every CPU has it"
     )
 
     def __post_init__(self) -> None:

@@ -180,7 +180,7 @@ def test_an_epoch_of_gains_takes_little_beside_its_matrix_products(
 
 
 @pytest.mark.slow
-def test_bfloat16_is_left_off_on_cpus_because_of_this(
+def test_what_bfloat16_saves_where_everything_is_trained(
     benchmark, features: Features, backbone: Backbone
 ) -> None:
     ratio(
