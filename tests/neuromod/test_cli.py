@@ -257,10 +257,14 @@ FAIL_BUILDING = "from neuromod import simulation; simulation.SpikeMonitor = None
         (FAIL_BUILDING + MAIN, "seed=3", 1),
     ],
 )
-def test_brian_adds_no_words_and_no_files(code, setting, exit_code, plugin, tmp_path):
+def test_brian_adds_no_words_and_no_files(
+    code, setting, exit_code, plugin, tmp_path, tmp_path_factory
+):
+    # Brian2 has a word to say of a cache that has grown beyond 1 GB.
+    home = str(tmp_path_factory.mktemp("home"))
     ended = subprocess.run(
         [sys.executable, "-c", code, "run", "tiny", "--set", setting],
-        env={**plugin, "TMPDIR": str(tmp_path)},
+        env={**plugin, "TMPDIR": str(tmp_path), "HOME": home},
         cwd=tmp_path,
         capture_output=True,
         text=True,
