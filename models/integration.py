@@ -101,7 +101,8 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
             "clocks = clocks + edge",
         ]
         if self.interpolated:
-            step = "\n".join(["_before = v", step, *CROSSING])
+            # A product, because NumPy would give the array itself, which the step changes.
+            step = "\n".join(["_before = 1*v", step, *CROSSING])
         return "\n".join([*self.first, step, *clock])
 
     def __str__(self) -> str:

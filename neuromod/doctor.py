@@ -22,7 +22,8 @@ from neuromod.spice import ngspice
 PACKAGES = ("brian2-neuromod", "brian2", "numpy", "cython", "setuptools", "neo", "elephant")
 NEURON = GainLIF(modulated=False)
 DRIVE = 0.783 * nA
-DURATION = 97.3 * ms
+# Long enough to be compiled on every device.
+DURATION = 297.3 * ms
 GET_COMPILER = "apt install build-essential (macOS: xcode-select --install)"
 GET_TORCH = "pip install 'brian2-neuromod[train]'"
 

@@ -34,7 +34,14 @@ from brian2.devices.device import reset_device
 
 from neuromod.builds import Standalone
 from neuromod.errors import unknown
-from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
+from neuromod.experiment import (
+    Connection,
+    Experiment,
+    PlasticConnection,
+    Population,
+    Spikes,
+    steps_in,
+)
 from neuromod.genn.installation import require
 from neuromod.genn.limits import refuse
 from neuromod.models.parameters import unit_of
@@ -45,6 +52,9 @@ DEVICES = ("cython", "cpp", "genn", "genn-cpu")
 PRECISIONS = {"double": np.float64, "single": np.float32}
 # GeNN's order within a time step; the others can follow it, GeNN cannot follow theirs.
 SCHEDULE = ["start", "synapses", "groups", "thresholds", "resets", "end"]
+# Time steps that Brian2's runtime is given to NumPy for, which takes about a millisecond for each;
+# compiling them takes Cython seconds to minutes, and even to load what it has kept a second.
+SHORT = 2000
 MAKE_OPTIONS = "devices.cpp_standalone.extra_make_args_unix"
 GCC_OPTIONS = "codegen.cpp.extra_compile_args_gcc"
 # By default GCC gives up on vectors in a loop over as many arrays as a cell with a cascade has:
@@ -82,7 +92,8 @@ def simulate(
         When the device is unknown, cannot be used here, or cannot run this experiment.
     """
     check_request(device, precision)
-    with _settings(device, precision), _device(device):
+    steps = steps_in("duration", experiment.duration, experiment.dt)
+    with _settings(device, precision, compiled=steps > SHORT), _device(device):
         _check_variables(experiment)
         if device.startswith("genn"):
             refuse(experiment)
@@ -128,12 +139,12 @@ def check_request(device: str, precision: str) -> None:
 
 
 @contextmanager
-def _settings(device: str, precision: str) -> Iterator[None]:
+def _settings(device: str, precision: str, compiled: bool) -> Iterator[None]:
     """Preferences for one run, the caller's own restored after it."""
     ours = {
         "core.default_float_dtype": PRECISIONS[precision],
         "core.network.default_schedule": SCHEDULE,
-        "codegen.target": "cython",
+        "codegen.target": "cython" if compiled else "numpy",
         # Ctrl-C would otherwise shorten the run instead of ending it (no such option in 2.5).
         "core.stop_on_keyboard_interrupt": False,
         GCC_OPTIONS: [*prefs[GCC_OPTIONS], VECTORISED],
