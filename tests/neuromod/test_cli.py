@@ -197,7 +197,11 @@ MISTAKES = [
     (["run", "tiny", "--out", "file"], "file is a file"),
     (["run", "tiny", "--out", "old"], "old already holds a run"),
     (["run", "tiny", "--out", "full", "--overwrite"], "full holds files that are no run"),
-    pytest.param(["run", "demo", "--set", "data=nowhere"], "no folder nowhere", marks=NEEDS_TORCH),
+    pytest.param(
+        ["run", "demo", "--set", "data=nowhere"],
+        "no data set or folder named 'nowhere'",
+        marks=NEEDS_TORCH,
+    ),
     pytest.param(["run", "demo", "--set", "backbone=vgg91"], "mean vgg19", marks=NEEDS_TORCH),
     (["report", "full"], "There is no run in full"),
     (["compare", "old", "nowhere"], "old"),

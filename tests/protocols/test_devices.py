@@ -304,10 +304,11 @@ def test_protocols_that_are_not_compared_simulate_nothing(name):
         neuromod.run(name, device="cpp")
 
 
-# Minutes of compiling each; they run with `pytest -m thorough`.
-HEAVY = ("chip-network", "demo", "engram", "mismatch", "plastic-codes", "reward-learning")
+# One of each kind of model and connection; all others, which would take the suite a quarter of an
+# hour of compiling, run with `pytest -m thorough`.
+USUAL = ("bio-vs-circuit", "gain-curve", "network-gain", "vdd-sweep", "volume")
 NAMES = [
-    pytest.param(name, marks=pytest.mark.thorough if name in HEAVY else ()) for name in PROTOCOLS
+    pytest.param(name, marks=() if name in USUAL else pytest.mark.thorough) for name in PROTOCOLS
 ]
 
 
