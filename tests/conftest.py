@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brian2 import prefs
 from platformdirs import user_cache_dir
 
 from neuromod import cli
@@ -26,7 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
     Most of the suite's time goes into compiling hundreds of small models, half of that into
     optimising what runs for milliseconds. What is compiled so is kept apart from users' own.
     """
-    if config.getoption("markexpr") == "not thorough":
+    # With -n only the workers run tests; elsewhere Brian2 would take Ctrl-C from pytest.
+    runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
+    if runs_tests and config.getoption("markexpr") == "not thorough":
+        from brian2 import prefs
+
         prefs["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O1"]
         prefs["codegen.runtime.cython.cache_dir"] = str(Path(user_cache_dir("neuromod"), "tests"))
 

@@ -103,12 +103,20 @@ def test_a_program_keeps_its_name_in_another_process(device, key):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from neuromod import builds; import test_builds as t\n"
+        "t.prefs['codegen.cpp.extra_compile_args_gcc'] = sys.argv[3:]\n"
         "own = builds._key\n"
         "builds._key = lambda *a: print(own(*a), file=sys.__stdout__) or 1/0\n"
         "t.simulate(t.experiment(), sys.argv[2])"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code, str(Path(__file__).parent), device],
+        [
+            sys.executable,
+            "-c",
+            code,
+            str(Path(__file__).parent),
+            device,
+            *prefs["codegen.cpp.extra_compile_args_gcc"],
+        ],
         env={**os.environ, "PYTHONHASHSEED": "17"},
         capture_output=True,
         text=True,
