@@ -101,8 +101,8 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
             "clocks = clocks + edge",
         ]
         if self.interpolated:
-            # A product, because NumPy would give the array itself, which the step changes.
-            step = "\n".join(["_before = 1*v", step, *CROSSING])
+            # Negative, because NumPy would give the array itself, which the step changes.
+            step = "\n".join(["_minus_before = -v", step, *CROSSING])
         return "\n".join([*self.first, step, *clock])
 
     def __str__(self) -> str:
@@ -110,11 +110,12 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
 
 
 CROSSING = (
-    "v = _before + (v - _before)*(1 - late)",
-    "_crosses = int(v >= v_th)*int(_before < v_th)*int(not_refractory)",
+    "v = (v + _minus_before)*(1 - late) - _minus_before",
+    "_crosses = int(v >= v_th)*int(-_minus_before < v_th)*int(not_refractory)",
     # Where there is no crossing, any way that is not 0 will do to divide by.
-    "_way = (v - _before)*_crosses + (v_th - v_rest)*(1 - _crosses)",
-    "late = _crosses*(late + (1 - late)*(v_th - _before)/_way) + (1 - int(not_refractory))*late",
+    "_way = (v + _minus_before)*_crosses + (v_th - v_rest)*(1 - _crosses)",
+    "late = _crosses*(late + (1 - late)*(v_th + _minus_before)/_way)"
+    " + (1 - int(not_refractory))*late",
 )
 
 
