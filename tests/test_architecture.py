@@ -19,14 +19,11 @@ WRITERS = {
     "neuromod/report.py",
     "neuromod/spice/netlist.py",
     "neuromod/spice/ngspice.py",
-    "neuromod/plasticity/storage.py",
-    "neuromod/tuning/backbone.py",
-    "neuromod/tuning/checkpoint.py",
     "neuromod/tuning/grid.py",
     "neuromod/cache.py",
     "neuromod/genn/device.py",
     "neuromod/tuning/row_file.py",
-    "neuromod/tuning/tensor_file.py",
+    "neuromod/tensor_file.py",
 }
 WRITING = {
     "write_text", "write_bytes", "to_csv", "to_parquet", "savefig", "save_file", "touch", "mkdir",

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
-
-from neuromod.cache import written_whole
 from neuromod.errors import UserError
 from neuromod.plasticity.network import PlasticNetwork, Shape
+from neuromod.tensor_file import Kind, TensorFileError, check_fit, read_tensors, write_tensors
 
-FORMAT = "neuromod-plastic-1"
+PLASTIC = Kind("plastic-network file", "neuromod-plastic-1")
 
 
 def save_network(path: str | Path, network: PlasticNetwork, about: dict[str, Any]) -> None:
@@ -30,18 +24,8 @@ def save_network(path: str | Path, network: PlasticNetwork, about: dict[str, Any
     about : dict
         Anything else worth knowing, such as task and seed, of types that JSON holds.
     """
-    header = {
-        "format": FORMAT,
-        "shape": asdict(network.shape),
-        "rule": network.rule_values(),
-        "about": about,
-        "versions": {
-            package: version(package) for package in ("brian2-neuromod", "torch", "safetensors")
-        },
-    }
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with written_whole(Path(path)) as temporary:
-        temporary.write_bytes(save(tensors, {"neuromod": json.dumps(header)}))
+    header = {"shape": asdict(network.shape), "rule": network.rule_values(), "about": about}
+    write_tensors(path, PLASTIC, header, network.state_dict())
 
 
 def load_network(path: str | Path) -> tuple[PlasticNetwork, dict[str, Any]]:
@@ -58,41 +42,16 @@ def load_network(path: str | Path) -> tuple[PlasticNetwork, dict[str, Any]]:
 
     Raises
     ------
-    UserError
+    TensorFileError
         When there is no such file, it is none of a plastic network, or it is damaged.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"There is no file {path} of a plastic network.")
+    found = read_tensors(path, PLASTIC)
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get("neuromod", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is no network's file, or a truncated one: {error}.") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise UserError(f"{path} lacks the header of a plastic network ({FORMAT}).")
-    try:
-        network = PlasticNetwork(Shape(**header["shape"]), seed=0)
+        network = PlasticNetwork(Shape(**found.header["shape"]), seed=0)
     except (KeyError, TypeError, UserError) as error:
-        raise UserError(f"{path} has a header that cannot be understood: {error}.") from error
-    precision = next(iter(tensors.values())).dtype if tensors else None
+        raise TensorFileError(f"{path} has a header that cannot be understood: {error}.") from error
+    precision = next(iter(found.tensors.values())).dtype if found.tensors else None
     network.to(precision)
-    _check(path, tensors, network.state_dict())
-    network.load_state_dict(tensors)
-    return network, header
-
-
-def _check(path: Path, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    for name in sorted(found.keys() | expected.keys()):
-        if name not in found:
-            raise UserError(f"{path} lacks {name!r}, which its shape needs.")
-        if name not in expected:
-            raise UserError(f"{path} has {name!r}, for which its shape has no place.")
-        if found[name].shape != expected[name].shape:
-            raise UserError(
-                f"{path} has {name!r} of shape {tuple(found[name].shape)} where its shape needs "
-                f"{tuple(expected[name].shape)}."
-            )
-        if not found[name].isfinite().all():
-            raise UserError(f"{path} has values in {name!r} that are not finite.")
+    check_fit(str(path), found.tensors, network.state_dict(), "its shape")
+    network.load_state_dict(found.tensors)
+    return network, found.header

@@ -22,18 +22,14 @@ from torch.nn.parameter import is_lazy
 
 from neuromod.errors import UserError, unknown
 from neuromod.models.modulated_layer import ModulatedLayer
+from neuromod.tensor_file import Kind, TensorFileError, check_fit, read_tensors, write_tensors
 from neuromod.tuning.backbone import seeded
 from neuromod.tuning.layer_choice import candidates, choose, no_match
 from neuromod.tuning.methods import METHODS
 from neuromod.tuning.methods.gained import GainedLayer, share_gains
-from neuromod.tuning.tensor_file import (
-    GainsError,
-    check_base,
-    check_fit,
-    read_gains,
-    write_gains,
-)
 from neuromod.tuning.weights import hash_tensors
+
+GAINS = Kind("gains file", "neuromod-gains-1")
 
 
 @dataclass(frozen=True)
@@ -241,7 +237,7 @@ def save_trained(path: str | Path, model: nn.Module) -> None:
         if isinstance(m, ModulatedLayer)
     }
     base = {"name": type(model).__name__, "weight_hash": _base_hash(model)}
-    write_gains(path, {"base": base, "tuned": tuned}, trained_state_dict(model))
+    write_tensors(path, GAINS, {"base": base, "tuned": tuned}, trained_state_dict(model))
 
 
 def load_trained(path: str | Path, model: nn.Module) -> list[str]:
@@ -261,15 +257,15 @@ def load_trained(path: str | Path, model: nn.Module) -> list[str]:
 
     Raises
     ------
-    GainsError
+    TensorFileError
         Before anything is changed, if the file is none of these, or of another model.
     """
-    gains = read_gains(path)
+    gains = read_tensors(path, GAINS)
     try:
         base = {key: str(gains.header["base"][key]) for key in ("name", "weight_hash")}
         plan = {name: Tuning(**tuning) for name, tuning in gains.header["tuned"].items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise GainsError(
+        raise TensorFileError(
             f"{path} was not written by save_trained: a tuned classifier is loaded by load_gains."
         ) from error
     check_base(str(path), base, type(model).__name__, _base_hash(model))
@@ -280,6 +276,26 @@ def load_trained(path: str | Path, model: nn.Module) -> list[str]:
         detach(model)
         raise
     return list(plan)
+
+
+def check_base(source: str, tuned: Mapping[str, str], name: str, found_hash: str) -> None:
+    """Refuse tensors that were trained on another network.
+
+    Parameters
+    ----------
+    source : str
+        The file that they come from.
+    tuned : mapping
+        ``name`` and ``weight_hash`` of the network that they were trained on.
+    name, found_hash : str
+        Of the network that they shall be put into.
+    """
+    if tuned["weight_hash"] != found_hash:
+        raise TensorFileError(
+            f"{source} was trained on {tuned['name']} with weights {tuned['weight_hash'][:8]}, "
+            f"and this is {name} with weights {found_hash[:8]}: "
+            "gains fit only the weights that they were trained with."
+        )
 
 
 def _put(model: nn.Module, plan: Mapping[str, Tuning], seed: int) -> None:

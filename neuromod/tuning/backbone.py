@@ -6,7 +6,6 @@ that come with scikit-learn, or any VGG of torchvision with weights that are alr
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,13 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torchvision
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
-from neuromod.cache import cache_dir, digest, written_whole
+from neuromod.cache import cache_dir, digest
 from neuromod.errors import UserError, unknown
+from neuromod.tensor_file import Kind, TensorFileError, read_tensors, write_tensors
 from neuromod.tuning.datasets import (
     SOURCE_DIGITS,
     SPLIT_SEED,
@@ -47,6 +45,8 @@ log = logging.getLogger(__name__)
 
 IMAGENET = InputSpec(3, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """The paper's 256 x 256 pixels, with the normalisation of torchvision's ImageNet weights."""
+
+EMBEDDED = Kind("file of the embedded backbone", "neuromod-backbone-1")
 
 RANDOM = "random: accuracies mean nothing"
 """What outputs say of weights that were never trained."""
@@ -254,7 +254,7 @@ def load_backbone(
     path = torchvision_weights(name) if weights is None else Path(weights)
     with torch.device("meta"):
         network = torchvision.models.get_model(name, weights=None)
-    assign_weights(network, read_weights(path), path)
+    assign_weights(network, read_weights(path), path, name)
     return Backbone(name, network, IMAGENET)
 
 
@@ -291,15 +291,14 @@ def _read_cached(recipe: PretrainingRecipe, path: Path) -> Backbone | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads(file.metadata()["neuromod"])
+        found = read_tensors(path, EMBEDDED)
         with torch.device("meta"):
             network = DigitsVGG(recipe)
-        assign_weights(network, read_weights(path), path)
-        return Backbone("digits-vgg", network, recipe.image, header["source_accuracy"])
-    except (SafetensorError, UserError, OSError, KeyError, TypeError, ValueError):
-        log.warning("%s is damaged or not ours: the backbone is trained anew.", path)
+        assign_weights(network, found.tensors, path, "digits-vgg")
+    except TensorFileError as error:
+        log.warning("%s The backbone is trained anew.", error)
         return None
+    return Backbone("digits-vgg", network, recipe.image, found.header["source_accuracy"])
 
 
 def _pretrain(recipe: PretrainingRecipe, path: Path, progress: Progress | None) -> Backbone:
@@ -314,8 +313,7 @@ def _pretrain(recipe: PretrainingRecipe, path: Path, progress: Progress | None) 
     images, labels = _prepared(data, data.split.test, recipe.image)
     accuracy = float((network(images).argmax(1) == labels).double().mean())
     header = {"recipe": asdict(recipe), "source_accuracy": accuracy}
-    with written_whole(path) as temporary:
-        temporary.write_bytes(save(network.state_dict(), {"neuromod": json.dumps(header)}))
+    write_tensors(path, EMBEDDED, header, network.state_dict())
     return Backbone("digits-vgg", network, recipe.image, accuracy, from_cache=False)
 
 

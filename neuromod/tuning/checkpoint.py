@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from neuromod.cache import written_whole
 from neuromod.errors import UserError
+from neuromod.tensor_file import Kind, TensorFileError, read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
 
-FORMAT = "neuromod-checkpoint-1"
+CHECKPOINT = Kind("checkpoint", "neuromod-checkpoint-1")
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """What Adam keeps of every parameter."""
 
@@ -66,14 +63,11 @@ def save_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     training : Training
     """
     header = {
-        "format": FORMAT,
         "key": key,
         "history": training.history,
         "schedule": training.schedule.state_dict(),
     }
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in training.tensors.items()}
-    with written_whole(path) as temporary:
-        temporary.write_bytes(save(tensors, {"neuromod": json.dumps(header)}))
+    write_tensors(path, CHECKPOINT, header, training.tensors)
 
 
 def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
@@ -96,21 +90,18 @@ def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     if not path.is_file():
         return
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["neuromod"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        of = header["key"] if header["format"] == FORMAT else None
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        log.warning("%s is damaged or no checkpoint: training starts anew.", path)
+        found = read_tensors(path, CHECKPOINT)
+    except TensorFileError as error:
+        log.warning("%s Training starts anew.", error)
         return
-    if of != key:
+    if found.header["key"] != key:
         raise UserError(
             f"{path} is of another training (recipe, data, weights or number of processes "
             "differ): remove it, or name another file."
         )
-    training.schedule.load_state_dict(header["schedule"])
-    training.history[:] = [(epoch, loss, share) for epoch, loss, share in header["history"]]
-    _restore(training, tensors)
+    training.schedule.load_state_dict(found.header["schedule"])
+    training.history[:] = [(epoch, loss, share) for epoch, loss, share in found.header["history"]]
+    _restore(training, found.tensors)
 
 
 @torch.no_grad()

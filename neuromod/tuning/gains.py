@@ -6,11 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from neuromod.models.classifier import Classifier
-from neuromod.tuning.attachment import load_trained_state_dict, trained_state_dict
+from neuromod.tensor_file import TensorFile, TensorFileError, read_tensors, write_tensors
+from neuromod.tuning.attachment import (
+    GAINS,
+    check_base,
+    load_trained_state_dict,
+    trained_state_dict,
+)
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.features import Features
 from neuromod.tuning.recipe import TuningRecipe, build_classifier
-from neuromod.tuning.tensor_file import GainsError, check_base, read_gains, write_gains
 from neuromod.tuning.training import TuningResult, evaluated
 
 
@@ -36,7 +41,7 @@ def save_gains(
         "accuracy": result.accuracy,
         "backbone": {"name": backbone.name, "weight_hash": backbone.weight_hash},
     }
-    write_gains(path, header, trained_state_dict(result.classifier))
+    write_tensors(path, GAINS, header, trained_state_dict(result.classifier))
 
 
 def load_gains(path: str | Path, backbone: Backbone) -> Classifier:
@@ -53,17 +58,7 @@ def load_gains(path: str | Path, backbone: Backbone) -> Classifier:
     Classifier
         In evaluation mode.
     """
-    gains = read_gains(path)
-    try:
-        recipe = TuningRecipe(**gains.header["recipe"])
-        n_classes = len(gains.header["classes"])
-        tuned = {key: str(gains.header["backbone"][key]) for key in ("name", "weight_hash")}
-    except (KeyError, TypeError, ValueError) as error:
-        raise GainsError(f"{path} has a header that cannot be understood: {error}.") from error
-    check_base(str(path), tuned, backbone.name, backbone.weight_hash)
-    classifier = build_classifier(backbone, recipe, n_classes)
-    load_trained_state_dict(classifier, gains.tensors, str(path))
-    return classifier.eval()
+    return _loaded(path, backbone)[1]
 
 
 def load_result(path: str | Path, features: Features, backbone: Backbone) -> TuningResult:
@@ -82,12 +77,25 @@ def load_result(path: str | Path, features: Features, backbone: Backbone) -> Tun
     TuningResult
         With an empty history.
     """
-    classifier = load_gains(path, backbone)
-    header = read_gains(path).header
-    if len(header["classes"]) != len(features.classes):
-        raise GainsError(
-            f"{path} was trained for {len(header['classes'])} classes ({header['data']}), and "
-            f"{features.data} has {len(features.classes)}."
+    gains, classifier = _loaded(path, backbone)
+    trained_for, found = len(gains.header["classes"]), len(features.classes)
+    if trained_for != found:
+        raise TensorFileError(
+            f"{path} was trained for {trained_for} classes ({gains.header['data']}), and "
+            f"{features.data} has {found}."
         )
-    recipe = TuningRecipe(**header["recipe"])
-    return evaluated(recipe, classifier, features)
+    return evaluated(TuningRecipe(**gains.header["recipe"]), classifier, features)
+
+
+def _loaded(path: str | Path, backbone: Backbone) -> tuple[TensorFile, Classifier]:
+    gains = read_tensors(path, GAINS)
+    try:
+        recipe = TuningRecipe(**gains.header["recipe"])
+        n_classes = len(gains.header["classes"])
+        tuned = {key: str(gains.header["backbone"][key]) for key in ("name", "weight_hash")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise TensorFileError(f"{path} has a header that cannot be understood: {error}.") from error
+    check_base(str(path), tuned, backbone.name, backbone.weight_hash)
+    classifier = build_classifier(backbone, recipe, n_classes)
+    load_trained_state_dict(classifier, gains.tensors, str(path))
+    return gains, classifier.eval()

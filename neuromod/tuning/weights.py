@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
+from neuromod.tensor_file import check_fit
 
 TORCHVISION_VGGS = tuple(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn"))
 
@@ -63,20 +64,11 @@ def _check_hash(path: Path) -> None:
         )
 
 
-def assign_weights(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put tensors in the place of a network's own, once names and shapes have been checked."""
-    expected = network.state_dict()
-    for name, tensor in expected.items():
-        if name not in tensors:
-            raise UserError(f"{path} lacks the tensor {name!r}: is it for another network?")
-        if tensors[name].shape != tensor.shape:
-            raise UserError(
-                f"{path} has {name!r} of shape {tuple(tensors[name].shape)} "
-                f"where {tuple(tensor.shape)} was expected."
-            )
-    for name in tensors:
-        if name not in expected:
-            raise UserError(f"{path} has a tensor {name!r} that the network lacks.")
+def assign_weights(
+    network: nn.Module, tensors: Mapping[str, Tensor], path: Path, name: str
+) -> None:
+    """Put tensors of a file in the place of a network's own, once it was checked that they fit."""
+    check_fit(str(path), tensors, network.state_dict(), name)
     network.load_state_dict(tensors, assign=True)
 
 

@@ -15,7 +15,8 @@ pytest.importorskip("torch")
 from neuromod.deployment import accuracy
 from neuromod.protocols.demo import Demo
 from neuromod.runs import load_run, render
-from neuromod.tuning.gains import read_gains
+from neuromod.tensor_file import read_tensors
+from neuromod.tuning.attachment import GAINS
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_the_folder_holds_what_repeats_and_explains_the_run(folder, run):
 
 
 def test_the_gains_file_knows_what_it_belongs_to(folder, run):
-    gains = read_gains(folder / "gains.safetensors")
+    gains = read_tensors(folder / "gains.safetensors", GAINS)
     assert gains.header["recipe"]["method"] == "nt1"
     assert gains.header["recipe"]["kind"] == "spiking"
     assert {"layers", "backbone", "data", "versions"} <= gains.header.keys()

@@ -49,14 +49,14 @@ def test_the_header_tells_the_learned_rule_in_units(path):
 
 
 def test_files_that_are_no_networks_are_refused(path):
-    with pytest.raises(UserError, match=r"no file .* of a plastic network"):
+    with pytest.raises(UserError, match="There is no plastic-network file"):
         load_network(path)
     save_file({"w": torch.ones(2)}, path)
-    with pytest.raises(UserError, match="lacks the header of a plastic network"):
+    with pytest.raises(UserError, match="lacks the header of a plastic-network file"):
         load_network(path)
     save_network(path, made(), {})
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(UserError, match="no network's file, or a truncated one"):
+    with pytest.raises(UserError, match="is no plastic-network file, or a truncated one"):
         load_network(path)
 
 

@@ -19,6 +19,7 @@ from torch import nn  # noqa: E402
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.models.classifier import RateClassifier  # noqa: E402
 from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
+from neuromod.tensor_file import TensorFileError, read_tensors  # noqa: E402
 from neuromod.tuning import (  # noqa: E402
     attach,
     detach,
@@ -31,6 +32,7 @@ from neuromod.tuning import (  # noqa: E402
     trained_state_dict,
     unmerge,
 )
+from neuromod.tuning.attachment import GAINS  # noqa: E402
 from neuromod.tuning.backbone import (  # noqa: E402
     DIGITS_INPUT,
     Backbone,
@@ -40,7 +42,6 @@ from neuromod.tuning.backbone import (  # noqa: E402
 )
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.gained import share_gains  # noqa: E402
-from neuromod.tuning.tensor_file import GainsError, read_gains  # noqa: E402
 
 
 class Attention(nn.Module):
@@ -521,7 +522,7 @@ def test_files_of_other_models_are_refused_and_change_nothing(tmp_path: Path) ->
     other = built("perceptron")
     other[0].weight.data[2, 3] += 1e-3
     before = everything(other)
-    with pytest.raises(GainsError, match="fit only the weights that they were trained with"):
+    with pytest.raises(TensorFileError, match="fit only the weights that they were trained with"):
         load_trained(path, other)
     assert_same(other, before)
 
@@ -531,19 +532,21 @@ def test_averages_that_moved_with_the_new_data_are_not_the_base_s(tmp_path: Path
     attach(model, "nt1")
     train(model, "convolutional")
     save_trained(tmp_path / "tuned.safetensors", model)
-    with pytest.raises(GainsError, match="fit only the weights that they were trained with"):
+    with pytest.raises(TensorFileError, match="fit only the weights that they were trained with"):
         load_trained(tmp_path / "tuned.safetensors", built("convolutional"))
 
 
 def test_files_that_were_changed_are_refused_and_change_nothing(tmp_path: Path) -> None:
     path, model = tmp_path / "tuned.safetensors", built("perceptron")
     save_trained(path, tuned("perceptron", "nt1"))
-    before, gains = everything(model), read_gains(path)
+    before, gains = everything(model), read_tensors(path, GAINS)
     short = {**gains.tensors, "0.gain": torch.ones(5)}
-    with pytest.raises(GainsError, match=r"'0.gain' of shape \(5,\) where Sequential needs \(8,\)"):
+    with pytest.raises(
+        TensorFileError, match=r"'0.gain' of shape \(5,\) where Sequential needs \(8,\)"
+    ):
         load_trained(rewritten(path, gains.header, short), model)
     few = {"0.gain": gains.tensors["0.gain"]}
-    with pytest.raises(GainsError, match=r"lacks '3.gain', which Sequential needs"):
+    with pytest.raises(TensorFileError, match=r"lacks '3.gain', which Sequential needs"):
         load_trained(rewritten(path, gains.header, few), model)
     elsewhere = {**gains.header, "tuned": {"7": {"method": "nt1", "options": {}}}}
     with pytest.raises(UserError, match="matches '7': it has 0, 3"):
@@ -551,6 +554,6 @@ def test_files_that_were_changed_are_refused_and_change_nothing(tmp_path: Path) 
     unknown = {**gains.header, "tuned": {"0": {"method": "nt3", "options": {}}}}
     with pytest.raises(UserError, match="no tuning method named 'nt3'"):
         load_trained(rewritten(path, unknown, gains.tensors), model)
-    with pytest.raises(GainsError, match="was not written by save_trained"):
+    with pytest.raises(TensorFileError, match="was not written by save_trained"):
         load_trained(rewritten(path, {"format": gains.header["format"]}, gains.tensors), model)
     assert_same(model, before)

@@ -125,11 +125,11 @@ def test_weights_that_are_not_there_are_never_downloaded(
 def test_weights_that_do_not_fit_are_refused_by_layer_and_shape(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"features.0.weight": torch.ones(64, 1, 3, 3)}, path)
-    sentence = r"'features.0.weight' of shape \(64, 1, 3, 3\) where \(64, 3, 3, 3\) was expected"
+    sentence = r"'features.0.weight' of shape \(64, 1, 3, 3\) where vgg11 needs \(64, 3, 3, 3\)"
     with pytest.raises(UserError, match=sentence):
         load_backbone("vgg11", path)
     save_file({"features.0.weight": torch.ones(64, 3, 3, 3)}, path)
-    with pytest.raises(UserError, match=r"lacks the tensor 'features.0.bias'"):
+    with pytest.raises(UserError, match=r"lacks 'features.0.bias', which vgg11 needs"):
         load_backbone("vgg11", path)
 
 

@@ -13,12 +13,13 @@ pytest.importorskip("torchvision")
 from safetensors.torch import save_file  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
+from neuromod.tensor_file import TensorFileError, read_tensors  # noqa: E402
 from neuromod.tuning import attach, save_trained  # noqa: E402
+from neuromod.tuning.attachment import GAINS  # noqa: E402
 from neuromod.tuning.backbone import DigitsVGG, PretrainingRecipe  # noqa: E402
 from neuromod.tuning.gains import load_gains, save_gains  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.recipe import SharedGains, TuningRecipe  # noqa: E402
-from neuromod.tuning.tensor_file import GainsError, read_gains  # noqa: E402
 from neuromod.tuning.training import TuningResult, tune  # noqa: E402
 
 
@@ -61,10 +62,13 @@ def test_power_domains_come_back_with_their_gains(tmp_path: Path, features, back
 
 
 def test_the_header_tells_where_the_gains_belong(saved: Path, tuned, backbone) -> None:
-    header = read_gains(saved).header
+    gains = read_tensors(saved, GAINS)
+    assert {name: tuple(tensor.shape) for name, tensor in gains.tensors.items()} == {
+        "layers.0.gain": (96,), "layers.1.gain": (72,), "layers.2.gain": (5,),
+    }  # fmt: skip
+    header = gains.header
     assert header["recipe"]["method"] == "nt1"
     assert header["recipe"]["seed"] == 3
-    assert header["layers"] == {"layers.0.gain": [96], "layers.1.gain": [72], "layers.2.gain": [5]}
     assert header["backbone"] == {"name": "digits-vgg", "weight_hash": backbone.weight_hash}
     assert header["data"] == "digits 56789"
     assert header["accuracy"] == tuned.accuracy
@@ -72,17 +76,17 @@ def test_the_header_tells_where_the_gains_belong(saved: Path, tuned, backbone) -
 
 
 def test_files_that_are_no_gains_are_refused(saved: Path, backbone) -> None:
-    with pytest.raises(GainsError, match=r"There is no gains file .*nowhere"):
+    with pytest.raises(TensorFileError, match=r"There is no gains file .*nowhere"):
         load_gains(saved.with_name("nowhere"), backbone)
     foreign = saved.with_name("foreign.safetensors")
     save_file({"w": torch.ones(2)}, foreign)
-    with pytest.raises(GainsError, match="safetensors file without the header of a gains file"):
+    with pytest.raises(TensorFileError, match="lacks the header of a gains file"):
         load_gains(foreign, backbone)
     saved.write_bytes(saved.read_bytes()[:-7])
-    with pytest.raises(GainsError, match="is no gains file, or a truncated one"):
+    with pytest.raises(TensorFileError, match="is no gains file, or a truncated one"):
         load_gains(saved, backbone)
     saved.write_text("gain = 1")
-    with pytest.raises(GainsError, match="is no gains file, or a truncated one"):
+    with pytest.raises(TensorFileError, match="is no gains file, or a truncated one"):
         load_gains(saved, backbone)
 
 
@@ -92,28 +96,28 @@ def rewritten(path: Path, header: dict[str, object], tensors: dict[str, torch.Te
 
 
 def test_gains_that_do_not_fit_are_refused_by_layer_and_shape(saved: Path, backbone) -> None:
-    gains = read_gains(saved)
+    gains = read_tensors(saved, GAINS)
     short = {**gains.tensors, "layers.1.gain": torch.ones(64)}
-    with pytest.raises(GainsError, match=r"'layers.1.gain' of shape \(64,\) where .* \(72,\)"):
+    with pytest.raises(TensorFileError, match=r"'layers.1.gain' of shape \(64,\) where .* \(72,\)"):
         load_gains(rewritten(saved, gains.header, short), backbone)
     del short["layers.1.gain"]
-    with pytest.raises(GainsError, match=r"lacks 'layers.1.gain'"):
+    with pytest.raises(TensorFileError, match=r"lacks 'layers.1.gain'"):
         load_gains(rewritten(saved, gains.header, short), backbone)
     extra = {**gains.tensors, "layers.7.gain": torch.ones(2)}
     with pytest.raises(
-        GainsError, match=r"has 'layers.7.gain', for which SpikingClassifier has no place"
+        TensorFileError, match=r"has 'layers.7.gain', for which SpikingClassifier has no place"
     ):
         load_gains(rewritten(saved, gains.header, extra), backbone)
     broken = {**gains.tensors, "layers.2.gain": torch.full((5,), torch.nan)}
-    with pytest.raises(GainsError, match=r"values in 'layers.2.gain' that are not finite"):
+    with pytest.raises(TensorFileError, match=r"values in 'layers.2.gain' that are not finite"):
         load_gains(rewritten(saved, gains.header, broken), backbone)
-    with pytest.raises(GainsError, match="header that cannot be understood"):
+    with pytest.raises(TensorFileError, match="header that cannot be understood"):
         load_gains(rewritten(saved, {**gains.header, "recipe": {}}, gains.tensors), backbone)
 
 
 def test_gains_of_other_weights_are_refused(saved: Path, backbone) -> None:
     other = replace(backbone, network=DigitsVGG(PretrainingRecipe()))
-    with pytest.raises(GainsError, match="fit only the weights that they were trained with"):
+    with pytest.raises(TensorFileError, match="fit only the weights that they were trained with"):
         load_gains(saved, other)
 
 
@@ -121,7 +125,7 @@ def test_gains_of_a_model_that_was_attached_to_are_refused(tmp_path: Path, backb
     model = torch.nn.Sequential(torch.nn.Linear(2, 2))
     attach(model, "nt1")
     save_trained(tmp_path / "attached.safetensors", model)
-    with pytest.raises(GainsError, match="header that cannot be understood"):
+    with pytest.raises(TensorFileError, match="header that cannot be understood"):
         load_gains(tmp_path / "attached.safetensors", backbone)
 
 

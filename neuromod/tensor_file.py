@@ -1,0 +1,135 @@
+"""Tensors on disk: safetensors, with a JSON header that says what they are and belong to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from neuromod.cache import written_whole
+from neuromod.errors import UserError
+
+
+class TensorFileError(UserError):
+    """Tensors of a file that cannot be used, told in one sentence."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Attributes
+    ----------
+    what : str
+        Its name in errors.
+    format : str
+        By which its header is known.
+    """
+
+    what: str
+    format: str
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFile:
+    """What a file holds.
+
+    Attributes
+    ----------
+    header : dict
+        What `write_tensors` was given, and besides ``format`` and ``versions``.
+    tensors : dict
+        By name, e.g. ``layers.0.gain``.
+    """
+
+    header: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def write_tensors(
+    path: str | Path, kind: Kind, header: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> None:
+    """Write tensors with a header to know them by.
+
+    Parameters
+    ----------
+    path : path
+        Written under a temporary name and renamed, so that it is either whole or not there.
+    kind : Kind
+    header : mapping
+        What JSON can hold.
+    tensors : mapping
+        By name, on any device.
+    """
+    packages = ("brian2-neuromod", "torch", "safetensors")
+    about = {"format": kind.format, "versions": {name: version(name) for name in packages}}
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with written_whole(Path(path)) as temporary:
+        temporary.write_bytes(save(content, {"neuromod": json.dumps({**header, **about})}))
+
+
+def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
+    """Read a file of a kind, whatever network it belongs to.
+
+    Parameters
+    ----------
+    path : path
+    kind : Kind
+
+    Returns
+    -------
+    TensorFile
+
+    Raises
+    ------
+    TensorFileError
+        When it is not there, damaged, or of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TensorFileError(f"There is no {kind.what} {path}.")
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {}).get("neuromod", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise TensorFileError(f"{path} is no {kind.what}, or a truncated one: {error}.") from error
+    if not isinstance(header, dict) or header.get("format") != kind.format:
+        raise TensorFileError(f"{path} lacks the header of a {kind.what} ({kind.format}).")
+    return TensorFile(header, tensors)
+
+
+def check_fit(
+    source: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str
+) -> None:
+    """Refuse tensors that a network has no places for, or that are not finite.
+
+    Parameters
+    ----------
+    source : str
+        Where they come from.
+    found, expected : mapping
+        Tensors by name; those that come, and those that are there.
+    name : str
+        The network's.
+    """
+    for key, tensor in expected.items():
+        if key not in found:
+            raise TensorFileError(f"{source} lacks {key!r}, which {name} needs.")
+        if found[key].shape != tensor.shape:
+            raise TensorFileError(
+                f"{source} has {key!r} of shape {tuple(found[key].shape)} where "
+                f"{name} needs {tuple(tensor.shape)}."
+            )
+    for key, tensor in found.items():
+        if key not in expected:
+            raise TensorFileError(f"{source} has {key!r}, for which {name} has no place.")
+        if not tensor.isfinite().all():
+            raise TensorFileError(f"{source} has values in {key!r} that are not finite.")
