@@ -111,7 +111,7 @@ nor : 1
 edge : 1
 clocks : 1
 """
-CROSSING = "late : 1"
+LATE = "late : 1"
 LEAK = {
     "linear": "I_leak = (v - v_rest)/R_leak : amp",
     "one_sided": "I_leak = v_slope/R_leak*(exp((v - v_rest)/v_slope) - 1) : amp",
@@ -310,7 +310,7 @@ class CircuitNeuron(Parameters):
         power = " + ".join(f"vdd{d}*(I_up{d} + I_reference{d})" for d in suffixes)
         parts = [MEMBRANE.format(current, power), CLOCK, *map(self._supply, suffixes)]
         if self.comparator == "continuous":
-            parts.append(CROSSING)
+            parts.append(LATE)
         return "\n".join(part.strip() for part in [*parts, LEAK[self.leak]]) + "\n"
 
     @property
@@ -385,9 +385,8 @@ class CircuitNeuron(Parameters):
         if own:
             # What is solved here the equations need not know.
             own |= {"I_spec": mirror.specific_current * amp}
-            solved = {
-                k: v for k, v in (solved | own).items() if k not in own or k in self.constants
-            }
+            unknown = own.keys() - self.constants.keys()
+            solved = {k: v for k, v in (solved | own).items() if k not in unknown}
         for name in supplies:
             overdrive = mirror.overdrive(np.asarray(values[name] / volt))
             solved[f"I_unit{name[3:]}"] = mirror.current(overdrive) * amp

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -133,19 +134,25 @@ def run(
     from brian2 import BrianLogger
 
     from neuromod.progress import bars
+    from neuromod.runs import is_first_process
     from neuromod.runs import run as run_protocol
     from neuromod.settings import read, split_assignments
 
     # Brian2 complains of every object whose simulation an error or Ctrl-C kept from starting.
     BrianLogger.suppress_name("unused_brian_object")
     default = registry.find_protocol(protocol)()
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not default.together:
+        raise UserError(f"{protocol} is not shared among processes: start it without torchrun.")
     texts = split_assignments(settings or ())
     if seed is not None:
         texts["seed"] = str(seed)
     folder = out or Path("runs") / f"{protocol}-{datetime.now():%Y%m%d-%H%M%S}"
-    with bars():
+    first = is_first_process()
+    with bars() if first else nullcontext():
         changes = read(default, texts)
         finished = run_protocol(default, device, folder, overwrite, precision, **changes)
+    if not first:
+        return
     for name in finished.protocol.shown:
         _print(_table(finished.tables[name], "", ROWS_SHOWN, f"{name}.csv"))
     _line(f"Figure: {folder / 'figure.png'}")

@@ -48,6 +48,9 @@ class Protocol(Parameters):
     simulates: ClassVar[bool] = True
     """Whether it has experiments for Brian2's devices, or works with torch alone."""
 
+    together: ClassVar[bool] = False
+    """Whether processes that torchrun has started share the work; the first writes the run."""
+
     seed: int = parameter(1, "seed of everything random", source="chosen here", low=0)
 
     def experiments(self) -> dict[str, Experiment]:

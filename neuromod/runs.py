@@ -75,7 +75,8 @@ def run(
     device : str
         ``"cython"``, ``"cpp"``, ``"genn"`` or ``"genn-cpu"``.
     out : path, optional
-        Folder to write the run into; nothing is written without it.
+        Folder to write the run into; nothing is written without it. Of processes that torchrun
+        has started, the first writes.
     overwrite : bool
         Whether a run that is already there may be replaced.
     precision : str
@@ -101,12 +102,17 @@ def run(
             f"{name_of(chosen)} works with torch alone: --device and --precision, which are of "
             "Brian2's simulations, would have no effect."
         )
-    if out is None:
+    if out is None or (chosen.together and not is_first_process()):
         return _work(chosen, device, precision)
     with _new_folder(Path(out).absolute(), overwrite) as folder:
         finished = _work(chosen, device, precision)
         _save(finished, folder)
     return finished
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the processes that torchrun has started, or alone."""
+    return int(os.environ.get("RANK", 0)) == 0
 
 
 def load_run(folder: str | Path) -> Run:

@@ -23,7 +23,7 @@ from neuromod.tuning.backbone import RANDOM, Backbone, is_small, load_backbone
 from neuromod.tuning.datasets import PAPER_PER_CLASS, ImageData, balanced, load_data
 from neuromod.tuning.features import Features, extract_features, projections
 from neuromod.tuning.grid import Outcome, tune_all
-from neuromod.tuning.hardware import Hardware
+from neuromod.tuning.hardware import Hardware, processes
 from neuromod.tuning.methods import METHODS
 from neuromod.tuning.published import (
     DATA,
@@ -95,6 +95,7 @@ class Transfer(Protocol):
 
     shown = ("tasks", "equal")
     simulates = False
+    together = True
 
     data: tuple[str, ...] = parameter(
         ("digits-noise", "digits-rotated", "digits-inverted", "digits"),
@@ -171,12 +172,14 @@ class Transfer(Protocol):
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """Tasks, the tables' cells, table 8, the comparison and learning curves."""
         del recordings
-        with stage("tuning"):
-            cells = {target.name: self._train_cells(target) for target in self._tasks}
-            equal = {target.name: self._compare(target) for target in self._tasks}
+        with processes():
+            with stage("tuning"):
+                cells = {target.name: self._train_cells(target) for target in self._tasks}
+                equal = {target.name: self._compare(target) for target in self._tasks}
+            tasks = self._tasks_table()
         table = self._cells_table(cells)
         tables = {
-            "tasks": self._tasks_table(),
+            "tasks": tasks,
             "table": table,
             "best": _best(table),
             "equal": _equal_table(equal),

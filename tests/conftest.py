@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,5 +86,31 @@ def python() -> Callable[[str], Outcome]:
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
         )
         return Outcome(ended.returncode, ended.stdout, ended.stderr)
+
+    return command
+
+
+@pytest.fixture
+def together() -> Callable[..., list[Outcome]]:
+    """Run Python code in two processes with what torchrun sets, without the launcher's own."""
+
+    def command(code: str, *arguments: str) -> list[Outcome]:
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            port = listening.getsockname()[1]
+        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+                  "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}  # fmt: skip
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, *arguments],
+                env={**os.environ, **common, "RANK": rank, "LOCAL_RANK": rank},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in "01"
+        ]
+        ended = [(process, process.communicate(timeout=300)) for process in started]
+        return [Outcome(process.returncode, *texts) for process, texts in ended]
 
     return command

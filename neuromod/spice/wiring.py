@@ -177,10 +177,12 @@ def changes(experiment: Experiment, neurons: Neurons) -> dict[tuple[str, int, st
     if table.empty:
         return {}
     sources = {source.name: source for source in experiment.sources}
-    for row in table[~table.source.isin(sources)].itertuples():
+    undrawn = table[~table.source.isin(sources)]
+    if len(undrawn):
+        first = undrawn.iloc[0]
         raise UserError(
-            f"Spikes of {row.source} change {row.variable} of {row.target}: in a netlist only "
-            "inputs that are drawn beforehand can."
+            f"Spikes of {first.source} change {first.variable} of {first.target}: in a netlist "
+            "only inputs that are drawn beforehand can."
         )
     events = [
         pd.DataFrame({"source": s.name, "i": s.neurons, "at": np.asarray(s.times / second)})

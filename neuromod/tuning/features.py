@@ -12,7 +12,7 @@ from neuromod.cache import cache_dir, digest
 from neuromod.errors import unknown
 from neuromod.tuning.backbone import Backbone, Progress, threads_for
 from neuromod.tuning.datasets import ImageData, IntArray, Split, check_readable
-from neuromod.tuning.hardware import CPU, Hardware
+from neuromod.tuning.hardware import CPU, Hardware, rank_and_size
 from neuromod.tuning.row_file import RowFile, Rows, open_rows
 from neuromod.tuning.weights import hash_tensors
 
@@ -65,15 +65,14 @@ def extract_features(
     progress: Progress | None = None,
     dtype: str = "float32",
     hardware: Hardware = CPU,
-    rank: int = 0,
-    world_size: int = 1,
 ) -> Features:
     """Compute the features of a data set's images, or find them where they were kept.
 
     They are kept in the cache folder under a hash of the convolutional stack's weights, the data,
     what is done to an image before it reaches the backbone, the type of the numbers kept, and the
     device and precision that they are computed with. What was computed before an interruption is
-    not computed again, nor are images that another split of the same data had asked for.
+    not computed again, nor are images that another split of the same data had asked for. Inside
+    `neuromod.tuning.hardware.processes`, every process computes a share.
 
     Parameters
     ----------
@@ -89,8 +88,6 @@ def extract_features(
     hardware : Hardware
         ``mixed`` computes the convolutions in bfloat16: on processors that multiply it about
         twice as fast, with features about 1 % off (docs/tuning.md).
-    rank, world_size : int
-        This process's number among several on one machine that each extract a share.
 
     Returns
     -------
@@ -102,7 +99,8 @@ def extract_features(
     rows = data.split.rows
     missing = kept.missing(rows)
     if data.files:
-        check_readable([data.files[i] for i in kept.missing(rows[rank::world_size])])
+        rank, size = rank_and_size()
+        check_readable([data.files[i] for i in kept.missing(rows[rank::size])])
     kept.check_space(rows)
     if hardware.device != "cpu":
         backbone = replace(backbone, network=deepcopy(backbone.network).to(hardware.device))
@@ -114,7 +112,7 @@ def extract_features(
         return embedded.float().cpu().numpy()
 
     with threads_for(backbone.network):
-        kept.fill(rows, compute, batch_size, progress, rank, world_size)
+        kept.fill(rows, compute, batch_size, progress, *rank_and_size())
     return Features(
         kept.values, data.labels, data.split, data.classes, data.name, key, not len(missing)
     )
@@ -125,13 +123,11 @@ def projections(
     linear: nn.Linear,
     progress: Progress | None = None,
     dtype: str = "float32",
-    rank: int = 0,
-    world_size: int = 1,
 ) -> Features:
     """Compute the products ``W x`` of a first layer and features, or find where they were kept.
 
     Where the layer's weights are frozen, and gains or biases come after the product, these never
-    change while the network is tuned.
+    change while the network is tuned. Several processes share the work as in `extract_features`.
 
     Parameters
     ----------
@@ -142,8 +138,6 @@ def projections(
         Called with images done and in all.
     dtype : str
         ``"float32"`` or ``"float16"``: what the products are kept in.
-    rank, world_size : int
-        This process's number among several on one machine that each compute a share.
 
     Returns
     -------
@@ -162,7 +156,7 @@ def projections(
         return nn.functional.linear(x, weight).numpy()
 
     with threads_for(linear):
-        kept.fill(rows, compute, PROJECTED_AT_ONCE, progress, rank, world_size)
+        kept.fill(rows, compute, PROJECTED_AT_ONCE, progress, *rank_and_size())
     return replace(features, values=kept.values, key=key, from_cache=not len(missing))
 
 

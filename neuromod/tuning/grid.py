@@ -10,11 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from neuromod.cache import cache_dir, digest, written_whole
 from neuromod.tuning.backbone import Backbone, Progress, is_small
 from neuromod.tuning.features import Features
-from neuromod.tuning.hardware import CPU, Hardware
+from neuromod.tuning.hardware import CPU, Hardware, add_up, rank_and_size
 from neuromod.tuning.recipe import TuningRecipe
 from neuromod.tuning.training import TuningResult, history_table, tune
 
@@ -57,6 +58,8 @@ def tune_all(
 ) -> list[Outcome]:
     """Tune a backbone in many ways; an interrupted grid goes on where it was.
 
+    Several processes tune each network together, as `neuromod.tuning.training.tune` does.
+
     Parameters
     ----------
     features, backbone, projected, hardware
@@ -70,10 +73,10 @@ def tune_all(
     list of Outcome
         One for each recipe.
     """
-    given = [hardware.device, hardware.mixed, projected is not None]
+    given = [hardware.device, hardware.mixed, projected is not None, rank_and_size()[1]]
     task = [VERSION, backbone.weight_hash, features.identity, *given, *_versions()]
     paths = [cache_dir() / f"tuned-{digest([task, asdict(r)])[:20]}.json" for r in recipes]
-    kept = [_read(path, recipe) for path, recipe in zip(paths, recipes, strict=True)]
+    kept = _common([_read(path, recipe) for path, recipe in zip(paths, recipes, strict=True)])
     total = sum(r.epochs for r, found in zip(recipes, kept, strict=True) if found is None)
     done, outcomes = 0, []
     for path, recipe, found in zip(paths, recipes, kept, strict=True):
@@ -89,6 +92,13 @@ def tune_all(
             done += recipe.epochs
         outcomes.append(found)
     return outcomes
+
+
+def _common(kept: list[Outcome | None]) -> list[Outcome | None]:
+    """Those that all processes have found, so that none trains what another does not."""
+    found = add_up(torch.tensor([outcome is not None for outcome in kept], dtype=torch.float32))
+    everywhere = (found == rank_and_size()[1]).tolist()
+    return [outcome if by_all else None for outcome, by_all in zip(kept, everywhere, strict=True)]
 
 
 def _versions() -> list[str]:

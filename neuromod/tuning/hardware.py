@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from neuromod.errors import UserError
+from neuromod.models.modulated_layer import ModulatedLayer
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,30 @@ class Hardware:
         return torch.autocast(kind, torch.bfloat16, enabled=self.mixed)
 
 
+@contextmanager
+def frozen_in_bfloat16(model: nn.Module, hardware: Hardware) -> Iterator[None]:
+    """Keep a model's frozen weights in bfloat16 where products are computed from it.
+
+    They never change, so that rounding them once gives what rounding them for every product does,
+    and takes as long as many products. Afterwards the model has its own tensors again.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With tuned layers; changed in place.
+    hardware : Hardware
+    """
+    layers = [m for m in model.modules() if isinstance(m, ModulatedLayer) and hardware.mixed]
+    frozen = {layer: layer.weight for layer in layers if "weight" not in layer.trains}
+    try:
+        for layer, weight in frozen.items():
+            layer.weight = weight.bfloat16()
+        yield
+    finally:
+        for layer, weight in frozen.items():
+            layer.weight = weight
+
+
 def available_devices() -> tuple[str, ...]:
     """Names of torch's devices on this machine."""
     cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
@@ -58,14 +83,19 @@ CPU = Hardware()
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Work together with the other processes that torchrun has started, if it has.
+    """Work together with the other processes that torchrun has started on this machine, if it has.
 
-    Inside, `neuromod.tuning.training.tune` gives each process its share of every batch and adds
-    their gradients, so that all end with the gains that one process would, up to rounding.
+    Inside, features are extracted by each process for its share of the images, and
+    `neuromod.tuning.training.tune` gives each its share of every batch and adds their gradients,
+    so that all end with the gains that one process would, up to rounding. Each has a GPU of its
+    own, which is its ``"cuda"``, where there are as many.
     """
     if "WORLD_SIZE" not in os.environ:
         yield
         return
+    own = int(os.environ.get("LOCAL_RANK", 0))
+    if own < torch.accelerator.device_count():
+        torch.accelerator.set_device_index(own)
     distributed.init_process_group()
     try:
         yield

@@ -16,7 +16,14 @@ from neuromod.tuning.backbone import Backbone, Progress, is_small, threads_for
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
 from neuromod.tuning.datasets import IntArray
 from neuromod.tuning.features import Features
-from neuromod.tuning.hardware import CPU, Hardware, add_gradients, add_up, rank_and_size
+from neuromod.tuning.hardware import (
+    CPU,
+    Hardware,
+    add_gradients,
+    add_up,
+    frozen_in_bfloat16,
+    rank_and_size,
+)
 from neuromod.tuning.methods.gained import keep_within, share_gains
 from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, loss_of
 
@@ -121,8 +128,8 @@ def tune(
     if projected is not None and classifier.modulated_layers[0].keeps_projection:
         images = Images(projected, True, hardware)
     key = _key(recipe, backbone, images, shared) if checkpoint is not None else ""
-    with threads_for(classifier):
-        classifier.to(hardware.device)
+    classifier.to(hardware.device)
+    with threads_for(classifier), frozen_in_bfloat16(classifier, hardware):
         history = _train(classifier, images, recipe, progress, checkpoint, key)
         accuracy = _accuracies(classifier, images)
     return TuningResult(recipe, classifier.cpu(), classifier.n_trained, accuracy, history)

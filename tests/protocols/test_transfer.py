@@ -139,6 +139,34 @@ def test_finished_trainings_are_not_done_again(tables, monkeypatch):
         pd.testing.assert_frame_equal(again.tables[name], table, check_dtype=False)
 
 
+@pytest.mark.slow
+def test_processes_share_the_work_and_the_first_writes_the_run(together, tmp_path):
+    """Rounding aside: in other processes the sums of a batch are taken in another order."""
+    settings = {"data": "digits", "tables": "2, equal", "methods": "nt1, nt2", "epochs": "2",
+                "runs": "1", "learning_rates": "0.01", "candidates": "0.02"}  # fmt: skip
+    changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    command = ["run", "transfer", *changes, "--out", str(tmp_path / "run")]
+    first, second = together("from neuromod.cli import main; main()", *command)
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert "Report: " in first.out
+    assert second.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    shared = load_run(tmp_path / "run")
+    alone = neuromod.run(shared.protocol)
+    for name in ("table", "equal"):
+        here = alone.tables[name].filter(like="accuracy_mean")
+        assert here.notna().any(axis=None)
+        np.testing.assert_allclose(shared.tables[name].filter(like="accuracy_mean"), here)
+    losses = [run.tables["curves"].loss for run in (shared, alone)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_a_protocol_that_is_not_shared_is_refused_under_torchrun(together):
+    for ended in together("from neuromod.cli import main; main()", "run", "gain-curve"):
+        assert ended.code == 2
+        assert "gain-curve is not shared among processes: start it without torchrun" in ended.err
+
+
 def test_the_run_s_figure_and_report_are_drawn_again_from_its_folder(folder):
     before = (folder / "figure.png").read_bytes()
     assert "At equal numbers" in render(folder).read_text()

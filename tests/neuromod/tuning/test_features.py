@@ -5,6 +5,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import local
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 from neuromod.errors import UserError  # noqa: E402
+from neuromod.tuning import features as features_module  # noqa: E402
 from neuromod.tuning.backbone import Backbone, load_backbone, with_weights  # noqa: E402
 from neuromod.tuning.datasets import balanced, load_digits, load_folder  # noqa: E402
 from neuromod.tuning.features import extract_features, projections  # noqa: E402
@@ -217,17 +219,19 @@ def test_projections_of_a_larger_split_compute_what_is_missing(
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_two_workers_share_the_images(backbone: Backbone, class_folder: Path) -> None:
-    data, read = load_folder(class_folder), ([], [])
-    with ThreadPoolExecutor(2) as pool:
-        work = [
-            pool.submit(
-                extract_features, backbone, replace(data, images=Counted(data.images, read[rank])),
-                4, rank=rank, world_size=2,
-            )
-            for rank in (0, 1)
-        ]  # fmt: skip
-        values = [each.result().values for each in work]
+def test_two_workers_share_the_images(
+    backbone: Backbone, class_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, read, own = load_folder(class_folder), ([], []), local()
+
+    def extract(rank: int) -> np.ndarray:
+        own.rank = rank
+        counted = replace(data, images=Counted(data.images, read[rank]))
+        return extract_features(backbone, counted, 4).values
+
+    with ThreadPoolExecutor(2) as pool, monkeypatch.context() as patch:
+        patch.setattr(features_module, "rank_and_size", lambda: (own.rank, 2))
+        values = list(pool.map(extract, (0, 1)))
     assert read == (list(range(0, 24, 2)), list(range(1, 24, 2)))
     alone = extract_features(backbone, replace(data, identity="once more")).values
     for each in values:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 from neuromod.errors import UserError  # noqa: E402
+from neuromod.tuning import training  # noqa: E402
 from neuromod.tuning.backbone import Backbone  # noqa: E402
 from neuromod.tuning.features import Features  # noqa: E402
 from neuromod.tuning.hardware import Hardware, available_devices, processes  # noqa: E402
@@ -44,36 +42,17 @@ np.savez(f"{sys.argv[1]}/{rank}.npz", gains=gains, losses=result.history["loss"]
 """
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
-
-
 def gains(result: TuningResult) -> np.ndarray:
     return np.concatenate([layer.gain for layer in result.classifier.layer_parameters()])
 
 
 @pytest.mark.slow
 def test_two_processes_end_with_the_gains_of_one(
-    features: Features, backbone: Backbone, tmp_path: Path
+    features: Features, backbone: Backbone, tmp_path: Path, together
 ) -> None:
     """448 images in batches of 149 leave one over, of which the second process gets none."""
-    # What torchrun sets, without the launcher's own process.
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
-              "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}  # fmt: skip
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", TOGETHER, str(tmp_path)],
-            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    for process in started:
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
+    for ended in together(TOGETHER, str(tmp_path)):
+        assert ended.code == 0, ended.err
     recipe = TuningRecipe("nt1", "rate", "cross_entropy", 0.03, 5, batch_size=149, seed=7)
     alone = tune(features, backbone, recipe)
     assert np.ptp(gains(alone)) > 0.1
@@ -106,6 +85,19 @@ def test_every_device_gives_the_gains_of_the_cpu(
     found = tune(features, backbone, recipe, hardware=Hardware(name))
     assert next(found.classifier.parameters()).device.type == "cpu"
     np.testing.assert_allclose(gains(found), gains(tune(features, backbone, recipe)), atol=1e-4)
+
+
+def test_weights_that_are_rounded_once_train_as_if_rounded_for_every_product(
+    features: Features, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = TuningRecipe("nt1_both", "rate", "cross_entropy", 0.03, 2)
+    once = tune(features, backbone, recipe, hardware=Hardware(mixed=True))
+    monkeypatch.setattr(training, "frozen_in_bfloat16", lambda *_: nullcontext())
+    always = tune(features, backbone, recipe, hardware=Hardware(mixed=True))
+    for name, tensor in once.tensors.items():
+        assert torch.equal(tensor, always.tensors[name])
+    for layer, linear in zip(once.classifier.modulated_layers, backbone.linears, strict=True):
+        assert layer.weight.data_ptr() == linear.weight.data_ptr()
 
 
 @pytest.mark.parametrize(("kind", "loss"), [("rate", "cross_entropy"), ("spiking", "simple")])
