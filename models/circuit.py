@@ -456,19 +456,25 @@ class CircuitNeuron(Parameters):
         """
         if not self._sags:
             return []
-        x = f"V_sag{mark}"
-        current, slope = (text.format(x) for text in SATURATED[self.law])
-        if self.output == "mosfet":
+
+        def saturated(x: str) -> tuple[str, str]:
+            current, slope = (text.format(x) for text in SATURATED[self.law])
+            if self.output == "ideal":
+                return current, slope
             gate = f"(1 + channel_modulation*({x} + vto))"
-            slope = f"({slope}*{gate} + channel_modulation*{current})"
-            current = f"{current}*{gate}"
-        newton = f"{x} = {x} - ({x} + _load*{current} - _above)/(1 + _load*{slope})"
+            return f"{current}*{gate}", f"({slope}*{gate} + channel_modulation*{current})"
+
+        def newton(x: str) -> str:
+            current, slope = saturated(x)
+            return f"{sag} = {x} - ({x} + _load*{current} - _above)/(1 + _load*{slope})"
+
+        sag, start = f"V_sag{mark}", f"V_ov{mark}"
         return [
             f"_load = R_S + R_supply*(up{mark} + mirrors{mark})",
-            f"_above = V_ov{mark} + R_S*I_unit{mark}",
-            f"{x} = V_ov{mark}",
-            *[newton] * SAG_STEPS,
-            f"I_sag{mark} = {current}",
+            f"_above = {start} + R_S*I_unit{mark}",
+            newton(start),
+            *[newton(sag)] * (SAG_STEPS - 1),
+            f"I_sag{mark} = {saturated(sag)[0]}",
         ]
 
     @property

@@ -21,18 +21,28 @@ PLUGIN = Path(__file__).parent / "plugin"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile quickly in the default suite; with any other ``-m``, as users do.
+    """Compile little and quickly in the default suite; with any other ``-m``, as users do.
 
-    Most of the suite's time goes into compiling hundreds of small models, half of that into
-    optimising what runs for milliseconds. What is compiled so is kept apart from users' own.
+    Compiling hundreds of small models would take most of the suite's time, half of that for
+    optimising what runs for milliseconds: runs of up to 20 000 steps are left to NumPy, where users
+    have 2000. What is compiled is kept apart from users' own.
     """
     # With -n only the workers run tests; elsewhere Brian2 would take Ctrl-C from pytest.
     runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
     if runs_tests and config.getoption("markexpr") == "not thorough":
         from brian2 import prefs
 
+        from neuromod import simulation
+
+        simulation.SHORT = 20_000
         prefs["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O1"]
         prefs["codegen.runtime.cython.cache_dir"] = str(Path(user_cache_dir("neuromod"), "tests"))
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave only such runs to NumPy as users do."""
+    monkeypatch.setattr("neuromod.simulation.SHORT", 2000)
 
 
 @dataclass(frozen=True)

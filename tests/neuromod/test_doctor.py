@@ -6,6 +6,8 @@ from neuromod import doctor
 from neuromod.finding import Finding
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
 def test_the_default_device_works():
     assert doctor.try_device("cython").works
 

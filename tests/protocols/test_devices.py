@@ -304,15 +304,16 @@ def test_protocols_that_are_not_compared_simulate_nothing(name):
         neuromod.run(name, device="cpp")
 
 
-# One of each kind of model and connection; all others, which would take the suite a quarter of an
+# Both models, with a receptor and without, and a network; all others, which would take the suite a quarter of an
 # hour of compiling, run with `pytest -m thorough`.
-USUAL = ("bio-vs-circuit", "gain-curve", "network-gain", "vdd-sweep", "volume")
+USUAL = ("bio-vs-circuit", "gain-curve", "network-gain")
 NAMES = [
     pytest.param(name, marks=() if name in USUAL else pytest.mark.thorough) for name in PROTOCOLS
 ]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("name", NAMES)
 def test_cython_and_cpp_agree_spike_by_spike_and_sample_by_sample(name):
     found = agreements(PROTOCOLS[name].make().experiments(), "cpp", "double")
