@@ -154,7 +154,9 @@ def run(
     if not first:
         return
     for name in finished.protocol.shown:
-        _print(_table(finished.tables[name], "", ROWS_SHOWN, f"{name}.csv"))
+        table = finished.tables[name]
+        if len(table):
+            _print(_table(table, "", ROWS_SHOWN, f"{name}.csv"))
     _line(f"Figure: {folder / 'figure.png'}")
     _line(f"Report: {folder / 'report.html'}")
 

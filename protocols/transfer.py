@@ -93,7 +93,7 @@ class Transfer(Protocol):
     or learns the digits 5 to 9. Trainings that are finished are kept, and not done again.
     """
 
-    shown = ("tasks", "equal")
+    shown = ("tasks", "table", "best", "equal")
     simulates = False
     together = True
 

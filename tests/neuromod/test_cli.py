@@ -58,6 +58,13 @@ def test_a_protocol_is_described_with_settings_and_devices(neuromod):
     assert "neuron.receptors.generic.k_on" in ended.out
 
 
+def test_a_protocol_that_processes_do_not_share_is_refused_under_torchrun(neuromod, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    ended = neuromod("run", "tiny")
+    assert ended.code == 2
+    assert ended.err.strip() == "tiny is not shared among processes: start it without torchrun."
+
+
 def test_a_protocol_whose_model_genn_cannot_run_says_why(neuromod, tiny, monkeypatch):
     class Noisy(type(tiny().neuron)):
         threshold = "v > v_th + 0.1*mV*rand()"

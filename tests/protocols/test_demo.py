@@ -107,7 +107,7 @@ def test_the_gains_file_knows_what_it_belongs_to(folder, run):
     gains = read_tensors(folder / "gains.safetensors", GAINS)
     assert gains.header["recipe"]["method"] == "nt1"
     assert gains.header["recipe"]["kind"] == "spiking"
-    assert {"layers", "backbone", "data", "versions"} <= gains.header.keys()
+    assert {"accuracy", "backbone", "data", "versions"} <= gains.header.keys()
     stored = np.concatenate([tensor.numpy() for _, tensor in sorted(gains.tensors.items())])
     assert np.allclose(stored, run.tables["neurons"].gain)
 

@@ -161,12 +161,6 @@ def test_processes_share_the_work_and_the_first_writes_the_run(together, tmp_pat
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
-def test_a_protocol_that_is_not_shared_is_refused_under_torchrun(together):
-    for ended in together("from neuromod.cli import main; main()", "run", "gain-curve"):
-        assert ended.code == 2
-        assert "gain-curve is not shared among processes: start it without torchrun" in ended.err
-
-
 def test_the_run_s_figure_and_report_are_drawn_again_from_its_folder(folder):
     before = (folder / "figure.png").read_bytes()
     assert "At equal numbers" in render(folder).read_text()
