@@ -99,7 +99,7 @@ def paragraphs(text: str) -> list[str]:
 
 
 def show(table: pd.DataFrame, most: int = ROWS_SHOWN) -> dict[str, Any]:
-    """Cells of a table as text: numbers to four digits, what is missing as a dash.
+    """Cells of a table as text: whole numbers, others to four digits, a dash for what is missing.
 
     Parameters
     ----------
@@ -160,5 +160,6 @@ def _cell(value: Any) -> str:
     if value is None or value != value:
         return "–"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        # A column of counts of which one is missing is of floats.
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
     return str(value)

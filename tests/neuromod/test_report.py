@@ -45,7 +45,8 @@ def test_a_figure_becomes_a_png(tiny):
 @pytest.mark.parametrize(
     ("value", "cell"),
     [(1.23456789, "1.235"), (3, "3"), (np.nan, "–"), (None, "–"), ("nt1", "nt1"), (True, "True"),
-     (np.float64(1e-12), "1e-12")],
+     (np.float64(1e-12), "1e-12"), (44309.0, "44309"), (123642856.0, "123642856"),
+     (3e12, "3e+12"), (44309.5, "4.431e+04")],
 )  # fmt: skip
 def test_cells_are_short(value, cell):
     assert show(pd.DataFrame({"x": pd.Series([value], dtype=object)}))["rows"] == [[cell]]

@@ -69,6 +69,19 @@ def test_paper_s_numbers_stand_beside_what_is_measured_here_or_not(tables):
     assert set(here.runs) == {2}
 
 
+def test_tables_are_printed_as_in_the_paper_with_what_is_measured_beside(tables):
+    printed = tables["paper"].set_index(["table", "data", "method"])
+    row = tables["table"].set_index(["table", "data", "method"]).loc[(3, "digits", "nt1_inputs")]
+    here = [100 * row.validation_accuracy_mean, 100 * row.validation_accuracy_sd]
+    assert printed.loc[(3, "digits", "nt1_inputs"), "at 0.01"] == "– / {:.1f} ± {:.1f}".format(
+        *here
+    )
+    assert printed.loc[(3, "stl10", "nt1_inputs"), "at 0.01"] == "84.9 / –"
+    first = printed.loc[3].index.get_level_values("data")[0]
+    assert first in SMALL.data
+    assert len(printed) == len(tables["table"])
+
+
 def test_a_cell_is_trained_by_the_paper_s_recipe(tables):
     features, backbone = digits()
     shares = [
