@@ -1,7 +1,7 @@
 """Circuit neurons against ngspice: what one costs, how right it is at a time step, its memory.
 
 Times are those of Brian2's compiled program and of ngspice's process, in the same run and by
-turns. Run with ``pytest tests/benchmarks/test_circuit.py --no-cov -s``.
+turns. Run with ``pytest tests/benchmarks/test_circuit.py -s``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The same cells on GeNN and on C++ standalone: run times, and what a second run saves.
 
-Run with ``pytest tests/benchmarks --no-cov`` where ``GENN_PATH`` is set; without GeNN its tests
+Run with ``pytest tests/benchmarks`` where ``GENN_PATH`` is set; without GeNN its tests
 skip.
 """
 

@@ -2,7 +2,7 @@
 
 VGG-19 with random weights, images of 256 x 256, two threads; by turns and in the same run, the best
 of several rounds each. Compared is processor time, which other work on a machine disturbs least.
-Run with ``pytest tests/benchmarks --no-cov``.
+Run with ``pytest tests/benchmarks``.
 """
 
 from __future__ import annotations

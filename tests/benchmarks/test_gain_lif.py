@@ -1,7 +1,7 @@
 """What a gain costs: cells with a receptor's cascade against cells without, and a plain script.
 
 All are compiled by Brian2's C++ standalone; what is compared is the time that the compiled
-programs take, by turns and in the same run. Run with ``pytest tests/benchmarks --no-cov``.
+programs take, by turns and in the same run. Run with ``pytest tests/benchmarks``.
 """
 
 from __future__ import annotations

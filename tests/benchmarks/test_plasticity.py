@@ -1,7 +1,7 @@
 """What plasticity costs: a training step of a plastic network against one without plasticity.
 
 Both have the same size and the same episodes; they take turns in the same run. Run with
-``pytest tests/benchmarks --no-cov``.
+``pytest tests/benchmarks``.
 """
 
 from __future__ import annotations

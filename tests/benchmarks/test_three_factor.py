@@ -3,7 +3,7 @@
 That example (`frompapers/Izhikevich_2007` in Brian2's documentation) has spike traces that are
 brought up to date at spikes, and concentration, eligibility and strength of every synapse stepped
 in time. Both are compiled by Brian2's C++ standalone, for the same synapses, spikes and time step.
-Run with ``pytest tests/benchmarks --no-cov``.
+Run with ``pytest tests/benchmarks``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Times are ratios of epochs in one process, by turns: on the clock, and in processor time, which
 says what the work costs where the machine has other work too. Memory is the peak of a process.
-Run with ``pytest tests/benchmarks/test_tuning.py --no-cov -s``; the comparison with IA3 needs peft
+Run with ``pytest tests/benchmarks/test_tuning.py -s``; the comparison with IA3 needs peft
 (``brian2-neuromod[bench]``).
 """
 

@@ -1,7 +1,7 @@
 """Circuit neurons by neuromod against a plain Brian2 script of the same equations.
 
 Both are compiled by Brian2's C++ standalone, in the same run and by turns; what is compared is
-the time that the compiled programs take. Run with ``pytest tests/benchmarks --no-cov``.
+the time that the compiled programs take. Run with ``pytest tests/benchmarks``.
 """
 
 from __future__ import annotations

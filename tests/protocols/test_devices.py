@@ -304,9 +304,9 @@ def test_protocols_that_are_not_compared_simulate_nothing(name):
         neuromod.run(name, device="cpp")
 
 
-# Cells, a network of them, circuits; all others, which would take the suite a quarter of an hour of
-# compiling, run with `pytest -m thorough`.
-USUAL = ("gain-curve", "network-gain", "vdd-sweep")
+# All others, which would take the suite a quarter of an hour of compiling, run with
+# `pytest -m thorough`.
+USUAL = ("gain-curve",)
 NAMES = [
     pytest.param(name, marks=() if name in USUAL else pytest.mark.thorough) for name in PROTOCOLS
 ]
