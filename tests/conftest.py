@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile little and quickly in the default suite; with any other ``-m``, as users do.
 
     Compiling hundreds of small models would take most of the suite's time, half of that for
-    optimising what runs for milliseconds: runs of up to 30 000 steps are left to NumPy, where users
+    optimising what runs for milliseconds: runs of up to 50 000 steps are left to NumPy, where users
     have 2000. What is compiled is kept apart from users' own.
     """
     # With -n only the workers run tests; elsewhere Brian2 would take Ctrl-C from pytest.
@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         from neuromod import simulation
 
-        simulation.SHORT = 30_000
+        simulation.SHORT = 50_000
         prefs["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O1"]
         prefs["codegen.runtime.cython.cache_dir"] = str(Path(user_cache_dir("neuromod"), "tests"))
 
