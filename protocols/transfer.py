@@ -296,7 +296,7 @@ class Transfer(Protocol):
         recipe = TuningRecipe(method, "rate", "cross_entropy", 0.1, 1)
         n_classes = max(len(data.classes) for data in self._images.values())
         classifier = build_classifier(self._backbone, recipe, n_classes)
-        needed = training_memory(classifier, recipe.batch_size)
+        needed = training_memory(classifier, recipe.batch_size, self._hardware)
         note("memory of the largest training, GB", needed / 1e9)
         return needed
 

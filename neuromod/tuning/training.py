@@ -165,16 +165,18 @@ def _batches(indices: IntArray, size: int) -> Iterator[IntArray]:
         yield indices[start : start + size]
 
 
-def training_memory(classifier: Classifier, batch_size: int) -> int:
+def training_memory(classifier: Classifier, batch_size: int, hardware: Hardware = CPU) -> int:
     """Return the bytes that tuning takes at most, besides those of torch itself.
 
-    Every frozen weight in float32; of every trained number also what it started from, its gradient
-    and Adam's two moments; a batch's membranes and their gradients.
+    Every frozen weight in float32, and in bfloat16 where products are computed from it; of every
+    trained number also what it started from, its gradient and Adam's two moments; a batch's
+    membranes and their gradients.
     """
     layers = classifier.modulated_layers
     weights = sum(tensor.numel() for layer in layers for tensor in layer.buffers())
     widths = layers[0].n_inputs + sum(3 * layer.n_neurons for layer in layers)
-    return 4 * (weights + 5 * classifier.n_trained + 2 * batch_size * widths)
+    rounded = 2 * weights if hardware.mixed else 0
+    return rounded + 4 * (weights + 5 * classifier.n_trained + 2 * batch_size * widths)
 
 
 def _key(

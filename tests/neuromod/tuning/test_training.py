@@ -14,6 +14,7 @@ from neuromod.models.classifier import RateClassifier, SpikingClassifier  # noqa
 from neuromod.tuning.backbone import Backbone  # noqa: E402
 from neuromod.tuning.datasets import load_folder  # noqa: E402
 from neuromod.tuning.features import Features, extract_features, projections  # noqa: E402
+from neuromod.tuning.hardware import Hardware  # noqa: E402
 from neuromod.tuning.methods.gained import share_gains  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
 from neuromod.tuning.recipe import (  # noqa: E402
@@ -354,3 +355,5 @@ def test_memory_counts_what_is_kept_for_every_number(backbone: Backbone) -> None
     found = {m: training_memory(build_classifier(backbone, r, 5), 64) for m, r in recipes.items()}
     assert found["nt1"] == 4 * (weights + biases + 5 * biases + batch)
     assert found["tft"] == 4 * (5 * (weights + biases) + batch)
+    mixed = training_memory(build_classifier(backbone, recipes["nt1"], 5), 64, Hardware(mixed=True))
+    assert mixed == found["nt1"] + 2 * (weights + biases)
