@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
-from brian2 import ms, nA
+from brian2 import ms, nA, second
 
 from neuromod.experiment import Connection, Experiment, Population
 from neuromod.finding import Finding
@@ -23,7 +23,7 @@ PACKAGES = ("brian2-neuromod", "brian2", "numpy", "cython", "setuptools", "neo",
 NEURON = GainLIF(modulated=False)
 DRIVE = 0.783 * nA
 # Long enough to be compiled on every device.
-DURATION = 297.3 * ms
+DURATION = 2.0213 * second
 GET_COMPILER = "apt install build-essential (macOS: xcode-select --install)"
 GET_TORCH = "pip install 'brian2-neuromod[train]'"
 

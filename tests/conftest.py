@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Compiling hundreds of small models would take most of the suite's time, half of that for
     optimising what runs for milliseconds: runs of up to 50 000 steps are left to NumPy, where users
-    have 2000. What is compiled is kept apart from users' own.
+    have 20 000. What is compiled is kept apart from users' own.
     """
     # With -n only the workers run tests; elsewhere Brian2 would take Ctrl-C from pytest.
     runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
@@ -41,8 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave only such runs to NumPy as users do."""
-    monkeypatch.setattr("neuromod.simulation.SHORT", 2000)
+    """Leave no run to NumPy."""
+    monkeypatch.setattr("neuromod.simulation.SHORT", 0)
 
 
 @dataclass(frozen=True)

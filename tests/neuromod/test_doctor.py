@@ -12,6 +12,11 @@ def test_the_default_device_works():
     assert doctor.try_device("cython").works
 
 
+def test_what_is_tried_is_compiled_on_every_device(python):
+    code = "from neuromod import doctor, simulation; neurons = doctor.two_neurons(); "
+    assert python(f"{code} assert neurons.duration/neurons.dt > simulation.SHORT").code == 0
+
+
 @pytest.mark.slow
 def test_the_compiled_device_works():
     assert doctor.try_device("cpp").works
