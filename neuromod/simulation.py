@@ -52,8 +52,8 @@ DEVICES = ("cython", "cpp", "genn", "genn-cpu")
 PRECISIONS = {"double": np.float64, "single": np.float32}
 # GeNN's order within a time step; the others can follow it, GeNN cannot follow theirs.
 SCHEDULE = ["start", "synapses", "groups", "thresholds", "resets", "end"]
-# Time steps that Brian2's runtime is given to NumPy for, which takes 0.1 to 0.3 ms for each, 1 ms in
-# a network of 10 000 neurons: seconds, where compiling takes a minute for every new variant.
+# Time steps that Brian2's runtime is given to NumPy for, which takes 0.1 to 0.3 ms for each, 1 ms
+# in a network of 10 000 neurons: seconds, where compiling takes a minute for every new variant.
 SHORT = 20_000
 MAKE_OPTIONS = "devices.cpp_standalone.extra_make_args_unix"
 GCC_OPTIONS = "codegen.cpp.extra_compile_args_gcc"
