@@ -21,6 +21,10 @@ class TensorFileError(UserError):
     """Tensors of a file that cannot be used, told in one sentence."""
 
 
+class DamagedError(TensorFileError):
+    """A file that holds no tensors, or not all of them."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of file.
@@ -90,7 +94,9 @@ def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
     Raises
     ------
     TensorFileError
-        When it is not there, damaged, or of another kind.
+        When it is not there, or of another kind.
+    DamagedError
+        When it cannot be read.
     """
     path = Path(path)
     if not path.is_file():
@@ -100,7 +106,7 @@ def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
             header = json.loads((file.metadata() or {}).get("neuromod", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise TensorFileError(f"{path} is no {kind.what}, or a truncated one: {error}.") from error
+        raise DamagedError(f"{path} is no {kind.what}, or a truncated one: {error}.") from error
     if not isinstance(header, dict) or header.get("format") != kind.format:
         raise TensorFileError(f"{path} lacks the header of a {kind.what} ({kind.format}).")
     return TensorFile(header, tensors)

@@ -295,8 +295,8 @@ def _read_cached(recipe: PretrainingRecipe, path: Path) -> Backbone | None:
         with torch.device("meta"):
             network = DigitsVGG(recipe)
         assign_weights(network, found.tensors, path, "digits-vgg")
-    except TensorFileError as error:
-        log.warning("%s The backbone is trained anew.", error)
+    except TensorFileError:
+        log.warning("%s is damaged or not ours: the backbone is trained anew.", path)
         return None
     return Backbone("digits-vgg", network, recipe.image, found.header["source_accuracy"])
 

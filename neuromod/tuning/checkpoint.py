@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
-from neuromod.tensor_file import Kind, TensorFileError, read_tensors, write_tensors
+from neuromod.tensor_file import DamagedError, Kind, read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -85,14 +85,14 @@ def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     Raises
     ------
     UserError
-        When the file is of another training.
+        When the file is of another training, or no checkpoint: it would be written over.
     """
     if not path.is_file():
         return
     try:
         found = read_tensors(path, CHECKPOINT)
-    except TensorFileError as error:
-        log.warning("%s Training starts anew.", error)
+    except DamagedError:
+        log.warning("%s is damaged or no checkpoint: training starts anew.", path)
         return
     if found.header["key"] != key:
         raise UserError(

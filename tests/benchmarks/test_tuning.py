@@ -134,12 +134,10 @@ def ratio(
     return found.wall_s
 
 
-# In float32 the products alone are 6.4 times as many with tft; Adam's passes over 123.6 million
-# weights make it about ten, of which a machine with other work may take some.
 @pytest.mark.slow
-@pytest.mark.parametrize(("mixed", "most"), [(False, 0.12), (True, 0.1)])
+@pytest.mark.parametrize("mixed", [False, True])
 def test_an_epoch_of_gains_takes_a_tenth_of_one_of_everything(
-    benchmark, features: Features, backbone: Backbone, projected: Features, mixed: bool, most: float
+    benchmark, features: Features, backbone: Backbone, projected: Features, mixed: bool
 ) -> None:
     hardware = Hardware(mixed=mixed)
     found = ratio(
@@ -149,7 +147,7 @@ def test_an_epoch_of_gains_takes_a_tenth_of_one_of_everything(
         f"nt1 against tft, an epoch of {IMAGES} images, {'bfloat16' if mixed else 'float32'}",
         rounds=4,
     )
-    assert found < most
+    assert found < 0.1
 
 
 def bare(projected: Features, backbone: Backbone) -> Cost:

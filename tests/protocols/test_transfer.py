@@ -72,10 +72,9 @@ def test_paper_s_numbers_stand_beside_what_is_measured_here_or_not(tables):
 def test_tables_are_printed_as_in_the_paper_with_what_is_measured_beside(tables):
     printed = tables["paper"].set_index(["table", "data", "method"])
     row = tables["table"].set_index(["table", "data", "method"]).loc[(3, "digits", "nt1_inputs")]
-    here = [100 * row.validation_accuracy_mean, 100 * row.validation_accuracy_sd]
-    assert printed.loc[(3, "digits", "nt1_inputs"), "at 0.01"] == "– / {:.1f} ± {:.1f}".format(
-        *here
-    )
+    mean, sd = 100 * row.validation_accuracy_mean, 100 * row.validation_accuracy_sd
+    cell = printed.loc[(3, "digits", "nt1_inputs"), "at 0.01"]
+    assert cell == f"– / {mean:.1f} ± {sd:.1f}"
     assert printed.loc[(3, "stl10", "nt1_inputs"), "at 0.01"] == "84.9 / –"
     first = printed.loc[3].index.get_level_values("data")[0]
     assert first in SMALL.data

@@ -14,6 +14,7 @@ pytest.importorskip("torchvision")
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.tuning.backbone import Backbone  # noqa: E402
 from neuromod.tuning.features import Features  # noqa: E402
+from neuromod.tuning.gains import save_gains  # noqa: E402
 from neuromod.tuning.recipe import SharedGains, TuningRecipe  # noqa: E402
 from neuromod.tuning.training import TuningResult, tune  # noqa: E402
 
@@ -114,6 +115,17 @@ def test_a_checkpoint_is_used_for_its_own_training_alone(
         tune(features, backbone, replace(RECIPE, **change), checkpoint=path)
 
 
+def test_a_file_of_another_kind_is_not_written_over(
+    features: Features, backbone: Backbone, tmp_path: Path
+) -> None:
+    path = tmp_path / "gains.safetensors"
+    save_gains(path, tune(features, backbone, RECIPE), backbone, features)
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="lacks the header of a checkpoint"):
+        tune(features, backbone, RECIPE, checkpoint=path)
+    assert path.read_bytes() == before
+
+
 def test_a_damaged_checkpoint_is_passed_over(
     features: Features, backbone: Backbone, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -122,6 +134,6 @@ def test_a_damaged_checkpoint_is_passed_over(
         tune(features, backbone, RECIPE, stop_after(2), checkpoint=path)
     path.write_bytes(path.read_bytes()[:-50])
     resumed = tune(features, backbone, RECIPE, checkpoint=path)
-    assert "damaged" in caplog.text
+    assert "is damaged or no checkpoint" in caplog.text
     assert_same(resumed, tune(features, backbone, RECIPE))
     assert [p.name for p in tmp_path.iterdir()] == ["training.safetensors"]
