@@ -1,0 +1,1 @@
+"""From gains to supply voltages, codes, energy, and networks of circuit neurons."""

@@ -1,0 +1,1 @@
+"""Where an experiment runs: Brian2's runtime, C++ standalone, GeNN, and ngspice as a referee."""

@@ -1,0 +1,1 @@
+"""What reaches a neuron: spikes, modulators, supplies, noise."""

@@ -1,0 +1,1 @@
+"""Plumbing that knows no science: cache, files, progress, log, figures."""
