@@ -5,7 +5,7 @@ from pathlib import Path
 
 from neuromod import __version__, registry
 from neuromod.models.receptors import LIBRARY
-from neuromod.report import describe
+from neuromod.runs.report import describe
 
 project = "neuromod"
 author = "The neuromod maintainers"

@@ -47,7 +47,7 @@ from brian2.units.constants import boltzmann_constant, elementary_charge
 from neuromod.errors import UserError
 from neuromod.models.integration import Clocked
 from neuromod.models.mirror import LAWS, Mirror
-from neuromod.models.parameters import Parameters, namespace, parameter, refuse_changed, used
+from neuromod.parameters import Parameters, namespace, parameter, refuse_changed, used
 
 # So that it is shown as such, not in base units.
 register_new_unit(uA / volt**2)

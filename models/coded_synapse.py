@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neuromod.models.parameters import parameter
 from neuromod.models.three_factor import MODULATION, ThreeFactor
+from neuromod.parameters import parameter
 
 GATE = """
 wanted = polarity*(tonic_post + sensitivity_post*conc_modulator_post) : 1

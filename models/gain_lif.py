@@ -11,8 +11,8 @@ from brian2 import Hz, Mohm, Quantity, amp, ms, mV, second, siemens, umolar
 
 from neuromod.errors import UserError, unknown
 from neuromod.models.integration import HeldCascade
-from neuromod.models.parameters import Parameters, namespace, parameter, used
 from neuromod.models.receptors import LIBRARY, Receptor
+from neuromod.parameters import Parameters, namespace, parameter, used
 
 BRUNEL_WANG = "Brunel & Wang 2001, J. Comput. Neurosci. 11:63-85, pyramidal cell"
 PAPER = "Barton et al. 2022, J. Low Power Electron. Appl. 12(4):59"

@@ -13,7 +13,7 @@ import numpy as np
 from brian2 import Gohm, Mohm, Quantity, amp, ohm, siemens, uA, volt
 
 from neuromod.errors import UserError
-from neuromod.models.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, parameter
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 from brian2 import Quantity, ms, nS, second, umolar
 
 from neuromod.errors import UserError
-from neuromod.models.parameters import Parameters, parameter, used
+from neuromod.parameters import Parameters, parameter, used
 
 PER_UMOLAR_SECOND = 1 / (umolar * second)
 

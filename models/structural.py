@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from brian2 import Hz, Quantity, second
 
-from neuromod.models.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, parameter
 
 CODE = "published code of Gallinaro, Gašparović & Rotter 2022, PLoS Comput. Biol. 18:e1009836"
 

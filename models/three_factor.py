@@ -22,7 +22,7 @@ from brian2.stateupdaters.exponential_euler import get_conditionally_linear_syst
 from brian2.utils.stringtools import get_identifiers
 
 from neuromod.errors import UserError
-from neuromod.models.parameters import Parameters, namespace, parameter, used
+from neuromod.parameters import Parameters, namespace, parameter, used
 
 IZHIKEVICH = "Izhikevich 2007, Cereb. Cortex 17:2443-2452"
 OJA = "Oja 1982, J. Math. Biol. 15:267-273"

@@ -25,9 +25,9 @@ _HOMES = {
     "Recording": "recording",
     "Protocol": "protocol",
     "Section": "protocol",
-    "simulate": "simulation",
-    "run": "runs",
-    "load_run": "runs",
+    "simulate": "devices.simulation",
+    "run": "runs.run",
+    "load_run": "runs.run",
     "UserError": "errors",
 }
 __all__ = sorted(_HOMES)

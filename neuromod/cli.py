@@ -17,15 +17,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from neuromod import __version__, registry
+from neuromod import __version__
 from neuromod.errors import UserError, unknown
+from neuromod.runs import registry
 
 # Whatever imports Brian2, pandas or torch is imported where it is used: help must be quick.
 if TYPE_CHECKING:
     import pandas as pd
     from brian2 import Quantity
 
-    from neuromod.finding import Finding
+    from neuromod.devices.finding import Finding
     from neuromod.protocol import Protocol
 
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
@@ -133,10 +134,10 @@ def run(
     """Run a protocol and write its results, figure and report."""
     from brian2 import BrianLogger
 
-    from neuromod.progress import bars
-    from neuromod.runs import is_first_process
-    from neuromod.runs import run as run_protocol
+    from neuromod.runs.run import is_first_process
+    from neuromod.runs.run import run as run_protocol
     from neuromod.settings import read, split_assignments
+    from neuromod.support.progress import bars
 
     # Brian2 complains of every object whose simulation an error or Ctrl-C kept from starting.
     BrianLogger.suppress_name("unused_brian_object")
@@ -184,7 +185,7 @@ def pretrain() -> None:
             f"Training needs {error.name}, which is not installed: "
             "pip install 'brian2-neuromod[train]' brings it."
         ) from error
-    from neuromod.progress import bars, task
+    from neuromod.support.progress import bars, task
 
     with bars():
         backbone = pretrain_backbone(progress=task("pre-training"))
@@ -197,8 +198,8 @@ def compare(
     run_b: Annotated[Path, typer.Argument(help="Folder of another run of the same protocol.")],
 ) -> None:
     """Show what differs between two runs of a protocol."""
-    from neuromod.run_comparison import compare as compare_runs
-    from neuromod.runs import load_run
+    from neuromod.runs.compare import compare as compare_runs
+    from neuromod.runs.run import load_run
 
     for name, table in compare_runs(load_run(run_a), load_run(run_b)).items():
         heading = name.capitalize()
@@ -211,7 +212,7 @@ def compare(
 @app.command()
 def report(run: RunFolder) -> None:
     """Draw a run's figure and write its report again."""
-    from neuromod.runs import render
+    from neuromod.runs.run import render
 
     _line(str(render(run)))
 
@@ -225,8 +226,8 @@ def export_spice(
     neurons: Neurons = None,
 ) -> None:
     """Write a netlist of circuit neurons, with their inputs, for ngspice."""
-    from neuromod.spice.netlist import netlist, save
-    from neuromod.spice.wiring import choose, pick
+    from neuromod.devices.spice.netlist import netlist, save
+    from neuromod.devices.spice.wiring import choose, pick
 
     chosen = pick(_protocol(protocol, settings).experiments(), experiment)
     save(netlist(chosen, choose(chosen, neurons or ())), out)
@@ -241,9 +242,9 @@ def validate(
     neurons: Neurons = None,
 ) -> None:
     """Compare circuit neurons with ngspice; dt is 1 ns unless it is set."""
-    from neuromod.progress import bars
-    from neuromod.spice.validation import DT, TARGETS, validate
-    from neuromod.spice.wiring import choose, pick
+    from neuromod.devices.spice.validation import DT, TARGETS, validate
+    from neuromod.devices.spice.wiring import choose, pick
+    from neuromod.support.progress import bars
 
     with bars():
         chosen = pick(_protocol(protocol, settings, DT).experiments(), experiment)
@@ -260,9 +261,9 @@ def validate(
 @app.command()
 def doctor() -> None:
     """Show what works on this machine, and how to get what does not."""
-    from neuromod.doctor import examine
-    from neuromod.progress import bars
-    from neuromod.simulation import DEVICES
+    from neuromod.devices.doctor import examine
+    from neuromod.devices.simulation import DEVICES
+    from neuromod.support.progress import bars
 
     with bars():
         findings = examine()
@@ -309,8 +310,8 @@ def _describe_protocol(name: str) -> None:
 
 def _devices_of(protocol: Protocol) -> str:
     """Where a protocol runs, by its models; its experiments may take minutes to make."""
-    from neuromod.genn.limits import obstacles
-    from neuromod.simulation import DEVICES
+    from neuromod.devices.genn.limits import obstacles
+    from neuromod.devices.simulation import DEVICES
 
     if not protocol.simulates:
         return "Works with torch alone; Brian2's devices have no part in it."
@@ -326,7 +327,7 @@ def _devices_of(protocol: Protocol) -> str:
 
 
 def _parameters(settings: Any) -> None:
-    from neuromod.report import describe as rows_of
+    from neuromod.runs.report import describe as rows_of
 
     rows = rows_of(settings)
     _print(_columns(list(rows[0]), [list(row.values()) for row in rows]))
@@ -348,7 +349,7 @@ def _findings(heading: str, findings: Iterable[Finding]) -> Table:
 
 
 def _table(table: pd.DataFrame, heading: str, most: int, file: str = "") -> Table:
-    from neuromod.report import show
+    from neuromod.runs.report import show
 
     shown = show(table, most)
     more = f"{shown['hidden']} more rows in {file}" if shown["hidden"] else ""

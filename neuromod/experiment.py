@@ -18,7 +18,7 @@ import numpy as np
 from brian2 import Quantity, have_same_dimensions, second
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.parameters import Parameters, abouts, check_range
+from neuromod.parameters import Parameters, abouts, check_range
 
 # In time steps: what rounding leaves of a whole number of them.
 GRID_TOLERANCE = 1e-6

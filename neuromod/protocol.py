@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from neuromod.experiment import Experiment
-from neuromod.models.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, parameter
 from neuromod.recording import Recording
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from brian2 import Quantity
 from brian2.units.fundamentalunits import Unit
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.parameters import About, Parameters, holds_models, parameters, unit_of
+from neuromod.parameters import About, Parameters, holds_models, parameters, unit_of
 
 UNITS: dict[str, Unit] = {
     name: unit

@@ -10,13 +10,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, linspace, molar, ms, nA, second, umolar
 
-from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
-from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
-from neuromod.models.receptors import Receptor
-from neuromod.pharmacology import (
+from neuromod.analysis.dose_response import (
     HillFit,
     fit_hill,
     for_log_axis,
@@ -24,8 +18,14 @@ from neuromod.pharmacology import (
     schild,
     settled_rates,
 )
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,18 +12,18 @@ import pandas as pd
 from brian2 import Quantity, ms, nsecond, second, usecond, volt
 from brian2.units.allunits import khertz
 
+from neuromod.analysis.spike_trains import coincidence_factor, rmse, van_rossum, victor_purpura
+from neuromod.chip.conversion import TIME_SCALE, VDD_HIGH, VDD_LOW, gain_of, vdd_of
+from neuromod.chip.twins import twins
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
-from neuromod.measures import coincidence_factor, rmse, van_rossum, victor_purpura
+from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import TIME_SCALE, VDD_HIGH, VDD_LOW, gain_of, vdd_of
-from neuromod.stimuli import circuit_inputs
-from neuromod.twins import twins
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,25 +13,7 @@ import pandas as pd
 from brian2 import Quantity, nsecond, second, volt
 from brian2.units.allunits import pjoule
 
-from neuromod.deployment import (
-    Volley,
-    accuracy,
-    accuracy_by_count,
-    expected_spikes,
-    on_circuit,
-    spike_trains,
-)
-from neuromod.errors import UserError
-from neuromod.experiment import Experiment
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, panels
-from neuromod.journal import stage
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameter, refuse_changed
-from neuromod.power_domains import domain_gains, power_domains
-from neuromod.progress import task
-from neuromod.protocol import Protocol, Section
-from neuromod.recording import Recording
-from neuromod.silicon import (
+from neuromod.chip.conversion import (
     SHARED_BY,
     Costs,
     Design,
@@ -43,6 +25,24 @@ from neuromod.silicon import (
     stored,
     vdd_of,
 )
+from neuromod.chip.deployment import (
+    Volley,
+    accuracy,
+    accuracy_by_count,
+    expected_spikes,
+    on_circuit,
+    spike_trains,
+)
+from neuromod.chip.power_domains import domain_gains, power_domains
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.parameters import parameter, refuse_changed
+from neuromod.protocol import Protocol, Section
+from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, panels
+from neuromod.support.log import stage
+from neuromod.support.progress import task
 from neuromod.tuning.backbone import Backbone, load_backbone, with_weights
 from neuromod.tuning.datasets import load_digits
 from neuromod.tuning.features import Features, extract_features

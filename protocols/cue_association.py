@@ -9,7 +9,7 @@ import pandas as pd
 from brian2 import Hz, Quantity, ms, second
 
 from neuromod.errors import UserError
-from neuromod.models.parameters import parameter
+from neuromod.parameters import parameter
 from neuromod.plasticity import tasks
 from neuromod.plasticity.comparison import FiveNetworks
 from neuromod.protocol import Section

@@ -15,7 +15,8 @@ import torch
 from brian2 import Quantity, amp, ms, nsecond, second, volt
 from brian2.units.allunits import pjoule
 
-from neuromod.deployment import (
+from neuromod.chip.conversion import TIME_SCALE, Costs, Layer, deploy, energies, ledger
+from neuromod.chip.deployment import (
     Volley,
     accuracy,
     agreement,
@@ -24,16 +25,15 @@ from neuromod.deployment import (
 )
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Experiment
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, panels
-from neuromod.journal import note, stage
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.classifier import SpikingClassifier
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
-from neuromod.progress import task
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import TIME_SCALE, Costs, Layer, deploy, energies, ledger
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, panels
+from neuromod.support.log import note, stage
+from neuromod.support.progress import task
 from neuromod.tuning.backbone import RANDOM, Backbone, load_backbone
 from neuromod.tuning.datasets import load_data
 from neuromod.tuning.features import Features, extract_features

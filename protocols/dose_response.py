@@ -10,12 +10,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, linspace, ms, nA, second, umolar
 
-from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
-from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
-from neuromod.pharmacology import (
+from neuromod.analysis.dose_response import (
     fit_hill,
     for_log_axis,
     gain_from_rate,
@@ -23,8 +18,13 @@ from neuromod.pharmacology import (
     has_closed_form,
     settled_rates,
 )
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population
+from neuromod.models.gain_lif import GainLIF
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

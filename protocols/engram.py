@@ -13,17 +13,22 @@ from brian2 import Hz, Quantity, amp, ms, pA, second
 from scipy.sparse import csr_matrix
 from scipy.stats import mannwhitneyu
 
+from neuromod.analysis.spike_trains import between, count_correlation, interval_cvs
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, steps_in
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, RED, SKY, panels
-from neuromod.measures import between, count_correlation, interval_cvs
+from neuromod.inputs.spikes import fixed_indegree, poisson
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.models.structural import CODE, StructuralPlasticity, Wiring
+from neuromod.parameters import parameter, refuse_changed
+from neuromod.plasticity.rewiring import (
+    RewiredNetwork,
+    develop,
+    homeostatic_indegree,
+    synapses_between,
+)
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.rewiring import RewiredNetwork, develop, homeostatic_indegree, synapses_between
-from neuromod.stimuli import fixed_indegree, poisson
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, RED, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,14 +11,14 @@ import pandas as pd
 from brian2 import Hz, Quantity, linspace, ms, nA, second, umolar
 from scipy.optimize import curve_fit
 
+from neuromod.analysis.spike_trains import slope_ratio, steady_rates
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
-from neuromod.measures import slope_ratio, steady_rates
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

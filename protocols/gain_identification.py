@@ -14,11 +14,8 @@ import pandas as pd
 from brian2 import Hz, Quantity, linspace, ms, mV, nA, second
 from scipy.stats import binom, poisson
 
-from neuromod.curves import read_curves
-from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, panels
-from neuromod.identification import (
+from neuromod.analysis.fi_files import read_curves
+from neuromod.analysis.identification import (
     ADDITIVE,
     CONFIDENCE,
     DECISIVE_RATES,
@@ -36,11 +33,14 @@ from neuromod.identification import (
     identify,
     lif_check,
 )
-from neuromod.journal import note
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, panels
+from neuromod.support.log import note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

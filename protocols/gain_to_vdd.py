@@ -10,15 +10,22 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, linspace, nA, nsecond, second, siemens, volt
 
+from neuromod.chip.conversion import (
+    VDD_HIGH,
+    VDD_LOW,
+    VDD_REFERENCE,
+    gain_of,
+    reachable_gains,
+    vdd_of,
+)
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, code_pulses
-from neuromod.figures import BLACK, BLUE, ORANGE, panels
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.mirror import LAWS
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import VDD_HIGH, VDD_LOW, VDD_REFERENCE, gain_of, reachable_gains, vdd_of
+from neuromod.support.figures import BLACK, BLUE, ORANGE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,22 +12,22 @@ import pandas as pd
 from brian2 import Quantity, ms, mV, nsecond, second, umolar, volt
 from brian2.units.allunits import khertz
 
-from neuromod.delivery import puffs
+from neuromod.analysis.spike_trains import coincidence_factor, rmse
+from neuromod.analysis.time_course import integrated_gain
+from neuromod.chip.conversion import TIME_SCALE, VDD_HIGH, VDD_LOW, gain_of, vdd_of
+from neuromod.chip.twins import twins
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace, steps_in
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
-from neuromod.measures import coincidence_factor, rmse
+from neuromod.inputs.modulators import puffs
+from neuromod.inputs.spikes import circuit_inputs
+from neuromod.inputs.supplies import Schedule, schedule
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.models.receptors import Receptor
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import TIME_SCALE, VDD_HIGH, VDD_LOW, gain_of, vdd_of
-from neuromod.stimuli import circuit_inputs
-from neuromod.supplies import Schedule, schedule
-from neuromod.timecourse import integrated_gain
-from neuromod.twins import twins
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

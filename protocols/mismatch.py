@@ -13,16 +13,8 @@ from brian2 import Quantity, kelvin, linspace, mV, nsecond, second, volt
 from brian2.units.constants import boltzmann_constant
 from scipy.stats import binomtest
 
-from neuromod.errors import UserError
-from neuromod.experiment import Experiment
-from neuromod.figures import BLUE, ORANGE, panels
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameter, refuse_changed
-from neuromod.noise import add, noisy_supply, thermal
-from neuromod.protocol import Protocol, Section
-from neuromod.recording import Recording
-from neuromod.silicon import VDD_HIGH, VDD_LOW
-from neuromod.variation import (
+from neuromod.chip.conversion import VDD_HIGH, VDD_LOW
+from neuromod.chip.variation import (
     CORNERS,
     Deviations,
     Mismatch,
@@ -31,8 +23,16 @@ from neuromod.variation import (
     at_temperature,
     draw,
 )
-from neuromod.volleys import Volleys
-from neuromod.xor import ROW_NAMES, Gates, computes, designs, join, pick, retune, search
+from neuromod.chip.volleys import Volleys
+from neuromod.chip.xor import ROW_NAMES, Gates, computes, designs, join, pick, retune, search
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment
+from neuromod.inputs.noise import add, noisy_supply, thermal
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.parameters import parameter, refuse_changed
+from neuromod.protocol import Protocol, Section
+from neuromod.recording import Recording
+from neuromod.support.figures import BLUE, ORANGE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,17 +11,17 @@ import pandas as pd
 from brian2 import Hz, Quantity, amp, ms, pA, second, umolar
 from scipy.stats import linregress
 
+from neuromod.analysis.dose_response import has_closed_form
+from neuromod.analysis.mean_field import network_rates
+from neuromod.analysis.spike_trains import between, count_correlation, interval_cvs
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, steps_in
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
-from neuromod.mean_field import network_rates
-from neuromod.measures import between, count_correlation, interval_cvs
+from neuromod.inputs.spikes import fixed_indegree, staircase
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
-from neuromod.pharmacology import has_closed_form
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.stimuli import fixed_indegree, staircase
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

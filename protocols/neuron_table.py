@@ -12,16 +12,16 @@ import pandas as pd
 from brian2 import Quantity, nsecond, second, usecond, volt
 from brian2.units.allunits import Mhertz, pjoule
 
+from neuromod.analysis.spike_trains import steady_rates
+from neuromod.chip.conversion import MAX_RATE, VDD_REFERENCE, Costs, by_supply, energies
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, mirror_pulses, steps_in
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
-from neuromod.measures import steady_rates
+from neuromod.inputs.spikes import regular
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import MAX_RATE, VDD_REFERENCE, Costs, by_supply, energies
-from neuromod.stimuli import regular
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

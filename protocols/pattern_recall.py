@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from brian2 import Hz, Quantity, ms, second
 
-from neuromod.models.parameters import parameter
+from neuromod.parameters import parameter
 from neuromod.plasticity import tasks
 from neuromod.plasticity.comparison import FiveNetworks
 

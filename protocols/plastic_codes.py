@@ -14,19 +14,19 @@ from brian2 import Quantity, ms, second, umolar, volt
 
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, steps_in
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, RED, SKY, panels
-from neuromod.journal import stage
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.coded_synapse import CodedSynapse
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.plasticity.export import PLASTIC, readout, to_experiment
 from neuromod.plasticity.learning import Learned, Recipe, learn
 from neuromod.plasticity.network import NETWORKS, PlasticNetwork, Shape
 from neuromod.plasticity.rules import BOUND
 from neuromod.plasticity.tasks import Difficulty, Episodes, PatternRecall
-from neuromod.progress import task
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, RED, SKY, panels
+from neuromod.support.log import stage
+from neuromod.support.progress import task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,15 +11,22 @@ import pandas as pd
 from brian2 import Quantity, hertz, nsecond, nwatt, second, usecond
 from brian2.units.allunits import Mhertz, khertz, pjoule
 
+from neuromod.chip.conversion import (
+    ENERGY_AT_MAX_RATE,
+    MAX_RATE,
+    SOURCES,
+    Costs,
+    by_supply,
+    energies,
+)
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, code_pulses
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, panels
+from neuromod.inputs.spikes import regular
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import ENERGY_AT_MAX_RATE, MAX_RATE, SOURCES, Costs, by_supply, energies
-from neuromod.stimuli import regular
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,11 +12,11 @@ from brian2 import Mohm, Quantity, kelvin, linspace, mV, nsecond, pA, second, us
 
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, panels
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, ms, nA, second, umolar
 
-from neuromod.delivery import exchanged, puffs
+from neuromod.analysis.dose_response import has_closed_form
+from neuromod.analysis.time_course import integrated_gain, measure_response, momentary_rates
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace, steps_in
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
+from neuromod.inputs.modulators import exchanged, puffs
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
-from neuromod.pharmacology import has_closed_form
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.timecourse import integrated_gain, measure_response, momentary_rates
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, ms, second, um, umolar
 
-from neuromod.delivery import Delivery, volume
 from neuromod.errors import UserError
 from neuromod.experiment import (
     Connection,
@@ -22,11 +21,12 @@ from neuromod.experiment import (
     Trace,
     steps_in,
 )
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, RED, SKY, panels
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.inputs.modulators import Delivery, volume
 from neuromod.models.three_factor import IZHIKEVICH, LIGAND, PlasticLIF, ThreeFactor
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, RED, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,16 +12,16 @@ import pandas as pd
 from brian2 import Quantity, mV, nA, nsecond, nsiemens, second, usecond, uwatt, volt
 from brian2.units.allunits import fjoule, khertz, pjoule
 
+from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, gain_of
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, code_pulses
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, panels
+from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.optocoupler import Optocoupler
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import VDD_HIGH, VDD_LOW, gain_of
-from neuromod.stimuli import circuit_inputs
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

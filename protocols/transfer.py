@@ -13,12 +13,12 @@ import pandas as pd
 
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Experiment
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
-from neuromod.journal import note, stage
-from neuromod.models.parameters import parameter
-from neuromod.progress import task
+from neuromod.parameters import parameter
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
+from neuromod.support.log import note, stage
+from neuromod.support.progress import task
 from neuromod.tuning.backbone import RANDOM, Backbone, is_small, load_backbone
 from neuromod.tuning.datasets import PAPER_PER_CLASS, ImageData, balanced, load_data
 from neuromod.tuning.features import Features, extract_features, projections

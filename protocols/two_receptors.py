@@ -11,15 +11,15 @@ import pandas as pd
 from brian2 import Hz, Quantity, linspace, ms, nA, second, umolar
 from matplotlib.patheffects import withStroke
 
+from neuromod.analysis.dose_response import gain_from_rate, has_closed_form, settled_rates
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
-from neuromod.figures import BLACK, BLUE, panels
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.models.receptors import LIBRARY
-from neuromod.pharmacology import gain_from_rate, has_closed_form, settled_rates
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,14 +12,14 @@ import pandas as pd
 from brian2 import Quantity, linspace, mV, nA, nsecond, second, usecond, volt
 from brian2.units.allunits import Mhertz, khertz, pjoule
 
+from neuromod.chip.conversion import Costs, by_supply, energies, gain_of
 from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, panels
+from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.silicon import Costs, by_supply, energies, gain_of
-from neuromod.stimuli import circuit_inputs
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

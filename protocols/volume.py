@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, ms, nA, second, um, umolar
 
-from neuromod.delivery import volume
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace, steps_in
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
+from neuromod.inputs.modulators import volume
+from neuromod.inputs.spikes import poisson
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.stimuli import poisson
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, ms, nA, second, umolar
 
-from neuromod.delivery import exchanged, wash
+from neuromod.analysis.spike_trains import steady_rates
+from neuromod.analysis.time_course import integrated_gain, time_constant
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace, steps_in
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
-from neuromod.measures import steady_rates
+from neuromod.inputs.modulators import exchanged, wash
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter, refuse_changed
 from neuromod.models.receptors import Receptor
+from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
-from neuromod.timecourse import integrated_gain, time_constant
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,15 +12,9 @@ import pandas as pd
 from brian2 import Quantity, linspace, mV, nsecond, second, usecond, volt
 from brian2.units.allunits import pjoule
 
-from neuromod.experiment import Experiment
-from neuromod.figures import BLACK, BLUE, GREEN, ORANGE, panels
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameter, refuse_changed
-from neuromod.protocol import Protocol, Section
-from neuromod.recording import Recording
-from neuromod.silicon import Costs, by_supply, energies
-from neuromod.volleys import Volleys
-from neuromod.xor import (
+from neuromod.chip.conversion import Costs, by_supply, energies
+from neuromod.chip.volleys import Volleys
+from neuromod.chip.xor import (
     CODES,
     READS_ONE,
     ROW_NAMES,
@@ -31,6 +25,12 @@ from neuromod.xor import (
     like_the_paper,
     search,
 )
+from neuromod.experiment import Experiment
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.parameters import parameter, refuse_changed
+from neuromod.protocol import Protocol, Section
+from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if runs_tests and config.getoption("markexpr") == "not thorough":
         from brian2 import prefs
 
-        from neuromod import simulation
+        from neuromod.devices import simulation
 
         simulation.SHORT = 50_000
         prefs["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O1"]
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave no run to NumPy."""
-    monkeypatch.setattr("neuromod.simulation.SHORT", 0)
+    monkeypatch.setattr("neuromod.devices.simulation.SHORT", 0)
 
 
 @dataclass(frozen=True)

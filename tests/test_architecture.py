@@ -13,17 +13,17 @@ SOURCES = {
 }
 # What writes runs and netlists, and what keeps weights, features and gains between them.
 WRITERS = {
-    "neuromod/builds.py",
-    "neuromod/runs.py",
+    "neuromod/devices/builds.py",
+    "neuromod/runs/run.py",
     "neuromod/recording.py",
-    "neuromod/report.py",
-    "neuromod/spice/netlist.py",
-    "neuromod/spice/ngspice.py",
+    "neuromod/runs/report.py",
+    "neuromod/devices/spice/netlist.py",
+    "neuromod/devices/spice/ngspice.py",
     "neuromod/tuning/grid.py",
-    "neuromod/cache.py",
-    "neuromod/genn/device.py",
+    "neuromod/support/cache.py",
+    "neuromod/devices/genn/device.py",
     "neuromod/tuning/row_file.py",
-    "neuromod/tensor_file.py",
+    "neuromod/support/tensor_file.py",
 }
 WRITING = {
     "write_text", "write_bytes", "to_csv", "to_parquet", "savefig", "save_file", "touch", "mkdir",
@@ -84,7 +84,7 @@ def test_one_module_chooses_devices():
         for name, tree in SOURCES.items()
         if {"set_device", "reset_device"} & {called for called, *_ in calls(tree)}
     }
-    assert choosing == {"neuromod/simulation.py"}
+    assert choosing == {"neuromod/devices/simulation.py"}
 
 
 def test_nobody_but_the_writers_writes_files():
@@ -115,7 +115,7 @@ def test_nothing_is_pickled():
         assert not {module.partition(".")[0] for module in imports(tree)} & unsafe, name
 
 
-@pytest.mark.parametrize("module", ["neuromod", "neuromod.cli", "neuromod.simulation"])
+@pytest.mark.parametrize("module", ["neuromod", "neuromod.cli", "neuromod.devices.simulation"])
 def test_the_package_is_used_without_torch(python, module):
     ended = python(f"import {module}, sys; sys.exit('torch' in sys.modules)")
     assert ended.code == 0, ended.err

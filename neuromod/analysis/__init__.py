@@ -1,1 +1,1 @@
-"""What is read from recordings and data: spike trains, time courses, dose-response, f-I curves, mean fields."""
+"""What is read from recordings and data: spike trains, time courses, doses, f-I curves, rates."""

@@ -13,9 +13,9 @@ from scipy.optimize import OptimizeWarning, brentq, curve_fit
 from scipy.special import expit
 from scipy.stats import t as student
 
+from neuromod.analysis.spike_trains import steady_rates
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
-from neuromod.measures import steady_rates
 from neuromod.models.gain_lif import GainLIF
 
 CONFIDENCE = 0.95

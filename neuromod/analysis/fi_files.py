@@ -16,8 +16,8 @@ import quantities as pq
 from brian2 import Quantity, mV
 from elephant.spike_train_generation import threshold_detection
 
+from neuromod.analysis.identification import LEAST_CURRENTS
 from neuromod.errors import UserError, unknown
-from neuromod.identification import LEAST_CURRENTS
 
 COLUMNS = ["condition", "current_nA", "trial", "rate_Hz"]
 TO_NANOAMPERE = {"pA": 1e-3, "nA": 1.0, "uA": 1e3, "µA": 1e3, "mA": 1e6, "A": 1e9}

@@ -14,9 +14,9 @@ from brian2 import Hz, Quantity
 from scipy.integrate import quad, solve_ivp
 from scipy.special import erfcx, zeta
 
+from neuromod.analysis.dose_response import has_closed_form
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
-from neuromod.pharmacology import has_closed_form
 
 # A threshold this many times the noise above the mean is reached about once in 1e200 tau_m.
 FARTHEST = 22.0

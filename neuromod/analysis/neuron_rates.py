@@ -1,7 +1,7 @@
 """Rates of every single neuron of a given network by mean-field theory.
 
-The theory of `neuromod.mean_field`, one neuron at a time: each receives noise of the mean and
-variance that its own synapses carry, and the rates are those that reproduce themselves.
+The theory of `neuromod.analysis.mean_field`, one neuron at a time: each receives noise of the
+mean and variance that its own synapses carry, and the rates are those that reproduce themselves.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from scipy.interpolate import CubicSpline
 from scipy.sparse import csr_matrix
 from scipy.special import erfcx, zeta
 
+from neuromod.analysis.dose_response import has_closed_form
+from neuromod.analysis.mean_field import FARTHEST
 from neuromod.errors import UserError
-from neuromod.mean_field import FARTHEST
 from neuromod.models.gain_lif import GainLIF
-from neuromod.pharmacology import has_closed_form
 
 # Chosen here: knots that keep the integral to 1e-8 of itself, over distances to threshold of up
 # to 100 times the noise.

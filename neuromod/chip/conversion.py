@@ -13,7 +13,7 @@ from brian2.units.allunits import Mhertz, pjoule
 
 from neuromod.errors import UserError, unknown
 from neuromod.models.circuit import CALIBRATED, PAPER, CircuitNeuron
-from neuromod.models.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, parameter
 
 VDD_LOW, VDD_HIGH = 0.5 * volt, 1.0 * volt
 VDD_REFERENCE = 0.75 * volt

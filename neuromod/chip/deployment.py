@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, second, volt
 
+from neuromod.chip.conversion import Layer
 from neuromod.errors import UserError
 from neuromod.experiment import (
     Connection,
@@ -34,7 +35,6 @@ from neuromod.experiment import (
 )
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.silicon import Layer
 
 
 class TrainedLayer(Protocol):

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 from brian2 import Quantity
 
+from neuromod.chip.conversion import TIME_SCALE, VDD_REFERENCE
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses, pulses
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.silicon import TIME_SCALE, VDD_REFERENCE
 
 
 def twins(

@@ -16,7 +16,7 @@ from brian2 import Quantity, kelvin, mV, um, volt
 from neuromod.errors import UserError, unknown
 from neuromod.models.circuit import PAPER, CircuitNeuron
 from neuromod.models.mirror import Mirror
-from neuromod.models.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, parameter
 
 PELGROM = "Pelgrom, Duinmaijer & Welbers 1989, IEEE J. Solid-State Circuits 24:1433-1440"
 FILANOVSKY = "Filanovsky & Allam 2001, IEEE Trans. Circuits Syst. I 48:876-884"

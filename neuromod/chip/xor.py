@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, volt
 
+from neuromod.chip.variation import Deviations, effective_codes, neuron_values
+from neuromod.chip.volleys import Response, Volleys, respond
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Trace, mirror_pulses
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.variation import Deviations, effective_codes, neuron_values
-from neuromod.volleys import Response, Volleys, respond
 
 ROWS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 ROW_NAMES = ("00", "01", "10", "11")

@@ -23,8 +23,8 @@ from brian2 import prefs
 from brian2.core.variables import ArrayVariable, DynamicArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
-from neuromod.cache import cache_dir
 from neuromod.errors import UserError
+from neuromod.support.cache import cache_dir
 
 # About half a megabyte each.
 KEPT = 100

@@ -12,12 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 from brian2 import ms, nA, second
 
+from neuromod.devices.finding import Finding
+from neuromod.devices.genn.installation import said, steps
+from neuromod.devices.simulation import DEVICES, simulate
+from neuromod.devices.spice import ngspice
 from neuromod.experiment import Connection, Experiment, Population
-from neuromod.finding import Finding
-from neuromod.genn.installation import said, steps
 from neuromod.models.gain_lif import GainLIF
-from neuromod.simulation import DEVICES, simulate
-from neuromod.spice import ngspice
 
 PACKAGES = ("brian2-neuromod", "brian2", "numpy", "cython", "setuptools", "neo", "elephant")
 NEURON = GainLIF(modulated=False)

@@ -32,7 +32,9 @@ from brian2 import (
 )
 from brian2.devices.device import reset_device
 
-from neuromod.builds import Standalone
+from neuromod.devices.builds import Standalone
+from neuromod.devices.genn.installation import require
+from neuromod.devices.genn.limits import refuse
 from neuromod.errors import unknown
 from neuromod.experiment import (
     Connection,
@@ -42,11 +44,9 @@ from neuromod.experiment import (
     Spikes,
     steps_in,
 )
-from neuromod.genn.installation import require
-from neuromod.genn.limits import refuse
-from neuromod.models.parameters import unit_of
-from neuromod.progress import task
+from neuromod.parameters import unit_of
 from neuromod.recording import Recording, Signal
+from neuromod.support.progress import task
 
 DEVICES = ("cython", "cpp", "genn", "genn-cpu")
 PRECISIONS = {"double": np.float64, "single": np.float32}
@@ -196,7 +196,7 @@ def _set_standalone(name: str, directory: str) -> None:
         set_device(Standalone(), directory=directory, with_output=False)
         return
     # Imported here because it needs Brian2GeNN.
-    from neuromod.genn.device import GeNN
+    from neuromod.devices.genn.device import GeNN
 
     set_device(GeNN(), directory=directory, with_output=False, use_GPU=name == "genn")
 

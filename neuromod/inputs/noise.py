@@ -11,7 +11,7 @@ from brian2 import Quantity, volt
 from brian2.units.constants import boltzmann_constant
 
 from neuromod.experiment import Connection, Experiment, Population, Spikes, steps_in
-from neuromod.supplies import Schedule, schedule
+from neuromod.inputs.supplies import Schedule, schedule
 
 
 def thermal(

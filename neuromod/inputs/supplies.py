@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from brian2 import Quantity
 
+from neuromod.chip.conversion import VDD_HIGH, VDD_LOW
 from neuromod.errors import UserError
 from neuromod.experiment import GRID_TOLERANCE, Connection, Population, Spikes
 from neuromod.models.circuit import SOLVED, suffix
-from neuromod.silicon import VDD_HIGH, VDD_LOW
 
 
 @dataclass(frozen=True, eq=False)

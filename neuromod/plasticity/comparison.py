@@ -18,17 +18,17 @@ from brian2 import Quantity, ms, second
 
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, steps_in
-from neuromod.figures import BLACK, BLUE, ORANGE, PURPLE, SKY, panels
-from neuromod.journal import note, stage
-from neuromod.models.parameters import parameter
+from neuromod.parameters import parameter
 from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn, success
 from neuromod.plasticity.network import NETWORKS, TAU_C_S, Shape, State
 from neuromod.plasticity.rules import RULES, START
 from neuromod.plasticity.storage import save_network
 from neuromod.plasticity.tasks import Difficulty, Task
-from neuromod.progress import task as progress_of
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, BLUE, ORANGE, PURPLE, SKY, panels
+from neuromod.support.log import note, stage
+from neuromod.support.progress import task as progress_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

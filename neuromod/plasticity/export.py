@@ -1,7 +1,8 @@
 """A plastic network as a Brian2 experiment: cells, three-factor synapses, modulatory population.
 
 Episodes stand side by side as copies of the network. Torch steps in the order of a simulation
-(`neuromod.simulation`), so that spikes are the same and plastic traces differ by rounding alone.
+(`neuromod.devices.simulation`), so that spikes are the same and plastic traces differ by rounding
+alone.
 """
 
 from __future__ import annotations

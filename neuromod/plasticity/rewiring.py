@@ -18,12 +18,12 @@ from brian2 import Hz, Quantity, amp, second
 from scipy.optimize import brentq
 from scipy.sparse import csr_matrix
 
+from neuromod.analysis.mean_field import input_moments, noisy_rate
+from neuromod.analysis.neuron_rates import NeuronRates
 from neuromod.errors import UserError
-from neuromod.mean_field import input_moments, noisy_rate
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import StructuralPlasticity, Wiring
-from neuromod.neuron_rates import NeuronRates
-from neuromod.progress import task
+from neuromod.support.progress import task
 
 # Chosen here: rewirings from one row of the history to the next.
 EVERY = 10

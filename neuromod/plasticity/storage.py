@@ -8,7 +8,13 @@ from typing import Any
 
 from neuromod.errors import UserError
 from neuromod.plasticity.network import PlasticNetwork, Shape
-from neuromod.tensor_file import Kind, TensorFileError, check_fit, read_tensors, write_tensors
+from neuromod.support.tensor_file import (
+    Kind,
+    TensorFileError,
+    check_fit,
+    read_tensors,
+    write_tensors,
+)
 
 PLASTIC = Kind("plastic-network file", "neuromod-plastic-1")
 

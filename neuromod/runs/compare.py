@@ -11,7 +11,7 @@ import pandas as pd
 
 from neuromod.errors import UserError
 from neuromod.recording import Recording
-from neuromod.runs import Run
+from neuromod.runs.run import Run
 
 if TYPE_CHECKING:
     from neuromod.experiment import Spikes

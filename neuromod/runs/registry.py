@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from neuromod.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from neuromod.models.parameters import Parameters
+    from neuromod.parameters import Parameters
     from neuromod.protocol import Protocol
 
 

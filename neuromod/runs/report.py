@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from brian2 import Quantity
 
-from neuromod.figures import style
-from neuromod.models.parameters import Parameters, holds_models, parameters
+from neuromod.parameters import Parameters, holds_models, parameters
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
+from neuromod.support.figures import style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def page(
     str
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("neuromod", "."),
+        loader=jinja2.PackageLoader("neuromod.runs", "."),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

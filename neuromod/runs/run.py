@@ -17,14 +17,14 @@ from typing import Any
 
 import pandas as pd
 
+from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
-from neuromod.journal import journal, stage
 from neuromod.protocol import Protocol
 from neuromod.recording import Recording
-from neuromod.registry import find_protocol, name_of
-from neuromod.report import draw, page
+from neuromod.runs.registry import find_protocol, name_of
+from neuromod.runs.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
-from neuromod.simulation import check_request, simulate
+from neuromod.support.log import journal, stage
 
 VERSIONED = ("brian2-neuromod", "brian2", "numpy", "scipy", "pandas", "neo", "nixio", "elephant",
              "matplotlib", "scikit-learn", "torch", "torchvision", "safetensors")  # fmt: skip

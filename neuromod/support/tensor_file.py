@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from neuromod.cache import written_whole
 from neuromod.errors import UserError
+from neuromod.support.cache import written_whole
 
 
 class TensorFileError(UserError):

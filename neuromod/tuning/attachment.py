@@ -22,7 +22,13 @@ from torch.nn.parameter import is_lazy
 
 from neuromod.errors import UserError, unknown
 from neuromod.models.modulated_layer import ModulatedLayer
-from neuromod.tensor_file import Kind, TensorFileError, check_fit, read_tensors, write_tensors
+from neuromod.support.tensor_file import (
+    Kind,
+    TensorFileError,
+    check_fit,
+    read_tensors,
+    write_tensors,
+)
 from neuromod.tuning.backbone import seeded
 from neuromod.tuning.layer_choice import candidates, choose, no_match
 from neuromod.tuning.methods import METHODS

@@ -21,9 +21,9 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
-from neuromod.cache import cache_dir, digest
 from neuromod.errors import UserError, unknown
-from neuromod.tensor_file import Kind, TensorFileError, read_tensors, write_tensors
+from neuromod.support.cache import cache_dir, digest
+from neuromod.support.tensor_file import Kind, TensorFileError, read_tensors, write_tensors
 from neuromod.tuning.datasets import (
     SOURCE_DIGITS,
     SPLIT_SEED,

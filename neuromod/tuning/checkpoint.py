@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
-from neuromod.tensor_file import DamagedError, Kind, read_tensors, write_tensors
+from neuromod.support.tensor_file import DamagedError, Kind, read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 

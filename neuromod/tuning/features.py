@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import nn
 
-from neuromod.cache import cache_dir, digest
 from neuromod.errors import unknown
+from neuromod.support.cache import cache_dir, digest
 from neuromod.tuning.backbone import Backbone, Progress, threads_for
 from neuromod.tuning.datasets import ImageData, IntArray, Split, check_readable
 from neuromod.tuning.hardware import CPU, Hardware, rank_and_size

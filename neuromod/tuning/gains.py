@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from neuromod.models.classifier import Classifier
-from neuromod.tensor_file import TensorFile, TensorFileError, read_tensors, write_tensors
+from neuromod.support.tensor_file import TensorFile, TensorFileError, read_tensors, write_tensors
 from neuromod.tuning.attachment import (
     GAINS,
     check_base,

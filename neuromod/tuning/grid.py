@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from neuromod.cache import cache_dir, digest, written_whole
+from neuromod.support.cache import cache_dir, digest, written_whole
 from neuromod.tuning.backbone import Backbone, Progress, is_small
 from neuromod.tuning.features import Features
 from neuromod.tuning.hardware import CPU, Hardware, add_up, rank_and_size

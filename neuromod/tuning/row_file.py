@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from neuromod.cache import written_whole
 from neuromod.errors import UserError
+from neuromod.support.cache import written_whole
 
 log = logging.getLogger(__name__)
 

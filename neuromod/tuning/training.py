@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from neuromod.cache import digest
 from neuromod.models.classifier import Classifier
+from neuromod.support.cache import digest
 from neuromod.tuning.backbone import Backbone, Progress, is_small, threads_for
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
 from neuromod.tuning.datasets import IntArray

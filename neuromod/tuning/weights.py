@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
-from neuromod.tensor_file import check_fit
+from neuromod.support.tensor_file import check_fit
 
 TORCHVISION_VGGS = tuple(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn"))
 

@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 from brian2 import Quantity, khertz, nsecond, usecond, volt
 
+from neuromod.devices.simulation import simulate
+from neuromod.devices.spice.ngspice import simulate_in_spice, version
+from neuromod.devices.spice.validation import validate
+from neuromod.devices.spice.wiring import choose
 from neuromod.experiment import Experiment, Population, code_pulses
+from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.simulation import simulate
-from neuromod.spice.ngspice import simulate_in_spice, version
-from neuromod.spice.validation import validate
-from neuromod.spice.wiring import choose
-from neuromod.stimuli import circuit_inputs
 
 SIZES = [1, 10, 100, 1_000, 10_000, 100_000]
 STEPS = [1, 2, 5, 10, 20, 50]
@@ -100,7 +100,7 @@ PEAK = """
 import resource
 from brian2 import nsecond, usecond
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.simulation import simulate
+from neuromod.devices.simulation import simulate
 from {module} import sweep
 simulate(sweep({size}, 10 * nsecond, CircuitNeuron(), usecond), "cpp")
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from brian2 import Quantity, ms, nA, pA
 
+from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes
 from neuromod.models.gain_lif import GainLIF
-from neuromod.simulation import check_request, simulate
 
 DT = 0.1 * ms
 # The same work at every size, so many updates of a cell, but long enough that some spike.

@@ -12,9 +12,9 @@ import brian2 as b2
 import numpy as np
 import pytest
 
+from neuromod.devices.simulation import simulate
 from neuromod.experiment import Connection, Experiment, Population, Spikes
 from neuromod.models.gain_lif import GainLIF
-from neuromod.simulation import simulate
 
 DT = 0.1 * b2.ms
 # The same work at every size: this many updates of one neuron.

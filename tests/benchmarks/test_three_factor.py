@@ -14,9 +14,9 @@ import brian2 as b2
 import numpy as np
 import pytest
 
+from neuromod.devices.simulation import simulate
 from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
 from neuromod.models.three_factor import LIGAND, PlasticLIF, ThreeFactor
-from neuromod.simulation import simulate
 
 DT = 1 * b2.ms
 # The same work at every size: this many updates of one synapse.

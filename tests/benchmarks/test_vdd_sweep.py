@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from brian2.units.allunits import ffarad
 
+from neuromod.devices.simulation import simulate
 from neuromod.protocols.vdd_sweep import VddSweep
-from neuromod.simulation import simulate
 
 NEURONS = 10_000
 ROUNDS = 5

@@ -9,11 +9,11 @@ from brian2.units.fundamentalunits import DimensionMismatchError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
 from neuromod.models.circuit import COMPARATOR, LEAK, CircuitNeuron
 from neuromod.models.mirror import LAWS
-from neuromod.simulation import simulate
 
 CHIP = CircuitNeuron()
 DT = 10 * nsecond

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms, second, umolar
 
+from neuromod.devices.simulation import simulate
 from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes, Trace
 from neuromod.models.coded_synapse import CodedSynapse
 from neuromod.models.three_factor import PlasticLIF, ThreeFactor
-from neuromod.simulation import simulate
 
 DT = 1 * ms
 KEPT = np.exp(-1 / 17)

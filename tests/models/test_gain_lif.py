@@ -7,12 +7,12 @@ from brian2 import Hz, NeuronGroup, Quantity, ms, mV, nA, nS, pA, second, umolar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuromod.analysis.spike_trains import steady_rates
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, pulses
-from neuromod.measures import steady_rates
 from neuromod.models.gain_lif import INPUT, SYNAPSE, GainLIF
 from neuromod.models.receptors import Receptor
-from neuromod.simulation import simulate
 
 DT = 0.1 * ms
 STEP = 1e-4

@@ -10,7 +10,7 @@ from brian2 import Mohm, NeuronGroup, nsiemens, volt
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
-from neuromod.registry import find_model, names
+from neuromod.runs.registry import find_model, names
 
 
 def shared(code: str) -> list[str]:

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import LIBRARY, Receptor
-from neuromod.simulation import simulate
 
 PER = 1 / (umolar * second)
 receptors = st.builds(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms, second, um, umolar
 
-from neuromod.delivery import volume
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import (
     Connection,
@@ -14,8 +14,8 @@ from neuromod.experiment import (
     Spikes,
     Trace,
 )
+from neuromod.inputs.modulators import volume
 from neuromod.models.three_factor import LIGAND, PlasticLIF, ThreeFactor
-from neuromod.simulation import simulate
 
 DT, STEP = 1 * ms, 1e-3
 RULES = [

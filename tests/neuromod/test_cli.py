@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import neuromod as package
-from neuromod import doctor, registry
-from neuromod.finding import Finding
+from neuromod.devices import doctor
+from neuromod.devices.finding import Finding
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.parameters import parameters
-from neuromod.runs import load_run
+from neuromod.parameters import parameters
+from neuromod.runs import registry
+from neuromod.runs.run import load_run
 
 
 def words(text):
@@ -83,7 +84,7 @@ def test_a_run_says_in_what_precision_it_was_made(neuromod, tmp_path):
 
 def test_genn_that_is_not_here_is_told_with_the_next_step(neuromod, monkeypatch):
     monkeypatch.delenv("GENN_PATH", raising=False)
-    monkeypatch.setattr("neuromod.genn.installation.look_for_genn", lambda: None)
+    monkeypatch.setattr("neuromod.devices.genn.installation.look_for_genn", lambda: None)
     ended = neuromod("run", "tiny", "--device", "genn-cpu")
     assert ended.code == 2
     assert "The device genn-cpu cannot be used here" in ended.err
@@ -257,7 +258,7 @@ def test_an_unexpected_error_is_named(neuromod, tmp_path):
 
 
 MAIN = "from neuromod.cli import main; main()"
-FAIL_BUILDING = "from neuromod import simulation; simulation.SpikeMonitor = None; "
+FAIL_BUILDING = "from neuromod.devices import simulation; simulation.SpikeMonitor = None; "
 
 
 @pytest.mark.parametrize(
@@ -299,7 +300,7 @@ def test_importing_the_package_is_light(python):
 
 def test_the_command_line_alone_needs_no_brian(python):
     ended = python(
-        "import sys; from neuromod import cli, registry\n"
+        "import sys; from neuromod import cli; from neuromod.runs import registry\n"
         "[registry.title('protocol', name) for name in registry.names('protocol')]\n"
         "print({'torch', 'brian2', 'pandas'} & set(sys.modules))"
     )

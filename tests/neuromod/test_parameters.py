@@ -7,9 +7,8 @@ from brian2 import Quantity, ms, mV, nA, second, volt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuromod import registry
 from neuromod.errors import UserError
-from neuromod.models.parameters import (
+from neuromod.parameters import (
     About,
     Parameters,
     check,
@@ -18,6 +17,7 @@ from neuromod.models.parameters import (
     parameters,
     unit_of,
 )
+from neuromod.runs import registry
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms, umolar
 
+from neuromod.devices.genn.limits import refuse
+from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes, Trace
-from neuromod.genn.limits import refuse
 from neuromod.models.three_factor import PlasticLIF, ThreeFactor
-from neuromod.simulation import check_request, simulate
 
 DT = 1 * ms
 

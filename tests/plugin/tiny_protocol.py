@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from neuromod import Experiment, Population, Protocol, Recording, Section, Trace
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.parameters import parameter
+from neuromod.parameters import parameter
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import neuromod
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
 from neuromod.protocols.antagonist import Antagonist
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 SMALL = {
     "conc": np.array([0, *np.geomspace(0.017, 5300, 13)]) * umolar,

@@ -11,10 +11,10 @@ import neuromod
 
 pytest.importorskip("torch")
 
+from neuromod.chip.conversion import gain_of, reachable_gains
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.chip_network import ChipNetwork
-from neuromod.runs import load_run, render
-from neuromod.silicon import gain_of, reachable_gains
+from neuromod.runs.run import load_run, render
 
 SMALL = {"bits": (2, 3), "supplies": (5, 1), "seeds": 1, "images": 7}
 SUPPLIES = ["grouping", "supplies", "memory", "again"]

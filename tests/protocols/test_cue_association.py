@@ -17,7 +17,7 @@ from neuromod.plasticity.learning import success as share_right
 from neuromod.plasticity.storage import load_network
 from neuromod.plasticity.tasks import Difficulty
 from neuromod.protocols.cue_association import CueAssociation
-from neuromod.runs import load_run, render
+from neuromod.runs.run import load_run, render
 
 SMALL = CueAssociation(
     networks=("none", "oja", "modulated-bcm"),

@@ -12,10 +12,10 @@ import neuromod
 
 pytest.importorskip("torch")
 
-from neuromod.deployment import accuracy
+from neuromod.chip.deployment import accuracy
 from neuromod.protocols.demo import Demo
-from neuromod.runs import load_run, render
-from neuromod.tensor_file import read_tensors
+from neuromod.runs.run import load_run, render
+from neuromod.support.tensor_file import read_tensors
 from neuromod.tuning.attachment import GAINS
 
 

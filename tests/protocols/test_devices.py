@@ -14,6 +14,7 @@ from brian2 import Hz, linspace, ms, mV, nA, nsecond, pA, second, umolar, usecon
 from brian2.units.allunits import Mhertz
 
 import neuromod
+from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.protocol import Protocol
@@ -39,8 +40,7 @@ from neuromod.protocols.volume import Volume
 from neuromod.protocols.wash import Wash
 from neuromod.protocols.xor import Xor
 from neuromod.recording import Recording
-from neuromod.registry import find_protocol, names
-from neuromod.simulation import check_request, simulate
+from neuromod.runs.registry import find_protocol, names
 
 
 def demo() -> Protocol:

@@ -12,7 +12,7 @@ import neuromod
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import LIBRARY, Receptor
 from neuromod.protocols.dose_response import DoseResponse
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 CONC = [0, 0.007, 0.03, 0.11, 0.37, 1.3, 4.7, 19, 83, 310] * umolar
 

@@ -13,7 +13,7 @@ from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 from neuromod.models.structural import StructuralPlasticity
 from neuromod.protocols.engram import Engram
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 SMALL = Engram(
     n_excitatory=400,

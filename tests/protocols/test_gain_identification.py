@@ -8,10 +8,10 @@ import pytest
 from brian2 import Hz, linspace, mV, nA, second, uA
 
 import neuromod
-from neuromod.identification import ADDITIVE, EFFECTS, INPUT, NONE, OUTPUT, SHIFT
+from neuromod.analysis.identification import ADDITIVE, EFFECTS, INPUT, NONE, OUTPUT, SHIFT
 from neuromod.models.gain_lif import GainLIF
 from neuromod.protocols.gain_identification import GainIdentification
-from neuromod.runs import load_run, render
+from neuromod.runs.run import load_run, render
 
 
 @pytest.fixture(scope="module")

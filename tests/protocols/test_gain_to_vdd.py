@@ -9,7 +9,7 @@ from brian2 import Mohm, linspace, volt
 import neuromod
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.gain_to_vdd import GainToVdd, worst_error
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 
 @pytest.fixture(scope="module")

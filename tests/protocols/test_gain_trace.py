@@ -12,7 +12,7 @@ import neuromod
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.receptors import LIBRARY, PER_UMOLAR_SECOND, Receptor
 from neuromod.protocols.gain_trace import GainTrace
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 QUICK = Receptor(k_on=9 * PER_UMOLAR_SECOND, k_off=13 / second, tau_messenger=30 * ms, gain_max=1.7)
 SMALL = {

@@ -7,9 +7,9 @@ import pytest
 from brian2 import kelvin, mV, volt
 
 import neuromod
+from neuromod.chip.xor import Gates, computes, join
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.mismatch import SOURCES, ChipMismatch
-from neuromod.xor import Gates, computes, join
 
 SETTINGS = {
     "vdd": [0.91] * volt,

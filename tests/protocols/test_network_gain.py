@@ -9,11 +9,11 @@ import pytest
 from brian2 import Hz, amp, ms, mV, nS, pA, second, umolar
 
 import neuromod
+from neuromod.devices.simulation import simulate
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import LIBRARY
 from neuromod.protocols.network_gain import NetworkGain
-from neuromod.report import draw
-from neuromod.simulation import simulate
+from neuromod.runs.report import draw
 
 SMALL = NetworkGain(
     conc=[0, 0.7] * umolar,

@@ -9,7 +9,7 @@ from brian2 import Mohm, nsecond, usecond, volt
 import neuromod
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.neuron_table import NeuronTable
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 
 @pytest.fixture(scope="module")

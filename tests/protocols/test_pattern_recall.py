@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 from neuromod.protocols.pattern_recall import PatternRecall
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 SMALL = PatternRecall(
     networks=("none", "bcm"),

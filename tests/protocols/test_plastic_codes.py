@@ -10,7 +10,7 @@ import neuromod  # noqa: E402
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.models.circuit import CircuitNeuron  # noqa: E402
 from neuromod.protocols.plastic_codes import PlasticCodes  # noqa: E402
-from neuromod.report import draw  # noqa: E402
+from neuromod.runs.report import draw  # noqa: E402
 
 SMALL = {
     "seeds": 2, "hidden": 9, "steps": 20, "episodes": 17, "calibration": 11, "bits": (0, 1, 3),

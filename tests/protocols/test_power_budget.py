@@ -8,10 +8,10 @@ from brian2 import nwatt, usecond, volt
 from brian2.units.allunits import Mhertz, pjoule
 
 import neuromod
+from neuromod.chip.conversion import Costs
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.power_budget import PowerBudget
-from neuromod.report import draw
-from neuromod.silicon import Costs
+from neuromod.runs.report import draw
 
 DURATION_US = 91.0
 # What is left of 1.08 pJ at 3.3 MHz after two decisions, a reset and 10 nW for 303 ns.

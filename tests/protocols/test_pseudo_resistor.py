@@ -10,7 +10,7 @@ from brian2.units.allunits import ffarad
 import neuromod
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.pseudo_resistor import PseudoResistor
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 K_OVER_Q = 1.380649e-23 / 1.602176634e-19
 CHIP = CircuitNeuron(R_leak=370 * Mohm, C=53 * ffarad, slope_factor=1.4, temperature=310 * kelvin)

@@ -11,7 +11,7 @@ import neuromod
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
 from neuromod.protocols.puff import Puff
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 SMALL = {
     "conc": [2.3, 17] * umolar,

@@ -8,7 +8,7 @@ import neuromod
 from neuromod.errors import UserError
 from neuromod.models.three_factor import PlasticLIF, ThreeFactor
 from neuromod.protocols.reward_learning import RewardLearning
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 SMALL = {
     "stimuli": 4, "cells": 5, "duration": 21 * second, "interval": 230 * ms, "releasing": 3,

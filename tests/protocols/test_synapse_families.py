@@ -10,7 +10,7 @@ import neuromod
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.optocoupler import Optocoupler
 from neuromod.protocols.synapse_families import SynapseFamilies
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 SMALL = {"v_start": [230, 250, 310] * mV, "duration": 33 * usecond}
 

@@ -16,7 +16,7 @@ pytest.importorskip("torchvision")
 from neuromod.errors import UserError
 from neuromod.protocols import transfer
 from neuromod.protocols.transfer import MEANINGLESS, Transfer
-from neuromod.runs import load_run, render
+from neuromod.runs.run import load_run, render
 from neuromod.tuning import grid
 from neuromod.tuning.backbone import load_backbone
 from neuromod.tuning.datasets import load_data

@@ -10,7 +10,7 @@ import neuromod
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import LIBRARY, Receptor
 from neuromod.protocols.two_receptors import TwoReceptors
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 UP = Receptor(name="up", ligand="one", n=1.0, gain_max=2.7)
 DOWN = Receptor(name="down", ligand="other", gain_max=0.3, K=0.37)

@@ -8,7 +8,7 @@ import neuromod
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.protocols.volume import Volume
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 SMALL = {
     "cells": 37, "side": 110 * um, "length": 23 * um, "amount": 0.37 * umolar, "seed": 5,

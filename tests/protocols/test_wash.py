@@ -10,7 +10,7 @@ import neuromod
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
 from neuromod.protocols.wash import Wash
-from neuromod.report import draw
+from neuromod.runs.report import draw
 
 # Time constants of 26 to 111 ms between exchanges of 1.5 ms and 1.3 s.
 RECEPTOR = {

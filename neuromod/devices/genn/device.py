@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from packaging.version import parse
 
-from neuromod.builds import CompiledOnce, call, compiler, flags
-from neuromod.genn.installation import cuda_path, genn_path, said
+from neuromod.devices.builds import CompiledOnce, call, compiler, flags
+from neuromod.devices.genn.installation import cuda_path, genn_path, said
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

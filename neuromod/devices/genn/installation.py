@@ -13,8 +13,8 @@ from pathlib import Path
 from brian2 import prefs
 from packaging.version import InvalidVersion, Version
 
+from neuromod.devices.finding import Finding
 from neuromod.errors import UserError
-from neuromod.finding import Finding
 
 BRIAN2_TESTED = ("2.5.4", "2.6.0", "2.7.1", "2.8.0", "2.9.0")
 """Releases of Brian2 on which Brian2GeNN 1.7 was tested here; the first as it stands."""

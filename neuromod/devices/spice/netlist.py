@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, nsecond, second
 
+from neuromod.devices.spice.wiring import Neurons, Synapse, changes, synapses
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.models.circuit import SOLVED, suffix
-from neuromod.models.parameters import namespace
-from neuromod.spice.wiring import Neurons, Synapse, changes, synapses
+from neuromod.parameters import namespace
 
 MOST_NEURONS, MOST_SYNAPSES = 100, 1000
 MAX_STEP = 1 * nsecond

@@ -14,13 +14,13 @@ import pandas as pd
 from brian2 import second, volt
 from brian2.units.allunits import pjoule
 
-from neuromod.cache import cache_dir
+from neuromod.devices.genn.installation import said
+from neuromod.devices.spice.netlist import netlist, saved
+from neuromod.devices.spice.wiring import Neurons
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Spikes
-from neuromod.genn.installation import said
 from neuromod.recording import Recording, Signal
-from neuromod.spice.netlist import netlist, saved
-from neuromod.spice.wiring import Neurons
+from neuromod.support.cache import cache_dir
 
 GET_NGSPICE = "apt install ngspice (macOS: brew install ngspice)"
 LIMIT_S = 600

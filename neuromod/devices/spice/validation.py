@@ -9,11 +9,11 @@ import pandas as pd
 from brian2 import Quantity, mV, nsecond
 from brian2.units.allunits import fjoule
 
+from neuromod.devices.simulation import simulate
+from neuromod.devices.spice.ngspice import simulate_in_spice
+from neuromod.devices.spice.wiring import Neurons
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.recording import Recording
-from neuromod.simulation import simulate
-from neuromod.spice.ngspice import simulate_in_spice
-from neuromod.spice.wiring import Neurons
 
 DT = 1 * nsecond
 """Time step at which the targets are meant."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neuromod.cache import cache_dir
 from neuromod.errors import UserError, unknown
+from neuromod.support.cache import cache_dir
 from neuromod.tuning.datasets.archives import ARCHIVES, load_archive
 from neuromod.tuning.datasets.digits import (
     DIGIT_TASKS,

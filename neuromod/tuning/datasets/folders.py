@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2 as transforms
 
-from neuromod.cache import digest
 from neuromod.errors import UserError
+from neuromod.support.cache import digest
 from neuromod.tuning.datasets.images import (
     SPLIT_SEED,
     ImageData,

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2 as transforms
 
-from neuromod.cache import digest
 from neuromod.errors import UserError
+from neuromod.support.cache import digest
 
 log = logging.getLogger(__name__)
 

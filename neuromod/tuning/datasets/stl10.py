@@ -12,8 +12,8 @@ from torch.utils.data import ConcatDataset, Dataset
 from torchvision.datasets import STL10
 from torchvision.datasets.utils import check_integrity
 
-from neuromod.cache import digest
 from neuromod.errors import UserError
+from neuromod.support.cache import digest
 from neuromod.tuning.datasets.folders import named
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, Split, halves
 

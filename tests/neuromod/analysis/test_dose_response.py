@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from brian2 import Hz, Quantity, ms, mV, nA, nS, pA, second, umolar
 
-from neuromod.errors import UserError
-from neuromod.experiment import Spikes
-from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import Receptor
-from neuromod.pharmacology import (
+from neuromod.analysis.dose_response import (
     fit_hill,
     for_log_axis,
     gain_from_rate,
@@ -19,6 +15,10 @@ from neuromod.pharmacology import (
     schild,
     settled_rates,
 )
+from neuromod.errors import UserError
+from neuromod.experiment import Spikes
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
 
 DOSES = np.array([0, *np.geomspace(0.013, 170, 15)])
 

@@ -10,7 +10,7 @@ from brian2 import mV
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.icephys import CurrentClampSeries, CurrentClampStimulusSeries
 
-from neuromod.curves import read_curves
+from neuromod.analysis.fi_files import read_curves
 from neuromod.errors import UserError
 
 SAMPLING = 5000.0

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from brian2 import Hz, nA
 
-from neuromod.errors import UserError
-from neuromod.identification import (
+from neuromod.analysis.identification import (
     ADDITIVE,
     EFFECTS,
     INPUT,
@@ -17,6 +16,7 @@ from neuromod.identification import (
     identify,
     lif_check,
 )
+from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 
 CURRENTS = np.linspace(0.17, 1.43, 16)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms, mV, nA, nS, pA, second, usecond
 
+from neuromod.analysis.mean_field import input_moments, network_rates, noisy_rate
+from neuromod.analysis.spike_trains import between
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population
-from neuromod.mean_field import input_moments, network_rates, noisy_rate
-from neuromod.measures import between
+from neuromod.inputs.spikes import fixed_indegree, poisson
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
-from neuromod.simulation import simulate
-from neuromod.stimuli import fixed_indegree, poisson
 
 NEURON = GainLIF(modulated=False)
 

@@ -7,12 +7,12 @@ import pytest
 from brian2 import Hz, ms, mV, nS, pA, volt
 from scipy.sparse import csr_matrix
 
+from neuromod.analysis.mean_field import input_moments, network_rates, noisy_rate
+from neuromod.analysis.neuron_rates import NeuronRates, rate_function
 from neuromod.errors import UserError
-from neuromod.mean_field import input_moments, network_rates, noisy_rate
+from neuromod.inputs.spikes import fixed_indegree
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
-from neuromod.neuron_rates import NeuronRates, rate_function
-from neuromod.stimuli import fixed_indegree
 
 NEURON = GainLIF(modulated=False, v_reset=-61 * mV)
 SILENT = csr_matrix((3, 3))

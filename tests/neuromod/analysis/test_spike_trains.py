@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from neuromod.errors import UserError
-from neuromod.experiment import Spikes
-from neuromod.measures import (
+from neuromod.analysis.spike_trains import (
     _coincidences,
     between,
     coincidence_factor,
@@ -21,8 +19,10 @@ from neuromod.measures import (
     van_rossum,
     victor_purpura,
 )
+from neuromod.errors import UserError
+from neuromod.experiment import Spikes
+from neuromod.inputs.spikes import poisson
 from neuromod.models.gain_lif import GainLIF
-from neuromod.stimuli import poisson
 
 NONE = np.array([])
 trains = st.lists(st.integers(0, 300), max_size=9).map(lambda t: np.sort(np.array(t) / 7))

@@ -8,10 +8,15 @@ from brian2 import ms, second, umolar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuromod.analysis.time_course import (
+    integrated_gain,
+    measure_response,
+    momentary_rates,
+    time_constant,
+)
 from neuromod.experiment import Spikes
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
-from neuromod.timecourse import integrated_gain, measure_response, momentary_rates, time_constant
 
 TIMES = np.arange(0, 40, 0.003)
 

@@ -7,10 +7,7 @@ from brian2.units.allunits import Mhertz, fjoule, pjoule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuromod.errors import UserError
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.mirror import LAWS
-from neuromod.silicon import (
+from neuromod.chip.conversion import (
     SOURCES,
     Costs,
     Design,
@@ -23,6 +20,9 @@ from neuromod.silicon import (
     stored,
     vdd_of,
 )
+from neuromod.errors import UserError
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.mirror import LAWS
 
 CHIP = CircuitNeuron()
 WAY = 0.1

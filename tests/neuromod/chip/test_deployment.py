@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from brian2 import joule, ms, mV, nsecond, volt
 
-from neuromod.deployment import (
+from neuromod.chip.conversion import Layer, deploy
+from neuromod.chip.deployment import (
     Volley,
     accuracy,
     accuracy_by_count,
@@ -16,11 +17,10 @@ from neuromod.deployment import (
     on_circuit,
     spike_trains,
 )
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.silicon import Layer, deploy
-from neuromod.simulation import simulate
 
 CHIP = CircuitNeuron()
 SIZES = (7, 6, 5, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neuromod.power_domains import domain_gains, power_domains
+from neuromod.chip.power_domains import domain_gains, power_domains
 
 DRAW = np.random.default_rng(43)
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from brian2 import amp, ms, nsecond, usecond
 
+from neuromod.chip.twins import twins, unit_current
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Population, Spikes, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.simulation import simulate
-from neuromod.twins import twins, unit_current
 
 CHIP = CircuitNeuron()
 CELL = GainLIF(t_ref=0.1 * ms, synapse="pulse", modulated=False)

@@ -5,9 +5,7 @@ import pytest
 from brian2 import Mohm, kelvin, mV, ohm, um, volt
 from scipy.optimize import brentq
 
-from neuromod.errors import UserError
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.variation import (
+from neuromod.chip.variation import (
     CORNERS,
     Deviations,
     Mismatch,
@@ -18,6 +16,8 @@ from neuromod.variation import (
     effective_codes,
     neuron_values,
 )
+from neuromod.errors import UserError
+from neuromod.models.circuit import CircuitNeuron
 
 CIRCUIT = CircuitNeuron()
 BETA, VTO, R_S = 0.5e-6, 0.35, 20e6

@@ -5,11 +5,11 @@ import pytest
 from brian2 import Mohm, mV, nsecond, volt
 from brian2.units.allunits import ffarad
 
+from neuromod.chip.volleys import Volleys, respond
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace, mirror_pulses
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.simulation import simulate
-from neuromod.volleys import Volleys, respond
 
 CIRCUIT = CircuitNeuron()
 DT = 10 * nsecond

@@ -7,12 +7,9 @@ import pandas as pd
 import pytest
 from brian2 import nsecond, uA, volt
 
-from neuromod.errors import UserError
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.simulation import simulate
-from neuromod.variation import Deviations, Mismatch, draw
-from neuromod.volleys import Volleys
-from neuromod.xor import (
+from neuromod.chip.variation import Deviations, Mismatch, draw
+from neuromod.chip.volleys import Volleys
+from neuromod.chip.xor import (
     CODES,
     ROWS,
     TRUTH,
@@ -25,6 +22,9 @@ from neuromod.xor import (
     retune,
     search,
 )
+from neuromod.devices.simulation import simulate
+from neuromod.errors import UserError
+from neuromod.models.circuit import CircuitNeuron
 
 CIRCUIT = CircuitNeuron()
 VOLLEYS = Volleys(10, 370 * nsecond, 10 * nsecond)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from brian2 import ms, mV, nA, prefs
 
-from neuromod import builds
+from neuromod.devices import builds
+from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.models.gain_lif import GainLIF
-from neuromod.simulation import check_request, simulate
 
 DT = 0.1 * ms
 
@@ -102,7 +102,7 @@ def test_a_program_keeps_its_name_in_another_process(device, key):
         pytest.skip(str(error))
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from neuromod import builds; import test_builds as t\n"
+        "from neuromod.devices import builds; import test_builds as t\n"
         "t.prefs['codegen.cpp.extra_compile_args_gcc'] = sys.argv[3:]\n"
         "own = builds._key\n"
         "builds._key = lambda *a: print(own(*a), file=sys.__stdout__) or 1/0\n"

@@ -2,8 +2,8 @@ import importlib
 
 import pytest
 
-from neuromod import doctor
-from neuromod.finding import Finding
+from neuromod.devices import doctor
+from neuromod.devices.finding import Finding
 
 
 @pytest.mark.slow
@@ -13,7 +13,7 @@ def test_the_default_device_works():
 
 
 def test_what_is_tried_is_compiled_on_every_device(python):
-    code = "from neuromod import doctor, simulation; neurons = doctor.two_neurons(); "
+    code = "from neuromod.devices import doctor, simulation; neurons = doctor.two_neurons(); "
     assert python(f"{code} assert neurons.duration/neurons.dt > simulation.SHORT").code == 0
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from brian2 import TimedArray, check_units, ms, mV, nA
 
+from neuromod.devices.genn import installation
+from neuromod.devices.genn.limits import RESERVED, obstacles, refuse
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
-from neuromod.genn import installation
-from neuromod.genn.limits import RESERVED, obstacles, refuse
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.simulation import simulate
 
 DT = 0.1 * ms
 

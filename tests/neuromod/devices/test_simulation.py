@@ -21,12 +21,12 @@ from brian2 import (
 )
 from brian2.devices.device import reset_device
 
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, code_pulses
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
-from neuromod.simulation import simulate
 
 DT = 0.1 * ms
 QUIET = GainLIF(modulated=False, v_th=50 * mV)

@@ -8,6 +8,10 @@ import pytest
 from brian2 import Mohm, kelvin, mV, nsecond, nsiemens, ohm, uA, volt
 from brian2.units.allunits import ffarad, fjoule
 
+from neuromod.devices.spice.netlist import netlist
+from neuromod.devices.spice.ngspice import run, simulate_in_spice, version
+from neuromod.devices.spice.validation import compare, validate
+from neuromod.devices.spice.wiring import choose, pick
 from neuromod.errors import UserError
 from neuromod.experiment import (
     Connection,
@@ -18,15 +22,11 @@ from neuromod.experiment import (
     mirror_pulses,
     pulses,
 )  # fmt: skip
+from neuromod.inputs.noise import add, thermal
+from neuromod.inputs.supplies import schedule
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.noise import add, thermal
 from neuromod.recording import Recording, Signal
-from neuromod.spice.netlist import netlist
-from neuromod.spice.ngspice import run, simulate_in_spice, version
-from neuromod.spice.validation import compare, validate
-from neuromod.spice.wiring import choose, pick
-from neuromod.supplies import schedule
 
 needs_ngspice = pytest.mark.skipif(not version(), reason="ngspice is not installed")
 

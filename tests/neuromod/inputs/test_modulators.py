@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import trapezoid
 
-from neuromod.delivery import exchanged, puffs, trace, volume, wash
+from neuromod.analysis.time_course import integrated_gain
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace
+from neuromod.inputs.modulators import exchanged, puffs, trace, volume, wash
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
-from neuromod.simulation import simulate
-from neuromod.timecourse import integrated_gain
 
 DT = 0.3 * ms
 EXCHANGE = GainLIF(delivery="exchange")

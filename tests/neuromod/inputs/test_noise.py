@@ -5,11 +5,11 @@ import pytest
 from brian2 import Mohm, kelvin, mV, nsecond, volt
 from brian2.units.allunits import ffarad
 
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
+from neuromod.inputs.noise import add, noisy_supply, thermal
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.noise import add, noisy_supply, thermal
-from neuromod.simulation import simulate
 
 DT = 10 * nsecond
 # A time constant of 1 us, so that a short run forgets its start.

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
 from neuromod.errors import UserError
+from neuromod.inputs.spikes import circuit_inputs, fixed_indegree, poisson, regular, staircase
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.stimuli import circuit_inputs, fixed_indegree, poisson, regular, staircase
 
 DT = 0.01 * ms
 

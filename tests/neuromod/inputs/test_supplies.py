@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from brian2 import Mohm, Quantity, amp, joule, nsecond, ohm, usecond, volt
 
+from neuromod.chip.conversion import gain_of, vdd_of
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
+from neuromod.inputs.supplies import schedule
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.silicon import gain_of, vdd_of
-from neuromod.simulation import simulate
-from neuromod.supplies import schedule
 
 DT = 10 * nsecond
 VDD = np.array([[0.53, 0.97], [0.81, 0.62], [0.66, 0.88]])

@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from neuromod.devices.simulation import simulate  # noqa: E402
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.plasticity.export import plastic_traces, readout, to_experiment  # noqa: E402
 from neuromod.plasticity.network import NETWORKS, PlasticNetwork, Shape  # noqa: E402
-from neuromod.simulation import simulate  # noqa: E402
 
 KINDS = [(network, "direct") for network in NETWORKS] + [
     ("modulated-oja", "eligibility"),

@@ -9,12 +9,17 @@ import pytest
 from brian2 import Hz, amp, pA, second
 from scipy.sparse import csr_matrix
 
+from neuromod.analysis.mean_field import network_rates
 from neuromod.errors import UserError
-from neuromod.mean_field import network_rates
+from neuromod.inputs.spikes import fixed_indegree
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import StructuralPlasticity, Wiring
-from neuromod.rewiring import RewiredNetwork, develop, homeostatic_indegree, synapses_between
-from neuromod.stimuli import fixed_indegree
+from neuromod.plasticity.rewiring import (
+    RewiredNetwork,
+    develop,
+    homeostatic_indegree,
+    synapses_between,
+)
 
 NEURON = GainLIF(modulated=False)
 INDEGREES, WEIGHTS, DRIVE = np.array([44, 11, 44]), [190, -1430, 190] * pA, 33 * Hz

@@ -4,8 +4,8 @@ import pytest
 from brian2 import ms, nA
 
 from neuromod.errors import UserError
-from neuromod.run_comparison import compare, compare_tables
-from neuromod.runs import run
+from neuromod.runs.compare import compare, compare_tables
+from neuromod.runs.run import run
 
 
 def by_column(table):

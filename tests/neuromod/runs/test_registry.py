@@ -2,9 +2,9 @@ import inspect
 
 import pytest
 
-from neuromod import registry
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
+from neuromod.runs import registry
 
 
 def test_own_models_and_protocols_are_known():

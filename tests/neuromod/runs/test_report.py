@@ -6,7 +6,7 @@ import pytest
 from brian2 import nA
 
 from neuromod.protocol import Section
-from neuromod.report import describe, draw, page, paragraphs, show
+from neuromod.runs.report import describe, draw, page, paragraphs, show
 
 INFO = {
     "protocol": "tiny",

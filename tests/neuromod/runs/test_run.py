@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from brian2 import ms
 
-from neuromod import runs
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
-from neuromod.runs import load_run, render, run
+from neuromod.runs import run as runs
+from neuromod.runs.run import load_run, render, run
 
 FILES = {"run.json", "table.csv", "tiny.nix", "figure.png", "report.html"}
 
@@ -19,7 +19,7 @@ FILES = {"run.json", "table.csv", "tiny.nix", "figure.png", "report.html"}
 def stored(tmp_path_factory):
     """A run, not to be touched."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parents[1] / "plugin")
+        patch.syspath_prepend(Path(__file__).parents[2] / "plugin")
         folder = tmp_path_factory.mktemp("runs") / "run"
         run("tiny", out=folder, seed=12, tau_m=17.3 * ms)
     return folder

@@ -3,8 +3,8 @@ import re
 import matplotlib
 import pytest
 
-from neuromod import figures
-from neuromod.figures import STYLE, panels, style
+from neuromod.support import figures
+from neuromod.support.figures import STYLE, panels, style
 
 
 def test_the_common_look_ends_with_its_context():

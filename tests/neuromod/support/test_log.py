@@ -1,6 +1,6 @@
 import pytest
 
-from neuromod.journal import journal, note, stage
+from neuromod.support.log import journal, note, stage
 
 
 def test_stages_of_one_name_add_up():

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from neuromod import progress
+from neuromod.support import progress
 
 
 @pytest.fixture

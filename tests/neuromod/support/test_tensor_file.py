@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
-from neuromod.tensor_file import (  # noqa: E402
+from neuromod.support.tensor_file import (  # noqa: E402
     Kind,
     TensorFileError,
     check_fit,

@@ -19,7 +19,7 @@ from torch import nn  # noqa: E402
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.models.classifier import RateClassifier  # noqa: E402
 from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
-from neuromod.tensor_file import TensorFileError, read_tensors  # noqa: E402
+from neuromod.support.tensor_file import TensorFileError, read_tensors  # noqa: E402
 from neuromod.tuning import (  # noqa: E402
     attach,
     detach,

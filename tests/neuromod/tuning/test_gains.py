@@ -13,7 +13,7 @@ pytest.importorskip("torchvision")
 from safetensors.torch import save_file  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
-from neuromod.tensor_file import TensorFileError, read_tensors  # noqa: E402
+from neuromod.support.tensor_file import TensorFileError, read_tensors  # noqa: E402
 from neuromod.tuning import attach, save_trained  # noqa: E402
 from neuromod.tuning.attachment import GAINS  # noqa: E402
 from neuromod.tuning.backbone import DigitsVGG, PretrainingRecipe  # noqa: E402
