@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,15 @@ from brian2 import Hz, Mohm, Quantity, amp, ms, mV, second, siemens, umolar
 from neuromod.errors import UserError, unknown
 from neuromod.models.integration import HeldCascade
 from neuromod.models.receptors import LIBRARY, Receptor
-from neuromod.parameters import Parameters, namespace, parameter, used
+from neuromod.parameters import (
+    ModelInput,
+    Parameters,
+    model_input,
+    namespace,
+    parameter,
+    refuse_where,
+    used,
+)
 
 BRUNEL_WANG = "Brunel & Wang 2001, J. Comput. Neurosci. 11:63-85, pyramidal cell"
 PAPER = "Barton et al. 2022, J. Low Power Electron. Appl. 12(4):59"
@@ -23,32 +31,28 @@ SYNAPSE = {
     "exponential": "dI_syn/dt = -I_syn/tau_syn : amp",
     "pulse": "I_syn : amp",
 }
-DELIVERY = {
-    "constant": "",
-    "exchange": """
-dconc_{0}/dt = (supply_{0} - conc_{0})/tau_clear_{0} : mole/meter**3
-supply_{0} : mole/meter**3
-""",
-    # Rounding may leave a trace that ends at 0 just below it.
-    "trace": """
-conc_{0} = level_{0}*int(level_{0} > 0*mole/meter**3) : mole/meter**3
-dlevel_{0}/dt = slope_{0} : mole/meter**3
-slope_{0} : mole/meter**3/second
-""",
-}
-# What a bath of a given concentration sets at the start, in each kind of delivery.
-BATHED = {"constant": ("conc",), "exchange": ("conc", "supply"), "trace": ("level",)}
 SPIKE = {
     "input": ("v >= v_th", "v = v_reset"),
     "threshold": ("v >= v_rest + (v_th - v_rest)/gain", "v = v_rest + (v_reset - v_rest)/gain"),
 }
+
+INPUTS = {
+    "I_ext": model_input(0 * amp, "injected current", source="chosen here: none"),
+    "trained_gain": model_input(
+        1.0, "gain from training, multiplies the receptors'", source=f"{PAPER}, equation 3"
+    ),
+}
+CONCENTRATION = model_input(
+    0 * umolar, "concentration of a ligand", source="chosen here: none", low=0 * umolar
+)
 
 
 @dataclass(frozen=True, eq=False)
 class GainLIF(Parameters):
     """Leaky integrate-and-fire neuron with a gain on its input or, divided, on its threshold.
 
-    The gain is the product of a trained gain and of the gains that its receptors set. Both sites
+    The gain is the product of a trained gain and of the gains that its receptors set; without
+    receptors (``receptors=()``) it is the trained gain alone. Both sites
     give the same spikes while the gain is constant. Receptors may also open a K+ conductance and
     scale the current that follows every spike.
     """
@@ -76,10 +80,6 @@ class GainLIF(Parameters):
         low=0 * second,
         low_excluded=True,
     )
-    I_ext: Quantity = parameter(0 * amp, "injected current", source="chosen here: none")
-    trained_gain: float = parameter(
-        1.0, "gain from training, multiplies the receptor's", source=f"{PAPER}, equation 3"
-    )
     b: Quantity = parameter(
         0 * amp, "step of the after-spike current; 0: none", source="chosen here: off", low=0 * amp
     )
@@ -97,29 +97,10 @@ class GainLIF(Parameters):
         source="chosen here: usual for cortical cells",
     )
     receptors: tuple[Receptor, ...] = parameter(
-        (Receptor(),), "metabotropic receptors, by name", source="see their own", named=LIBRARY
-    )
-    modulated: bool = parameter(
-        True, "whether the receptors' cascades are simulated", source="chosen here"
-    )
-    conc: Quantity = parameter(
-        0 * umolar,
-        "concentration of every ligand at the start",
-        source="chosen here: none",
-        low=0 * umolar,
-    )
-    delivery: str = parameter(
-        "constant",
-        "how concentrations change: not, by exchange with a supply, or as a trace",
-        source="chosen here",
-        choices=tuple(DELIVERY),
-    )
-    tau_clear: Quantity = parameter(
-        1 * second,
-        "time constant of exchange or clearance",
-        source="chosen here",
-        low=0 * second,
-        low_excluded=True,
+        (Receptor(),),
+        "metabotropic receptors, by name; none: no modulation",
+        source="see their own",
+        named=LIBRARY,
     )
     site: str = parameter(
         "input", "where the gain acts", source=f"{PAPER}, section 3.1", choices=tuple(INPUT)
@@ -128,28 +109,53 @@ class GainLIF(Parameters):
         "exponential", "shape of a synaptic current", source="chosen here", choices=tuple(SYNAPSE)
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_values(self, own: Callable[[str], Any]) -> None:
+        """Refuse values that do not go together, in the model or in single neurons.
+
+        Parameters
+        ----------
+        own : callable
+            Of a parameter's name: its value, or one value for each neuron.
+
+        Raises
+        ------
+        UserError
+        """
         for name in ("v_rest", "v_reset"):
-            if getattr(self, name) >= self.v_th:
-                raise UserError(
-                    f"{name} = {getattr(self, name)} must lie below v_th = {self.v_th}."
-                )
+            refuse_where(
+                own(name) >= own("v_th"),
+                f"{name} = {{}} must lie below v_th = {{}}",
+                own(name),
+                own("v_th"),
+            )
+        # The exact solution divides by the difference of time constants.
+        decays = {"tau_syn": self.synapse == "exponential", "tau_ahp": self._adapts}
+        for name in (name for name, present in decays.items() if present):
+            refuse_where(
+                own(name) == own("tau_m"),
+                f"{name} = {{}} must differ from tau_m, if only by a millionth",
+                own(name),
+            )
         names = [receptor.name for receptor in self.receptors]
         if len(set(names)) < len(names):
             raise UserError(f"Receptors of a neuron need names of their own, not {names}.")
-        self._check_time_constants()
-        closed = self.R * sum((min(r.g_K, 0 * siemens) for r in self._shifting), 0 * siemens)
-        if closed <= -1:
-            raise UserError(
-                f"Receptors cannot close more K+ conductance than the leak has, {1 / self.R}."
-            )
+        each = (np.minimum(own(f"g_K_{r.name}"), 0 * siemens) for r in self._shifting)
+        refuse_where(
+            own("R") * sum(each, 0 * siemens) <= -1,
+            "Receptors cannot close more K+ conductance than the leak has, {}",
+            1 / own("R"),
+        )
 
     @property
     def ligands(self) -> tuple[str, ...]:
         """Everything that binds to a receptor here, in order."""
         every = (ligand for receptor in self.receptors for ligand in receptor.ligands)
-        return tuple(dict.fromkeys(every)) if self.modulated else ()
+        return tuple(dict.fromkeys(every))
+
+    @property
+    def inputs(self) -> dict[str, ModelInput]:
+        """What reaches the neuron: a current, a trained gain, and the level of each ligand."""
+        return INPUTS | {f"conc_{ligand}": CONCENTRATION for ligand in self.ligands}
 
     @property
     def equations(self) -> str:
@@ -157,18 +163,15 @@ class GainLIF(Parameters):
         parts = [MEMBRANE.format(self._current), SYNAPSE[self.synapse]]
         if self._adapts:
             parts.append("dI_ahp/dt = -I_ahp/tau_ahp : amp")
-        cascades = self.receptors if self.modulated else ()
-        product = "*".join(["trained_gain", *(f"gain_{r.name}" for r in cascades)])
+        product = "*".join(["trained_gain", *(f"gain_{r.name}" for r in self.receptors)])
         parts.append(f"gain = {product} : 1")
         if self._shifting:
             terms = " + ".join(f"g_K_{r.name}*activation_{r.name}" for r in self._shifting)
             parts.append(f"g_K = {terms} : siemens")
-        if self._adapts and cascades:
-            factors = (f"(1 + (ahp_max_{r.name} - 1)*activation_{r.name})" for r in cascades)
+        if self._adapts and self.receptors:
+            factors = (f"(1 + (ahp_max_{r.name} - 1)*activation_{r.name})" for r in self.receptors)
             parts.append(f"adaptation = {'*'.join(factors)} : 1")
-        parts += [r.equations for r in cascades]
-        parts += [DELIVERY[self.delivery].format(ligand).strip() for ligand in self.ligands]
-        return "\n".join(part for part in parts if part)
+        return "\n".join([*parts, *(r.equations for r in self.receptors)])
 
     @property
     def threshold(self) -> str:
@@ -188,39 +191,33 @@ class GainLIF(Parameters):
     @property
     def method(self) -> Any:
         """Exact where the equations are linear; the cascade's Hill function is not."""
-        return HeldCascade(("v", "I_syn", "I_ahp")) if self.modulated else "exact"
+        return HeldCascade(("v", "I_syn", "I_ahp")) if self.receptors else "exact"
 
     @property
     def constants(self) -> dict[str, Any]:
         """Values of the parameters that the equations name."""
         values = namespace(self)
-        for ligand in self.ligands:
-            values[f"tau_clear_{ligand}"] = self.tau_clear
-            if self.delivery == "constant":
-                values[f"conc_{ligand}"] = self.conc
         for receptor in self.receptors:
             values |= receptor.constants
-        states = self.start
-        named = used(values, "\n".join([self.equations, self.threshold, self.reset, "t_ref"]))
-        return {name: value for name, value in named.items() if name not in states}
+        return used(values, "\n".join([self.equations, self.threshold, self.reset, "t_ref"]))
 
     @property
     def start(self) -> dict[str, Any]:
-        """State at the start: at rest, the cascade in the steady state of `conc`."""
+        """State at the start: at rest, with no ligand bound."""
         return self.steady({})
 
     def steady(self, conc: Mapping[str, Quantity]) -> dict[str, Any]:
-        """State at rest in a bath, and the bath.
+        """State at rest in a bath.
 
         Parameters
         ----------
         conc : mapping of str to Quantity, shape () or (n,)
-            Concentrations by ligand, mol/m^3; `self.conc` for those that are not given.
+            Concentrations by ligand, mol/m^3; 0 for those that are not given.
 
         Returns
         -------
         dict of str to Quantity or ndarray
-            Initial values of state variables and concentrations.
+            Initial values of state variables.
 
         Raises
         ------
@@ -228,13 +225,10 @@ class GainLIF(Parameters):
             For a ligand that no receptor binds.
         """
         bath = self._bath(conc)
-        values: dict[str, Any] = {}
-        for receptor in self.receptors if self.modulated else ():
+        values: dict[str, Any] = {"v": self.rest(conc)}
+        for receptor in self.receptors:
             values |= receptor.steady(*(bath[ligand] for ligand in receptor.ligands))
-        for ligand, level in bath.items():
-            if ligand in conc or self.delivery != "constant":
-                values |= {f"{name}_{ligand}": level for name in BATHED[self.delivery]}
-        return {"v": self.rest(conc)} | values
+        return values
 
     def steady_gain(self, conc: Mapping[str, Quantity]) -> np.ndarray:
         """Steady gain in a bath.
@@ -247,11 +241,11 @@ class GainLIF(Parameters):
         Returns
         -------
         ndarray, shape () or (n,)
-            The trained gain times every receptor's.
+            The product of every receptor's.
         """
         bath = self._bath(conc)
-        gain = np.asarray(self.trained_gain)
-        for receptor in self.receptors if self.modulated else ():
+        gain = np.ones(())
+        for receptor in self.receptors:
             gain = gain * receptor.gain(*(bath[ligand] for ligand in receptor.ligands))
         return gain
 
@@ -305,15 +299,6 @@ class GainLIF(Parameters):
         charging = self.tau_m * np.log((safe - from_reset) / (safe - 1))
         return np.where(fires, 1 / (self.t_ref + charging) / Hz, 0.0) * Hz
 
-    def _check_time_constants(self) -> None:
-        """The exact solution divides by the difference of time constants."""
-        decays = {"tau_syn": self.synapse == "exponential", "tau_ahp": self._adapts}
-        for name, present in decays.items():
-            if present and getattr(self, name) == self.tau_m:
-                raise UserError(
-                    f"{name} = {self.tau_m} must differ from tau_m, if only by a millionth."
-                )
-
     @property
     def _current(self) -> str:
         """Sum of the currents into the membrane."""
@@ -321,7 +306,7 @@ class GainLIF(Parameters):
         if self._shifting:
             current += " + g_K*(E_K - v)"
         if self._adapts:
-            current += " - adaptation*I_ahp" if self.modulated else " - I_ahp"
+            current += " - adaptation*I_ahp" if self.receptors else " - I_ahp"
         return current if current == INPUT[self.site] else f"({current})"
 
     @property
@@ -331,7 +316,7 @@ class GainLIF(Parameters):
     @property
     def _shifting(self) -> tuple[Receptor, ...]:
         """Receptors that open or close a K+ conductance."""
-        return tuple(r for r in self.receptors if self.modulated and r.g_K != 0 * siemens)
+        return tuple(r for r in self.receptors if r.g_K != 0 * siemens)
 
     def _opened(self, conc: Mapping[str, Quantity]) -> Quantity:
         bath = self._bath(conc)
@@ -344,4 +329,4 @@ class GainLIF(Parameters):
         for ligand in conc:
             if ligand not in self.ligands:
                 raise unknown("ligand of this neuron", ligand, self.ligands)
-        return {ligand: conc.get(ligand, self.conc) for ligand in self.ligands}
+        return {ligand: conc.get(ligand, 0 * umolar) for ligand in self.ligands}

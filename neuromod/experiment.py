@@ -9,19 +9,18 @@ stepped before spikes arrive.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from brian2 import Quantity, have_same_dimensions, second
+from brian2 import Equations, Quantity, get_dimensions, second
 
+from neuromod.checks import check_finite, check_unit, index_array, steps_in, steps_of
 from neuromod.errors import UserError, unknown
-from neuromod.parameters import Parameters, abouts, check_range
-
-# In time steps: what rounding leaves of a whole number of them.
-GRID_TOLERANCE = 1e-6
+from neuromod.parameters import About, ModelInput, Parameters, abouts, check_range, own_value, used
 
 
 class Model(Protocol):
@@ -93,6 +92,14 @@ class Completing(Protocol):
         """Values of single neurons with all that follow from them."""
 
 
+@runtime_checkable
+class Adapting(Protocol):
+    """A model whose equations follow from what a population is given, such as its supplies."""
+
+    def given(self, values: Mapping[str, Any]) -> Model:
+        """The model for a population with these values."""
+
+
 @dataclass(frozen=True, eq=False)
 class Population:
     """Neurons of one model.
@@ -103,19 +110,31 @@ class Population:
     model : Model
     size : int
     values : mapping of str to value or array, shape (size,)
-        Values of single neurons for any parameter or state variable of the model. State
-        variables that are not given start from the model's own parameters.
+        Inputs, parameters and initial states, for all neurons or for each. What is not given
+        takes the model's own.
+    added : tuple of str
+        Equations of what reaches the neurons, beside the model's; see `Input`.
 
     Raises
     ------
     UserError
-        When a value is out of its physical range, or there is not one for each neuron.
+        When a value is unknown, not finite, of the wrong unit or out of its physical range, does
+        not go with the others, or there is not one for each neuron.
     """
 
     name: str
     model: Model
     size: int
     values: Mapping[str, Any] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, Adapting):
+            object.__setattr__(self, "model", self.model.given(self.values))
+        for name, value in (dict(self.values) | dict(self.completed)).items():
+            self._check(name, value)
+        if isinstance(self.model, Parameters):
+            self.model.check_values(self.own)
 
     @cached_property
     def completed(self) -> Mapping[str, Any]:
@@ -124,8 +143,18 @@ class Population:
             return self.model.complete(self.values)
         return self.values
 
+    @cached_property
+    def equations(self) -> str:
+        """The model's equations, and those of what reaches it."""
+        return "\n".join([self.model.equations, *self.added])
+
+    @cached_property
+    def constants(self) -> dict[str, Any]:
+        """Values of all that the equations name and do not define, for all neurons or for each."""
+        return {name: self.completed.get(name, own) for name, own in self._defaults.items()}
+
     def own(self, name: str) -> Any:
-        """A parameter of single neurons, or else the model's.
+        """A parameter or input of single neurons, or else the model's.
 
         Parameters
         ----------
@@ -135,19 +164,93 @@ class Population:
         -------
         value or array, shape () or (size,)
         """
-        return self.values.get(name, getattr(self.model, name))
+        if name in self.values:
+            return self.values[name]
+        return self._inputs[name].default if name in self._inputs else own_value(self.model, name)
 
-    def __post_init__(self) -> None:
+    def given(self, *inputs: Input) -> Population:
+        """The population with what reaches it.
+
+        Parameters
+        ----------
+        *inputs : Input
+            To this population; their values take the place of those that it has.
+
+        Returns
+        -------
+        Population
+
+        Raises
+        ------
+        UserError
+            When two inputs do not agree on a value.
+        """
+        values: dict[str, Any] = {}
+        for given in inputs:
+            for name, value in given.values.items():
+                if name in values and not np.array_equal(values[name], value):
+                    raise UserError(f"Two inputs of {self.name} give different values to {name}.")
+            values |= given.values
+        blocks = [given.equations for given in inputs if given.equations]
+        added = tuple(dict.fromkeys([*self.added, *blocks]))
+        return replace(self, values={**self.values, **values}, added=added)
+
+    @property
+    def _inputs(self) -> Mapping[str, ModelInput]:
+        return getattr(self.model, "inputs", {})
+
+    @cached_property
+    def _parsed(self) -> Equations:
+        return Equations(self.equations)
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        """What the constants are where the population is not given them."""
+        reaching = {name: given.default for name, given in self._inputs.items()}
+        reaching |= used(self.values, "\n".join(self.added))
+        undefined = {n: v for n, v in reaching.items() if n not in self._parsed.names}
+        return undefined | self.model.constants
+
+    @cached_property
+    def _settable(self) -> dict[str, Any]:
+        return _examples(self._parsed, self._defaults)
+
+    @cached_property
+    def _abouts(self) -> dict[str, Any]:
         known = abouts(self.model) if isinstance(self.model, Parameters) else {}
-        for name, value in (dict(self.values) | dict(self.completed)).items():
-            if np.shape(value) not in ((), (self.size,)):
-                raise UserError(
-                    f"{name} of {self.name} needs {self.size} values, not {np.size(value)}."
-                )
-            # Concentrations carry the name of their ligand.
-            about = known.get(name) or known.get(name.rpartition("_")[0])
-            if about:
-                check_range(name, value, about)
+        return known | {name: given.about for name, given in self._inputs.items()}
+
+    def _check(self, name: str, value: Any) -> None:
+        if name not in self._settable:
+            raise unknown(f"input, parameter or state of {self.name}", name, self._settable)
+        if np.shape(value) not in ((), (self.size,)):
+            raise UserError(
+                f"{name} of {self.name} needs {self.size} values, not {np.size(value)}."
+            )
+        what = f"{name} of {self.name}"
+        _check_value(what, value, self._settable[name], self._abouts.get(name))
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """What reaches a population from outside: values, equations, spikes and connections together.
+
+    Attributes
+    ----------
+    population : str
+    values : mapping of str to value or array, shape (size,)
+        For the population.
+    equations : str
+        Of variables that the model takes as an input, in Brian2's language.
+    sources : tuple of Spikes
+    connections : tuple of Connection
+    """
+
+    population: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    equations: str = ""
+    sources: tuple[Spikes, ...] = ()
+    connections: tuple[Connection, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,12 +266,30 @@ class Spikes:
     neurons : ndarray of int, shape (spikes,)
     times : Quantity, shape (spikes,)
         In seconds, each at the start of its time step, in order of time.
+
+    Raises
+    ------
+    UserError
+        When there is not one time for each neuron, or times are not in order.
     """
 
     name: str
     size: int
     neurons: np.ndarray
     times: Quantity
+
+    def __post_init__(self) -> None:
+        what = f"Spikes of {self.name}"
+        object.__setattr__(self, "neurons", index_array(what, self.neurons, self.size))
+        check_unit(f"Times of {self.name}", self.times, second.dim)
+        check_finite(f"Times of {self.name}", self.times)
+        if np.shape(self.times) != self.neurons.shape:
+            raise UserError(
+                f"{what} need a time each: {len(self.neurons)} neurons came with "
+                f"{np.size(self.times)} times."
+            )
+        if np.any(np.diff(np.asarray(self.times)) < 0):
+            raise UserError(f"{what} must be in order of time.")
 
     def counts(self) -> np.ndarray:
         """Spikes of each neuron, shape (size,)."""
@@ -191,29 +312,44 @@ class Connection:
         In the unit of the target's variable.
     delay : Quantity
         The same for all.
+    width : Quantity, optional
+        Of a rectangular pulse: the weight is taken away again after it. Without, it stays.
+
+    Raises
+    ------
+    UserError
+        When indices are no whole numbers, weights are not finite, or their numbers differ.
     """
 
     source: str
     target: str
     variable: str
+    _: KW_ONLY
     i: np.ndarray
     j: np.ndarray
     weight: Any
     delay: Quantity = field(default_factory=lambda: 0 * second)
+    width: Quantity | None = None
 
     def __post_init__(self) -> None:
-        # GeNN permutes weights in silence unless synapses come sorted by source.
-        counts = {len(self.i), len(self.j), *np.shape(self.weight)}
+        what = f"A connection from {self.source} to {self.target}"
+        counts = {np.size(self.i), np.size(self.j), *np.shape(self.weight)}
         if len(counts) > 1:
             raise UserError(
-                f"A connection from {self.source} to {self.target} needs as many sources as "
-                f"targets and weights, not {len(self.i)}, {len(self.j)} and {np.size(self.weight)}."
+                f"{what} needs as many sources as targets and weights, not {np.size(self.i)}, "
+                f"{np.size(self.j)} and {np.size(self.weight)}."
             )
-        order = np.lexsort((self.j, self.i))
-        object.__setattr__(self, "i", np.asarray(self.i, dtype=np.int32)[order])
-        object.__setattr__(self, "j", np.asarray(self.j, dtype=np.int32)[order])
+        check_finite(f"The weight of {what[0].lower()}{what[1:]}", self.weight)
+        order = _sort_by_source(self, what)
         if np.ndim(self.weight):
             object.__setattr__(self, "weight", self.weight[order])
+
+    @property
+    def edges(self) -> tuple[tuple[Any, Quantity], ...]:
+        """Weight and delay of all that a spike adds: a pulse has a rising and a falling edge."""
+        if self.width is None:
+            return ((self.weight, self.delay),)
+        return (self.weight, self.delay), (-self.weight, self.delay + self.width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,137 +369,48 @@ class PlasticConnection:
     i, j : ndarray of int, shape (synapses,)
         Source and target neuron of each synapse; kept sorted by `i`, then `j`.
     values : mapping of str to value or array, shape (synapses,)
-        Values of single synapses for any parameter or state variable of the model.
+        Parameters and initial states, for all synapses or for each.
     delay : Quantity
         From source to synapse, the same for all.
 
     Raises
     ------
     UserError
-        When a value is out of its physical range, or there is not one for each synapse.
+        When a value is unknown, not finite, of the wrong unit or out of its physical range, does
+        not go with the others, or there is not one for each synapse.
     """
 
     name: str
     source: str
     target: str
     model: Plastic
+    _: KW_ONLY
     i: np.ndarray
     j: np.ndarray
     values: Mapping[str, Any] = field(default_factory=dict)
     delay: Quantity = field(default_factory=lambda: 0 * second)
 
     def __post_init__(self) -> None:
-        known = abouts(self.model) if isinstance(self.model, Parameters) else {}
-        counts = {"j": len(self.j)} | {n: np.size(v) for n, v in self.values.items() if np.ndim(v)}
-        for name, count in counts.items():
-            if count != len(self.i):
-                raise UserError(f"{name} of {self.name} needs {len(self.i)} values, not {count}.")
-        for name, value in self.values.items():
-            if name in known:
-                check_range(name, value, known[name])
-        order = np.lexsort((self.j, self.i))
+        size = np.size(self.i)
+        for name, value in {"j": self.j, **self.values}.items():
+            if np.ndim(value) and np.size(value) != size:
+                raise UserError(f"{name} of {self.name} needs {size} values, not {np.size(value)}.")
+        order = _sort_by_source(self, self.name)
         values = {n: v[order] if np.ndim(v) else v for n, v in self.values.items()}
         object.__setattr__(self, "values", values)
-        object.__setattr__(self, "i", np.asarray(self.i, dtype=np.int32)[order])
-        object.__setattr__(self, "j", np.asarray(self.j, dtype=np.int32)[order])
+        known = abouts(self.model) if isinstance(self.model, Parameters) else {}
+        settable = _examples(Equations(self.equations), self.model.constants)
+        for name, value in self.values.items():
+            if name not in settable:
+                raise unknown(f"parameter or state of {self.name}", name, settable)
+            _check_value(f"{name} of {self.name}", value, settable[name], known.get(name))
+        if isinstance(self.model, Parameters):
+            self.model.check_values(lambda name: self.values.get(name, own_value(self.model, name)))
 
-
-def pulses(
-    source: str,
-    target: str,
-    variable: str,
-    i: np.ndarray,
-    j: np.ndarray,
-    weight: Any,
-    width: Quantity,
-    delay: Quantity = 0 * second,
-) -> tuple[Connection, Connection]:
-    """Rectangular pulses: `weight` is added at once and taken away after `width`.
-
-    Parameters
-    ----------
-    source, target, variable, i, j, weight, delay
-        See `Connection`.
-    width : Quantity
-        In seconds; overlapping pulses add up.
-
-    Returns
-    -------
-    tuple of Connection
-        The rising and the falling edge.
-    """
-    rise = Connection(source, target, variable, i, j, weight, delay)
-    return rise, Connection(source, target, variable, i, j, -weight, delay + width)
-
-
-def code_pulses(
-    source: str,
-    target: str,
-    i: np.ndarray,
-    j: np.ndarray,
-    codes: Any,
-    width: Quantity,
-    domain: str = "",
-) -> tuple[Connection, ...]:
-    """Synapses of circuit neurons: pulses of their codes, and the pulses that the NOR sees.
-
-    Parameters
-    ----------
-    source, target, i, j
-        See `Connection`; the target is a population of circuit neurons.
-    codes : value or array, shape (synapses,)
-        Signed; a synapse of code 0 still clocks the comparator.
-    width : Quantity
-        In seconds.
-    domain : str
-        The power domain whose supply feeds them.
-
-    Returns
-    -------
-    tuple of Connection
-        See `mirror_pulses`.
-    """
-    codes = np.broadcast_to(codes, np.shape(i))
-    return mirror_pulses(
-        source, target, i, j, np.maximum(codes, 0), np.maximum(-codes, 0), codes != 0, width, domain
-    )
-
-
-def mirror_pulses(
-    source: str,
-    target: str,
-    i: np.ndarray,
-    j: np.ndarray,
-    up: np.ndarray,
-    down: np.ndarray,
-    mirrors: np.ndarray,
-    width: Quantity,
-    domain: str = "",
-) -> tuple[Connection, ...]:
-    """Pulses of circuit synapses, or of bundles of them that pulse together.
-
-    Parameters
-    ----------
-    source, target, i, j, width, domain
-        See `code_pulses`.
-    up, down : ndarray, shape (synapses,)
-        Units of current onto and off the membrane.
-    mirrors : ndarray, shape (synapses,)
-        References that conduct during a pulse.
-
-    Returns
-    -------
-    tuple of Connection
-        On the variables ``up``, ``down``, ``mirrors`` and ``active``, where they are not all 0.
-    """
-    mark = f"_{domain}" if domain else ""
-    parts = {f"up{mark}": up, f"down{mark}": down, f"mirrors{mark}": mirrors,
-             "active": np.ones(np.shape(i))}  # fmt: skip
-    made: list[Connection] = []
-    for variable, weight in parts.items():
-        held = np.flatnonzero(weight)
-        made += pulses(source, target, variable, i[held], j[held], weight[held] * 1.0, width)
-    return tuple(made)
+    @property
+    def equations(self) -> str:
+        """The model's equations."""
+        return self.model.equations
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,104 +430,231 @@ class Trace:
     variables: tuple[str, ...]
     neurons: np.ndarray
 
+    def __post_init__(self) -> None:
+        if isinstance(self.variables, str):
+            object.__setattr__(self, "variables", (self.variables,))
+        what = f"A trace of {self.population}"
+        object.__setattr__(self, "neurons", index_array(what, self.neurons))
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Experiment:
     """One simulation.
 
     Attributes
     ----------
-    populations : tuple of Population
+    populations : sequence of Population
         Their spikes are always recorded.
-    sources : tuple of Spikes
+    sources : sequence of Spikes
         Inputs, drawn beforehand.
-    connections : tuple of Connection
-    traces : tuple of Trace
+    connections : sequence of Connection
+    plastic : sequence of PlasticConnection
+    traces : sequence of Trace
     duration, dt : Quantity
         In seconds.
     seed : int
         From which everything random in this experiment was drawn; for the record.
-    plastic : tuple of PlasticConnection
 
     Raises
     ------
     UserError
-        When a duration or delay is not a whole number of time steps, or names do not fit.
+        When names, indices or units do not fit each other, or a duration, a delay, a refractory
+        time or a spike does not lie on the grid of time steps.
     """
 
     populations: tuple[Population, ...]
-    sources: tuple[Spikes, ...]
-    connections: tuple[Connection, ...]
-    traces: tuple[Trace, ...]
     duration: Quantity
     dt: Quantity
-    seed: int
+    sources: tuple[Spikes, ...] = ()
+    connections: tuple[Connection, ...] = ()
     plastic: tuple[PlasticConnection, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("populations", "sources", "connections", "plastic", "traces"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         # Devices round half steps differently, so there are none.
         steps_in("duration", self.duration, self.dt)
-        sizes = {population.name: population.size for population in self.populations}
-        sizes |= {source.name: source.size for source in self.sources}
-        if len(sizes) < len(self.populations) + len(self.sources):
-            raise UserError(f"Two populations of an experiment share a name in {sorted(sizes)}.")
-        every: list[Connection | PlasticConnection] = [*self.connections, *self.plastic]
-        for connection in every:
-            steps_in("delay", connection.delay, self.dt)
-            _check_indices(connection.source, connection.i, sizes)
-            _check_indices(connection.target, connection.j, sizes)
+        names = [part.name for part in (*self.populations, *self.sources, *self.plastic)]
+        if len(set(names)) < len(names):
+            raise UserError(
+                f"Every population, source and plastic connection needs its own name, not {names}."
+            )
+        for population in self.populations:
+            _check_refractory(population, self.dt)
         for source in self.sources:
-            _check_indices(source.name, source.neurons, sizes)
-            _check_grid(source, self.dt)
-        sizes |= {synapses.name: len(synapses.i) for synapses in self.plastic}
-        if len(sizes) < len(self.populations) + len(self.sources) + len(self.plastic):
-            raise UserError(f"Plastic connections need names of their own among {sorted(sizes)}.")
+            self._check_source(source)
+        for connection in (*self.connections, *self.plastic):
+            self._check_ends(connection)
+        for connection in self.connections:
+            self._check_connection(connection)
+        for changing in self.plastic:
+            self._check_plastic(changing)
+        self._check_traces()
+
+    def add(self, *inputs: Input) -> Experiment:
+        """The experiment with what reaches its populations.
+
+        Parameters
+        ----------
+        *inputs : Input
+            Populations may share a source, which all of their inputs then hold.
+
+        Returns
+        -------
+        Experiment
+
+        Raises
+        ------
+        UserError
+            When an input names no population here, or two do not agree on a value or a source.
+        """
+        known = {population.name for population in self.populations}
+        sources = {source.name: source for source in self.sources}
+        for given in inputs:
+            if given.population not in known:
+                raise unknown("population", given.population, known)
+            for source in given.sources:
+                if not _same_spikes(sources.setdefault(source.name, source), source):
+                    raise UserError(f"Two sources of different spikes are named {source.name}.")
+        return replace(
+            self,
+            populations=tuple(
+                population.given(*(g for g in inputs if g.population == population.name))
+                for population in self.populations
+            ),
+            sources=tuple(sources.values()),
+            connections=(*self.connections, *(wire for g in inputs for wire in g.connections)),
+        )
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        return {part.name: part.size for part in (*self.populations, *self.sources)}
+
+    @cached_property
+    def _equations(self) -> dict[str, Equations]:
+        """Equations of all that has a model."""
+        return {part.name: Equations(part.equations) for part in (*self.populations, *self.plastic)}
+
+    def _check_source(self, source: Spikes) -> None:
+        steps = steps_of(f"Spikes of {source.name}", source.times, self.dt)
+        order = np.lexsort((steps, source.neurons))
+        twice = (np.diff(source.neurons[order]) == 0) & (np.diff(steps[order]) == 0)
+        if np.any(twice):
+            first = order[np.flatnonzero(twice)[0]]
+            raise UserError(
+                f"Neuron {source.neurons[first]} of {source.name} spikes twice in the time step at "
+                f"{source.times[first]}; one spike a step was expected."
+            )
+
+    def _check_ends(self, connection: Connection | PlasticConnection) -> None:
+        steps_in("delay", connection.delay, self.dt)
+        for name, indices in ((connection.source, connection.i), (connection.target, connection.j)):
+            if name not in self._sizes:
+                raise unknown("population", name, self._sizes)
+            index_array(name, indices, self._sizes[name])
+
+    def _check_connection(self, connection: Connection) -> None:
+        target, variable = connection.target, connection.variable
+        equations = self._equations.get(target, Equations(""))
+        if variable not in equations.names:
+            raise unknown(f"variable of {target}", variable, equations.names)
+        what = f"The weight onto {variable} of {target}"
+        check_unit(what, connection.weight, equations[variable].dim)
+        if connection.width is not None:
+            if not steps_in("width", connection.width, self.dt):
+                raise UserError(f"A pulse onto {variable} of {target} must last a time step.")
+            self._check_apart(connection)
+
+    def _check_apart(self, connection: Connection) -> None:
+        """A pulse that is on cannot start again: its source would count double."""
+        source = next((s for s in self.sources if s.name == connection.source), None)
+        if source is None or not len(source.neurons):
+            return
+        order = np.lexsort((source.times, source.neurons))
+        neurons, times = source.neurons[order], np.asarray(source.times)[order]
+        gaps = np.where(np.diff(neurons) == 0, np.diff(times), np.inf)
+        gaps[~np.isin(neurons[1:], connection.i)] = np.inf
+        if len(gaps) and gaps.min() < float(connection.width) - float(self.dt) / 2:
+            at = int(np.argmin(gaps))
+            raise UserError(
+                f"Pulses of {connection.width} overlap: neuron {neurons[at]} of {source.name} "
+                f"spikes again {gaps[at] * second} after its spike at {times[at] * second}."
+            )
+
+    def _check_plastic(self, changing: PlasticConnection) -> None:
+        """Refuse synapses whose equations ask their target for what it has not."""
+        model = changing.model
+        target = next((p for p in self.populations if p.name == changing.target), None)
+        names = {*self._equations[target.name].names, *target.constants} if target else set()
+        codes = "\n".join([model.equations, model.on_pre, model.on_post])
+        for word in sorted(set(re.findall(r"\b(\w+)_post\b", codes))):
+            if word not in names:
+                raise unknown(f"variable of {changing.target}", word, names)
+
+    def _check_traces(self) -> None:
+        sizes = self._sizes | {changing.name: len(changing.i) for changing in self.plastic}
+        recorded: set[tuple[str, str]] = set()
         for trace in self.traces:
-            _check_indices(trace.population, trace.neurons, sizes)
-        recorded = [(t.population, name) for t in self.traces for name in t.variables]
-        if len(set(recorded)) < len(recorded):
-            raise UserError("A variable of a population can be traced once, for several neurons.")
+            if trace.population not in sizes:
+                raise unknown("population", trace.population, sizes)
+            index_array(f"A trace of {trace.population}", trace.neurons, sizes[trace.population])
+            names = self._equations.get(trace.population, Equations("")).names
+            for variable in trace.variables:
+                if variable not in names:
+                    raise unknown(f"variable of {trace.population}", variable, names)
+                if (trace.population, variable) in recorded:
+                    raise UserError(
+                        f"{variable} of {trace.population} is traced twice: name all neurons in "
+                        "one trace."
+                    )
+                recorded.add((trace.population, variable))
 
 
-def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
-    """Number of time steps in a time.
-
-    Parameters
-    ----------
-    name : str
-        What the time is, for the message.
-    time, dt : Quantity
-        In seconds.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    UserError
-        When it is not a whole number.
-    """
-    for value in (time, dt):
-        if not have_same_dimensions(value, second):
-            raise UserError(f"{name} = {time} in steps of {dt} must be times, such as 10*ms.")
-    if dt <= 0 * second:
-        raise UserError(f"A time step of {dt} must be above 0.")
-    ratio = float(time / dt)
-    if ratio < 0 or abs(ratio - round(ratio)) > GRID_TOLERANCE + 1e-12 * ratio:
-        raise UserError(f"{name} = {time} must be a whole number of time steps of {dt}.")
-    return round(ratio)
+def _sort_by_source(synapses: Connection | PlasticConnection, what: str) -> np.ndarray:
+    """Sort synapses, whose weights GeNN would otherwise permute in silence; the order taken."""
+    i, j = index_array(what, synapses.i), index_array(what, synapses.j)
+    order = np.lexsort((j, i))
+    object.__setattr__(synapses, "i", i.astype(np.int32)[order])
+    object.__setattr__(synapses, "j", j.astype(np.int32)[order])
+    return order
 
 
-def _check_indices(name: str, indices: np.ndarray, sizes: Mapping[str, int]) -> None:
-    if name not in sizes:
-        raise unknown("population", name, sizes)
-    beyond = np.asarray(indices)[(np.asarray(indices) < 0) | (np.asarray(indices) >= sizes[name])]
-    if len(beyond):
-        raise UserError(f"{name} has neurons 0 to {sizes[name] - 1}, not {beyond[0]}.")
+def _check_value(what: str, value: Any, expected: Any, about: About | None) -> None:
+    """Refuse a value that is not finite, of the wrong unit or out of its physical range."""
+    if isinstance(value, str) or callable(value):
+        return
+    check_finite(what, value)
+    if not callable(expected):
+        check_unit(what, value, get_dimensions(expected))
+    if about:
+        check_range(what, value, about)
 
 
-def _check_grid(source: Spikes, dt: Quantity) -> None:
-    steps = np.asarray(source.times / dt)
-    if np.any(steps < 0) or np.any(np.abs(steps - np.round(steps)) > GRID_TOLERANCE * 1e3):
-        raise UserError(f"Spikes of {source.name} must lie at starts of time steps of {dt}.")
+def _examples(equations: Equations, constants: Mapping[str, Any]) -> dict[str, Any]:
+    """A value in the right unit of all that may be set, by name."""
+    states = equations.diff_eq_names | equations.parameter_names
+    return {name: Quantity(1.0, dim=equations[name].dim) for name in states} | dict(constants)
+
+
+def _check_refractory(population: Population, dt: Quantity) -> None:
+    """Refuse refractory times within a time step, which devices round up or down."""
+    refractory = population.model.refractory
+    if isinstance(refractory, str):
+        if refractory not in population.constants:
+            return
+        times = population.constants[refractory]
+    else:
+        times = refractory
+    if isinstance(times, Quantity):
+        for time in np.unique(np.asarray(times)):
+            steps_in(f"{refractory} of {population.name}", time * second, dt)
+
+
+def _same_spikes(a: Spikes, b: Spikes) -> bool:
+    return a is b or (
+        a.size == b.size
+        and np.array_equal(a.neurons, b.neurons)
+        and np.array_equal(a.times, b.times)
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import numbers
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,38 @@ def parameter(
     return dataclasses.field(default=default, metadata={"about": about})
 
 
+@dataclass(frozen=True)
+class ModelInput:
+    """What reaches a neuron from outside, such as a current or a supply; a population is given it.
+
+    Attributes
+    ----------
+    default : number or Quantity
+        What reaches a neuron that is given nothing.
+    about : About
+    """
+
+    default: Any
+    about: About
+
+
+def model_input(
+    default: Any, meaning: str, *, source: str, low: Any = None, high: Any = None
+) -> ModelInput:
+    """An input of a model.
+
+    Parameters
+    ----------
+    default, meaning, source, low, high
+        See `parameter`.
+
+    Returns
+    -------
+    ModelInput
+    """
+    return ModelInput(default, About(meaning, source, low, high))
+
+
 @dataclass(frozen=True, eq=False)
 class Parameters:
     """Base of every model and protocol: a frozen set of checked parameters.
@@ -107,6 +139,20 @@ class Parameters:
         for name, default, about in parameters(type(self)):
             checked = check(name, getattr(self, name), default, about)
             object.__setattr__(self, name, checked)
+        self.check_values(lambda name: own_value(self, name))
+
+    def check_values(self, own: Callable[[str], Any]) -> None:
+        """Refuse values that do not go together; none by default.
+
+        Parameters
+        ----------
+        own : callable
+            Of a parameter's name: its value, or one value for each neuron.
+
+        Raises
+        ------
+        UserError
+        """
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -130,6 +176,8 @@ def parameters(cls: type[Parameters]) -> Iterator[tuple[str, Any, About]]:
     tuple of (str, value, About)
     """
     for field in dataclasses.fields(cls):
+        if "about" not in field.metadata:
+            continue
         if field.default_factory is not dataclasses.MISSING:
             yield field.name, field.default_factory(), field.metadata["about"]
         else:
@@ -152,13 +200,16 @@ def namespace(settings: Parameters) -> dict[str, Any]:
         value = getattr(settings, name)
         if isinstance(value, Parameters):
             values |= namespace(value)
-        elif not isinstance(value, str | bool) and not holds_models(value):
+        elif not isinstance(value, str | bool | tuple):
             values[name] = value
     return values
 
 
 def holds_models(value: Any) -> bool:
-    """Whether a parameter's value is a list of models, such as a neuron's receptors."""
+    """Whether a parameter's value is a list of models, such as a neuron's receptors.
+
+    Only its default tells for sure: a list may be empty.
+    """
     return isinstance(value, tuple) and any(isinstance(item, Parameters) for item in value)
 
 
@@ -237,7 +288,7 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
         return _check_plain(name, value, default, about)
     if isinstance(default, tuple):
         items = tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value,)
-        if not items:
+        if not items and not holds_models(default):
             raise UserError(f"{name} needs at least one value.")
         return tuple(check(name, item, default[0], about) for item in items)
     if np.ndim(default) == 1 and isinstance(value, list | tuple):
@@ -290,6 +341,11 @@ def unit_of(value: Any) -> str:
     return "*".join(f"{base}**{power:g}" for base, power in powers if power)
 
 
+def in_words(unit: str) -> str:
+    """What a value of a unit is, for messages."""
+    return "a number without unit" if unit == "1" else f"a value in {unit}"
+
+
 def _check_plain(name: str, value: Any, default: bool | str, about: About) -> Any:
     if not isinstance(value, type(default)):
         raise UserError(f"{name} = {value} must be {type(default).__name__}, such as {default!r}.")
@@ -302,10 +358,8 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
     if not _is_number(value):
         raise UserError(f"{name} = {value!r} is not a number; expected one such as {default}.")
     if not have_same_dimensions(value, default):
-        unit = unit_of(default)
-        expected = "a number without unit" if unit == "1" else f"a value in {unit}"
         raise UserError(
-            f"{name} = {value} has the wrong unit: {expected} was expected, "
+            f"{name} = {value} has the wrong unit: {in_words(unit_of(default))} was expected, "
             f"such as {_example(default)}."
         )
     if np.ndim(default) == 0 and np.ndim(value) != 0:
@@ -339,6 +393,33 @@ def _array(name: str, values: Sequence[Any]) -> Any:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real | np.ndarray)
+
+
+def own_value(model: Any, name: str) -> Any:
+    """A model's parameter by its name in the equations, such as ``tau_m`` or ``k_on_D1``."""
+    return getattr(model, name) if hasattr(model, name) else model.constants[name]
+
+
+def refuse_where(wrong: Any, problem: str, *values: Any) -> None:
+    """Refuse values that do not go together, naming the first neuron for which they do not.
+
+    Parameters
+    ----------
+    wrong : bool or ndarray of bool, shape () or (n,)
+    problem : str
+        A sentence without its full stop, with ``{}`` for each value.
+    *values : number or Quantity, shape () or (n,)
+
+    Raises
+    ------
+    UserError
+    """
+    if not np.any(wrong):
+        return
+    first = int(np.flatnonzero(np.atleast_1d(wrong))[0])
+    shown = [np.atleast_1d(value)[first if np.size(value) > 1 else 0] for value in values]
+    where = f" (neuron {first})" if np.ndim(wrong) else ""
+    raise UserError(f"{problem.format(*shown)}{where}.")
 
 
 def check_range(name: str, value: Any, about: About) -> None:

@@ -109,7 +109,9 @@ class Antagonist(Protocol):
         values = {"I_ext": current} | self.neuron.steady(self._bath(conc, antagonist))
         population = Population("neurons", self.neuron, len(conc), values)
         return {
-            "bath": Experiment((population,), (), (), (), self.duration, self.dt, self.seed),
+            "bath": Experiment(
+                populations=(population,), duration=self.duration, dt=self.dt, seed=self.seed
+            ),
         }
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:

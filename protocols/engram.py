@@ -14,8 +14,9 @@ from scipy.sparse import csr_matrix
 from scipy.stats import mannwhitneyu
 
 from neuromod.analysis.spike_trains import between, count_correlation, interval_cvs
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Spikes, steps_in
+from neuromod.experiment import Connection, Experiment, Population, Spikes
 from neuromod.inputs.spikes import fixed_indegree, poisson
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import CODE, StructuralPlasticity, Wiring
@@ -179,7 +180,12 @@ class Engram(Protocol):
         cells = Population("cells", self.neuron, len(rise), start)
         return {
             moment: Experiment(
-                (cells,), sources, self._connections(wiring), (), duration, self.dt, self.seed
+                populations=(cells,),
+                sources=sources,
+                connections=self._connections(wiring),
+                duration=duration,
+                dt=self.dt,
+                seed=self.seed,
             )
             for moment, wiring in self._wirings.items()
         }
@@ -326,8 +332,8 @@ class Engram(Protocol):
         kinds: list[Any] = [excitatory, self._fixed["inhibitory"]]
         first = self._size * np.arange(len(self.cues))[:, None]
         made = [
-            Connection("cells", "cells", "I_syn", (pre + first).ravel(), (post + first).ravel(),
-                       weight, self.delay)
+            Connection("cells", "cells", "I_syn", i=(pre + first).ravel(), j=(post + first).ravel(),
+                       weight=weight, delay=self.delay)
             for (pre, post), weight in zip(kinds, self._weights, strict=False)
         ]  # fmt: skip
         reached = {
@@ -339,7 +345,15 @@ class Engram(Protocol):
             copy, synapse = np.nonzero(post < below[:, None])
             targets = post[synapse] + first[copy, 0]
             made.append(
-                Connection(name, "cells", "I_syn", pre[synapse], targets, self.weight, self.delay)
+                Connection(
+                    name,
+                    "cells",
+                    "I_syn",
+                    i=pre[synapse],
+                    j=targets,
+                    weight=self.weight,
+                    delay=self.delay,
+                )
             )
         return tuple(made)
 

@@ -150,7 +150,11 @@ class GainIdentification(Protocol):
             "v_rest": self.neuron.v_rest + np.asarray(grid.rest) * self.noise,
         }
         population = Population("neurons", self.neuron, len(grid), values)
-        return {"steps": Experiment((population,), (), (), (), self.duration, self.dt, self.seed)}
+        return {
+            "steps": Experiment(
+                populations=(population,), duration=self.duration, dt=self.dt, seed=self.seed
+            )
+        }
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """Rates, fits of every hypothesis with their intervals and weights, and verdicts."""

@@ -107,8 +107,8 @@ class GainToVdd(Protocol):
             traces.append(Trace(law, ("v",), everyone))
         length = self.circuit.t_pulse + 3 * self.dt
         return {
-            "pulse": Experiment(tuple(populations), (once,), tuple(synapses), tuple(traces), length,
-                                self.dt, self.seed)
+            "pulse": Experiment(populations=tuple(populations), sources=(once,), connections=tuple(synapses), traces=tuple(traces), duration=length,
+                                dt=self.dt, seed=self.seed)
         }  # fmt: skip
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:

@@ -14,10 +14,11 @@ from brian2.units.allunits import khertz
 
 from neuromod.analysis.spike_trains import coincidence_factor, rmse
 from neuromod.analysis.time_course import integrated_gain
+from neuromod.checks import steps_in
 from neuromod.chip.conversion import TIME_SCALE, VDD_HIGH, VDD_LOW, gain_of, vdd_of
 from neuromod.chip.twins import twins
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace, steps_in
+from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.inputs.modulators import puffs
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.inputs.supplies import Schedule, schedule

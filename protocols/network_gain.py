@@ -14,8 +14,9 @@ from scipy.stats import linregress
 from neuromod.analysis.dose_response import has_closed_form
 from neuromod.analysis.mean_field import network_rates
 from neuromod.analysis.spike_trains import between, count_correlation, interval_cvs
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, steps_in
+from neuromod.experiment import Connection, Experiment, Population
 from neuromod.inputs.spikes import fixed_indegree, staircase
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import parameter, refuse_changed
@@ -157,7 +158,12 @@ class NetworkGain(Protocol):
             bathed = self.neuron.steady(self._bath(conc, self.n_excitatory, self.n_inhibitory))
             cells = Population("cells", self.neuron, self._size, bathed | start)
             experiments[_name(conc)] = Experiment(
-                (cells,), (outside,), connections, (), duration, self.dt, self.seed
+                populations=(cells,),
+                sources=(outside,),
+                connections=connections,
+                duration=duration,
+                dt=self.dt,
+                seed=self.seed,
             )
         return experiments
 

@@ -13,9 +13,10 @@ from brian2 import Quantity, nsecond, second, usecond, volt
 from brian2.units.allunits import Mhertz, pjoule
 
 from neuromod.analysis.spike_trains import steady_rates
+from neuromod.checks import steps_in
 from neuromod.chip.conversion import MAX_RATE, VDD_REFERENCE, Costs, by_supply, energies
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, mirror_pulses, steps_in
+from neuromod.experiment import Experiment, Population, mirror_pulses
 from neuromod.inputs.spikes import regular
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.parameters import parameter, refuse_changed
@@ -132,14 +133,13 @@ class NeuronTable(Protocol):
         rates = cases.asked_MHz.to_numpy() * Mhertz
         return {
             "volleys": Experiment(
-                (Population("chip", self.circuit, len(cases), values),),
-                (regular("volleys", rates, self.duration, self.dt),),
-                mirror_pulses("volleys", "chip", everyone, everyone, units, 0 * units, references,
+                populations=(Population("chip", self.circuit, len(cases), values),),
+                sources=(regular("volleys", rates, self.duration, self.dt),),
+                connections=mirror_pulses("volleys", "chip", everyone, everyone, units, 0 * units, references,
                               self.circuit.t_pulse),
-                (),
-                self.duration,
-                self.dt,
-                self.seed,
+                duration=self.duration,
+                dt=self.dt,
+                seed=self.seed,
             )
         }  # fmt: skip
 

@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 from brian2 import Quantity, ms, second, umolar, volt
 
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, steps_in
+from neuromod.experiment import Experiment, Population
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.coded_synapse import CodedSynapse
 from neuromod.parameters import parameter, refuse_changed

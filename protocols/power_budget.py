@@ -108,13 +108,14 @@ class PowerBudget(Protocol):
         codes = np.tile(self.codes, size)
         return {
             "rates": Experiment(
-                (Population("chip", self.circuit, size),),
-                (regular("inputs", self._rates, self.duration, self.dt),),
-                code_pulses("inputs", "chip", neurons, neurons, codes, self.circuit.t_pulse),
-                (),
-                self.duration,
-                self.dt,
-                self.seed,
+                populations=(Population("chip", self.circuit, size),),
+                sources=(regular("inputs", self._rates, self.duration, self.dt),),
+                connections=code_pulses(
+                    "inputs", "chip", neurons, neurons, codes, self.circuit.t_pulse
+                ),
+                duration=self.duration,
+                dt=self.dt,
+                seed=self.seed,
             )
         }
 

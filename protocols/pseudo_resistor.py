@@ -218,7 +218,13 @@ class PseudoResistor(Protocol):
             own = {"v_slope": np.repeat(slopes, len(bias))} if bends else {}
             populations.append(Population(device, model, size, {"v": start, **own}))
         traces = tuple(Trace(device, ("v",), np.arange(size)) for device in DEVICES)
-        return Experiment(tuple(populations), (), (), traces, duration, self.dt, self.seed)
+        return Experiment(
+            populations=tuple(populations),
+            traces=traces,
+            duration=duration,
+            dt=self.dt,
+            seed=self.seed,
+        )
 
     def _traces(self, device: str, recording: Recording) -> Quantity:
         """Membranes from rest, shape (conditions, potentials, samples)."""

@@ -12,8 +12,9 @@ from brian2 import Hz, Quantity, ms, nA, second, umolar
 
 from neuromod.analysis.dose_response import has_closed_form
 from neuromod.analysis.time_course import integrated_gain, measure_response, momentary_rates
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Trace, steps_in
+from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.modulators import exchanged, puffs
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import parameter, refuse_changed
@@ -241,13 +242,13 @@ class Puff(Protocol):
         values = {**delivery.values, "I_ext": self.I}
         trace = Trace("neurons", (f"conc_{self._ligand}", "gain"), np.arange(len(self.conc)))
         return Experiment(
-            (replace(population, values=values),),
-            delivery.sources,
-            delivery.connections,
-            (trace,),
-            onsets[-1] + width + self.after,
-            self.dt,
-            self.seed,
+            populations=(replace(population, values=values),),
+            sources=delivery.sources,
+            connections=delivery.connections,
+            traces=(trace,),
+            duration=onsets[-1] + width + self.after,
+            dt=self.dt,
+            seed=self.seed,
         )
 
     def _solved(self, times: Quantity, onsets: Quantity, width: Quantity) -> tuple[Any, Any]:

@@ -11,16 +11,9 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, ms, second, um, umolar
 
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import (
-    Connection,
-    Experiment,
-    PlasticConnection,
-    Population,
-    Spikes,
-    Trace,
-    steps_in,
-)
+from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes, Trace
 from neuromod.inputs.modulators import Delivery, volume
 from neuromod.models.three_factor import IZHIKEVICH, LIGAND, PlasticLIF, ThreeFactor
 from neuromod.parameters import parameter, refuse_changed
@@ -237,30 +230,37 @@ class RewardLearning(Protocol):
         cells = Population("cells", self.neuron, len(lag))
         one = {"w": 0.0, "alpha": 0.0}
         synapses = PlasticConnection(
-            SYNAPSES, "inputs", "cells", self.synapse, everyone, everyone, one
+            SYNAPSES, "inputs", "cells", self.synapse, i=everyone, j=everyone, values=one
         )
         end = self._last(int(releases.max()))
         shown = np.array([self._shown])
         return Experiment(
-            (cells,),
-            (
+            populations=(cells,),
+            sources=(
                 self._at("inputs", first),
                 # One step before the cell fires.
                 self._at("driving", first + lag - 1),
                 self._at("modulatory", releases),
             ),
-            (
-                Connection("driving", "cells", "v", everyone, everyone, KICK),
-                Connection("modulatory", "cells", f"conc_{LIGAND}", everyone, everyone, 1 * umolar),
+            connections=(
+                Connection("driving", "cells", "v", i=everyone, j=everyone, weight=KICK),
+                Connection(
+                    "modulatory",
+                    "cells",
+                    f"conc_{LIGAND}",
+                    i=everyone,
+                    j=everyone,
+                    weight=1 * umolar,
+                ),
             ),
-            (
+            traces=(
                 Trace(SYNAPSES, ("eligibility", "E"), shown),
                 Trace("cells", (f"conc_{LIGAND}",), shown),
             ),
-            end * self.dt,
-            self.dt,
-            self.seed,
-            (synapses,),
+            duration=end * self.dt,
+            dt=self.dt,
+            seed=self.seed,
+            plastic=(synapses,),
         )
 
     @property
@@ -348,18 +348,17 @@ class RewardLearning(Protocol):
         i, j = (side.ravel() for side in np.indices((inputs.size, self.cells)))
         weights = np.random.default_rng([self.seed, 2]).uniform(0.5, 1.5, len(i)) * self.synapse.w
         return Experiment(
-            (cells, modulatory),
-            (inputs, reward),
-            (
-                Connection("reward", "modulatory", "v", np.zeros(self.releasing, int),
-                           np.arange(self.releasing), KICK),
+            populations=(cells, modulatory),
+            sources=(inputs, reward),
+            connections=(
+                Connection("reward", "modulatory", "v", i=np.zeros(self.releasing, int),
+                           j=np.arange(self.releasing), weight=KICK),
                 *self._delivery.connections,
             ),
-            (),
-            self.duration,
-            self.dt,
-            self.seed,
-            (PlasticConnection(SYNAPSES, "inputs", "cells", self.synapse, i, j, {"w": weights}),),
+            duration=self.duration,
+            dt=self.dt,
+            seed=self.seed,
+            plastic=(PlasticConnection(SYNAPSES, "inputs", "cells", self.synapse, i=i, j=j, values={"w": weights}),),
         )  # fmt: skip
 
     def _plastic(self, recording: Recording) -> np.ndarray:

@@ -247,8 +247,8 @@ class SynapseFamilies(Protocol):
                                     sign * codes[value], self.circuit.t_pulse)  # fmt: skip
         traces = tuple(Trace(family, ("v",), everyone) for family in FAMILIES)
         length = self.circuit.t_pulse + 3 * self.dt
-        return Experiment(tuple(populations), (once,), tuple(synapses), traces, length, self.dt,
-                          self.seed)  # fmt: skip
+        return Experiment(populations=tuple(populations), sources=(once,), connections=tuple(synapses), traces=traces, duration=length, dt=self.dt,
+                          seed=self.seed)  # fmt: skip
 
     def _trains(self) -> Experiment:
         everyone = np.arange(len(self.stored))
@@ -260,8 +260,8 @@ class SynapseFamilies(Protocol):
             for pulse in code_pulses("inputs", family, np.zeros_like(everyone), everyone, codes,
                                      self.circuit.t_pulse)
         ]  # fmt: skip
-        return Experiment(populations, (train,), tuple(synapses), (), self.duration, self.dt,
-                          self.seed)  # fmt: skip
+        return Experiment(populations=populations, sources=(train,), connections=tuple(synapses), duration=self.duration, dt=self.dt,
+                          seed=self.seed)  # fmt: skip
 
     def _steps(self, recording: Recording) -> pd.DataFrame:
         """One row per family, stored value, sign and starting potential."""

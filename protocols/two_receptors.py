@@ -101,7 +101,9 @@ class TwoReceptors(Protocol):
         values = {"I_ext": current} | self.neuron.steady(self._bath(first, second))
         population = Population("neurons", self.neuron, len(current), values)
         return {
-            "bath": Experiment((population,), (), (), (), self.duration, self.dt, self.seed),
+            "bath": Experiment(
+                populations=(population,), duration=self.duration, dt=self.dt, seed=self.seed
+            ),
         }
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:

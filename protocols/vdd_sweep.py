@@ -84,13 +84,13 @@ class VddSweep(Protocol):
         codes = np.array(self.codes)[i]
         return {
             "sweep": Experiment(
-                (Population("chip", self.circuit, size, {"vdd": self.vdd}),),
-                (source,),
-                code_pulses("inputs", "chip", i, j, codes, self.circuit.t_pulse),
-                (Trace("chip", ("v",), self._shown()),),
-                self.duration,
-                self.dt,
-                self.seed,
+                populations=(Population("chip", self.circuit, size, {"vdd": self.vdd}),),
+                sources=(source,),
+                connections=code_pulses("inputs", "chip", i, j, codes, self.circuit.t_pulse),
+                traces=(Trace("chip", ("v",), self._shown()),),
+                duration=self.duration,
+                dt=self.dt,
+                seed=self.seed,
             )
         }
 

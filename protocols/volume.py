@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, ms, nA, second, um, umolar
 
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace, steps_in
+from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.inputs.modulators import volume
 from neuromod.inputs.spikes import poisson
 from neuromod.models.gain_lif import GainLIF
@@ -218,13 +219,13 @@ class Volume(Protocol):
                           self.length, self.tau_clear)  # fmt: skip
         trace = Trace("cells", (f"conc_{self._ligand}", "gain"), np.arange(self.cells))
         return Experiment(
-            (replace(population, values={**delivery.values, "I_ext": self.I}),),
-            (self._releases(kind),),
-            delivery.connections,
-            (trace,),
-            self._released(kind) + self.after,
-            self.dt,
-            self.seed,
+            populations=(replace(population, values={**delivery.values, "I_ext": self.I}),),
+            sources=(self._releases(kind),),
+            connections=delivery.connections,
+            traces=(trace,),
+            duration=self._released(kind) + self.after,
+            dt=self.dt,
+            seed=self.seed,
         )
 
     def _distances(self, kind: str) -> np.ndarray:

@@ -12,8 +12,9 @@ from brian2 import Hz, Quantity, ms, nA, second, umolar
 
 from neuromod.analysis.spike_trains import steady_rates
 from neuromod.analysis.time_course import integrated_gain, time_constant
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace, steps_in
+from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.inputs.modulators import exchanged, wash
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
@@ -123,13 +124,13 @@ class Wash(Protocol):
         names = (f"conc_{ligand}", f"occupancy_{self._receptor.name}", "gain")
         return {
             "wash": Experiment(
-                (replace(population, values=values),),
-                delivery.sources,
-                delivery.connections,
-                (Trace("neurons", names, np.arange(len(conc))),),
-                self.duration,
-                self.dt,
-                self.seed,
+                populations=(replace(population, values=values),),
+                sources=delivery.sources,
+                connections=delivery.connections,
+                traces=(Trace("neurons", names, np.arange(len(conc))),),
+                duration=self.duration,
+                dt=self.dt,
+                seed=self.seed,
             )
         }
 

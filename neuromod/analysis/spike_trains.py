@@ -11,8 +11,9 @@ from elephant.spike_train_dissimilarity import van_rossum_distance, victor_purpu
 from elephant.statistics import cv, isi
 from neo import SpikeTrain
 
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Spikes, steps_in
+from neuromod.experiment import Spikes
 
 # Chosen here: fewer intervals say little of their variation.
 LEAST_INTERVALS = 5

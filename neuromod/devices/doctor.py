@@ -77,8 +77,10 @@ def try_device(device: str) -> Finding:
 def two_neurons() -> Experiment:
     """One neuron driven by a constant current, and a second one that it drives."""
     pair = Population("pair", NEURON, 2, {"I_ext": np.array([1, 0]) * DRIVE})
-    synapse = Connection("pair", "pair", "I_syn", np.array([0]), np.array([1]), 8.3 * nA)
-    return Experiment((pair,), (), (synapse,), (), DURATION, 0.1 * ms, seed=1)
+    synapse = Connection("pair", "pair", "I_syn", i=np.array([0]), j=np.array([1]), weight=8.3 * nA)
+    return Experiment(
+        populations=(pair,), connections=(synapse,), duration=DURATION, dt=0.1 * ms, seed=1
+    )
 
 
 def expected_spikes() -> float:

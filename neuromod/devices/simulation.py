@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import tempfile
 import time
 import warnings
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from brian2 import (
-    Equations,
     Network,
     NeuronGroup,
     Quantity,
@@ -32,18 +30,12 @@ from brian2 import (
 )
 from brian2.devices.device import reset_device
 
+from neuromod.checks import steps_in
 from neuromod.devices.builds import Standalone
 from neuromod.devices.genn.installation import require
 from neuromod.devices.genn.limits import refuse
 from neuromod.errors import unknown
-from neuromod.experiment import (
-    Connection,
-    Experiment,
-    PlasticConnection,
-    Population,
-    Spikes,
-    steps_in,
-)
+from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
 from neuromod.parameters import unit_of
 from neuromod.recording import Recording, Signal
 from neuromod.support.progress import task
@@ -94,7 +86,6 @@ def simulate(
     check_request(device, precision)
     steps = steps_in("duration", experiment.duration, experiment.dt)
     with _settings(device, precision, compiled=steps > SHORT), _device(device):
-        _check_variables(experiment)
         if device.startswith("genn"):
             refuse(experiment)
         defaultclock.dt = experiment.dt
@@ -226,10 +217,11 @@ def _build(experiment: Experiment) -> dict[str, Any]:
         parts[name] = SpikeMonitor(parts[f"neurons_{population.name}"], name=name)
     for source in experiment.sources:
         parts[f"neurons_{source.name}"] = _source(source, experiment)
-    for number, connection in enumerate(experiment.connections):
+    edges = [(c, *edge) for c in experiment.connections for edge in c.edges]
+    for number, (connection, weight, delay) in enumerate(edges):
         if len(connection.i):
             name = f"synapses_{number}"
-            parts[name] = _synapses(connection, name, parts)
+            parts[name] = _synapses(connection, weight, delay, name, parts)
     for changing in experiment.plastic:
         name = f"plastic_{changing.name}"
         parts[name] = _plastic(changing, name, parts)
@@ -242,18 +234,12 @@ def _build(experiment: Experiment) -> dict[str, Any]:
 
 def _group(population: Population) -> NeuronGroup:
     """Neurons, every constant of whose model is a parameter: shared, or one for each neuron."""
-    model, values = population.model, population.completed
-    equations = Equations(model.equations)
-    settable = model.constants.keys() | equations.diff_eq_names | equations.parameter_names
-    for name in values:
-        if name not in settable:
-            raise unknown(f"parameter or state of {population.name}", name, settable)
-    constants = {name: values.get(name, value) for name, value in model.constants.items()}
-    functions = {name: value for name, value in constants.items() if callable(value)}
-    numbers = {name: value for name, value in constants.items() if name not in functions}
+    model = population.model
+    functions = {name: value for name, value in population.constants.items() if callable(value)}
+    numbers = {n: value for n, value in population.constants.items() if n not in functions}
     group = NeuronGroup(
         population.size,
-        "\n".join([model.equations, *starmap(_parameter, numbers.items())]),
+        "\n".join([population.equations, *starmap(_parameter, numbers.items())]),
         threshold=model.threshold,
         reset=model.reset,
         refractory=model.refractory,
@@ -261,7 +247,7 @@ def _group(population: Population) -> NeuronGroup:
         namespace=functions,
         name=f"neurons_{population.name}",
     )
-    for name, value in {**model.start, **numbers, **values}.items():
+    for name, value in {**model.start, **numbers, **population.completed}.items():
         setattr(group, name, value)
     return group
 
@@ -286,18 +272,20 @@ def _source(source: Spikes, experiment: Experiment) -> SpikeGeneratorGroup:
     )
 
 
-def _synapses(connection: Connection, name: str, parts: dict[str, Any]) -> Synapses:
-    """Synapses that add their weight."""
+def _synapses(
+    connection: Connection, weight: Any, delay: Quantity, name: str, parts: dict[str, Any]
+) -> Synapses:
+    """Synapses that add a weight after a delay."""
     synapses = Synapses(
         parts[f"neurons_{connection.source}"],
         parts[f"neurons_{connection.target}"],
-        _parameter("w", connection.weight),
+        _parameter("w", weight),
         on_pre=f"{connection.variable}_post += w",
-        delay=connection.delay,
+        delay=delay,
         name=name,
     )
     synapses.connect(i=connection.i, j=connection.j)
-    synapses.w = connection.weight
+    synapses.w = weight
     return synapses
 
 
@@ -334,34 +322,6 @@ def _part(parts: dict[str, Any], name: str) -> Any:
     """A population's neurons or a plastic connection's synapses."""
     neurons = f"neurons_{name}"
     return parts[neurons if neurons in parts else f"plastic_{name}"]
-
-
-def _check_variables(experiment: Experiment) -> None:
-    """Refuse connections to and traces of what a model's equations do not define."""
-    defined = {p.name: Equations(p.model.equations).names for p in _modelled(experiment)}
-    wanted = [(c.target, c.variable) for c in experiment.connections]
-    wanted += [(t.population, variable) for t in experiment.traces for variable in t.variables]
-    for population, variable in wanted:
-        names = defined.get(population, frozenset())
-        if variable not in names:
-            raise unknown(f"variable of {population}", variable, names)
-    for changing in experiment.plastic:
-        settable = defined[changing.name] | changing.model.constants.keys()
-        for name in changing.values:
-            if name not in settable:
-                raise unknown(f"parameter or state of {changing.name}", name, settable)
-        _check_target(changing, experiment)
-
-
-def _check_target(changing: PlasticConnection, experiment: Experiment) -> None:
-    """Refuse synapses whose equations ask their target for what it has not."""
-    model = changing.model
-    target = next((p.model for p in experiment.populations if p.name == changing.target), None)
-    names = {*Equations(target.equations).names, *target.constants} if target else set()
-    codes = "\n".join([model.equations, model.on_pre, model.on_post])
-    for word in sorted(set(re.findall(r"\b(\w+)_post\b", codes))):
-        if word not in names:
-            raise unknown(f"variable of {changing.target}", word, names)
 
 
 def _collect(

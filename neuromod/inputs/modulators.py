@@ -8,35 +8,51 @@ its supply, or follows a line. An event acts from the time step on that its time
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, second, umolar
+from brian2 import Equations, Quantity, second, umolar
 from scipy.spatial import KDTree
 
-from neuromod.errors import UserError
-from neuromod.experiment import Connection, Population, Spikes, pulses, steps_in
+from neuromod.checks import steps_in
+from neuromod.errors import UserError, unknown
+from neuromod.experiment import Connection, Input, Population, Spikes
+
+EXCHANGE = """
+dconc_{ligand}/dt = (supply_{ligand} - conc_{ligand})/tau_clear_{ligand} : mole/meter**3
+supply_{ligand} : mole/meter**3
+"""
+# Rounding may leave a trace that ends at 0 just below it.
+TRACE = """
+conc_{ligand} = level_{ligand}*int(level_{ligand} > 0*mole/meter**3) : mole/meter**3
+dlevel_{ligand}/dt = slope_{ligand} : mole/meter**3
+slope_{ligand} : mole/meter**3/second
+"""
 
 
-@dataclass(frozen=True, eq=False)
-class Delivery:
-    """What an experiment needs to deliver one ligand to one population.
+def bath(population: Population, conc: Mapping[str, Quantity]) -> Input:
+    """A bath of constant concentrations, to which the cells have been exposed for long.
 
-    Attributes
+    Parameters
     ----------
-    kinetics : str
-        The `delivery` of the population's `GainLIF`.
-    values : mapping of str to Quantity
-        For the population.
-    sources : tuple of Spikes
-    connections : tuple of Connection
-    """
+    population : Population
+        Its model binds every ligand named.
+    conc : mapping of str to Quantity, shape () or (n,)
+        Concentrations by ligand, mol/m^3; for every neuron or each.
 
-    kinetics: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    sources: tuple[Spikes, ...] = ()
-    connections: tuple[Connection, ...] = ()
+    Returns
+    -------
+    Input
+        Concentrations, and the steady state of the cells in them.
+
+    Raises
+    ------
+    UserError
+        For a ligand that no receptor binds.
+    """
+    model: Any = population.model
+    levels = {f"conc_{ligand}": level for ligand, level in conc.items()}
+    return Input(population.name, levels | model.steady(conc))
 
 
 def wash(
@@ -47,14 +63,14 @@ def wash(
     offset: Quantity,
     tau_exchange: Quantity,
     dt: Quantity,
-) -> Delivery:
+) -> Input:
     """A bath that is washed in and out: the chamber's content is exchanged exponentially.
 
     Parameters
     ----------
     ligand : str
     population : Population
-        Its model's `delivery` is ``"exchange"``.
+        Its model binds the ligand.
     conc : Quantity, shape () or (n,)
         Concentration in the supply from onset to offset, mol/m^3; for every neuron or each.
     onset, offset : Quantity
@@ -66,7 +82,7 @@ def wash(
 
     Returns
     -------
-    Delivery
+    Input
 
     Raises
     ------
@@ -75,8 +91,9 @@ def wash(
     """
     if offset <= onset:
         raise UserError(f"A wash must end after its start, not at {offset} after {onset}.")
-    return puffs(ligand, population, conc, [onset / second] * second, offset - onset,
-                 tau_exchange, dt, name=f"wash_{ligand}")  # fmt: skip
+    onsets = [onset / second] * second
+    name = f"wash_{ligand}"
+    return puffs(ligand, population, conc, onsets, offset - onset, tau_exchange, dt, name)
 
 
 def puffs(
@@ -88,14 +105,14 @@ def puffs(
     tau_clear: Quantity,
     dt: Quantity,
     name: str = "",
-) -> Delivery:
+) -> Input:
     """Puffs from a pipette, each a rectangular supply, cleared exponentially.
 
     Parameters
     ----------
     ligand : str
     population : Population
-        Its model's `delivery` is ``"exchange"``.
+        Its model binds the ligand.
     conc : Quantity, shape () or (n,)
         Concentration that an endless puff would reach, mol/m^3; for every neuron or each.
     onsets : Quantity, shape (puffs,)
@@ -111,7 +128,7 @@ def puffs(
 
     Returns
     -------
-    Delivery
+    Input
 
     Raises
     ------
@@ -123,9 +140,16 @@ def puffs(
         raise UserError(f"Puffs of {width} must not overlap: they start at {onsets}.")
     source = Spikes(name or f"puff_{ligand}", 1, np.zeros(len(times), dtype=int), times)
     targets = np.arange(population.size)
-    connections = pulses(source.name, population.name, f"supply_{ligand}", np.zeros_like(targets),
-                         targets, conc, width)  # fmt: skip
-    return Delivery("exchange", {f"tau_clear_{ligand}": tau_clear}, (source,), connections)
+    supplied = Connection(
+        source.name,
+        population.name,
+        f"supply_{ligand}",
+        i=np.zeros_like(targets),
+        j=targets,
+        weight=conc,
+        width=width,
+    )
+    return _exchange(population, ligand, tau_clear, (source,), supplied)
 
 
 def volume(
@@ -139,14 +163,14 @@ def volume(
     tau_clear: Quantity,
     reach: float = 7.0,
     delay: Quantity = 0 * second,
-) -> Delivery:
+) -> Input:
     """Volume transmission: every spike of a modulatory neuron reaches its neighbourhood.
 
     Parameters
     ----------
     ligand : str
     population : Population
-        Its model's `delivery` is ``"exchange"``.
+        Its model binds the ligand.
     releasing : str
         Name of the population or spike source that releases.
     sites : Quantity, shape (releasing, dimensions)
@@ -167,7 +191,7 @@ def volume(
 
     Returns
     -------
-    Delivery
+    Input
 
     Raises
     ------
@@ -189,21 +213,28 @@ def volume(
             "any release."
         )
     weight = amount * np.exp(-pairs["v"] / float(length))
-    reached = Connection(releasing, population.name, f"conc_{ligand}", pairs["i"], pairs["j"],
-                         weight, delay)  # fmt: skip
-    return Delivery("exchange", {f"tau_clear_{ligand}": tau_clear}, (), (reached,))
+    reached = Connection(
+        releasing,
+        population.name,
+        f"conc_{ligand}",
+        i=pairs["i"],
+        j=pairs["j"],
+        weight=weight,
+        delay=delay,
+    )
+    return _exchange(population, ligand, tau_clear, (), reached)
 
 
 def trace(
     ligand: str, population: Population, times: Quantity, conc: Quantity, dt: Quantity
-) -> Delivery:
+) -> Input:
     """A recorded concentration, interpolated by lines and held before and after.
 
     Parameters
     ----------
     ligand : str
     population : Population
-        Its model's `delivery` is ``"trace"``; all of its neurons see the same.
+        Its model binds the ligand; all of its neurons see the same.
     times : Quantity, shape (n,)
         In seconds, in order; between time steps, the line is that of the steps around.
     conc : Quantity, shape (n,)
@@ -213,7 +244,7 @@ def trace(
 
     Returns
     -------
-    Delivery
+    Input
 
     Raises
     ------
@@ -235,12 +266,21 @@ def trace(
     # The first slope is set at the start, the others as events one step before they act.
     source = Spikes(f"trace_{ligand}", len(turns), np.arange(len(turns)), (knots[1:] - 1) * dt)
     i, j = (side.ravel() for side in np.indices((len(turns), population.size)))
-    change = Connection(source.name, population.name, f"slope_{ligand}", i, j,
-                        turns[i] * umolar / dt)  # fmt: skip
-    start = {f"level_{ligand}": values[0] * umolar, f"slope_{ligand}": slopes[0] * umolar / dt}
-    if not len(turns):
-        return Delivery("trace", start)
-    return Delivery("trace", start, (source,), (change,))
+    change = Connection(
+        source.name,
+        population.name,
+        f"slope_{ligand}",
+        i=i,
+        j=j,
+        weight=turns[i] * umolar / dt,
+    )
+    return Input(
+        population.name,
+        {f"level_{ligand}": values[0] * umolar, f"slope_{ligand}": slopes[0] * umolar / dt},
+        _binding(population, ligand, TRACE),
+        (source,) if len(turns) else (),
+        (change,) if len(turns) else (),
+    )
 
 
 def exchanged(
@@ -274,6 +314,33 @@ def exchanged(
         rise = -np.expm1(-np.clip(since, 0, lasted))
         total += rise * np.exp(-np.maximum(since - lasted, 0))
     return total * conc
+
+
+def _exchange(
+    population: Population,
+    ligand: str,
+    tau_clear: Quantity,
+    sources: tuple[Spikes, ...],
+    connection: Connection,
+) -> Input:
+    """A supply or release that is exchanged or cleared, on top of what the cells start in."""
+    values = {f"tau_clear_{ligand}": tau_clear}
+    equations = ""
+    # A model may clear what is released by equations of its own.
+    if f"conc_{ligand}" not in Equations(population.model.equations).names:
+        equations = _binding(population, ligand, EXCHANGE)
+        start = population.own(f"conc_{ligand}")
+        if np.any(start > 0 * umolar):
+            values |= {f"conc_{ligand}": start, f"supply_{ligand}": start}
+    return Input(population.name, values, equations, sources, (connection,))
+
+
+def _binding(population: Population, ligand: str, equations: str) -> str:
+    """Equations of a ligand's concentration, if the population's receptors bind it."""
+    ligands = getattr(population.model, "ligands", ())
+    if ligand not in ligands:
+        raise unknown(f"ligand of {population.name}", ligand, ligands)
+    return equations.format(ligand=ligand).strip()
 
 
 def _events(what: str, times: Quantity, dt: Quantity) -> Quantity:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from brian2 import Hz, Quantity
 
+from neuromod.checks import GRID_TOLERANCE, steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import GRID_TOLERANCE, Spikes, steps_in
+from neuromod.experiment import Spikes
 from neuromod.models.circuit import CircuitNeuron
 
 

@@ -41,11 +41,12 @@ def driven(site):
     in_time = np.argsort(step, kind="stable")
     inputs = Spikes("inputs", len(targets), source[in_time], step[in_time] * DT)
     values = {"trained_gain": GAIN, "I_ext": CURRENT * nA}
-    weight = Connection("inputs", "cell", "I_syn", np.arange(len(targets)), targets, 0.31 * nA)
+    weight = Connection(
+        "inputs", "cell", "I_syn", i=np.arange(len(targets)), j=targets, weight=0.31 * nA
+    )
     return simulate(
         Experiment(
-            (Population("cell", neuron, SIZE, values),), (inputs,), (weight,), (),
-            9000 * DT, DT, 3,
+            populations=(Population("cell", neuron, SIZE, values),), sources=(inputs,), connections=(weight,), duration=9000 * DT, dt=DT, seed=3,
         )
     )  # fmt: skip
 
@@ -214,9 +215,8 @@ def cascade(gain_max=2.9):
     }
     recording = simulate(
         Experiment(
-            (Population("cell", neuron, 4, values),), (), (),
-            (Trace("cell", ("occupancy_generic", "messenger_generic", "gain"), np.arange(4)),),
-            10_000 * 0.2 * ms, 0.2 * ms, 3,
+            populations=(Population("cell", neuron, 4, values),), traces=(Trace("cell", ("occupancy_generic", "messenger_generic", "gain"), np.arange(4)),),
+            duration=10_000 * 0.2 * ms, dt=0.2 * ms, seed=3,
         )
     )  # fmt: skip
     signals = recording.signals["cell"].items()
@@ -268,7 +268,9 @@ def bathed(site):
     neuron = GainLIF(receptors=(SHARP,), site=site)
     conc, current = (x.ravel() for x in np.meshgrid([0, 0.21, 1.3, 8.7], [0.43, 0.77, 1.31]))
     values = {"I_ext": current * nA, **neuron.steady({"modulator": conc * umolar})}
-    experiment = Experiment((Population("cell", neuron, 12, values),), (), (), (), 4000 * DT, DT, 3)
+    experiment = Experiment(
+        populations=(Population("cell", neuron, 12, values),), duration=4000 * DT, dt=DT, seed=3
+    )
     rate = neuron.rate(current * nA, SHARP.gain(conc * umolar))
     return np.asarray(rate / Hz), simulate(experiment).spikes["cell"]
 
@@ -297,14 +299,14 @@ def psp(synapse, site="input"):
     inputs = Spikes("inputs", 1, np.array([0]), np.array([AT]) * DT)
     i, j, weight = np.zeros(3, int), np.arange(3), np.array([210, 210, -150]) * pA
     connections = (
-        (Connection("inputs", "cell", "I_syn", i, j, weight),)
+        (Connection("inputs", "cell", "I_syn", i=i, j=j, weight=weight),)
         if synapse == "exponential"
         else pulses("inputs", "cell", "I_syn", i, j, weight, 25 * DT)
     )
     recording = simulate(
         Experiment(
-            (Population("cell", neuron, 3, {"trained_gain": PSP_GAIN}),), (inputs,), connections,
-            (Trace("cell", ("v", "I_syn"), np.arange(3)),), 4000 * DT, DT, 3,
+            populations=(Population("cell", neuron, 3, {"trained_gain": PSP_GAIN}),), sources=(inputs,), connections=connections,
+            traces=(Trace("cell", ("v", "I_syn"), np.arange(3)),), duration=4000 * DT, dt=DT, seed=3,
         )
     )  # fmt: skip
     signals = recording.signals["cell"]
@@ -379,8 +381,7 @@ def polarised():
     bath = neuron.steady({"modulator": [0, 1, 4] * umolar})
     start = {**bath, "v": neuron.v_rest, "I_ext": 0.11 * nA}
     experiment = Experiment(
-        (Population("cells", neuron, 3, start),), (), (),
-        (Trace("cells", ("v",), np.arange(3)),), 2000 * DT, DT, 1,
+        populations=(Population("cells", neuron, 3, start),), traces=(Trace("cells", ("v",), np.arange(3)),), duration=2000 * DT, dt=DT, seed=1,
     )  # fmt: skip
     return neuron, np.asarray(simulate(experiment).signals["cells"]["v"].values / mV)
 
@@ -410,10 +411,10 @@ def adapting():
     neuron = replace(neuron, receptors=(replace(OPENER, g_K=0 * nS),))
     bath = neuron.steady({"modulator": [0, 1, 4] * umolar})
     inputs = Spikes("inputs", 1, np.array([0]), np.array([AT]) * DT)
-    kick = Connection("inputs", "cells", "v", np.zeros(3, int), np.arange(3), 25 * mV)
+    kick = Connection("inputs", "cells", "v", i=np.zeros(3, int), j=np.arange(3), weight=25 * mV)
     experiment = Experiment(
-        (Population("cells", neuron, 3, bath),), (inputs,), (kick,),
-        (Trace("cells", ("v", "I_ahp"), np.arange(3)),), 3000 * DT, DT, 1,
+        populations=(Population("cells", neuron, 3, bath),), sources=(inputs,), connections=(kick,),
+        traces=(Trace("cells", ("v", "I_ahp"), np.arange(3)),), duration=3000 * DT, dt=DT, seed=1,
     )  # fmt: skip
     return simulate(experiment)
 
@@ -457,8 +458,7 @@ def test_a_modulated_cell_without_modulator_fires_precisely_as_one_without_recep
     spikes = [
         simulate(
             Experiment(
-                (Population("cell", GainLIF(modulated=on), 3, {"I_ext": current}),), (), (), (),
-                5000 * DT, DT, 1,
+                populations=(Population("cell", GainLIF(modulated=on), 3, {"I_ext": current}),), duration=5000 * DT, dt=DT, seed=1,
             )
         ).spikes["cell"]
         for on in (True, False)
@@ -472,8 +472,7 @@ def test_every_kind_of_delivery_starts_in_its_bath(kinetics):
     neuron = GainLIF(receptors=(SHARP,), delivery=kinetics)
     values = neuron.steady({"modulator": [0.3, 2] * umolar})
     experiment = Experiment(
-        (Population("cell", neuron, 2, values),), (), (),
-        (Trace("cell", ("conc_modulator", "gain"), np.arange(2)),), 50 * DT, DT, 1,
+        populations=(Population("cell", neuron, 2, values),), traces=(Trace("cell", ("conc_modulator", "gain"), np.arange(2)),), duration=50 * DT, dt=DT, seed=1,
     )  # fmt: skip
     signals = simulate(experiment).signals["cell"]
     conc = np.asarray(signals["conc_modulator"].values / umolar)

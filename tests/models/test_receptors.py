@@ -97,8 +97,8 @@ def transient():
     values = {"conc_agonist": [0.4, 3.7] * umolar, "conc_rival": [0.33, 0.08] * umolar}
     names = ("occupancy_R1", "blocked_R1", "available_R1", "messenger_R1")
     experiment = Experiment(
-        (Population("cells", neuron, 2, values),), (), (), (Trace("cells", names, np.arange(2)),),
-        1.7 * second, 0.5 * ms, 1,
+        populations=(Population("cells", neuron, 2, values),), traces=(Trace("cells", names, np.arange(2)),),
+        duration=1.7 * second, dt=0.5 * ms, seed=1,
     )  # fmt: skip
     signals = simulate(experiment).signals["cells"]
     return np.array([np.asarray(signals[name].values) for name in names])

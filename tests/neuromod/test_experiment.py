@@ -4,6 +4,7 @@ from brian2 import Quantity, ms, mV, nA, nsecond, second, usecond
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import (
     Connection,
@@ -13,7 +14,6 @@ from neuromod.experiment import (
     Trace,
     code_pulses,
     pulses,
-    steps_in,
 )
 from neuromod.models.gain_lif import GainLIF
 
@@ -23,25 +23,36 @@ INPUTS = Spikes("inputs", 2, np.array([0, 1]), [0.3, 0.7] * ms)
 
 def experiment(connections=(), traces=(), populations=(CELLS,), sources=(INPUTS,), **times):
     times = {"duration": 3.1 * ms, "dt": 0.1 * ms} | times
-    return Experiment(populations, sources, connections, traces, seed=3, **times)
+    return Experiment(
+        populations=populations,
+        sources=sources,
+        connections=connections,
+        traces=traces,
+        seed=3,
+        **times,
+    )
 
 
 def connection(i=(0, 1), j=(3, 2), source="inputs", target="cells", **more):
-    return Connection(source, target, "I_syn", np.array(i), np.array(j), 1.3 * nA, **more)
+    return Connection(
+        source, target, "I_syn", i=np.array(i), j=np.array(j), weight=1.3 * nA, **more
+    )
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(-9, 9)), max_size=40))
 def test_sorting_keeps_every_synapses_weight(synapses):
     i, j = np.array([s[:2] for s in synapses], dtype=int).reshape(-1, 2).T
-    made = Connection("a", "b", "drive", i, j, np.array([w for *_, w in synapses], dtype=int))
+    made = Connection(
+        "a", "b", "drive", i=i, j=j, weight=np.array([w for *_, w in synapses], dtype=int)
+    )
     found = list(zip(made.i.tolist(), made.j.tolist(), made.weight.tolist(), strict=True))
     assert [f[:2] for f in found] == sorted(s[:2] for s in synapses)
     assert sorted(found) == sorted(synapses)
 
 
 def test_one_weight_for_all_stays_one():
-    made = Connection("a", "b", "I_syn", np.array([4, 1]), np.array([0, 2]), 1.3 * nA)
+    made = Connection("a", "b", "I_syn", i=np.array([4, 1]), j=np.array([0, 2]), weight=1.3 * nA)
     assert np.ndim(made.weight) == 0
     assert made.i.tolist() == [1, 4]
 
@@ -124,7 +135,7 @@ def test_the_refusal_of_a_negative_index_names_it():
 
 def test_more_weights_than_synapses_are_refused():
     with pytest.raises(UserError):
-        Connection("a", "b", "I_syn", np.array([0, 1]), np.array([1, 0]), [1, 2, 3] * nA)
+        Connection("a", "b", "I_syn", i=np.array([0, 1]), j=np.array([1, 0]), weight=[1, 2, 3] * nA)
 
 
 @pytest.mark.parametrize(

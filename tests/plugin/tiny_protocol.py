@@ -39,7 +39,15 @@ class Tiny(Protocol):
         start = np.random.default_rng(self.seed).uniform(-70, -51, size) * mV
         cells = Population("cells", self.neuron, size, {"I_ext": self.current, "v": start})
         trace = Trace("cells", ("v",), np.array([size - 1]))
-        return {"tiny": Experiment((cells,), (), (), (trace,), self.duration, 0.1 * ms, self.seed)}
+        return {
+            "tiny": Experiment(
+                populations=(cells,),
+                traces=(trace,),
+                duration=self.duration,
+                dt=0.1 * ms,
+                seed=self.seed,
+            )
+        }
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         if self.broken:

@@ -8,7 +8,7 @@ synapses, operations run regularly.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from brian2 import Equations
@@ -54,9 +54,9 @@ def refuse(experiment: Experiment) -> None:
         traced = [name for trace in experiment.traces if trace.population == population.name
                   for name in trace.variables]  # fmt: skip
         every = (
-            *obstacles(population.model),
+            *obstacles(population.model, population.equations, population.constants),
             *_texts({**population.model.start, **population.completed}),
-            *_untraceable(Equations(population.model.equations), traced),
+            *_untraceable(Equations(population.equations), traced),
         )
         if every:
             raise UserError(
@@ -64,7 +64,11 @@ def refuse(experiment: Experiment) -> None:
                 "(cython and cpp can)."
             )
     for changing in experiment.plastic:
-        found = (*obstacles(changing.model), *_texts(dict(changing.values)))
+        model = changing.model
+        found = (
+            *obstacles(model, model.equations, model.constants),
+            *_texts(dict(changing.values)),
+        )
         if found:
             raise UserError(
                 f"GeNN cannot run the plastic connection {changing.name}: {found[0]} "
@@ -72,21 +76,25 @@ def refuse(experiment: Experiment) -> None:
             )
 
 
-def obstacles(model: Model | Plastic) -> Iterator[str]:
+def obstacles(model: Model | Plastic, text: str, constants: Mapping[str, Any]) -> Iterator[str]:
     """What in a model GeNN cannot run, each with what to do instead.
 
     Parameters
     ----------
     model : Model or Plastic
+    text : str
+        Its equations, with those of what reaches it.
+    constants : mapping of str to value
+        What they name.
 
     Yields
     ------
     str
     """
-    equations = Equations(model.equations)
-    for name in sorted((equations.names | model.constants.keys()) & RESERVED):
+    equations = Equations(text)
+    for name in sorted((equations.names | constants.keys()) & RESERVED):
         yield f"the name {name} is GeNN's own; choose another one"
-    for name, value in model.constants.items():
+    for name, value in constants.items():
         if callable(value):
             yield (
                 f"{name} is a function or an array over time; write it as a closed form of t, or "

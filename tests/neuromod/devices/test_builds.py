@@ -26,16 +26,18 @@ def experiment(
     inputs = Spikes("inputs", 3, np.arange(len(steps)) % 3, np.array(steps) * DT)
     two, one = np.arange(2), np.zeros(2, int)
     return Experiment(
-        (Population("cells", model, size, values),),
-        (inputs,),
-        (
-            Connection("inputs", "cells", "I_syn", two, one, np.array(weights) * nA),
-            Connection("cells", "cells", "I_syn", two, one, weight * nA, delay * ms),
+        populations=(Population("cells", model, size, values),),
+        sources=(inputs,),
+        connections=(
+            Connection("inputs", "cells", "I_syn", i=two, j=one, weight=np.array(weights) * nA),
+            Connection(
+                "cells", "cells", "I_syn", i=two, j=one, weight=weight * nA, delay=delay * ms
+            ),
         ),
-        (Trace("cells", trace, np.arange(2)),),
-        duration * ms,
-        DT,
-        1,
+        traces=(Trace("cells", trace, np.arange(2)),),
+        duration=duration * ms,
+        dt=DT,
+        seed=1,
     )
 
 

@@ -69,7 +69,9 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_genn_lacks_or_does_otherwise_is_refused_with_what_to_do(name):
     model, instead = REFUSED[name]
-    cells = Experiment((Population("cells", model, 2, {"I": 1.7}),), (), (), (), 3 * ms, DT, 1)
+    cells = Experiment(
+        populations=(Population("cells", model, 2, {"I": 1.7}),), duration=3 * ms, dt=DT, seed=1
+    )
     with pytest.raises(UserError, match="GeNN cannot run the population cells: ") as told:
         refuse(cells)
     assert told.match(instead)
@@ -112,15 +114,27 @@ def test_what_genn_runs_as_brian2_does_is_not_refused(model):
 def test_what_genn_cannot_trace_is_refused_only_if_it_is_traced(equations, traced, reason):
     cells = (Population("cells", Cell(equations), 2, {"I": 1.7}),)
     one = np.array([1])
-    refuse(Experiment(cells, (), (), (Trace("cells", ("v",), one),), 3 * ms, DT, 1))
+    refuse(
+        Experiment(
+            populations=cells, traces=(Trace("cells", ("v",), one),), duration=3 * ms, dt=DT, seed=1
+        )
+    )
     with pytest.raises(UserError, match=reason):
-        refuse(Experiment(cells, (), (), (Trace("cells", (traced,), one),), 3 * ms, DT, 1))
+        refuse(
+            Experiment(
+                populations=cells,
+                traces=(Trace("cells", (traced,), one),),
+                duration=3 * ms,
+                dt=DT,
+                seed=1,
+            )
+        )
 
 
 def test_values_computed_on_the_device_are_refused():
     cells = Population("cells", Cell(), 2, {"v": "0.1*rand()"})
     with pytest.raises(UserError, match="give numbers"):
-        refuse(Experiment((cells,), (), (), (), 3 * ms, DT, 1))
+        refuse(Experiment(populations=(cells,), duration=3 * ms, dt=DT, seed=1))
 
 
 @pytest.fixture
@@ -259,13 +273,13 @@ def wired(i, j, weight, *, steps=(0, 1, 30, 31, 200, 299), traced=("v", "I_syn")
     cells = Population("cells", GainLIF(modulated=False, v_th=-69.1 * mV, v_reset=-70.3 * mV), 4)
     i, j, weight = np.array(i), np.array(j), np.array(weight) * nA
     return Experiment(
-        (cells,), (inputs,),
-        (
-            Connection("inputs", "cells", "I_syn", i, j, weight),
-            Connection("inputs", "cells", "I_syn", i, j, -0.4 * weight, 1.7 * ms),
-            Connection("cells", "cells", "I_syn", np.array([2, 1]), np.array([0, 3]), 0.9 * nA),
+        populations=(cells,), sources=(inputs,),
+        connections=(
+            Connection("inputs", "cells", "I_syn", i=i, j=j, weight=weight),
+            Connection("inputs", "cells", "I_syn", i=i, j=j, weight=-0.4 * weight, delay=1.7 * ms),
+            Connection("cells", "cells", "I_syn", i=np.array([2, 1]), j=np.array([0, 3]), weight=0.9 * nA),
         ),
-        (Trace("cells", traced, np.array([3, 0, 2])),), 300 * DT, DT, 1,
+        traces=(Trace("cells", traced, np.array([3, 0, 2])),), duration=300 * DT, dt=DT, seed=1,
     )  # fmt: skip
 
 

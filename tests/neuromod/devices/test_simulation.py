@@ -38,8 +38,7 @@ def spikes_at(steps, name="inputs"):
 
 def lone(values, steps=40, model=QUIET, size=2):
     return Experiment(
-        (Population("cell", model, size, values),), (), (),
-        (Trace("cell", ("v",), np.arange(size)),), steps * DT, DT, 3,
+        populations=(Population("cell", model, size, values),), traces=(Trace("cell", ("v",), np.arange(size)),), duration=steps * DT, dt=DT, seed=3,
     )  # fmt: skip
 
 
@@ -52,19 +51,31 @@ def test_an_unknown_device_is_refused_with_the_ones_that_exist():
 def delayed():
     """One spike at step 5 through delays of 0, 3 and 17 steps; what fires passes it on."""
     into = [
-        Connection("inputs", "cell", "I_syn", np.array([0]), np.array([to]), 1.7 * nA, delay * DT)
+        Connection(
+            "inputs",
+            "cell",
+            "I_syn",
+            i=np.array([0]),
+            j=np.array([to]),
+            weight=1.7 * nA,
+            delay=delay * DT,
+        )
         for to, delay in ((0, 0), (1, 3), (2, 17))
     ]
-    on = Connection("relay", "cell", "I_syn", np.array([0]), np.array([3]), 1.7 * nA, 4 * DT)
-    start = Connection("inputs", "relay", "I_syn", np.array([0]), np.array([0]), 1e6 * nA)
+    on = Connection(
+        "relay", "cell", "I_syn", i=np.array([0]), j=np.array([3]), weight=1.7 * nA, delay=4 * DT
+    )
+    start = Connection(
+        "inputs", "relay", "I_syn", i=np.array([0]), j=np.array([0]), weight=1e6 * nA
+    )
     return simulate(
         Experiment(
-            (
+            populations=(
                 Population("cell", QUIET, 4),
                 Population("relay", GainLIF(modulated=False), 1),
             ),
-            (spikes_at([5]),), (*into, on, start),
-            (Trace("cell", ("v", "I_syn"), np.arange(4)),), 40 * DT, DT, 3,
+            sources=(spikes_at([5]),), connections=(*into, on, start),
+            traces=(Trace("cell", ("v", "I_syn"), np.arange(4)),), duration=40 * DT, dt=DT, seed=3,
         )
     )  # fmt: skip
 
@@ -132,8 +143,7 @@ def test_single_neurons_can_be_refractory_for_longer():
 def test_a_variable_of_a_population_is_traced_once_for_several_neurons():
     with pytest.raises(UserError, match="traced once"):
         Experiment(
-            (Population("cell", QUIET, 2),), (), (),
-            tuple(Trace("cell", ("v",), np.array([neuron])) for neuron in (0, 1)), 4 * DT, DT, 3,
+            populations=(Population("cell", QUIET, 2),), traces=tuple(Trace("cell", ("v",), np.array([neuron])) for neuron in (0, 1)), duration=4 * DT, dt=DT, seed=3,
         )  # fmt: skip
 
 
@@ -143,10 +153,19 @@ def test_an_unknown_variable_is_told_with_the_nearest(variable):
     none = np.zeros(1, int)
     for connections, traces in (
         ((), (Trace("cell", (variable,), none),)),
-        ((Connection("cell", "cell", variable, none, none, 1),), ()),
+        ((Connection("cell", "cell", variable, i=none, j=none, weight=1),), ()),
     ):
         with pytest.raises(UserError, match=f"no variable of cell named '{variable}'"):
-            simulate(Experiment(cell, (), connections, traces, 4 * DT, DT, 3))
+            simulate(
+                Experiment(
+                    populations=cell,
+                    connections=connections,
+                    traces=traces,
+                    duration=4 * DT,
+                    dt=DT,
+                    seed=3,
+                )
+            )
 
 
 def test_values_of_single_neurons_are_checked_like_the_model_s():
@@ -188,7 +207,9 @@ def test_spikes_come_in_order_of_time_then_neuron():
 def test_inputs_after_the_end_are_as_if_there_were_none():
     def kicked(steps):
         inputs = spikes_at(steps)
-        wire = Connection("inputs", "cell", "v", np.zeros(1, int), np.zeros(1, int), 3 * mV)
+        wire = Connection(
+            "inputs", "cell", "v", i=np.zeros(1, int), j=np.zeros(1, int), weight=3 * mV
+        )
         return replace(lone({}), sources=(inputs,), connections=(wire,))
 
     within = simulate(kicked([7])).signals["cell"]["v"].values
@@ -200,9 +221,9 @@ def test_inputs_after_the_end_are_as_if_there_were_none():
 def test_connections_without_synapses_change_nothing():
     nothing = np.array([], dtype=int)
     connected = Experiment(
-        (Population("cell", QUIET, 2, {"v": -61.3 * mV}),), (spikes_at([2]),),
-        (Connection("inputs", "cell", "I_syn", nothing, nothing, nothing * nA),),
-        (Trace("cell", ("v",), np.arange(2)),), 40 * DT, DT, 3,
+        populations=(Population("cell", QUIET, 2, {"v": -61.3 * mV}),), sources=(spikes_at([2]),),
+        connections=(Connection("inputs", "cell", "I_syn", i=nothing, j=nothing, weight=nothing * nA),),
+        traces=(Trace("cell", ("v",), np.arange(2)),), duration=40 * DT, dt=DT, seed=3,
     )  # fmt: skip
     np.testing.assert_array_equal(
         simulate(connected).signals["cell"]["v"].values,
@@ -292,22 +313,30 @@ def both_models(device):
     onward = draw.uniform(2, 9, len(onward_i)) * nA
     return simulate(
         Experiment(
-            (
+            populations=(
                 Population("chip", CircuitNeuron(leak="symmetric"), 5, {"vdd": vdd}),
                 Population("cell", SCALED, 3, {"conc_modulator": conc, "occupancy_generic": 0.13}),
             ),
-            (inputs,),
-            (
+            sources=(inputs,),
+            connections=(
                 *code_pulses("inputs", "chip", i, j, codes, 10 * CHIP_DT),
-                Connection("chip", "cell", "I_syn", onward_i, onward_j, onward, 7 * CHIP_DT),
+                Connection(
+                    "chip",
+                    "cell",
+                    "I_syn",
+                    i=onward_i,
+                    j=onward_j,
+                    weight=onward,
+                    delay=7 * CHIP_DT,
+                ),
             ),
-            (
+            traces=(
                 Trace("chip", ("v",), np.arange(5)),
                 Trace("cell", ("v", "gain", "I_syn"), np.array([2, 0])),
             ),
-            1500 * CHIP_DT,
-            CHIP_DT,
-            11,
+            duration=1500 * CHIP_DT,
+            dt=CHIP_DT,
+            seed=11,
         ),
         device,
     )
@@ -350,8 +379,7 @@ def test_several_cpp_runs_in_one_process_are_independent_and_leave_no_device(cal
 
 def test_traces_have_the_unit_of_their_variable():
     cells = Experiment(
-        (Population("cell", GainLIF(), 1),), (), (),
-        (Trace("cell", ("v", "I_syn", "gain"), np.array([0])),), 4 * DT, DT, 3,
+        populations=(Population("cell", GainLIF(), 1),), traces=(Trace("cell", ("v", "I_syn", "gain"), np.array([0])),), duration=4 * DT, dt=DT, seed=3,
     )  # fmt: skip
     signals = simulate(cells).signals["cell"]
     assert signals["v"].values.dim == volt.dim

@@ -74,7 +74,12 @@ def wires(target, codes, domain=""):
 
 def together(populations, connections, sources=(), steps=STEPS):
     return Experiment(
-        tuple(populations), (inputs(), *sources), tuple(connections), (), steps * DT, DT, 7
+        populations=tuple(populations),
+        sources=(inputs(), *sources),
+        connections=tuple(connections),
+        duration=steps * DT,
+        dt=DT,
+        seed=7,
     )
 
 
@@ -304,9 +309,18 @@ def wired(*connections, source=None):
             lambda: wired(*code_pulses("inputs", "chip", ONE, ONE, 3, WIDTH), source=CLOSE),
             "neuron 0 of inputs overlap one another at 1.5e-07 s",
         ),
-        (lambda: wired(Connection("inputs", "chip", "nor", ONE, ONE, 3.0)), "onto nor of chip"),
-        (lambda: wired(Connection("chip", "chip", "v", ONE, ONE, 3 * mV)), "chip change v of chip"),
-        (lambda: wired(Connection("inputs", "chip", "up", ONE, ONE, 3.0)), "must be pulses"),
+        (
+            lambda: wired(Connection("inputs", "chip", "nor", i=ONE, j=ONE, weight=3.0)),
+            "onto nor of chip",
+        ),
+        (
+            lambda: wired(Connection("chip", "chip", "v", i=ONE, j=ONE, weight=3 * mV)),
+            "chip change v of chip",
+        ),
+        (
+            lambda: wired(Connection("inputs", "chip", "up", i=ONE, j=ONE, weight=3.0)),
+            "must be pulses",
+        ),
         (
             lambda: wired(*pulses("inputs", "chip", "up", ONE, ONE, 3 * np.ones(1), WIDTH)),
             "3 units and 0 references",

@@ -31,8 +31,8 @@ def simulated(delivery, population, duration, others=(), sources=()):
     known = Population("cells", population.model, population.size, delivery.values)
     recorded = Trace("cells", ("conc_modulator",), np.arange(population.size))
     experiment = Experiment(
-        (known, *others), (*delivery.sources, *sources), delivery.connections, (recorded,),
-        duration, DT, 1,
+        populations=(known, *others), sources=(*delivery.sources, *sources), connections=delivery.connections, traces=(recorded,),
+        duration=duration, dt=DT, seed=1,
     )  # fmt: skip
     signal = simulate(experiment).signals["cells"]["conc_modulator"]
     return np.asarray(signal.values / umolar)
@@ -268,7 +268,14 @@ def test_deliveries_that_cannot_be_are_refused(call, message):
 def test_a_puff_that_lasts_a_fraction_of_a_step_is_refused():
     delivery = some_puffs([3] * ms, 0.4 * ms)
     with pytest.raises(UserError, match="delay"):
-        Experiment((cells(1),), delivery.sources, delivery.connections, (), 9 * ms, DT, 1)
+        Experiment(
+            populations=(cells(1),),
+            sources=delivery.sources,
+            connections=delivery.connections,
+            duration=9 * ms,
+            dt=DT,
+            seed=1,
+        )
 
 
 def test_the_gain_follows_a_puff_to_second_order_in_the_time_step():
@@ -278,9 +285,9 @@ def test_the_gain_follows_a_puff_to_second_order_in_the_time_step():
     for dt in (1.2 * ms, 0.3 * ms):
         delivery = puffs("modulator", cells(1, neuron), 40 * umolar, onset, width, tau, dt)
         known = Population("cells", neuron, 1, delivery.values)
-        experiment = Experiment((known,), delivery.sources, delivery.connections,
-                                (Trace("cells", ("gain",), np.arange(1)),), 0.6 * second, dt,
-                                1)  # fmt: skip
+        experiment = Experiment(populations=(known,), sources=delivery.sources, connections=delivery.connections,
+                                traces=(Trace("cells", ("gain",), np.arange(1)),), duration=0.6 * second, dt=dt,
+                                seed=1)  # fmt: skip
         recording = simulate(experiment)
         exact = integrated_gain(
             neuron,

@@ -32,7 +32,11 @@ def membranes():
     start[NEURONS:] = 0.25
     chip = Population("chip", LEAKY, 2 * NEURONS)
     quiet = Experiment(
-        (chip,), (), (), (Trace("chip", ("v",), np.arange(2 * NEURONS)),), STEPS * DT, DT, 11
+        populations=(chip,),
+        traces=(Trace("chip", ("v",), np.arange(2 * NEURONS)),),
+        duration=STEPS * DT,
+        dt=DT,
+        seed=11,
     )
     noisy = add(quiet, [type(made)({"v": start * volt}, made.sources, made.connections)])
     recorded = simulate(noisy).signals["chip"]["v"].values
@@ -107,7 +111,10 @@ def test_noise_that_takes_a_supply_out_of_range_is_refused():
 def test_populations_may_share_the_times_of_their_noise():
     chip = CircuitNeuron()
     quiet = Experiment(
-        (Population("one", chip, 2), Population("two", chip, 3)), (), (), (), 40 * DT, DT, 11
+        populations=(Population("one", chip, 2), Population("two", chip, 3)),
+        duration=40 * DT,
+        dt=DT,
+        seed=11,
     )
     draws = generator()
     made = [thermal(population, 9 * DT, 40 * DT, DT, draws) for population in quiet.populations]

@@ -26,13 +26,13 @@ def run(circuit, start, sources=(), connections=(), steps=400, traces=("v", "I_u
     wires = code_pulses("inputs", "chip", np.array([0, 0]), np.array([0, 1]), [2, 3], 10 * DT)
     return simulate(
         Experiment(
-            (Population("chip", circuit, 2, start),),
-            (inputs, *sources),
-            (*wires, *connections),
-            (Trace("chip", traces, np.arange(2)),),
-            steps * DT,
-            DT,
-            5,
+            populations=(Population("chip", circuit, 2, start),),
+            sources=(inputs, *sources),
+            connections=(*wires, *connections),
+            traces=(Trace("chip", traces, np.arange(2)),),
+            duration=steps * DT,
+            dt=DT,
+            seed=5,
         )
     )
 
@@ -88,8 +88,8 @@ def test_a_domain_changes_alone():
     circuit = CircuitNeuron(domains=("soma", "tuft"))
     made = schedule(Population("chip", circuit, 2), CHANGES * DT, VDD * volt, DT, "tuft")
     experiment = Experiment(
-        (Population("chip", circuit, 2, made.values),), made.sources, made.connections,
-        (Trace("chip", ("vdd_soma", "vdd_tuft"), np.arange(2)),), 300 * DT, DT, 5,
+        populations=(Population("chip", circuit, 2, made.values),), sources=made.sources, connections=made.connections,
+        traces=(Trace("chip", ("vdd_soma", "vdd_tuft"), np.arange(2)),), duration=300 * DT, dt=DT, seed=5,
     )  # fmt: skip
     recorded = simulate(experiment).signals["chip"]
     assert np.all(np.asarray(recorded["vdd_soma"].values / volt) == 0.75)

@@ -1,0 +1,158 @@
+"""What the door refuses: numbers that are none, indices that point nowhere, times off the grid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from brian2 import Quantity, have_same_dimensions, second
+from brian2.units.fundamentalunits import Dimension
+
+from neuromod.errors import UserError
+from neuromod.parameters import in_words, unit_of
+
+# In time steps: what rounding leaves of a whole number of them.
+GRID_TOLERANCE = 1e-6
+
+
+def index_array(what: str, values: Any, size: int | None = None) -> np.ndarray:
+    """Indices as an array of whole numbers.
+
+    Parameters
+    ----------
+    what : str
+        Whose they are, for the message.
+    values : sequence of int
+    size : int, optional
+        Number of things that they may point to.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+
+    Raises
+    ------
+    UserError
+        For a mask, numbers with a fraction or of a floating-point type, more than one dimension, or
+        an index out of range.
+    """
+    found = np.asarray(values)
+    if found.dtype == bool:
+        raise UserError(
+            f"{what} needs indices, not a mask of true and false: use numpy.flatnonzero(mask)."
+        )
+    if not np.issubdtype(found.dtype, np.integer):
+        if found.size:
+            raise UserError(f"{what} needs whole numbers as indices, not {found.ravel()[0]!r}.")
+        found = found.astype(int)
+    if found.ndim != 1:
+        raise UserError(f"{what} needs a list of indices, not an array of shape {found.shape}.")
+    if size is not None and found.size and not (found.min() >= 0 and found.max() < size):
+        beyond = found[(found < 0) | (found >= size)][0]
+        raise UserError(f"{what} has indices 0 to {size - 1}, not {beyond}.")
+    return found
+
+
+def check_finite(what: str, values: Any) -> None:
+    """Refuse NaN and infinity.
+
+    Parameters
+    ----------
+    what : str
+        Whose values they are, for the message.
+    values : number, Quantity or array
+
+    Raises
+    ------
+    UserError
+    """
+    plain = np.asarray(values)
+    if np.issubdtype(plain.dtype, np.number) and not np.all(np.isfinite(plain)):
+        first = int(np.flatnonzero(~np.isfinite(np.atleast_1d(plain)))[0])
+        raise UserError(
+            f"{what} must be finite: value {first} is {np.atleast_1d(plain).ravel()[first]}."
+        )
+
+
+def check_unit(what: str, value: Any, dimension: Dimension) -> None:
+    """Refuse a value whose unit is not that of the variable it is for.
+
+    Parameters
+    ----------
+    what : str
+        Whose value it is, for the message.
+    value : number, Quantity or array
+    dimension : Dimension
+        Brian2's.
+
+    Raises
+    ------
+    UserError
+    """
+    expected = Quantity(1.0, dim=dimension)
+    if not have_same_dimensions(value, expected):
+        raise UserError(
+            f"{what} has the wrong unit: {in_words(unit_of(expected))} was expected, "
+            f"not {in_words(unit_of(value))}."
+        )
+
+
+def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
+    """Number of time steps in a time.
+
+    Parameters
+    ----------
+    name : str
+        What the time is, for the message.
+    time, dt : Quantity
+        In seconds.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    UserError
+        When it is no single time, or not a whole number of steps.
+    """
+    for value in (time, dt):
+        if not have_same_dimensions(value, second):
+            raise UserError(f"{name} = {time} in steps of {dt} must be times, such as 10*ms.")
+        if np.ndim(value):
+            raise UserError(f"{name} takes one time for all, not {np.size(value)}.")
+    if not dt > 0 * second:
+        raise UserError(f"A time step of {dt} must be above 0.")
+    ratio = float(time / dt)
+    if not 0 <= ratio < np.inf or abs(ratio - round(ratio)) > GRID_TOLERANCE + 1e-12 * ratio:
+        raise UserError(f"{name} = {time} must be a whole number of time steps of {dt}.")
+    return round(ratio)
+
+
+def steps_of(what: str, times: Quantity, dt: Quantity) -> np.ndarray:
+    """Time steps at whose start events lie.
+
+    Parameters
+    ----------
+    what : str
+        Whose events they are, for the message.
+    times : Quantity, shape (n,)
+        In seconds.
+    dt : Quantity
+        Time step, seconds.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+
+    Raises
+    ------
+    UserError
+        When one lies before 0 or within a step.
+    """
+    steps = np.asarray(times / dt)
+    whole = np.round(steps)
+    off = (steps < 0) | (np.abs(steps - whole) > GRID_TOLERANCE * 1e3)
+    if np.any(off):
+        raise UserError(f"{what} must lie at starts of time steps of {dt}, not at {times[off][0]}.")
+    return whole.astype(int)
