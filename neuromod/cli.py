@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from brian2 import Quantity
 
     from neuromod.devices.finding import Finding
-    from neuromod.protocol import Protocol
+    from neuromod.protocol import Protocol, Study
 
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
 ROWS_SHOWN = 16
@@ -142,7 +142,7 @@ def run(
     # Brian2 complains of every object whose simulation an error or Ctrl-C kept from starting.
     BrianLogger.suppress_name("unused_brian_object")
     default = registry.find_protocol(protocol)()
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not default.together:
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not default.shares_work:
         raise UserError(f"{protocol} is not shared among processes: start it without torchrun.")
     texts = split_assignments(settings or ())
     if seed is not None:
@@ -308,15 +308,16 @@ def _describe_protocol(name: str) -> None:
     _parameters(protocol)
 
 
-def _devices_of(protocol: Protocol) -> str:
+def _devices_of(protocol: Study) -> str:
     """Where a protocol runs, by its models; its experiments may take minutes to make."""
     from neuromod.devices.genn.limits import obstacles
     from neuromod.devices.simulation import DEVICES
+    from neuromod.protocol import Training
 
-    if not protocol.simulates:
+    if isinstance(protocol, Training):
         return "Works with torch alone; Brian2's devices have no part in it."
     models = (value for value in vars(protocol).values() if hasattr(value, "threshold"))
-    obstacle = next((found for model in models for found in obstacles(model)), None)
+    obstacle = next((found for model in models for found in obstacles(model, model.equations, model.constants)), None)
     if obstacle:
         everywhere = ", ".join(name for name in DEVICES if not name.startswith("genn"))
         return f"Runs on {everywhere}; not on GeNN: {obstacle}."

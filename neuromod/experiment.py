@@ -10,9 +10,10 @@ stepped before spikes arrive.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -166,7 +167,7 @@ class Population:
         """
         if name in self.values:
             return self.values[name]
-        return self._inputs[name].default if name in self._inputs else own_value(self.model, name)
+        return self.inputs[name].default if name in self.inputs else own_value(self.model, name)
 
     def given(self, *inputs: Input) -> Population:
         """The population with what reaches it.
@@ -196,17 +197,18 @@ class Population:
         return replace(self, values={**self.values, **values}, added=added)
 
     @property
-    def _inputs(self) -> Mapping[str, ModelInput]:
+    def inputs(self) -> Mapping[str, ModelInput]:
+        """What may reach the neurons, by name."""
         return getattr(self.model, "inputs", {})
 
-    @cached_property
+    @property
     def _parsed(self) -> Equations:
-        return Equations(self.equations)
+        return parsed(self.equations)
 
     @cached_property
     def _defaults(self) -> dict[str, Any]:
         """What the constants are where the population is not given them."""
-        reaching = {name: given.default for name, given in self._inputs.items()}
+        reaching = {name: given.default for name, given in self.inputs.items()}
         reaching |= used(self.values, "\n".join(self.added))
         undefined = {n: v for n, v in reaching.items() if n not in self._parsed.names}
         return undefined | self.model.constants
@@ -218,7 +220,7 @@ class Population:
     @cached_property
     def _abouts(self) -> dict[str, Any]:
         known = abouts(self.model) if isinstance(self.model, Parameters) else {}
-        return known | {name: given.about for name, given in self._inputs.items()}
+        return known | {name: given.about for name, given in self.inputs.items()}
 
     def _check(self, name: str, value: Any) -> None:
         if name not in self._settable:
@@ -399,7 +401,7 @@ class PlasticConnection:
         values = {n: v[order] if np.ndim(v) else v for n, v in self.values.items()}
         object.__setattr__(self, "values", values)
         known = abouts(self.model) if isinstance(self.model, Parameters) else {}
-        settable = _examples(Equations(self.equations), self.model.constants)
+        settable = _examples(parsed(self.equations), self.model.constants)
         for name, value in self.values.items():
             if name not in settable:
                 raise unknown(f"parameter or state of {self.name}", name, settable)
@@ -535,7 +537,7 @@ class Experiment:
     @cached_property
     def _equations(self) -> dict[str, Equations]:
         """Equations of all that has a model."""
-        return {part.name: Equations(part.equations) for part in (*self.populations, *self.plastic)}
+        return {part.name: parsed(part.equations) for part in (*self.populations, *self.plastic)}
 
     def _check_source(self, source: Spikes) -> None:
         steps = steps_of(f"Spikes of {source.name}", source.times, self.dt)
@@ -595,12 +597,14 @@ class Experiment:
 
     def _check_traces(self) -> None:
         sizes = self._sizes | {changing.name: len(changing.i) for changing in self.plastic}
+        inputs = {population.name: population.inputs.keys() for population in self.populations}
         recorded: set[tuple[str, str]] = set()
         for trace in self.traces:
             if trace.population not in sizes:
                 raise unknown("population", trace.population, sizes)
             index_array(f"A trace of {trace.population}", trace.neurons, sizes[trace.population])
             names = self._equations.get(trace.population, Equations("")).names
+            names = names | inputs.get(trace.population, set())
             for variable in trace.variables:
                 if variable not in names:
                     raise unknown(f"variable of {trace.population}", variable, names)
@@ -610,6 +614,24 @@ class Experiment:
                         "one trace."
                     )
                 recorded.add((trace.population, variable))
+
+
+@lru_cache
+def parsed(equations: str) -> Equations:
+    """Equations as Brian2 understands them.
+
+    Parameters
+    ----------
+    equations : str
+
+    Returns
+    -------
+    Equations
+    """
+    with warnings.catch_warnings():
+        # Brian2 calls pyparsing by names that newer releases deprecate.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return Equations(equations)
 
 
 def _sort_by_source(synapses: Connection | PlasticConnection, what: str) -> np.ndarray:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from neuromod.experiment import Experiment
 from neuromod.parameters import Parameters, parameter
 from neuromod.recording import Recording
+from neuromod.support.log import stage
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+Simulate = Callable[[Experiment], Recording]
+"""Runs an experiment on the device that the user has chosen."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,24 @@ class Section:
 
 
 @dataclass(frozen=True, eq=False)
-class Protocol(Parameters):
-    """Base of all protocols; the fields of a subclass are its settings.
+class Results:
+    """What a study finds.
+
+    Attributes
+    ----------
+    tables : dict of str to DataFrame
+        ``"table"`` is the main one; names of columns end in their unit.
+    recordings : mapping of str to Recording
+        One for each experiment, if there are any.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Study(Parameters):
+    """Base of all protocols and trainings; the fields of a subclass are its settings.
 
     The first line of a subclass's docstring is its title. `plot` and `report` must work from
     their arguments and the settings alone, because a stored run is rendered again from those.
@@ -45,13 +65,68 @@ class Protocol(Parameters):
     shown: ClassVar[tuple[str, ...]] = ("table",)
     """Tables that the command line prints after a run."""
 
-    simulates: ClassVar[bool] = True
-    """Whether it has experiments for Brian2's devices, or works with torch alone."""
-
-    together: ClassVar[bool] = False
-    """Whether processes that torchrun has started share the work; the first writes the run."""
+    shares_work: ClassVar[bool] = False
+    """Whether processes that torchrun has started may share the work; the first writes the run."""
 
     seed: int = parameter(1, "seed of everything random", source="chosen here", low=0)
+
+    def perform(self, simulate: Simulate) -> Results:
+        """Do the work.
+
+        Parameters
+        ----------
+        simulate : callable
+            Of an experiment; gives its recording.
+
+        Returns
+        -------
+        Results
+        """
+        raise NotImplementedError
+
+    def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
+        """The study's figure: by default the main table's columns against its first.
+
+        Parameters
+        ----------
+        tables : dict of str to DataFrame
+        recordings : mapping of str to Recording
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        del recordings
+        # Imported here because Matplotlib takes its time.
+        from neuromod.support.figures import plain_figure
+
+        return plain_figure(tables["table"])
+
+    def report(self, tables: dict[str, pd.DataFrame]) -> list[Section]:
+        """What the tables say, in words; by default the tables alone.
+
+        Parameters
+        ----------
+        tables : dict of str to DataFrame
+
+        Returns
+        -------
+        list of Section
+        """
+        return [Section(name.replace("_", " ").capitalize(), "", name) for name in tables]
+
+    def save_extras(self, folder: Path) -> None:
+        """Write files beyond the common ones into the run's folder; none by default.
+
+        Parameters
+        ----------
+        folder : Path
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol(Study):
+    """Base of all studies that simulate: experiments, and what is measured in their recordings."""
 
     def experiments(self) -> dict[str, Experiment]:
         """Experiments by name, every grid point a neuron of one network.
@@ -77,37 +152,34 @@ class Protocol(Parameters):
         """
         raise NotImplementedError
 
-    def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
-        """The protocol's figure.
+    def perform(self, simulate: Simulate) -> Results:
+        """Simulate every experiment and measure the recordings."""
+        with stage("preparing"):
+            experiments = self.experiments()
+        recordings = {}
+        for name, experiment in experiments.items():
+            with stage(f"simulating {name}"):
+                recordings[name] = simulate(experiment)
+        with stage("measuring"):
+            return Results(self.measure(recordings), recordings)
 
-        Parameters
-        ----------
-        tables : dict of str to DataFrame
-        recordings : mapping of str to Recording
 
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        raise NotImplementedError
+@dataclass(frozen=True, eq=False)
+class Training(Study):
+    """Base of all studies that work with torch alone."""
 
-    def report(self, tables: dict[str, pd.DataFrame]) -> list[Section]:
-        """What the tables say, in words for someone who has not read the paper.
-
-        Parameters
-        ----------
-        tables : dict of str to DataFrame
+    def train(self) -> dict[str, pd.DataFrame]:
+        """Tables of what was trained; names of columns end in their unit.
 
         Returns
         -------
-        list of Section
+        dict of str to DataFrame
+            ``"table"`` is the main one.
         """
         raise NotImplementedError
 
-    def save_extras(self, folder: Path) -> None:
-        """Write files beyond the common ones into the run's folder; none by default.
-
-        Parameters
-        ----------
-        folder : Path
-        """
+    def perform(self, simulate: Simulate) -> Results:
+        """Train; nothing is simulated."""
+        del simulate
+        with stage("training"):
+            return Results(self.train())

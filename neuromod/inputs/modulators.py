@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from brian2 import Equations, Quantity, second, umolar
+from brian2 import Quantity, second, umolar
 from scipy.spatial import KDTree
 
 from neuromod.checks import steps_in
 from neuromod.errors import UserError, unknown
-from neuromod.experiment import Connection, Input, Population, Spikes
+from neuromod.experiment import Connection, Input, Population, Spikes, parsed
 
 EXCHANGE = """
 dconc_{ligand}/dt = (supply_{ligand} - conc_{ligand})/tau_clear_{ligand} : mole/meter**3
@@ -327,7 +327,7 @@ def _exchange(
     values = {f"tau_clear_{ligand}": tau_clear}
     equations = ""
     # A model may clear what is released by equations of its own.
-    if f"conc_{ligand}" not in Equations(population.model.equations).names:
+    if f"conc_{ligand}" not in parsed(population.model.equations).names:
         equations = _binding(population, ligand, EXCHANGE)
         start = population.own(f"conc_{ligand}")
         if np.any(start > 0 * umolar):

@@ -19,12 +19,12 @@ import pandas as pd
 
 from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
-from neuromod.protocol import Protocol
+from neuromod.protocol import Study, Training
 from neuromod.recording import Recording
 from neuromod.runs.registry import find_protocol, name_of
 from neuromod.runs.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
-from neuromod.support.log import journal, stage
+from neuromod.support.log import journal
 
 VERSIONED = ("brian2-neuromod", "brian2", "numpy", "scipy", "pandas", "neo", "nixio", "elephant",
              "matplotlib", "scikit-learn", "torch", "torchvision", "safetensors")  # fmt: skip
@@ -36,7 +36,7 @@ class Run:
 
     Attributes
     ----------
-    protocol : Protocol
+    protocol : Study
         With its settings; running it again repeats the run.
     tables : dict of str to DataFrame
     recordings : mapping of str to Recording
@@ -44,7 +44,7 @@ class Run:
         What ``run.json`` holds.
     """
 
-    protocol: Protocol
+    protocol: Study
     tables: dict[str, pd.DataFrame]
     recordings: Mapping[str, Recording]
     info: dict[str, Any]
@@ -59,7 +59,7 @@ DEFAULT = ("cython", "double")
 
 
 def run(
-    protocol: str | Protocol,
+    protocol: str | Study,
     device: str = "cython",
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -70,7 +70,7 @@ def run(
 
     Parameters
     ----------
-    protocol : str or Protocol
+    protocol : str or Study
         A name, or a protocol with its settings.
     device : str
         ``"cython"``, ``"cpp"``, ``"genn"`` or ``"genn-cpu"``.
@@ -97,12 +97,12 @@ def run(
     base = find_protocol(protocol)() if isinstance(protocol, str) else protocol
     chosen = change(base, settings)
     check_request(device, precision)
-    if not chosen.simulates and (device, precision) != DEFAULT:
+    if isinstance(chosen, Training) and (device, precision) != DEFAULT:
         raise UserError(
             f"{name_of(chosen)} works with torch alone: --device and --precision, which are of "
             "Brian2's simulations, would have no effect."
         )
-    if out is None or (chosen.together and not is_first_process()):
+    if out is None or (chosen.shares_work and not is_first_process()):
         return _work(chosen, device, precision)
     with _new_folder(Path(out).absolute(), overwrite) as folder:
         finished = _work(chosen, device, precision)
@@ -174,21 +174,14 @@ def render(folder: str | Path) -> Path:
     return folder / "report.html"
 
 
-def _work(protocol: Protocol, device: str, precision: str) -> Run:
+def _work(study: Study, device: str, precision: str) -> Run:
     started = datetime.now(UTC)
     with journal() as notes:
-        with stage("preparing"):
-            experiments = protocol.experiments()
-        recordings = {}
-        for name, experiment in experiments.items():
-            with stage(f"simulating {name}"):
-                recordings[name] = simulate(experiment, device, precision)
-        with stage("measuring"):
-            tables = protocol.measure(recordings)
+        found = study.perform(lambda experiment: simulate(experiment, device, precision))
     info = {
-        "protocol": name_of(protocol),
-        "settings": {name: format_value(value) for name, value in flatten(protocol).items()},
-        "seed": protocol.seed,
+        "protocol": name_of(study),
+        "settings": {name: format_value(value) for name, value in flatten(study).items()},
+        "seed": study.seed,
         "device": device,
         "precision": precision,
         "started": started.isoformat(timespec="seconds"),
@@ -197,10 +190,10 @@ def _work(protocol: Protocol, device: str, precision: str) -> Run:
         "versions": _versions(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "tables": list(tables),
-        "recordings": list(recordings),
+        "tables": list(found.tables),
+        "recordings": list(found.recordings),
     }
-    return Run(protocol, tables, recordings, info)
+    return Run(study, found.tables, found.recordings, info)
 
 
 def _versions() -> dict[str, str]:

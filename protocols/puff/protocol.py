@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,15 +17,11 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.modulators import exchanged, puffs
 from neuromod.models.gain_lif import GainLIF
-from neuromod.parameters import parameter, refuse_changed
-from neuromod.protocol import Protocol, Section
+from neuromod.parameters import parameter
+from neuromod.protocol import Protocol
+from neuromod.protocols.families.timing import time, time_step
+from neuromod.protocols.puff import figure, words
 from neuromod.recording import Recording
-from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, panels
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-COLORS = (SKY, BLUE, GREEN, ORANGE, RED, PURPLE, BLACK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,52 +45,37 @@ class Puff(Protocol):
         low=0 * umolar,
         low_excluded=True,
     )
-    width: Quantity = parameter(
+    width: Quantity = time(
         [100, 300, 1000] * ms,
         "lengths of single puffs; the first is that of the trains' puffs",
-        source="chosen here: as pressure is applied to pipettes",
-        low=0 * second,
-        low_excluded=True,
+        "as pressure is applied to pipettes",
     )
-    interval: Quantity = parameter(
+    interval: Quantity = time(
         [0.3, 1, 3] * second,
         "from one puff of a train to the next",
-        source="chosen here: shorter and longer than the cascade's time constants",
-        low=0 * second,
-        low_excluded=True,
+        "shorter and longer than the cascade's time constants",
     )
     puffs: int = parameter(6, "puffs of a train", source="chosen here", low=2)
-    tau_clear: Quantity = parameter(
+    tau_clear: Quantity = time(
         200 * ms,
         "time constant in which the modulator comes and goes",
-        source="chosen here: shorter than the cascade's",
-        low=0 * second,
-        low_excluded=True,
+        "shorter than the cascade's",
     )
     I: Quantity = parameter(  # noqa: E741
         0.7 * nA, "injected current", source="chosen here: somewhat above rheobase"
     )
-    onset: Quantity = parameter(
-        0.5 * second,
-        "start of the first puff",
-        source="chosen here: several intervals between spikes of control",
-        low=0 * second,
-        low_excluded=True,
+    onset: Quantity = time(
+        0.5 * second, "start of the first puff", "several intervals between spikes of control"
     )
-    after: Quantity = parameter(
+    after: Quantity = time(
         6 * second,
         "time recorded from the end of the last puff on",
-        source="chosen here: several time constants of the cascade",
-        low=0 * second,
-        low_excluded=True,
+        "several time constants of the cascade",
     )
-    dt: Quantity = parameter(
-        0.2 * ms,
-        "time step",
-        source="chosen here: a hundredth of the intervals between spikes",
-        low=0 * second,
-        low_excluded=True,
-    )
+    dt: Quantity = time_step(0.2 * ms, "a hundredth of the intervals between spikes")
+
+    plot = figure.plot
+    report = words.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,8 +84,8 @@ class Puff(Protocol):
             if np.any(np.diff(values) <= 0 * values[0]):
                 raise UserError(f"{name} must be values in ascending order, not {values}.")
         for name in ("width", "interval", "onset", "after"):
-            for time in np.atleast_1d(getattr(self, name)):
-                steps_in(name, time, self.dt)
+            for one in np.atleast_1d(getattr(self, name)):
+                steps_in(name, one, self.dt)
         if self.interval[0] <= self.width[0]:
             raise UserError(
                 f"Puffs of {self.width[0]} every {self.interval[0]} overlap: an interval longer "
@@ -115,13 +96,11 @@ class Puff(Protocol):
                 f"after = {self.after} must last until the next puff of a train would come, "
                 f"{self.interval[-1]} after the last."
             )
-        refuse_changed("neuron", self.neuron, ["I_ext"], "set I")
-        refuse_changed("neuron", self.neuron, ["conc", "tau_clear"], "set conc and tau_clear")
-        refuse_changed("neuron", self.neuron, ["delivery"], "puffs are exchanged")
-        refuse_changed("neuron", self.neuron, ["modulated"], "receptors are what is measured")
-        if np.ptp(self.neuron.steady_gain({self._ligand: [0, *self.conc / umolar] * umolar})) == 0:
+        if not self.neuron.receptors:
+            raise UserError("A puff needs a neuron with a receptor, such as receptors=D1.")
+        if np.ptp(self.neuron.steady_gain({self.ligand: [0, *self.conc / umolar] * umolar})) == 0:
             raise UserError(
-                f"{self._ligand} does not change the gain of this neuron: set a gain_max other "
+                f"{self.ligand} does not change the gain of this neuron: set a gain_max other "
                 "than 1."
             )
 
@@ -151,72 +130,9 @@ class Puff(Protocol):
             "agreement": self._agreement(recordings),
         }
 
-    def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
-        """Time courses of single puffs and of trains, and what was measured of them."""
-        figure, axes = panels(
-            [
-                ["single conc", "train conc", "peak"],
-                ["single gain", "train gain", "times"],
-                ["single rate", "train rate", "summation"],
-            ],
-            width=12,
-            height=8,
-        )
-        middle = len(self.width) // 2
-        for number, conc in enumerate(self.conc):
-            self._plot_course(axes, "single", recordings[f"single_{middle}"], number,
-                              COLORS[number % len(COLORS)], f"{conc / umolar:.3g} µM")  # fmt: skip
-        for number, interval in reversed(list(enumerate(self.interval))):
-            color, label = COLORS[number % len(COLORS)], f"{interval / second:.3g} s"
-            self._plot_course(
-                axes, "train", recordings[f"train_{number}"], len(self.conc) - 1, color, label
-            )
-        self._label_courses(axes, self.width[middle])
-        self._plot_singles(axes["peak"], axes["times"], tables["table"])
-        self._plot_summation(axes["summation"], tables["trains"])
-        return figure
-
-    def report(self, tables: dict[str, pd.DataFrame]) -> list[Section]:
-        """Responses in words, and how near simulation and independent solutions are."""
-        table, agreement = tables["table"], tables["agreement"]
-        change = (table.peak_gain - float(self.neuron.steady_gain({})))[: len(self.conc)]
-        return [
-            Section(
-                "Single puffs",
-                f"The gain peaks {table.latency_s.min():.2g} to {table.latency_s.max():.2g} s "
-                "after the start of a puff, later than the concentration. The shortest puff of "
-                f"{self.conc[-1] / umolar:.3g} µM changes it "
-                f"{change.iloc[-1] / change.iloc[0]:.3g} times as much as that of "
-                f"{self.conc[0] / umolar:.3g} µM: weak doses lie where the Hill function is steep, "
-                "strong ones saturate it. Half-decay times are empty where the run ends before.",
-                "table",
-            ),
-            Section(
-                "Trains",
-                f"Puffs of {self.width[0]} that come before the effect of the last has passed "
-                "add up: summation is the change of the gain after the last puff over that by one "
-                "puff alone. Clearance is linear, so that the mean concentration tends to "
-                "concentration times width over interval, whatever the clearance; the steady gain "
-                "in a bath of that concentration stands beside.",
-                "summation",
-            ),
-            Section(
-                "Every puff of the trains",
-                "The gain that is furthest from control between a puff and the next.",
-                "trains",
-            ),
-            Section(
-                "Agreement",
-                "Concentrations are off the closed form of clearance by at most "
-                f"{agreement.conc_deviation.max():.1g} of the pipette's, and gains are off an "
-                "independent integration of the cascade by at most "
-                f"{agreement.gain_deviation.max():.1g}.",
-                "agreement",
-            ),
-        ]
-
     @property
-    def _ligand(self) -> str:
+    def ligand(self) -> str:
+        """What the first receptor binds."""
         return self.neuron.ligands[0]
 
     def _onsets(self, interval: Quantity = 0 * second) -> Quantity:
@@ -234,22 +150,15 @@ class Puff(Protocol):
         return singles | trains
 
     def _experiment(self, onsets: Quantity, width: Quantity) -> Experiment:
-        neuron = replace(self.neuron, delivery="exchange")
-        population = Population("neurons", neuron, len(self.conc))
-        delivery = puffs(
-            self._ligand, population, self.conc, onsets, width, self.tau_clear, self.dt
-        )
-        values = {**delivery.values, "I_ext": self.I}
-        trace = Trace("neurons", (f"conc_{self._ligand}", "gain"), np.arange(len(self.conc)))
+        cells = Population("neurons", self.neuron, len(self.conc), {"I_ext": self.I})
+        puffed = puffs(self.ligand, cells, self.conc, onsets, width, self.tau_clear, self.dt)
         return Experiment(
-            populations=(replace(population, values=values),),
-            sources=delivery.sources,
-            connections=delivery.connections,
-            traces=(trace,),
+            populations=[cells],
+            traces=[Trace("neurons", (f"conc_{self.ligand}", "gain"), np.arange(cells.size))],
             duration=onsets[-1] + width + self.after,
             dt=self.dt,
             seed=self.seed,
-        )
+        ).add(puffed)
 
     def _solved(self, times: Quantity, onsets: Quantity, width: Quantity) -> tuple[Any, Any]:
         """Concentrations in uM in closed form and gains by integration, shape (n, steps)."""
@@ -268,7 +177,7 @@ class Puff(Protocol):
         """How far concentrations are off the closed form, and gains off the integration."""
         rows = []
         for name, (onsets, width) in self._patterns().items():
-            conc, gain = self._signals(recordings[name])
+            conc, gain = self.signals(recordings[name])
             exact, reference = self._solved(recordings[name].times, onsets, width)
             for cell, level in enumerate(self.conc / umolar):
                 rows.append(
@@ -282,7 +191,7 @@ class Puff(Protocol):
         return pd.DataFrame(rows)
 
     def _measure_single(self, recording: Recording, width: Quantity) -> pd.DataFrame:
-        conc, gain = self._signals(recording)
+        conc, gain = self.signals(recording)
         since = np.asarray((recording.times - self.onset) / second)
         start = steps_in("onset", self.onset, self.dt)
         rows = []
@@ -307,7 +216,7 @@ class Puff(Protocol):
 
     def _measure_train(self, recording: Recording, interval: Quantity) -> pd.DataFrame:
         onsets = self._onsets(interval)
-        conc, gain = self._signals(recording)
+        conc, gain = self.signals(recording)
         period = steps_in("interval", interval, self.dt)
         rows = []
         for cell in range(len(self.conc)):
@@ -345,15 +254,15 @@ class Puff(Protocol):
                     "summation": (last.peak_gain - base) / (alone[conc] - base),
                     "last_mean_conc_uM": last.mean_conc_uM,
                     "endless_mean_conc_uM": bath,
-                    "bath_gain": float(self.neuron.steady_gain({self._ligand: bath * umolar})),
+                    "bath_gain": float(self.neuron.steady_gain({self.ligand: bath * umolar})),
                 }
             )
         return pd.DataFrame(rows)
 
-    def _signals(self, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    def signals(self, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
         """Concentrations in uM and gains, shape (n, steps)."""
         signals = recording.signals["neurons"]
-        conc = np.asarray(signals[f"conc_{self._ligand}"].values / umolar)
+        conc = np.asarray(signals[f"conc_{self.ligand}"].values / umolar)
         return conc, np.asarray(signals["gain"].values)
 
     def _rate(self, gain: float) -> float:
@@ -361,56 +270,6 @@ class Puff(Protocol):
         if not has_closed_form(self.neuron):
             return float("nan")
         return float(self.neuron.rate([self.I / nA] * nA, gain)[0] / Hz)
-
-    def _plot_course(
-        self, axes: Any, kind: str, recording: Recording, cell: int, color: str, label: str
-    ) -> None:
-        conc, gain = self._signals(recording)
-        times = np.asarray((recording.times - self.onset) / second)
-        # A few hundred points make a line.
-        every = slice(None, None, max(1, len(times) // 2000))
-        axes[f"{kind} conc"].plot(times[every], conc[cell, every], color=color, label=label)
-        axes[f"{kind} gain"].plot(times[every], gain[cell, every], color=color)
-        at, rate = momentary_rates(recording.spikes["neurons"], cell)
-        axes[f"{kind} rate"].plot(at - float(self.onset / second), rate, ".", color=color, ms=2)
-
-    def _label_courses(self, axes: Any, width: Quantity) -> None:
-        titles = {
-            "single": ("a", f"One puff of {width / ms:.4g} ms"),
-            "train": ("b", f"{self.puffs} puffs of {self.width[0] / ms:.4g} ms and "
-                           f"{self.conc[-1] / umolar:.3g} µM"),
-        }  # fmt: skip
-        for kind, (letter, title) in titles.items():
-            axes[f"{kind} conc"].set(title=f"{letter}  {title}",
-                                     ylabel=f"{self._ligand} (µM)")  # fmt: skip
-            axes[f"{kind} gain"].set(ylabel="gain")
-            axes[f"{kind} rate"].set(ylabel="firing rate (Hz)",
-                                     xlabel="time since the first puff (s)")  # fmt: skip
-            axes[f"{kind} conc"].legend(title="in the pipette" if kind == "single" else "interval")
-
-    def _plot_singles(self, peak: Any, times: Any, table: pd.DataFrame) -> None:
-        for number, (width, rows) in enumerate(table.groupby("width_ms")):
-            color, label = COLORS[number % len(COLORS)], f"{width:.4g} ms"
-            peak.plot(rows.conc_uM, rows.peak_gain, "o-", color=color, ms=4, label=label)
-            times.plot(rows.conc_uM, rows.latency_s, "o-", color=color, ms=4)
-            times.plot(rows.conc_uM, rows.half_decay_s, "s--", color=color, ms=4)
-        name = f"{self._ligand} in the pipette (µM)"
-        peak.set(xscale="log", xlabel=name, ylabel="peak gain", title="c  Single puffs")
-        peak.legend(title="width")
-        times.plot([], [], "o-", color=BLACK, ms=4, label="latency of the peak")
-        times.plot([], [], "s--", color=BLACK, ms=4, label="from peak to half")
-        times.set(xscale="log", ylim=(0, None), xlabel=name, ylabel="time (s)",
-                  title="d  Latency and half-decay")  # fmt: skip
-        times.legend()
-
-    def _plot_summation(self, axes: Any, trains: pd.DataFrame) -> None:
-        strongest = trains[trains.conc_uM == trains.conc_uM.max()]
-        for number, (interval, rows) in enumerate(strongest.groupby("interval_s")):
-            axes.plot(rows.puff, rows.peak_gain, "o-", color=COLORS[number % len(COLORS)], ms=4,
-                      label=f"{interval:.3g} s")  # fmt: skip
-        axes.set(xlabel="number of the puff in the train", ylabel="peak gain after the puff",
-                 title="e  Summation")  # fmt: skip
-        axes.legend(title="interval")
 
 
 def _rate_at(recording: Recording, cell: int, time: float) -> float:

@@ -1,0 +1,1 @@
+"""Settings and measures that several protocols share."""

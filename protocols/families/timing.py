@@ -1,0 +1,45 @@
+"""Times that protocols set: time steps, onsets, durations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from brian2 import Quantity, second
+
+from neuromod.parameters import parameter
+
+
+def time(default: Quantity, meaning: str, why: str) -> Any:
+    """Setting of one or several times above 0.
+
+    Parameters
+    ----------
+    default : Quantity, shape () or (n,)
+        In seconds.
+    meaning : str
+    why : str
+        Why this default was chosen.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
+    none = 0 * second
+    return parameter(default, meaning, source=f"chosen here: {why}", low=none, low_excluded=True)
+
+
+def time_step(default: Quantity, why: str) -> Any:
+    """Setting of the time step.
+
+    Parameters
+    ----------
+    default : Quantity
+        In seconds.
+    why : str
+        Why this default was chosen.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
+    return time(default, "time step", why)
