@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize, to_hex
+from matplotlib.container import Container
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from neuromod.support.text import column_label, handy, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 # Okabe & Ito 2008, Color Universal Design.
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, BLACK = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000",
-)  # fmt: skip
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+SKY, RED, YELLOW, BLACK = "#56B4E9", "#D55E00", "#F0E442", "#000000"
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK)
+"""For conditions without an order; yellow is too pale for lines."""
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -22,6 +38,14 @@ STYLE: Any = {
     "legend.fontsize": 8,
     "lines.linewidth": 1.3,
 }
+# Blue from light to dark in equal steps of lightness; the lightest still stands out from white.
+ORDERED = LinearSegmentedColormap.from_list(
+    "ordered", ["#089FD2", "#0288BE", "#0171AA", "#045A96", "#014583", "#022F71", "#0E1A59"]
+)
+MOST_NAMED = 7
+"""Curves that a legend names; more get a colour bar."""
+MOST_PANELS = 12
+LOG_FROM = 20
 
 
 def style() -> AbstractContextManager[None]:
@@ -45,3 +69,247 @@ def panels(layout: list[Any], width: float = 9.0, height: float = 6.0) -> tuple[
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplot_mosaic(layout)
+
+
+def thin(times: Any, *traces: Any, points: int = 2000) -> tuple[Any, ...]:
+    """Fewer samples of traces, with every peak and trough still there.
+
+    The samples are divided into bins of equal length, and of each bin the smallest and the largest
+    value of every trace are kept, each at its own time.
+
+    Parameters
+    ----------
+    times : array or Quantity, shape (steps,)
+    *traces : array or Quantity, shape (steps,) or (n, steps)
+    points : int
+        Samples to keep, roughly; nothing is left out where there are no more.
+
+    Returns
+    -------
+    tuple of array or Quantity
+        `times` and `traces` at the same samples.
+    """
+    steps = len(times)
+    if steps <= points:
+        return (times, *traces)
+    rows = np.vstack([np.atleast_2d(np.asarray(trace)) for trace in traces])
+    width = -(-steps // max(1, points // (2 * len(rows))))
+    # The last bin is filled up with the last sample.
+    bins = np.pad(rows, ((0, 0), (0, -steps % width)), mode="edge").reshape(len(rows), -1, width)
+    first = np.arange(bins.shape[1]) * width
+    lowest = np.where(np.isnan(bins), np.inf, bins).argmin(axis=2) + first
+    highest = np.where(np.isnan(bins), -np.inf, bins).argmax(axis=2) + first
+    kept = np.unique(np.concatenate([[0, steps - 1], lowest.ravel(), highest.ravel()]))
+    kept = kept[kept < steps]
+    return (times[kept], *(trace[..., kept] for trace in traces))
+
+
+def ordered_colors(n: int) -> list[str]:
+    """Colours for values that have an order, from light to dark in one hue.
+
+    Parameters
+    ----------
+    n : int
+
+    Returns
+    -------
+    list of str
+        The darkest last; the middle of the scale where `n` is 1.
+    """
+    return [to_hex(ORDERED(place)) for place in (np.linspace(0, 1, n) if n > 1 else [0.5])]
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Curves over values that have an order, such as doses: one colour for each value.
+
+    Attributes
+    ----------
+    values : array or Quantity, shape (n,)
+    title : str
+        What the values are.
+    """
+
+    values: Any
+    title: str
+
+    @property
+    def colors(self) -> list[str]:
+        """Colour of every value, shape (n,), the same in all panels of a figure."""
+        plain, _ = handy(self.values)
+        if len(plain) <= MOST_NAMED:
+            ranks = np.argsort(np.argsort(plain, kind="stable"), kind="stable")
+            return [ordered_colors(len(plain))[rank] for rank in ranks]
+        return [to_hex(ORDERED(self._norm(value))) for value in plain]
+
+    def draw(self, axes: Axes, x: Any, rows: Any, *look: Any, **more: Any) -> None:
+        """Draw one curve for each value.
+
+        Parameters
+        ----------
+        axes : Axes
+        x : array, shape (m,) or (n, m)
+        rows : array, shape (n, m)
+        *look, **more
+            As for `Axes.plot`.
+        """
+        for place, (row, color) in enumerate(zip(rows, self.colors, strict=True)):
+            axes.plot(x if np.ndim(x) == 1 else x[place], row, *look, color=color, **more)
+
+    def explain(
+        self, axes: Axes, below: bool = False, also: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Say beside the axes which colour is which: a legend of up to seven, else a colour bar.
+
+        Parameters
+        ----------
+        axes : Axes
+        below, also
+            As for `legend`.
+        """
+        plain, unit = handy(self.values)
+        if len(plain) > MOST_NAMED:
+            bar = axes.figure.colorbar(ScalarMappable(self._norm, ORDERED), ax=axes, aspect=30)
+            bar.set_label(f"{self.title} ({unit})" if unit else self.title)
+            if also:
+                legend(axes, "", below, also)
+            return
+        names = [f"{number(value)} {unit}".strip() for value in plain]
+        looks = {name: {"color": color} for name, color in zip(names, self.colors, strict=True)}
+        legend(axes, self.title, below, looks | dict(also or {}))
+
+    @property
+    def _norm(self) -> Normalize:
+        plain, _ = handy(self.values)
+        low, high = float(plain.min()), float(plain.max())
+        return LogNorm(low, high) if 0 < LOG_FROM * low < high else Normalize(low, high)
+
+
+def legend(
+    axes: Axes,
+    title: str = "",
+    below: bool = False,
+    also: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Legend outside the axes, so that it lies on no data, of what is drawn there.
+
+    Parameters
+    ----------
+    axes : Axes
+        What has a label is named unless none of it can be seen.
+    title : str
+    below : bool
+        Whether it stands under the axes, in a row, not to their right.
+    also : mapping of str to mapping, optional
+        Further names and their looks, such as ``{"closed form": {"ls": ":", "color": BLACK}}``.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    named = {label: h for h, label in zip(handles, labels, strict=True) if _is_drawn(h)}
+    named |= {label: Line2D([], [], **look) for label, look in (also or {}).items()}
+    if not named:
+        return
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    if below:
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": len(named)}
+    axes.legend(list(named.values()), list(named), title=title or None, **place)
+
+
+def plain_figure(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, Any]) -> Figure:
+    """Figure of a protocol that draws none: the main table's numbers, or else what was recorded.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        Of ``"table"`` every column of numbers is drawn against the first column.
+    recordings : mapping of str to Recording
+        Their traces are drawn where that table has no numbers, and their spikes where there are
+        no traces.
+
+    Returns
+    -------
+    Figure
+    """
+    table = tables.get("table")
+    drawings = [] if table is None else _column_drawings(table)
+    drawings = drawings or _trace_drawings(recordings) or _spike_drawings(recordings)
+    shown = drawings[:MOST_PANELS]
+    across = min(3, max(1, len(shown)))
+    figure = Figure(figsize=(4 * across, 2.8 * -(-len(shown) // across) or 2), layout="constrained")
+    for place, draw in enumerate(shown, start=1):
+        draw(figure.add_subplot(-(-len(shown) // across), across, place))
+    if not shown:
+        figure.text(0.5, 0.5, "No numbers, traces or spikes to show.", ha="center")
+    return figure
+
+
+def _column_drawings(table: pd.DataFrame) -> list[Callable[[Axes], None]]:
+    """One for each column of numbers but the first column."""
+    first, *others = table.columns
+    numeric = [name for name in others if table[name].dtype.kind in "iuf"]
+    return [partial(_draw_column, table=table, x=first, y=name) for name in numeric]
+
+
+def _draw_column(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
+    # A line joins the points of one condition; where x comes again there are several.
+    joined = table[x].is_monotonic_increasing and table[x].is_unique
+    axes.plot(table[x].to_numpy(), table[y].to_numpy(), "o-" if joined else "o", color=BLUE, ms=4)
+    axes.set(xlabel=column_label(x), ylabel=column_label(y))
+
+
+def _trace_drawings(recordings: Mapping[str, Any]) -> list[Callable[[Axes], None]]:
+    """One for each variable that was recorded of a population."""
+    return [
+        partial(
+            _draw_traces,
+            times=recording.times,
+            signal=signal,
+            what=variable,
+            title=f"{name}: {population}" if len(recordings) > 1 else population,
+        )
+        for name, recording in recordings.items()
+        for population, signals in recording.signals.items()
+        for variable, signal in signals.items()
+    ]
+
+
+def _draw_traces(axes: Axes, times: Any, signal: Any, what: str, title: str) -> None:
+    rows = signal.values[:MOST_NAMED]
+    at, values = thin(times, rows)
+    x, x_unit = handy(at)
+    y, y_unit = handy(values)
+    for neuron, row, color in zip(signal.neurons, y, COLORS, strict=False):
+        axes.plot(x, row, color=color, lw=1, label=f"neuron {neuron}")
+    axes.set(
+        xlabel=f"time ({x_unit})", ylabel=f"{what} ({y_unit})" if y_unit else what, title=title
+    )
+    if len(rows) > 1:
+        legend(axes)
+
+
+def _spike_drawings(recordings: Mapping[str, Any]) -> list[Callable[[Axes], None]]:
+    """One for each population that fired."""
+    return [
+        partial(_draw_spikes, spikes=spikes, title=f"{name}: {population}")
+        for name, recording in recordings.items()
+        for population, spikes in recording.spikes.items()
+        if len(spikes.neurons)
+    ]
+
+
+def _draw_spikes(axes: Axes, spikes: Any, title: str) -> None:
+    times, unit = handy(spikes.times)
+    axes.plot(times, spikes.neurons, ".", color=BLACK, ms=2)
+    axes.set(xlabel=f"time ({unit})", ylabel="neuron", title=title)
+
+
+def _is_drawn(handle: Any) -> bool:
+    """Whether something of what a legend would name is there to be seen."""
+    if isinstance(handle, Container):
+        return any(_is_drawn(part) for part in handle.get_children())
+    if not handle.get_visible():
+        return False
+    if isinstance(handle, Line2D):
+        return bool(np.isfinite(handle.get_xydata()).all(axis=1).any())
+    if isinstance(handle, PathCollection):
+        return bool(len(handle.get_offsets()))
+    return True
