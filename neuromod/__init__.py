@@ -5,7 +5,23 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.metadata import version
 from pkgutil import extend_path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neuromod.devices.simulation import simulate
+    from neuromod.errors import UserError
+    from neuromod.experiment import (
+        Connection,
+        Experiment,
+        Input,
+        PlasticConnection,
+        Population,
+        Spikes,
+        Trace,
+    )
+    from neuromod.protocol import Protocol, Section as Section, Training
+    from neuromod.recording import Recording
+    from neuromod.runs.run import load_run, run as run
 
 # Python started in a checkout finds this folder before the installed package, which alone holds
 # neuromod.models and neuromod.protocols.
@@ -15,22 +31,38 @@ __version__ = version("brian2-neuromod")
 
 # Loaded when first used, so that `import neuromod` stays quick.
 _HOMES = {
-    "Experiment": "experiment",
-    "Population": "experiment",
     "Connection": "experiment",
+    "Experiment": "experiment",
+    "Input": "experiment",
     "PlasticConnection": "experiment",
+    "Population": "experiment",
+    "Protocol": "protocol",
+    "Recording": "recording",
+    "Section": "protocol",
     "Spikes": "experiment",
     "Trace": "experiment",
-    "pulses": "experiment",
-    "Recording": "recording",
-    "Protocol": "protocol",
-    "Section": "protocol",
-    "simulate": "devices.simulation",
-    "run": "runs.run",
-    "load_run": "runs.run",
+    "Training": "protocol",
     "UserError": "errors",
+    "load_run": "runs.run",
+    "run": "runs.run",
+    "simulate": "devices.simulation",
 }
-__all__ = sorted(_HOMES)
+# Section and run are left out, so that `from neuromod import *` replaces no name of Brian2's.
+__all__ = [
+    "Connection",
+    "Experiment",
+    "Input",
+    "PlasticConnection",
+    "Population",
+    "Protocol",
+    "Recording",
+    "Spikes",
+    "Trace",
+    "Training",
+    "UserError",
+    "load_run",
+    "simulate",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -39,3 +71,7 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f"neuromod.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return [*_HOMES, "__version__"]
