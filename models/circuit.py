@@ -20,7 +20,8 @@ root is 10 nA; the printed form gives 32 nA, more than U/R_S = 20 nA could ever 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -43,11 +44,20 @@ from brian2 import (
 )
 from brian2.units.allunits import ffarad
 from brian2.units.constants import boltzmann_constant, elementary_charge
+from brian2.utils.stringtools import word_substitute
 
 from neuromod.errors import UserError
 from neuromod.models.integration import Clocked
 from neuromod.models.mirror import LAWS, Mirror
-from neuromod.parameters import Parameters, namespace, parameter, refuse_changed, used
+from neuromod.parameters import (
+    ModelInput,
+    Parameters,
+    model_input,
+    namespace,
+    parameter,
+    refuse_where,
+    used,
+)
 
 # So that it is shown as such, not in base units.
 register_new_unit(uA / volt**2)
@@ -56,68 +66,109 @@ PAPER = "Barton et al. 2022"
 CALIBRATED = "calibrated here, not from the paper"
 RYNDIN = "Ryndin et al. 2021, Nano- i Mikrosistemnaya Tekhnika 23:317-326"
 
-MEMBRANE = """
+VDD = model_input(
+    0.75 * volt, "synapse supply", source=f"{PAPER}, figure 4", low=0.5 * volt, high=1 * volt
+)
+
+EQUATIONS = """
 dv/dt = (I_syn - I_leak)/C : volt (unless refractory)
-I_syn = {} : amp
-denergy/dt = {} : joule
-active : 1
+I_leak = (v - v_rest)/R_leak : amp
+I_syn = I_up - I_down : amp
+I_up = up*I_unit : amp
+I_down = down*I_unit : amp
+I_reference = mirrors*I_unit : amp
+denergy/dt = vdd*(I_up + I_reference) : joule
+vdd : volt
+I_unit : amp  # Of a mirror at this supply, solved before the run
+up : 1  # Sum of the positive codes whose pulses are on
+down : 1  # Of the negative codes
+mirrors : 1  # References that conduct
+active : 1  # Pulses that the comparator's NOR sees
+nor : 1  # Level of that NOR
+edge : 1  # 1 in the step in which it rises
+clocks : 1  # How often it has risen
 """
-# Of one supply; `up` and `down` are the sums of the codes of the pulses that are on, `mirrors` the
-# number of their references.
-SUPPLY = """
-I_up{0} = up{0}*{1} : amp
-I_down{0} = down{0}*{2} : amp
-I_reference{0} = mirrors{0}*{3} : amp
-up{0} : 1
-down{0} : 1
-mirrors{0} : 1
-vdd{0} : volt
-I_unit{0} : amp
-"""
-CONDUCTANCES = """
-I_up{0} = up{0}*G_unit*(vdd{0} - v) : amp
-I_down{0} = down{0}*G_unit*v : amp
-I_reference{0} = 0*amp : amp
-up{0} : 1
-down{0} : 1
-mirrors{0} : 1
-vdd{0} : volt
-"""
-OVERDRIVE = "V_ov{0} : volt"
-SAG = """
-V_sag{0} : volt
-I_sag{0} : amp
-"""
-# Drain current of one unit by overdrive and drain-source voltage: saturation less what flows back.
-CHANNEL = {
-    "square": "beta/2*({0}**2 - int({0} > {1})*({0} - {1})**2)",
-    "ekv": "I_spec*(log(1 + exp({0}/v_ekv))**2 - log(1 + exp(({0} - slope_factor*{1})/v_ekv))**2)",
-}
-# Of a transistor in saturation, by its overdrive: its current, and how that rises.
-SATURATED = {
-    "square": ("beta/2*{0}**2", "beta*{0}"),
-    "ekv": (
-        "I_spec*log(1 + exp({0}/v_ekv))**2",
-        "2*I_spec*log(1 + exp({0}/v_ekv))/(v_ekv*(1 + exp(-{0}/v_ekv)))",
-    ),
-}
-SOLVED = ("I_unit", "V_ov")
-"""What a mirror does at a supply, which is worked out before a run."""
-# Newton's steps from the overdrive without sag, which roughly halve it until they are near: enough
-# for loads of a thousand times R_S.
-SAG_STEPS = 8
-CLOCK = """
-nor : 1
-edge : 1
-clocks : 1
-"""
-LATE = "late : 1"
+# Lines that take the place of those of the same name, or join them.
 LEAK = {
-    "linear": "I_leak = (v - v_rest)/R_leak : amp",
+    "linear": "",
     "one_sided": "I_leak = v_slope/R_leak*(exp((v - v_rest)/v_slope) - 1) : amp",
     "symmetric": "I_leak = v_slope/R_leak*sinh((v - v_rest)/v_slope) : amp",
 }
+CONDUCTANCE = """
+I_unit = G_unit*(vdd - v) : amp
+I_down = down*G_unit*v : amp
+I_reference = 0*amp : amp
+"""
+SAG = """
+I_up = up*I_sag : amp
+I_down = down*I_sag : amp
+I_reference = mirrors*I_sag : amp
+V_ov : volt  # Overdrive of a mirror at the full supply, solved before the run
+V_sag : volt  # What is left of it
+I_sag : amp
+"""
+MOSFET = """
+I_up = up*I_push*(1 + channel_modulation*abs(V_drop)) : amp
+I_down = down*I_pull*(1 + channel_modulation*abs(v)) : amp
+V_drop = vdd - v : volt
+V_on = V_ov : volt
+V_ov : volt
+"""
+SAGGING_MOSFET = """
+V_drop = vdd - R_supply*(up + mirrors)*I_sag - v : volt
+V_on = V_sag : volt
+"""
+# A unit's transistor: what it would conduct in saturation, less what flows back.
+CHANNEL = {
+    "square": """
+I_push = beta/2*(V_on**2 - int(V_on > V_drop)*(V_on - V_drop)**2) : amp
+I_pull = beta/2*(V_on**2 - int(V_on > v)*(V_on - v)**2) : amp
+""",
+    "ekv": """
+V_push = V_on - slope_factor*V_drop : volt  # Overdrive at the drain
+V_pull = V_on - slope_factor*v : volt
+I_push = I_spec*(log(1 + exp(V_on/v_ekv))**2 - log(1 + exp(V_push/v_ekv))**2) : amp
+I_pull = I_spec*(log(1 + exp(V_on/v_ekv))**2 - log(1 + exp(V_pull/v_ekv))**2) : amp
+""",
+}
 COMPARATOR = {"clocked": "v >= v_th and edge > 0.5", "continuous": "v >= v_th"}
+LATE = "late : 1  # Part of a step between a spike's start and the crossing"
+SOLVED = ("I_unit", "V_ov")
+"""What a mirror does at a supply, which is worked out before a run."""
+TRANSISTOR = ("beta", "vto", "R_S")
+"""Parameters of a mirror that neurons may have of their own."""
+
+# Current of a saturated transistor and its slope, by overdrive.
+SATURATED = {
+    "square": """
+_current = beta/2*V_sag**2
+_slope = beta*V_sag
+""",
+    "ekv": """
+_current = I_spec*log(1 + exp(V_sag/v_ekv))**2
+_slope = 2*I_spec*log(1 + exp(V_sag/v_ekv))/(v_ekv*(1 + exp(-V_sag/v_ekv)))
+""",
+}
+MODULATED = """
+_rise = 1 + channel_modulation*(V_sag + vto)
+_slope = _slope*_rise + channel_modulation*_current
+_current = _current*_rise
+"""
+# Newton's steps from the overdrive without sag, which roughly halve it until they are near: enough
+# for loads of a thousand times R_S.
+SAG_STEPS = 8
+
+
+def _lines(equations: str) -> dict[str, str]:
+    """Lines of a text by the variable that each defines, without their comments."""
+    lines = [line.partition("#")[0].strip() for line in equations.strip().splitlines()]
+    return {re.match(r"(?:d(?=\w+/dt))?(\w+)", line)[1]: line for line in lines}
+
+
+# Variables that a neuron has once for each power domain.
+OF_SUPPLY = {
+    name for text in (EQUATIONS, SAG, MOSFET, *CHANNEL.values()) for name in _lines(text)
+} - {"v", "I_leak", "I_syn", "energy", "active", "nor", "edge", "clocks"}
 
 
 def suffix(domain: str) -> str:
@@ -129,11 +180,13 @@ def suffix(domain: str) -> str:
 class CircuitNeuron(Parameters):
     """Analog leaky integrate-and-fire neuron whose synaptic current is set by a supply voltage.
 
-    State: `up` and `down` are the sums of the positive and negative codes of the input pulses that
-    are on, `mirrors` the number of their references that conduct, `active` the number of pulses
-    that the comparator's NOR sees. `energy` is what the synapses have drawn from their supply,
-    `clocks` how often the comparator was clocked. With `domains` each of them has its own supply,
-    and the name of its domain, as in ``up_soma``.
+    `vdd`, the supply of all synapses, is an input. A population that is given supplies by name
+    instead, such as ``vdd_soma`` and ``vdd_tuft``, has these power domains (Barton et al. 2022,
+    section 5.2.1: supplies of single synapses or of groups), each with its own state, such as
+    ``up_soma``.
+
+    State: `energy` is what the synapses have drawn from their supplies; for the rest see
+    `EQUATIONS`.
     """
 
     C: Quantity = parameter(
@@ -176,18 +229,6 @@ class CircuitNeuron(Parameters):
         source=f"{PAPER}, section 5.2.1",
         low=0 * volt,
         low_excluded=True,
-    )
-    vdd: Quantity = parameter(
-        0.75 * volt,
-        "synapse supply",
-        source=f"{PAPER}, figure 4",
-        low=0.5 * volt,
-        high=1 * volt,
-    )
-    domains: tuple[str, ...] = parameter(
-        ("",),
-        "power domains among a neuron's synapses, by name; unnamed: one supply for all",
-        source=f"{PAPER}, section 5.2.1: supplies of single synapses or of groups",
     )
     synapse: str = parameter(
         "mirror",
@@ -286,32 +327,67 @@ class CircuitNeuron(Parameters):
         choices=tuple(COMPARATOR),
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.v_rest >= self.v_th:
-            raise UserError(f"v_rest = {self.v_rest} must lie below v_th = {self.v_th}.")
-        if len(set(self.domains)) < len(self.domains):
-            raise UserError(f"domains need names of their own, not {', '.join(self.domains)}.")
-        if self.synapse == "conductance":
-            beside = ["law", "output", "R_supply", "channel_modulation"]
-            refuse_changed("circuit", self, beside, "it belongs to synapse=mirror")
-        for domain in self.domains:
-            if domain and not suffix(domain).isidentifier():
-                raise UserError(f"domain {domain!r} must be letters, digits and underscores.")
+    domains: tuple[str, ...] = ("",)
 
     totals: ClassVar[tuple[str, ...]] = ("energy", "clocks")
     """State variables that add up over a run."""
 
+    def check_values(self, own: Callable[[str], Any]) -> None:
+        """Refuse values that do not go together, of the model or of single neurons."""
+        v_rest, v_th = own("v_rest"), own("v_th")
+        refuse_where(v_rest >= v_th, "v_rest = {} must lie below v_th = {}", v_rest, v_th)
+        if self.synapse == "conductance" and (self._sags or self.output != "ideal"):
+            raise UserError(
+                "A conductance has no mirror: output=mosfet and R_supply are for synapse=mirror."
+            )
+
+    @property
+    def inputs(self) -> dict[str, ModelInput]:
+        """Supplies, which a population is given."""
+        return {f"vdd{suffix(domain)}": VDD for domain in self.domains}
+
+    def given(self, values: Mapping[str, Any]) -> CircuitNeuron:
+        """The circuit with the power domains whose supplies a population is given.
+
+        Parameters
+        ----------
+        values : mapping of str to value
+            The population's.
+
+        Returns
+        -------
+        CircuitNeuron
+
+        Raises
+        ------
+        UserError
+            When it is given both `vdd` and supplies of domains.
+        """
+        found = tuple(name[4:] for name in values if re.fullmatch(r"vdd_\w+", name))
+        if found and "vdd" in values:
+            raise UserError(
+                f"vdd is the supply of all synapses, and vdd_{found[0]} that of some: give a "
+                "population one or the other."
+            )
+        domains = found or ("",)
+        return self if domains == self.domains else replace(self, domains=domains)
+
     @property
     def equations(self) -> str:
         """Equations in Brian2's language."""
-        suffixes = [suffix(domain) for domain in self.domains]
-        current = " + ".join(f"I_up{d} - I_down{d}" for d in suffixes)
-        power = " + ".join(f"vdd{d}*(I_up{d} + I_reference{d})" for d in suffixes)
-        parts = [MEMBRANE.format(current, power), CLOCK, *map(self._supply, suffixes)]
+        texts = [EQUATIONS, LEAK[self.leak]]
+        if self.synapse == "conductance":
+            texts.append(CONDUCTANCE)
+        if self._sags:
+            texts.append(SAG)
+        if self.output == "mosfet":
+            texts += [MOSFET, CHANNEL[self.law]]
+        if self._sags and self.output == "mosfet":
+            texts.append(SAGGING_MOSFET)
         if self.comparator == "continuous":
-            parts.append(LATE)
-        return "\n".join(part.strip() for part in [*parts, LEAK[self.leak]]) + "\n"
+            texts.append(LATE)
+        lines = {name: line for text in texts for name, line in _lines(text).items()}
+        return "\n".join(_for_domains(lines, self.domains)) + "\n"
 
     @property
     def threshold(self) -> str:
@@ -334,11 +410,9 @@ class CircuitNeuron(Parameters):
         # A conductance's charge depends on the membrane, which moves within a step.
         mirrored = self.synapse == "mirror" and self.output == "ideal"
         linear = self.leak == "linear" and mirrored
-        return Clocked(
-            exponential_euler if linear else rk4,
-            tuple(line for domain in self.domains for line in self._sagging(suffix(domain))),
-            interpolated=self.comparator == "continuous",
-        )
+        sag = tuple(_marked(line, domain) for domain in self.domains for line in self._sag)
+        late = self.comparator == "continuous"
+        return Clocked(exponential_euler if linear else rk4, sag, interpolated=late)
 
     @property
     def constants(self) -> dict[str, Any]:
@@ -348,51 +422,43 @@ class CircuitNeuron(Parameters):
             "v_ekv": 2 * self._v_slope,
             "I_spec": self.mirror().specific_current * amp,
         }
-        text = "\n".join(
-            [self.equations, self.threshold, self.reset, self.refractory, *self.method.first]
-        )
-        start = self.start
-        return {k: value for k, value in used(values, text).items() if k not in start}
+        texts = [self.equations, self.threshold, self.reset, self.refractory, *self.method.first]
+        return used(values, "\n".join(texts))
 
     @property
     def start(self) -> dict[str, Any]:
-        """State at the start: at rest, every domain at the neuron's supply."""
-        return {"v": self.v_rest, "nor": 1} | self.complete(
-            {f"vdd{suffix(domain)}": self.vdd for domain in self.domains}
-        )
+        """State at the start: at rest."""
+        return {"v": self.v_rest, "nor": 1}
 
     def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of single neurons, and what their mirrors do at the supplies among them.
+        """A population's values, its supplies, and what its mirrors do at them.
 
         Parameters
         ----------
         values : mapping of str to Quantity, shape () or (n,)
-            By name, such as ``vdd``, or ``vdd_soma`` of a domain.
+            By name. ``beta``, ``vto`` and ``R_S`` of single neurons are solved for here; they are
+            left out where the equations do not name them.
 
         Returns
         -------
         dict of str to Quantity
-            The same and, for each supply, the mirror's solution.
         """
+        completed = {name: given.default for name, given in self.inputs.items()} | dict(values)
         if self.synapse == "conductance":
-            return dict(values)
-        own = {name: values[name] for name in ("beta", "vto", "R_S") if name in values}
-        if own:
-            values = {f"vdd{suffix(domain)}": self.vdd for domain in self.domains} | dict(values)
-        supplies = [name for name in values if name.partition("_")[0] == "vdd"]
+            return completed
+        own = {name: values[name] for name in TRANSISTOR if name in values}
         mirror = self.mirror(**own)
-        solved = dict(values)
         if own:
-            # What is solved here the equations need not know.
-            own |= {"I_spec": mirror.specific_current * amp}
-            unknown = own.keys() - self.constants.keys()
-            solved = {k: v for k, v in (solved | own).items() if k not in unknown}
-        for name in supplies:
-            overdrive = mirror.overdrive(np.asarray(values[name] / volt))
-            solved[f"I_unit{name[3:]}"] = mirror.current(overdrive) * amp
+            completed["I_spec"] = mirror.specific_current * amp
+            unnamed = {*TRANSISTOR, "I_spec"} - self.constants.keys()
+            completed = {k: v for k, v in completed.items() if k not in unnamed}
+        for domain in self.domains:
+            mark = suffix(domain)
+            overdrive = mirror.overdrive(np.asarray(completed[f"vdd{mark}"] / volt))
+            completed[f"I_unit{mark}"] = mirror.current(overdrive) * amp
             if self.output == "mosfet" or self._sags:
-                solved[f"V_ov{name[3:]}"] = overdrive * volt
-        return solved
+                completed[f"V_ov{mark}"] = overdrive * volt
+        return completed
 
     def mirror(self, **own: Quantity) -> Mirror:
         """The mirror that is solved for every supply.
@@ -406,7 +472,7 @@ class CircuitNeuron(Parameters):
         -------
         Mirror
         """
-        value = {name: own.get(name, getattr(self, name)) for name in ("beta", "vto", "R_S")}
+        value = {name: own.get(name, getattr(self, name)) for name in TRANSISTOR}
         return Mirror(
             self.law,
             np.asarray(value["beta"] / (amp / volt**2)),
@@ -421,60 +487,30 @@ class CircuitNeuron(Parameters):
         """Slope factor times thermal voltage."""
         return self.slope_factor * boltzmann_constant * self.temperature / elementary_charge
 
-    def _supply(self, mark: str) -> str:
-        """Equations of the synapses at one supply."""
-        if self.synapse == "conductance":
-            return CONDUCTANCES.format(mark)
-        up = down = reference = f"I_sag{mark}" if self._sags else f"I_unit{mark}"
-        extra = ""
-        if self.output == "mosfet":
-            overdrive, room = f"V_ov{mark}", f"(vdd{mark} - v)"
-            if self._sags:
-                overdrive = f"V_sag{mark}"
-                room = f"(vdd{mark} - R_supply*(up{mark} + mirrors{mark})*I_sag{mark} - v)"
-            channel = "{}*(1 + channel_modulation*abs({}))"
-            up, down = (
-                channel.format(CHANNEL[self.law].format(overdrive, drop), drop)
-                for drop in (room, "v")
-            )
-        if self.output == "mosfet" or self._sags:
-            extra += OVERDRIVE.format(mark)
-        if self._sags:
-            extra += SAG.format(mark)
-        return f"{SUPPLY.format(mark, up, down, reference).strip()}\n{extra.strip()}"
-
     @property
     def _sags(self) -> bool:
         return bool(self.R_supply > 0 * ohm)
 
-    def _sagging(self, mark: str) -> list[str]:
+    @property
+    def _sag(self) -> list[str]:
         """Code that solves the mirrors of a supply behind its resistance.
 
         All that conducts there, and saturates, adds to the load of each mirror's reference:
-        ``x + (R_S + R_supply*(up + mirrors))*I(x)`` is the supply above threshold for the
-        overdrive x. Pulses, hence loads, are constant over a time step.
+        ``V_sag + (R_S + R_supply*(up + mirrors))*I(V_sag)`` is the supply above threshold.
+        Pulses, hence loads, are constant over a time step.
         """
         if not self._sags:
             return []
-
-        def saturated(x: str) -> tuple[str, str]:
-            current, slope = (text.format(x) for text in SATURATED[self.law])
-            if self.output == "ideal":
-                return current, slope
-            gate = f"(1 + channel_modulation*({x} + vto))"
-            return f"{current}*{gate}", f"({slope}*{gate} + channel_modulation*{current})"
-
-        def newton(x: str) -> str:
-            current, slope = saturated(x)
-            return f"{sag} = {x} - ({x} + _load*{current} - _above)/(1 + _load*{slope})"
-
-        sag, start = f"V_sag{mark}", f"V_ov{mark}"
+        saturated = SATURATED[self.law] + (MODULATED if self.output == "mosfet" else "")
+        current = [line for line in saturated.splitlines() if line]
+        newton = "V_sag = V_sag - (V_sag + _load*_current - _above)/(1 + _load*_slope)"
         return [
-            f"_load = R_S + R_supply*(up{mark} + mirrors{mark})",
-            f"_above = {start} + R_S*I_unit{mark}",
-            newton(start),
-            *[newton(sag)] * (SAG_STEPS - 1),
-            f"I_sag{mark} = {saturated(sag)[0]}",
+            "_load = R_S + R_supply*(up + mirrors)",
+            "_above = V_ov + R_S*I_unit",
+            "V_sag = V_ov",
+            *[*current, newton] * SAG_STEPS,
+            *current,
+            "I_sag = _current",
         ]
 
     @property
@@ -626,3 +662,22 @@ class CircuitNeuron(Parameters):
     def _starving(self) -> Mirror:
         """A transistor of the mirror's kind, whose drain is not its gate."""
         return replace(self.mirror(), modulation=0.0)
+
+
+def _for_domains(lines: Mapping[str, str], domains: Sequence[str]) -> Iterator[str]:
+    """Lines of a supply once for each domain; those of the neuron add up its domains."""
+    for name, line in lines.items():
+        if name in OF_SUPPLY:
+            yield from (_marked(line, domain) for domain in domains)
+        elif _marked(line, "any") != line:
+            left, right = line.split(" = ")
+            expression, unit = right.split(" : ")
+            terms = " + ".join(_marked(expression, domain) for domain in domains)
+            yield f"{left} = {terms} : {unit}"
+        else:
+            yield line
+
+
+def _marked(code: str, domain: str) -> str:
+    """Code whose variables of a supply carry the name of a domain."""
+    return str(word_substitute(code, {name: name + suffix(domain) for name in OF_SUPPLY}))
