@@ -42,7 +42,7 @@ class BioVsCircuit(Protocol):
     """
 
     bio: GainLIF = parameter(
-        GainLIF(t_ref=0.1 * ms, synapse="pulse", modulated=False),
+        GainLIF(t_ref=0.1 * ms, synapse="pulse", receptors=()),
         "the biological neuron",
         source="see its own; refractory for 1000 times the chip's 100 ns",
     )
