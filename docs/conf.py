@@ -4,7 +4,7 @@ from inspect import getdoc
 from pathlib import Path
 
 from neuromod import __version__, registry
-from neuromod.models.receptors import LIBRARY
+from neuromod.models.receptor_library import library
 from neuromod.runs.report import describe
 
 project = "neuromod"
@@ -30,7 +30,7 @@ def write_tables() -> None:
             (GENERATED / f"{name}.md").write_text(table(describe(find(name)())), encoding="utf-8")
     parts = (
         f"### {name}\n\n{getdoc(receptor)}\n\n{table(describe(receptor))}"
-        for name, receptor in LIBRARY.items()
+        for name, receptor in library.items()
     )
     (GENERATED / "receptors.md").write_text("\n".join(parts), encoding="utf-8")
 

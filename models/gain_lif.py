@@ -11,7 +11,8 @@ from brian2 import Hz, Mohm, Quantity, amp, ms, mV, second, siemens, umolar
 
 from neuromod.errors import UserError, unknown
 from neuromod.models.integration import HeldCascade
-from neuromod.models.receptors import LIBRARY, Receptor
+from neuromod.models.receptor_library import library
+from neuromod.models.receptors import Receptor
 from neuromod.parameters import (
     ModelInput,
     Parameters,
@@ -100,7 +101,7 @@ class GainLIF(Parameters):
         (Receptor(),),
         "metabotropic receptors, by name; none: no modulation",
         source="see their own",
-        named=LIBRARY,
+        named=library,
     )
     site: str = parameter(
         "input", "where the gain acts", source=f"{PAPER}, section 3.1", choices=tuple(INPUT)

@@ -15,7 +15,7 @@ from neuromod.analysis.dose_response import gain_from_rate, has_closed_form, set
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import LIBRARY
+from neuromod.models.receptor_library import library
 from neuromod.parameters import parameter, refuse_changed
 from neuromod.protocol import Protocol, Section
 from neuromod.recording import Recording
@@ -40,7 +40,7 @@ class TwoReceptors(Protocol):
     shown: ClassVar[tuple[str, ...]] = ("surface",)
 
     neuron: GainLIF = parameter(
-        GainLIF(receptors=(LIBRARY["D1"], LIBRARY["alpha2"])),
+        GainLIF(receptors=(library["D1"], library["alpha2"])),
         "the neuron, with two receptors",
         source="chosen here: a Gs and a Gi receptor of prefrontal pyramidal cells",
     )

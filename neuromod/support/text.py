@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from brian2.units import allunits as units
-from brian2.units import stdunits
+from brian2.units import allunits as units, stdunits
 from brian2.units.fundamentalunits import (
     Dimension,
     Quantity,

@@ -3,8 +3,7 @@ from functools import cache
 import numpy as np
 import pytest
 from brian2 import ms, second, umolar
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
@@ -12,7 +11,7 @@ from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import LIBRARY, Receptor
+from neuromod.models.receptors import Receptor
 
 PER = 1 / (umolar * second)
 receptors = st.builds(
@@ -158,8 +157,3 @@ def test_the_exponent_stands_in_the_equations_as_a_number(exponent):
 def test_what_no_receptor_can_be_is_refused(values, message):
     with pytest.raises(UserError, match=message):
         Receptor(**values)
-
-
-@pytest.mark.parametrize("name", LIBRARY)
-def test_every_receptor_of_the_library_goes_by_its_own_name(name):
-    assert LIBRARY[name].name == name

@@ -3,14 +3,14 @@ import time
 import numpy as np
 import pytest
 from brian2 import Quantity, ms, mV, nA, nS, second, umolar, volt
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import LIBRARY, Receptor
+from neuromod.models.receptor_library import library
+from neuromod.models.receptors import Receptor
 from neuromod.protocols.wash import Wash
 from neuromod.settings import (
     UNITS,
@@ -259,7 +259,7 @@ def test_models_of_a_list_are_chosen_by_name_and_then_have_settings_of_their_own
     assert [r.name for r in changed.neuron.receptors] == ["D1", "alpha2"]
     assert changed.neuron.receptors[0].gain_max == 2.3
     assert changed.neuron.receptors[1].n == 1
-    assert changed.neuron.receptors[0].k_on == LIBRARY["D1"].k_on
+    assert changed.neuron.receptors[0].k_on == library["D1"].k_on
 
 
 def test_a_new_name_in_a_list_of_models_needs_a_value_of_its_own():
@@ -279,7 +279,7 @@ def test_a_short_name_that_two_models_of_a_list_share_is_ambiguous():
 
 def test_settings_with_a_list_of_models_survive_being_written_as_text():
     odd = Receptor(name="5X", ligand="some", antagonist="other", K=1 / 3, g_K=-0.1 * nS)
-    neuron = GainLIF(receptors=(odd, LIBRARY["D2"], Receptor(n=1.7)), tau_m=17.3 * ms)
+    neuron = GainLIF(receptors=(odd, library["D2"], Receptor(n=1.7)), tau_m=17.3 * ms)
     texts = {name: format_value(value) for name, value in flatten(neuron).items()}
     back = change(GainLIF(), read(GainLIF(), texts))
     assert flatten(back) == flatten(neuron)

@@ -10,7 +10,8 @@ from brian2 import Hz, linspace, ms, nA, nS, pA, second, umolar
 
 import neuromod
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import LIBRARY, Receptor
+from neuromod.models.receptor_library import library
+from neuromod.models.receptors import Receptor
 from neuromod.protocols.dose_response import DoseResponse
 from neuromod.runs.report import draw
 
@@ -144,7 +145,7 @@ def test_a_potassium_conductance_alone_gives_rates_a_dose_response():
         ({"I": [0.13, 0.7] * nA}, "below rheobase at every concentration"),
         ({"neuron": GainLIF(I_ext=0.3 * nA)}, "neuron.I_ext"),
         ({"neuron": GainLIF(conc=0.3 * umolar)}, "neuron.conc"),
-        ({"neuron": GainLIF(modulated=False)}, "neuron.modulated"),
+        ({"neuron": GainLIF(receptors=())}, "neuron.modulated"),
         ({"neuron": GainLIF(delivery="exchange")}, "neuron.delivery"),
         ({"neuron": GainLIF(receptors=(Receptor(gain_max=1.0),))}, "does not change the gain"),
         ({"duration": 0 * ms}, "duration"),
@@ -162,8 +163,8 @@ def test_without_a_zero_dose_all_is_there_but_the_control(run):
 
 
 def test_receptors_that_act_against_each_other_leave_the_gain_without_an_ec50():
-    strong = replace(LIBRARY["D1"], gain_max=2.6)
-    neuron = GainLIF(receptors=(LIBRARY["D2"], strong))
+    strong = replace(library["D1"], gain_max=2.6)
+    neuron = GainLIF(receptors=(library["D2"], strong))
     result = neuromod.run(DoseResponse(neuron=neuron, conc=CONC, I=[1.1] * nA))
     gain = result.tables["doses"].recovered_gain
     # Little dopamine binds D2 (K_D = 0.01 uM) alone, much binds D1 (1 uM) too.
@@ -172,11 +173,11 @@ def test_receptors_that_act_against_each_other_leave_the_gain_without_an_ec50():
     assert "turns back" in result.protocol.report(result.tables)[1].text
 
 
-@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.parametrize("name", library)
 def test_default_doses_and_currents_suit_every_receptor_of_the_library(name):
-    neuron = GainLIF(receptors=(LIBRARY[name],))
+    neuron = GainLIF(receptors=(library[name],))
     protocol = DoseResponse(neuron=neuron)
-    ec50 = LIBRARY[name].ec50
+    ec50 = library[name].ec50
     assert protocol.conc[4] < ec50 < protocol.conc[-3]
     gain = protocol.neuron.steady_gain({neuron.ligands[0]: protocol.conc[-1]})
     assert neuron.rate(protocol.I, gain)[2] > 0 * Hz

@@ -10,7 +10,8 @@ from brian2 import ms, second, umolar, volt
 
 import neuromod
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.receptors import LIBRARY, PER_UMOLAR_SECOND, Receptor
+from neuromod.models.receptor_library import library
+from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
 from neuromod.protocols.gain_trace import GainTrace
 from neuromod.runs.report import draw
 
@@ -97,7 +98,7 @@ BIO = GainTrace().bio
             "change conc",
         ),
         ({"bio": replace(BIO, site="threshold")}, "site=input"),
-        ({"bio": replace(BIO, receptors=(LIBRARY["D1"], LIBRARY["M1"]))}, "one ligand"),
+        ({"bio": replace(BIO, receptors=(library["D1"], library["M1"]))}, "one ligand"),
         ({"bio": replace(BIO, conc=1 * umolar)}, "bio.conc"),
         ({"circuit": CircuitNeuron(vdd=0.6 * volt)}, "circuit.vdd"),
         ({"width": 3 * second}, "must end before"),

@@ -11,7 +11,7 @@ from brian2 import Hz, amp, ms, mV, nS, pA, second, umolar
 import neuromod
 from neuromod.devices.simulation import simulate
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import LIBRARY
+from neuromod.models.receptor_library import library
 from neuromod.protocols.network_gain import NetworkGain
 from neuromod.runs.report import draw
 
@@ -157,7 +157,7 @@ def test_the_transient_of_every_stair_is_left_out():
 
 
 def test_where_theory_does_not_hold_there_is_none_to_compare_with():
-    neuron = GainLIF(receptors=(replace(LIBRARY["M1"], g_K=-3 * nS),), b=11 * pA)
+    neuron = GainLIF(receptors=(replace(library["M1"], g_K=-3 * nS),), b=11 * pA)
     run = neuromod.run(replace(TINY, neuron=neuron))
     assert run.table.mean_field_Hz.isna().all()
     assert run.table.rate_Hz.min() > 0
@@ -210,7 +210,7 @@ def test_the_figure_is_drawn_of_a_silent_network_too(run):
         ("delay", 0.13 * ms, "delay"),
         ("neuron", GainLIF(conc=1 * umolar), "set conc"),
         ("neuron", GainLIF(I_ext=30 * pA), "set drive"),
-        ("neuron", GainLIF(modulated=False), "modulated"),
+        ("neuron", GainLIF(receptors=()), "modulated"),
         ("neuron", GainLIF(delivery="exchange"), "delivery"),
         ("neuron", GainLIF(synapse="pulse"), "exponential"),
     ],

@@ -8,7 +8,8 @@ from brian2 import linspace, nA, nS, pA, second, umolar
 
 import neuromod
 from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import LIBRARY, Receptor
+from neuromod.models.receptor_library import library
+from neuromod.models.receptors import Receptor
 from neuromod.protocols.two_receptors import TwoReceptors
 from neuromod.runs.report import draw
 
@@ -105,7 +106,7 @@ def test_silence_in_one_modulator_leaves_the_rates_index_open():
     ("settings", "message"),
     [
         ({"neuron": GainLIF()}, "two receptors, not 1"),
-        ({"neuron": GainLIF(receptors=(LIBRARY["D1"], LIBRARY["D2"]))}, "dopamine binds to both"),
+        ({"neuron": GainLIF(receptors=(library["D1"], library["D2"]))}, "dopamine binds to both"),
         (
             {"neuron": GainLIF(receptors=(UP, Receptor(ligand="third", antagonist="one")))},
             "one binds to both",
@@ -117,7 +118,7 @@ def test_silence_in_one_modulator_leaves_the_rates_index_open():
         ),
         ({"neuron": GainLIF(receptors=(UP, DOWN), conc=0.3 * umolar)}, "neuron.conc"),
         ({"neuron": GainLIF(receptors=(UP, DOWN), I_ext=0.3 * nA)}, "neuron.I_ext"),
-        ({"neuron": GainLIF(receptors=(UP, DOWN), modulated=False)}, "neuron.modulated"),
+        ({"neuron": GainLIF(receptors=(UP, DOWN), receptors=())}, "neuron.modulated"),
         ({"conc_first": [0.3, 1.1, 4.7] * umolar}, "conc_first must begin with 0"),
         ({"conc_second": [0, 4.7, 1.1] * umolar}, "conc_second must be at least 3 values in asc"),
         ({"conc_second": [0, 4.7] * umolar}, "conc_second must be at least 3"),
