@@ -332,6 +332,9 @@ class CircuitNeuron(Parameters):
     totals: ClassVar[tuple[str, ...]] = ("energy", "clocks")
     """State variables that add up over a run."""
 
+    solvable: ClassVar[tuple[str, ...]] = TRANSISTOR
+    """Parameters of single neurons that `complete` may take up, whatever the equations name."""
+
     def check_values(self, own: Callable[[str], Any]) -> None:
         """Refuse values that do not go together, of the model or of single neurons."""
         v_rest, v_th = own("v_rest"), own("v_th")
@@ -517,6 +520,11 @@ class CircuitNeuron(Parameters):
     def code_max(self) -> int:
         """Largest magnitude of a synapse's code."""
         return int(2**self.bits) - 1
+
+    @property
+    def dead_time(self) -> Quantity:
+        """Least time between two spikes: the paper's 300 ns, or 3.3 MHz (section 5.2)."""
+        return self.t_spike + 2 * self.t_pulse
 
     def check_step(self, dt: Quantity) -> None:
         """Refuse a time step of which pulses and spikes are no whole number.

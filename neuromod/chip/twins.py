@@ -9,8 +9,9 @@ import numpy as np
 from brian2 import Quantity
 
 from neuromod.chip.conversion import TIME_SCALE, VDD_REFERENCE
+from neuromod.chip.pulses import code_pulses
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses, pulses
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 
@@ -62,24 +63,23 @@ def twins(
     if cell.synapse != "pulse":
         raise UserError("bio.synapse must be 'pulse', the shape that both neurons can share.")
     sides = {}
-    for name, population, scale in (("circuit", chips, 1), ("bio", cells, TIME_SCALE)):
-        i, j = (side.ravel() for side in np.indices((inputs.size, population.size)))
-        weight = np.asarray(codes)[i]
-        width = scale * circuit.t_pulse
-        synapses = (
-            code_pulses(inputs.name, population.name, i, j, weight, width)
-            if population is chips
-            else pulses(inputs.name, population.name, "I_syn", i, j,
-                        weight * unit_current(circuit, cell), width)
-        )  # fmt: skip
-        sides[name] = Experiment(
-            (population,),
-            (replace(inputs, times=scale * inputs.times),),
-            synapses,
-            tuple(trace for trace in traces if trace.population == population.name),
-            scale * duration,
-            scale * dt,
-            seed,
+    for side, population, scale in (("circuit", chips, 1), ("bio", cells, TIME_SCALE)):
+        i, j = (index.ravel() for index in np.indices((inputs.size, population.size)))
+        weight, width = np.asarray(codes)[i], scale * circuit.t_pulse
+        ends = inputs.name, population.name
+        if side == "circuit":
+            synapses = code_pulses(*ends, i, j, weight, width)
+        else:
+            current = weight * unit_current(circuit, cell)
+            synapses = (Connection(*ends, "I_syn", i=i, j=j, weight=current, width=width),)
+        sides[side] = Experiment(
+            populations=(population,),
+            sources=(replace(inputs, times=scale * inputs.times),),
+            connections=synapses,
+            traces=[trace for trace in traces if trace.population == population.name],
+            duration=scale * duration,
+            dt=scale * dt,
+            seed=seed,
         )
     return sides
 

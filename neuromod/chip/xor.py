@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, volt
 
+from neuromod.chip.pulses import PulseTrain, Response, mirror_pulses, respond
 from neuromod.chip.variation import Deviations, effective_codes, neuron_values
-from neuromod.chip.volleys import Response, Volleys, respond
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Trace, mirror_pulses
+from neuromod.experiment import Connection, Experiment, Population, Trace
 from neuromod.models.circuit import CircuitNeuron
 
 ROWS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -107,33 +107,33 @@ class Gates:
         values = neuron_values(circuit, deviations, shape)
         return Gates(codes * width, self.vdd, mirrors * width, values)
 
-    def answers(self, circuit: CircuitNeuron, volleys: Volleys) -> np.ndarray:
+    def answers(self, circuit: CircuitNeuron, train: PulseTrain) -> np.ndarray:
         """Output spikes in closed form.
 
         Parameters
         ----------
         circuit : CircuitNeuron
             See `respond`.
-        volleys : Volleys
+        train : PulseTrain
 
         Returns
         -------
         ndarray of int, shape (gates, 4)
             In the order of `ROWS`.
         """
-        hidden = self.respond(circuit, volleys, slice(0, 2), ROWS[:, None, :, None]).fires
-        output = self.respond(circuit, volleys, slice(2, 3), hidden[:, :, None]).fires
+        hidden = self.respond(circuit, train, slice(0, 2), ROWS[:, None, :, None]).fires
+        output = self.respond(circuit, train, slice(2, 3), hidden[:, :, None]).fires
         spikes: np.ndarray = output[:, :, 0].sum(axis=-1)
         return spikes
 
     def respond(
-        self, circuit: CircuitNeuron, volleys: Volleys, neurons: slice, inputs: np.ndarray
+        self, circuit: CircuitNeuron, train: PulseTrain, neurons: slice, inputs: np.ndarray
     ) -> Response:
         """What some neurons of every gate do, in closed form.
 
         Parameters
         ----------
-        circuit, volleys
+        circuit, train
             See `respond`.
         neurons : slice
             Of the three.
@@ -146,19 +146,19 @@ class Gates:
             Of shape (gates, 4, neurons).
         """
         drive = (self.codes[:, None, neurons, :, None] * inputs).sum(axis=-2)
-        drive = np.broadcast_to(drive, (*drive.shape[:-1], volleys.count))
+        drive = np.broadcast_to(drive, (*drive.shape[:-1], train.count))
         values = {name: value[:, None, neurons] for name, value in self.values.items()}
-        return respond(circuit, volleys, drive, self.vdd[:, None, neurons], values)
+        return respond(circuit, train, drive, self.vdd[:, None, neurons], values)
 
     def experiment(
-        self, circuit: CircuitNeuron, volleys: Volleys, seed: int, shown: np.ndarray
+        self, circuit: CircuitNeuron, train: PulseTrain, seed: int, shown: np.ndarray
     ) -> Experiment:
         """All rows of the truth table of every gate at once.
 
         Parameters
         ----------
         circuit : CircuitNeuron
-        volleys : Volleys
+        train : PulseTrain
         seed : int
             For the record.
         shown : ndarray of int
@@ -169,45 +169,49 @@ class Gates:
         Experiment
             Populations ``hidden``, by gate, row and neuron, and ``output``, by gate and row.
         """
-        rows = np.arange(4)
-        traced = {"hidden": (shown[:, None] * 8 + np.arange(8)).ravel(),
-                  "output": (shown[:, None] * 4 + rows).ravel()}  # fmt: skip
+        of_gate = {"hidden": 8, "output": 4}
+        traces = [
+            Trace(name, ("v",), (shown[:, None] * size + np.arange(size)).ravel())
+            for name, size in of_gate.items()
+        ]
         return Experiment(
-            (self._population("hidden", circuit, slice(0, 2)),
-             self._population("output", circuit, slice(2, 3))),
-            (volleys.spikes("inputs", 2),),
-            (*self._from_inputs(circuit.t_pulse), *self._from_hidden(circuit.t_pulse)),
-            tuple(Trace(name, ("v",), neurons) for name, neurons in traced.items()),
-            volleys.duration, volleys.dt, seed,
-        )  # fmt: skip
+            populations=(
+                self._population("hidden", circuit, slice(0, 2)),
+                self._population("output", circuit, slice(2, 3)),
+            ),
+            sources=(train.spikes("inputs", 2),),
+            connections=(*self._from_inputs(circuit.t_pulse), *self._from_hidden(circuit.t_pulse)),
+            traces=traces,
+            duration=train.duration,
+            dt=train.dt,
+            seed=seed,
+        )
 
     def _population(self, name: str, circuit: CircuitNeuron, neurons: slice) -> Population:
-        values = {"vdd": self.vdd, **self.values}
-        own = {key: np.repeat(value[:, neurons], 4, axis=0) for key, value in values.items()}
-        # A repeated array keeps the order of gate, row and neuron when it is made flat.
-        return Population(
-            name, circuit, own["vdd"].size, {key: value.ravel() for key, value in own.items()}
-        )
+        # Repeated for every row, an array keeps the order of gate, row and neuron when made flat.
+        values = {
+            key: np.repeat(value[:, neurons], len(ROWS), axis=0).ravel()
+            for key, value in {"vdd": self.vdd, **self.values}.items()
+        }
+        return Population(name, circuit, len(values["vdd"]), values)
 
     def _from_inputs(self, width: Quantity) -> tuple[Connection, ...]:
         gate, row, neuron, source = np.indices((len(self.codes), 4, 2, 2))
-        return self._synapses("inputs", "hidden", source, (gate * 4 + row) * 2 + neuron,
-                              (gate, neuron, source), ROWS[row, source] == 1, width)  # fmt: skip
+        on = ROWS[row, source] == 1
+        gate, row, neuron, source = (index[on] for index in (gate, row, neuron, source))
+        target = (gate * 4 + row) * 2 + neuron
+        return self._synapses("inputs", "hidden", source, target, (gate, neuron, source), width)
 
     def _from_hidden(self, width: Quantity) -> tuple[Connection, ...]:
-        gate, row, source = np.indices((len(self.codes), 4, 2))
+        gate, row, source = (index.ravel() for index in np.indices((len(self.codes), 4, 2)))
         copy = gate * 4 + row
-        every = np.ones(copy.shape, dtype=bool)
-        return self._synapses("hidden", "output", copy * 2 + source, copy,
-                              (gate, 2, source), every, width)  # fmt: skip
+        return self._synapses("hidden", "output", copy * 2 + source, copy, (gate, 2, source), width)
 
     def _synapses(
-        self, source: str, target: str, i: np.ndarray, j: np.ndarray, own: Any, there: np.ndarray,
-        width: Quantity,
-    ) -> tuple[Connection, ...]:  # fmt: skip
-        codes, mirrors = self.codes[own][there], self.mirrors[own][there]
-        return mirror_pulses(source, target, i[there], j[there], np.maximum(codes, 0),
-                             np.maximum(-codes, 0), mirrors, width)  # fmt: skip
+        self, source: str, target: str, i: np.ndarray, j: np.ndarray, own: Any, width: Quantity
+    ) -> tuple[Connection, ...]:
+        up, down = np.maximum(self.codes[own], 0), np.maximum(-self.codes[own], 0)
+        return mirror_pulses(source, target, i, j, up, down, self.mirrors[own], width)
 
 
 def computes(answers: np.ndarray) -> np.ndarray:
@@ -226,7 +230,7 @@ def computes(answers: np.ndarray) -> np.ndarray:
     return right
 
 
-def search(circuit: CircuitNeuron, volleys: Volleys, vdd: Quantity) -> pd.DataFrame:
+def search(circuit: CircuitNeuron, train: PulseTrain, vdd: Quantity) -> pd.DataFrame:
     """Every set of codes with which a gate at one supply computes XOR.
 
     All pairs of codes of a hidden neuron are tried first; those that fire alike in all rows are
@@ -236,7 +240,7 @@ def search(circuit: CircuitNeuron, volleys: Volleys, vdd: Quantity) -> pd.DataFr
     ----------
     circuit : CircuitNeuron
         See `respond`.
-    volleys : Volleys
+    train : PulseTrain
     vdd : Quantity
         Supply of all three neurons, volt.
 
@@ -250,13 +254,13 @@ def search(circuit: CircuitNeuron, volleys: Volleys, vdd: Quantity) -> pd.DataFr
     """
     codes = np.arange(-circuit.code_max, circuit.code_max + 1)
     pairs = np.stack(np.meshgrid(codes, codes, indexing="ij"), axis=-1).reshape(-1, 2)
-    cases = _hidden_cases(circuit, volleys, vdd, pairs)
+    cases = _hidden_cases(circuit, train, vdd, pairs)
     one, other = np.triu_indices(len(cases.count))
     drive = sum(
         pairs[:, side, None, None] * cases.fires[case][:, None]
         for side, case in enumerate((one, other))
     )
-    output = respond(circuit, volleys, drive, vdd)
+    output = respond(circuit, train, drive, vdd)
     spikes = output.fires.sum(axis=-1)
     silent = np.zeros((*spikes.shape[:2], 1), dtype=int)
     k, pair = np.nonzero(computes(np.concatenate([silent, spikes], axis=-1)).all(axis=-1))
@@ -298,7 +302,7 @@ def pick(levels: Sequence[Gates], level: np.ndarray) -> Gates:
 
 
 def retune(
-    circuit: CircuitNeuron, volleys: Volleys, levels: Sequence[Gates], home: int
+    circuit: CircuitNeuron, train: PulseTrain, levels: Sequence[Gates], home: int
 ) -> np.ndarray:
     """Supplies with which most rows of the truth table come out right.
 
@@ -309,7 +313,7 @@ def retune(
     ----------
     circuit : CircuitNeuron
         See `respond`.
-    volleys : Volleys
+    train : PulseTrain
     levels : sequence of Gates
         The same gates with all supplies at one level after another, in order.
     home : int
@@ -320,10 +324,10 @@ def retune(
     ndarray of int, shape (gates, 3)
         Level of each neuron; `home` for all that are right there.
     """
-    wrong = np.flatnonzero(~computes(levels[home].answers(circuit, volleys)).all(axis=-1))
+    wrong = np.flatnonzero(~computes(levels[home].answers(circuit, train)).all(axis=-1))
     failing = [gates.take(wrong) for gates in levels]
     hidden = [
-        gates.respond(circuit, volleys, slice(0, 2), ROWS[:, None, :, None]).fires
+        gates.respond(circuit, train, slice(0, 2), ROWS[:, None, :, None]).fires
         for gates in failing
     ]
     combinations = sorted(
@@ -333,7 +337,7 @@ def retune(
     most = np.full(len(wrong), -1)
     for one, other, last in combinations:
         fires = np.stack([hidden[one][:, :, 0], hidden[other][:, :, 1]], axis=2)[:, :, None]
-        output = failing[last].respond(circuit, volleys, slice(2, 3), fires)
+        output = failing[last].respond(circuit, train, slice(2, 3), fires)
         right = computes(output.fires[:, :, 0].sum(axis=-1)).sum(axis=-1)
         better = right > most
         level[wrong[better]], most[better] = (one, other, last), right[better]
@@ -420,16 +424,16 @@ class _Cases:
 
 
 def _hidden_cases(
-    circuit: CircuitNeuron, volleys: Volleys, vdd: Quantity, pairs: np.ndarray
+    circuit: CircuitNeuron, train: PulseTrain, vdd: Quantity, pairs: np.ndarray
 ) -> _Cases:
     """Pairs of codes of a hidden neuron that fire alike, and of each case the widest margin's."""
-    drive = np.repeat((pairs @ ROWS[1:].T)[..., None], volleys.count, axis=-1)
-    response = respond(circuit, volleys, drive, vdd)
+    drive = np.repeat((pairs @ ROWS[1:].T)[..., None], train.count, axis=-1)
+    response = respond(circuit, train, drive, vdd)
     within, margin = _within(response, vdd), response.margin.min(axis=-1)
     kinds = np.column_stack([response.fires.reshape(len(pairs), -1), within])
     order = np.argsort(-margin, kind="stable")
     kinds, best, count = np.unique(kinds[order], axis=0, return_index=True, return_counts=True)
-    fires = kinds[:, :-1].reshape(len(kinds), 3, volleys.count)
+    fires = kinds[:, :-1].reshape(len(kinds), 3, train.count)
     chosen = order[best]
     return _Cases(fires, kinds[:, -1], count, chosen, margin[chosen])
 

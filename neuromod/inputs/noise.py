@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 from brian2 import Quantity, volt
 from brian2.units.constants import boltzmann_constant
 
-from neuromod.experiment import Connection, Experiment, Population, Spikes, steps_in
-from neuromod.inputs.supplies import Schedule, schedule
+from neuromod.checks import steps_in
+from neuromod.experiment import Connection, Input, Population, Spikes
+from neuromod.inputs.supplies import schedule
 
 
 def thermal(
@@ -20,7 +17,7 @@ def thermal(
     duration: Quantity,
     dt: Quantity,
     generator: np.random.Generator,
-) -> Schedule:
+) -> Input:
     """Thermal noise of the leak on the membrane's capacitor: kT/C.
 
     A membrane behind a linear leak is an Ornstein-Uhlenbeck process (Gillespie 1996, Phys. Rev. E
@@ -38,7 +35,7 @@ def thermal(
 
     Returns
     -------
-    Schedule
+    Input
         Its values start membranes from the stationary distribution around rest.
     """
     step = steps_in("interval", interval, dt)
@@ -51,8 +48,8 @@ def thermal(
     source = Spikes("thermal", max(kicks, 1), np.arange(kicks), np.arange(1, kicks + 1) * step * dt)
     i, j = (side.ravel() for side in np.indices((kicks, population.size)))
     weights = generator.standard_normal(len(i)) * kick[j] * volt
-    wires = Connection("thermal", population.name, "v", i, j, weights)
-    return Schedule({"v": start}, (source,), (wires,))
+    wires = Connection("thermal", population.name, "v", i=i, j=j, weight=weights)
+    return Input(population.name, {"v": start}, sources=(source,), connections=(wires,))
 
 
 def noisy_supply(
@@ -62,7 +59,7 @@ def noisy_supply(
     duration: Quantity,
     dt: Quantity,
     generator: np.random.Generator,
-) -> Schedule:
+) -> Input:
     """Supplies with noise: a new normal deviation from their value in every interval.
 
     Parameters
@@ -77,7 +74,7 @@ def noisy_supply(
 
     Returns
     -------
-    Schedule
+    Input
 
     Raises
     ------
@@ -88,33 +85,3 @@ def noisy_supply(
     starts = np.arange(0, steps_in("duration", duration, dt), step)
     noise = generator.standard_normal((len(starts), population.size)) * spread
     return schedule(population, starts * dt, population.own("vdd") + noise, dt)
-
-
-def add(experiment: Experiment, schedules: Sequence[Schedule]) -> Experiment:
-    """An experiment with noise.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    schedules : sequence of Schedule
-        From `thermal` and `noisy_supply`. Populations may share their times.
-
-    Returns
-    -------
-    Experiment
-    """
-    wires = [wire for made in schedules for wire in made.connections]
-    values: dict[str, dict[str, Any]] = {}
-    for made in schedules:
-        for target in {wire.target for wire in made.connections}:
-            values.setdefault(target, {}).update(made.values)
-    sources = {source.name: source for made in schedules for source in made.sources}
-    return replace(
-        experiment,
-        populations=tuple(
-            replace(p, values={**p.values, **values.get(p.name, {})})
-            for p in experiment.populations
-        ),
-        sources=(*experiment.sources, *sources.values()),
-        connections=(*experiment.connections, *wires),
-    )

@@ -193,8 +193,7 @@ def circuit_inputs(
     Parameters
     ----------
     circuit : CircuitNeuron
-        A presynaptic neuron of the same kind is silent for three pulse widths after a spike,
-        which makes the paper's maximum rate of 3.3 MHz.
+        A presynaptic neuron of the same kind, whose dead time the trains keep.
     size : int
         Number of inputs.
     rate : Quantity
@@ -208,6 +207,5 @@ def circuit_inputs(
     Spikes
         Named ``"inputs"``.
     """
-    dead_time = circuit.t_spike + 2 * circuit.t_pulse
     generator = np.random.default_rng(seed)
-    return poisson("inputs", size, rate, dead_time, duration, dt, generator)
+    return poisson("inputs", size, rate, circuit.dead_time, duration, dt, generator)

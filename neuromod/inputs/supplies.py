@@ -6,35 +6,16 @@ to a neuron's supply, and to what its mirrors do there, the difference to the va
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from brian2 import Quantity
 
+from neuromod.checks import GRID_TOLERANCE
 from neuromod.chip.conversion import VDD_HIGH, VDD_LOW
-from neuromod.errors import UserError
-from neuromod.experiment import GRID_TOLERANCE, Connection, Population, Spikes
+from neuromod.errors import UserError, unknown
+from neuromod.experiment import Connection, Input, Population, Spikes
 from neuromod.models.circuit import SOLVED, suffix
-
-
-@dataclass(frozen=True, eq=False)
-class Schedule:
-    """What a supply that changes adds to an experiment.
-
-    Attributes
-    ----------
-    values : mapping of str to Quantity, each of shape (neurons,)
-        For the population, at the start.
-    sources : tuple of Spikes
-        The changes.
-    connections : tuple of Connection
-    """
-
-    values: Mapping[str, Any]
-    sources: tuple[Spikes, ...]
-    connections: tuple[Connection, ...]
 
 
 def schedule(
@@ -43,7 +24,7 @@ def schedule(
     vdd: Quantity,
     dt: Quantity,
     domain: str = "",
-) -> Schedule:
+) -> Input:
     """Supply of every neuron, or of one power domain of them, over time.
 
     Parameters
@@ -57,11 +38,11 @@ def schedule(
     dt : Quantity
         Time step, seconds. A value acts from the step after its own on, as spikes do.
     domain : str
-        One of the circuit's.
+        One of the population's.
 
     Returns
     -------
-    Schedule
+    Input
 
     Raises
     ------
@@ -79,19 +60,22 @@ def schedule(
         raise UserError(f"Times of a schedule must rise from 0 on, in whole steps of {dt}.")
     _check_range(times, vdd)
     mark = suffix(domain)
-    name = f"vdd{mark}"
-    of_steps = [name, *(f"{solved}{mark}" for solved in SOLVED)]
+    if f"vdd{mark}" not in population.inputs:
+        raise unknown(f"supply of {population.name}", f"vdd{mark}", population.inputs)
     circuit: Any = population.model
-    completed = circuit.complete({**population.values, name: vdd})
-    held = {variable: completed[variable] for variable in of_steps if variable in completed}
+    completed = circuit.complete({**population.values, f"vdd{mark}": vdd})
     source = Spikes(f"supply{mark}", max(len(at) - 1, 1), np.arange(len(at) - 1), times[1:])
     i, j = (side.ravel() for side in np.indices((len(at) - 1, np.shape(vdd)[1])))
-    connections = tuple(
-        Connection(source.name, population.name, variable, i, j, (values[1:] - values[:-1]).ravel())
-        for variable, values in held.items()
-    )
-    start = {variable: values[0] for variable, values in held.items()}
-    return Schedule(start, (source,), connections)
+    # What the mirrors do there changes with the supply.
+    changing = [f"{name}{mark}" for name in ("vdd", *SOLVED)]
+    connections = []
+    for name in changing:
+        if name in completed:
+            change = np.diff(completed[name], axis=0).ravel()
+            wire = Connection(source.name, population.name, name, i=i, j=j, weight=change)
+            connections.append(wire)
+    start = {f"vdd{mark}": vdd[0]}
+    return Input(population.name, start, sources=(source,), connections=tuple(connections))
 
 
 def _check_range(times: Quantity, vdd: Quantity) -> None:

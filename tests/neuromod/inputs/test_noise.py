@@ -1,5 +1,7 @@
 """Noise has the variance and the memory that its physics gives it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from brian2 import Mohm, kelvin, mV, nsecond, volt
@@ -8,7 +10,7 @@ from brian2.units.allunits import ffarad
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
-from neuromod.inputs.noise import add, noisy_supply, thermal
+from neuromod.inputs.noise import noisy_supply, thermal
 from neuromod.models.circuit import CircuitNeuron
 
 DT = 10 * nsecond
@@ -38,7 +40,7 @@ def membranes():
         dt=DT,
         seed=11,
     )
-    noisy = add(quiet, [type(made)({"v": start * volt}, made.sources, made.connections)])
+    noisy = quiet.add(replace(made, values={"v": start * volt}))
     recorded = simulate(noisy).signals["chip"]["v"].values
     # A kick acts in the step after its own; samples show the start of a step.
     kicks = np.arange(STEP, STEPS - 2, STEP) + 2
@@ -118,7 +120,7 @@ def test_populations_may_share_the_times_of_their_noise():
     )
     draws = generator()
     made = [thermal(population, 9 * DT, 40 * DT, DT, draws) for population in quiet.populations]
-    noisy = add(quiet, made)
+    noisy = quiet.add(*made)
     assert [source.name for source in noisy.sources] == ["thermal"]
     assert [connection.target for connection in noisy.connections] == ["one", "two"]
     assert [np.size(p.values["v"]) for p in noisy.populations] == [2, 3]

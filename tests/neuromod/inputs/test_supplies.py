@@ -5,9 +5,10 @@ import pytest
 from brian2 import Mohm, Quantity, amp, joule, nsecond, ohm, usecond, volt
 
 from neuromod.chip.conversion import gain_of, vdd_of
+from neuromod.chip.pulses import code_pulses
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
+from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.inputs.supplies import schedule
 from neuromod.models.circuit import CircuitNeuron
 
@@ -21,26 +22,24 @@ CIRCUITS = [
 ]
 
 
-def run(circuit, start, sources=(), connections=(), steps=400, traces=("v", "I_unit", "vdd")):
+def run(circuit, values, *supplies):
     inputs = Spikes("inputs", 1, np.zeros(6, int), np.array([11, 63, 140, 180, 260, 301]) * DT)
     wires = code_pulses("inputs", "chip", np.array([0, 0]), np.array([0, 1]), [2, 3], 10 * DT)
-    return simulate(
-        Experiment(
-            populations=(Population("chip", circuit, 2, start),),
-            sources=(inputs, *sources),
-            connections=(*wires, *connections),
-            traces=(Trace("chip", traces, np.arange(2)),),
-            duration=steps * DT,
-            dt=DT,
-            seed=5,
-        )
+    quiet = Experiment(
+        populations=(Population("chip", circuit, 2, values),),
+        sources=(inputs,),
+        connections=wires,
+        traces=(Trace("chip", ("v", "I_unit", "vdd"), np.arange(2)),),
+        duration=400 * DT,
+        dt=DT,
     )
+    return simulate(quiet.add(*supplies))
 
 
 @pytest.mark.parametrize("circuit", CIRCUITS)
 def test_between_changes_the_mirror_is_that_of_the_constant_supply(circuit):
     made = schedule(Population("chip", circuit, 2), CHANGES * DT, VDD * volt, DT)
-    recording = run(circuit, made.values, made.sources, made.connections)
+    recording = run(circuit, {}, made)
     current = np.asarray(recording.signals["chip"]["I_unit"].values / amp)
     supply = np.asarray(recording.signals["chip"]["vdd"].values / volt)
     # Sampled at the start of a step; a change at step n acts from the next on.
@@ -54,7 +53,7 @@ def test_between_changes_the_mirror_is_that_of_the_constant_supply(circuit):
 def test_a_pulse_charges_by_the_supply_of_its_time():
     circuit = CIRCUITS[0]
     made = schedule(Population("chip", circuit, 2), CHANGES * DT, VDD * volt, DT)
-    recording = run(circuit, made.values, made.sources, made.connections)
+    recording = run(circuit, {}, made)
     v = np.asarray(recording.signals["chip"]["v"].values / volt)
     for before, row, code in ((63, 0, 2), (180, 1, 2), (301, 2, 2)):
         decay = np.exp(-10 * 1e-8 / 20e-6)
@@ -66,7 +65,7 @@ def test_a_pulse_charges_by_the_supply_of_its_time():
 def test_energy_is_drawn_at_the_supply_of_its_time():
     circuit = CIRCUITS[0]
     made = schedule(Population("chip", circuit, 2), CHANGES * DT, VDD * volt, DT)
-    recording = run(circuit, made.values, made.sources, made.connections)
+    recording = run(circuit, {}, made)
     power = VDD * np.asarray(circuit.unit_current(VDD * volt) / amp)
     # Two pulses in each part, code and reference.
     expected = 2 * 1e-7 * power.sum(axis=0) * [3, 4]
@@ -77,7 +76,7 @@ def test_energy_is_drawn_at_the_supply_of_its_time():
 def test_one_value_is_a_constant_supply():
     circuit = CIRCUITS[0]
     made = schedule(Population("chip", circuit, 2), [0] * usecond, VDD[:1] * volt, DT)
-    changing = run(circuit, made.values, made.sources, made.connections)
+    changing = run(circuit, {}, made)
     constant = run(circuit, {"vdd": VDD[0] * volt})
     for name, signal in constant.signals["chip"].items():
         other = changing.signals["chip"][name].values
@@ -85,15 +84,24 @@ def test_one_value_is_a_constant_supply():
 
 
 def test_a_domain_changes_alone():
-    circuit = CircuitNeuron(domains=("soma", "tuft"))
-    made = schedule(Population("chip", circuit, 2), CHANGES * DT, VDD * volt, DT, "tuft")
+    chips = Population("chip", CIRCUITS[0], 2, {"vdd_soma": 0.75 * volt, "vdd_tuft": 0.6 * volt})
+    made = schedule(chips, CHANGES * DT, VDD * volt, DT, "tuft")
     experiment = Experiment(
-        populations=(Population("chip", circuit, 2, made.values),), sources=made.sources, connections=made.connections,
-        traces=(Trace("chip", ("vdd_soma", "vdd_tuft"), np.arange(2)),), duration=300 * DT, dt=DT, seed=5,
-    )  # fmt: skip
-    recorded = simulate(experiment).signals["chip"]
+        populations=(chips,),
+        traces=(Trace("chip", ("vdd_soma", "vdd_tuft", "I_unit_tuft"), np.arange(2)),),
+        duration=300 * DT,
+        dt=DT,
+    )
+    recorded = simulate(experiment.add(made)).signals["chip"]
     assert np.all(np.asarray(recorded["vdd_soma"].values / volt) == 0.75)
     np.testing.assert_allclose(recorded["vdd_tuft"].values[:, -1] / volt, VDD[2])
+    expected = CIRCUITS[0].unit_current(VDD[2] * volt)
+    np.testing.assert_allclose(recorded["I_unit_tuft"].values[:, -1] / expected, 1)
+
+
+def test_a_domain_that_a_population_has_not_is_refused():
+    with pytest.raises(UserError, match="no supply of chip named .vdd_tuft.: did you mean vdd"):
+        schedule(Population("chip", CIRCUITS[0], 2), CHANGES * DT, VDD * volt, DT, "tuft")
 
 
 def test_a_supply_that_follows_a_gain_makes_the_synapses_follow_it():
@@ -109,8 +117,7 @@ def test_a_supply_that_follows_a_gain_makes_the_synapses_follow_it():
 def test_transistors_of_single_neurons_go_along_with_their_supply():
     own = {"vto": [0.31, 0.42] * volt, "R_S": [17, 29] * Mohm}
     made = schedule(Population("chip", CIRCUITS[0], 2, own), CHANGES * DT, VDD * volt, DT)
-    assert set(made.values) == {"vdd", "I_unit"}
-    recording = run(CIRCUITS[0], own | dict(made.values), made.sources, made.connections)
+    recording = run(CIRCUITS[0], own, made)
     for n in range(2):
         alike = CircuitNeuron(**{name: value[n] for name, value in own.items()})
         expected = np.asarray(alike.unit_current(VDD[:, n] * volt) / amp)

@@ -5,15 +5,15 @@ import pytest
 from brian2 import Mohm, mV, nsecond, volt
 from brian2.units.allunits import ffarad
 
-from neuromod.chip.volleys import Volleys, respond
+from neuromod.chip.pulses import PulseTrain, mirror_pulses, respond
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Trace, mirror_pulses
+from neuromod.experiment import Experiment, Population, Trace
 from neuromod.models.circuit import CircuitNeuron
 
 CIRCUIT = CircuitNeuron()
 DT = 10 * nsecond
-VOLLEYS = Volleys(9, 430 * nsecond, DT)
+TRAIN = PulseTrain(9, 430 * nsecond, DT)
 
 
 def drawn(neurons):
@@ -25,42 +25,45 @@ def drawn(neurons):
         "R_leak": np.exp(generator.uniform(1.5, 7, neurons)) * Mohm,
         "v_th": generator.uniform(280, 390, neurons) * mV,
     }
-    drive = generator.uniform(-3, 7, (neurons, VOLLEYS.count))
+    drive = generator.uniform(-3, 7, (neurons, TRAIN.count))
     return values, drive * generator.integers(0, 2, drive.shape)
 
 
 def simulated(values, drive):
     """One source for each volley and neuron, so that every volley has a drive of its own."""
     neurons = len(drive)
-    source = VOLLEYS.spikes("inputs", neurons)
-    volley = np.round(np.asarray(source.times / VOLLEYS.period)).astype(int) - 1
+    source = TRAIN.spikes("inputs", neurons)
+    volley = np.round(np.asarray(source.times / TRAIN.period)).astype(int) - 1
     i = volley * neurons + source.neurons
     own = type(source)("inputs", drive.size, i, source.times)
-    j, codes = np.tile(np.arange(neurons), VOLLEYS.count), drive.T.ravel()
-    wires = mirror_pulses(
-        "inputs", "chip", np.arange(drive.size), j, np.maximum(codes, 0), np.maximum(-codes, 0),
-        (codes != 0) * 1.0, CIRCUIT.t_pulse,
-    )  # fmt: skip
+    j, codes = np.tile(np.arange(neurons), TRAIN.count), drive.T.ravel()
+    up, down, width = np.maximum(codes, 0), np.maximum(-codes, 0), CIRCUIT.t_pulse
     return simulate(
         Experiment(
-            (Population("chip", CIRCUIT, neurons, values),), (own,), wires,
-            (Trace("chip", ("v",), np.arange(neurons)),), VOLLEYS.duration, DT, 29,
+            populations=(Population("chip", CIRCUIT, neurons, values),),
+            sources=(own,),
+            connections=mirror_pulses(
+                "inputs", "chip", np.arange(drive.size), j, up, down, codes != 0, width
+            ),
+            traces=(Trace("chip", ("v",), np.arange(neurons)),),
+            duration=TRAIN.duration,
+            dt=DT,
         )
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
 def both():
     values, drive = drawn(137)
     others = {name: value for name, value in values.items() if name != "vdd"}
-    return respond(CIRCUIT, VOLLEYS, drive, values["vdd"], others), simulated(values, drive)
+    return respond(CIRCUIT, TRAIN, drive, values["vdd"], others), simulated(values, drive)
 
 
 def test_neurons_fire_in_the_volleys_in_which_the_simulation_s_do(both):
     response, recording = both
     spikes = recording.spikes["chip"]
     # A neuron fires a pulse and two steps after its volley, before the next.
-    volley = np.floor(np.asarray(spikes.times / VOLLEYS.period)).astype(int) - 1
+    volley = np.floor(np.asarray(spikes.times / TRAIN.period)).astype(int) - 1
     fires = np.zeros_like(response.fires)
     fires[spikes.neurons, volley] = True
     assert 100 < fires.sum() < 0.5 * fires.size
@@ -76,7 +79,7 @@ def test_membranes_reach_as_far_as_the_simulation_s(both):
 
 def test_one_pulse_by_hand():
     vdd, code = 0.83 * volt, 3
-    response = respond(CIRCUIT, Volleys(1, VOLLEYS.period, DT), np.array([[code]]), vdd)
+    response = respond(CIRCUIT, PulseTrain(1, TRAIN.period, DT), np.array([[code]]), vdd)
     # Mirror's current by its square law behind the load; charge into C beside R, tau = 20 us.
     gate = 0.35 + (np.sqrt(1 + 2 * 0.5e-6 * 20e6 * 0.48) - 1) / (0.5e-6 * 20e6)
     rise = code * 0.25e-6 * (gate - 0.35) ** 2 * 400e6 * (1 - np.exp(-0.1 / 20))
@@ -86,7 +89,7 @@ def test_one_pulse_by_hand():
 
 
 def test_a_neuron_without_pulses_rests():
-    response = respond(CIRCUIT, VOLLEYS, np.zeros((1, 9)), 0.83 * volt)
+    response = respond(CIRCUIT, TRAIN, np.zeros((1, 9)), 0.83 * volt)
     assert (response.lowest, response.highest, response.margin) == (0.25, 0.25, pytest.approx(0.1))
 
 
@@ -96,8 +99,8 @@ def test_a_neuron_without_pulses_rests():
 )
 def test_volleys_that_neurons_cannot_follow_are_refused(period, message):
     with pytest.raises(UserError, match=message):
-        Volleys(10, period, DT).check(CIRCUIT)
+        PulseTrain(10, period, DT).check(CIRCUIT)
 
 
 def test_a_train_at_the_neurons_own_greatest_rate_is_allowed():
-    Volleys(10, 300 * nsecond, DT).check(CIRCUIT)
+    PulseTrain(10, 300 * nsecond, DT).check(CIRCUIT)

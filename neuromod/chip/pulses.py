@@ -1,4 +1,4 @@
-"""A circuit neuron under volleys: inputs that arrive together, one volley after another.
+"""Input pulses of circuit neurons: connections, regular trains, and what neurons do under a train.
 
 With a linear leak and ideal sources a membrane is known in closed form from volley to volley, so
 that millions of neurons are tried in a moment. The numbers are those that a simulation gives: the
@@ -9,24 +9,97 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from brian2 import Quantity, amp, farad, ohm, second, volt
 
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Spikes, steps_in
-from neuromod.models.circuit import CircuitNeuron
+from neuromod.experiment import Connection, Spikes
+from neuromod.models.circuit import CircuitNeuron, suffix
+
+
+def code_pulses(
+    source: str,
+    target: str,
+    i: np.ndarray,
+    j: np.ndarray,
+    codes: Any,
+    width: Quantity,
+    domain: str = "",
+) -> tuple[Connection, ...]:
+    """Synapses of circuit neurons: pulses of their codes, and the pulses that the NOR sees.
+
+    Parameters
+    ----------
+    source, target, i, j
+        See `Connection`; the target is a population of circuit neurons.
+    codes : value or array, shape (synapses,)
+        Signed; a synapse of code 0 still clocks the comparator.
+    width : Quantity
+        In seconds.
+    domain : str
+        The power domain whose supply feeds them.
+
+    Returns
+    -------
+    tuple of Connection
+        See `mirror_pulses`.
+    """
+    codes = np.broadcast_to(codes, np.shape(i))
+    up, down = np.maximum(codes, 0), np.maximum(-codes, 0)
+    return mirror_pulses(source, target, i, j, up, down, codes != 0, width, domain)
+
+
+def mirror_pulses(
+    source: str,
+    target: str,
+    i: np.ndarray,
+    j: np.ndarray,
+    up: np.ndarray,
+    down: np.ndarray,
+    mirrors: np.ndarray,
+    width: Quantity,
+    domain: str = "",
+) -> tuple[Connection, ...]:
+    """Pulses of circuit synapses, or of bundles of them that pulse together.
+
+    Parameters
+    ----------
+    source, target, i, j, width, domain
+        See `code_pulses`.
+    up, down : ndarray, shape (synapses,)
+        Units of current onto and off the membrane.
+    mirrors : ndarray, shape (synapses,)
+        References that conduct during a pulse.
+
+    Returns
+    -------
+    tuple of Connection
+        On the variables ``up``, ``down``, ``mirrors`` and ``active``, where they are not all 0.
+    """
+    mark = suffix(domain)
+    weights = {f"up{mark}": up, f"down{mark}": down, f"mirrors{mark}": mirrors}
+    made = []
+    for variable, weight in {**weights, "active": np.ones(np.shape(i))}.items():
+        on = np.flatnonzero(weight)
+        if len(on):
+            own = {"i": i[on], "j": j[on], "weight": weight[on] * 1.0}
+            made.append(Connection(source, target, variable, **own, width=width))
+    return tuple(made)
 
 
 @dataclass(frozen=True, eq=False)
-class Volleys:
-    """Volleys at a steady period, the first after one period.
+class PulseTrain:
+    """A regular train of volleys, inputs that arrive together; the first after one period.
 
     Attributes
     ----------
     count : int
+        Volleys of the train.
     period, dt : Quantity
-        Period and time step, seconds.
+        From one volley to the next, and time step, seconds.
     """
 
     count: int
@@ -46,11 +119,10 @@ class Volleys:
         """
         circuit.check_step(self.dt)
         steps_in("period", self.period, self.dt)
-        dead_time = circuit.t_spike + 2 * circuit.t_pulse
-        if self.period < dead_time - self.dt / 2:
+        if self.period < circuit.dead_time - self.dt / 2:
             raise UserError(
                 f"period = {self.period} is shorter than a neuron's dead time: at least "
-                f"{dead_time} was expected."
+                f"{circuit.dead_time} was expected."
             )
 
     @property
@@ -77,14 +149,14 @@ class Volleys:
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """What neurons do under volleys.
+    """What neurons do under a train.
 
     Attributes
     ----------
     fires : ndarray of bool, shape (..., volleys)
     margin : ndarray, shape (...)
-        Least distance from threshold of the membrane when it is decided on, volt; that at rest
-        where this is less.
+        Least distance of the membrane from threshold at a decision, volt; that at rest where this
+        is less.
     lowest, highest : ndarray, shape (...)
         Ends of the membrane's range, volt.
     """
@@ -97,18 +169,18 @@ class Response:
 
 def respond(
     circuit: CircuitNeuron,
-    volleys: Volleys,
+    train: PulseTrain,
     drive: np.ndarray,
     vdd: Quantity,
     values: Mapping[str, Quantity] | None = None,
 ) -> Response:
-    """Spikes of circuit neurons under volleys.
+    """Spikes of circuit neurons under a train, in closed form.
 
     Parameters
     ----------
     circuit : CircuitNeuron
         Its comparator counts as clocked, its leak as linear and its sources as ideal.
-    volleys : Volleys
+    train : PulseTrain
     drive : ndarray, shape (..., volleys)
         Sum of the codes of the pulses of each volley, real numbers allowed.
     vdd : Quantity, shape (...)
@@ -124,10 +196,8 @@ def respond(
     R = np.asarray(own["R_leak"] / ohm)
     tau = R * np.asarray(own["C"] / farad)
     swing = np.asarray((own["v_th"] - circuit.v_rest) / volt)
-    pulse, step, period = (
-        np.exp(-float(time / second) / tau)
-        for time in (circuit.t_pulse, volleys.dt, volleys.period)
-    )
+    times = (circuit.t_pulse, train.dt, train.period)
+    pulse, step, period = (np.exp(-float(time / second) / tau) for time in times)
     rise = np.asarray(circuit.unit_current(vdd) / amp) * R * (1 - pulse)
     u = np.zeros(np.broadcast_shapes(drive.shape[:-1], rise.shape, swing.shape))
     margin, lowest, highest = np.abs(swing) + u, u, u
