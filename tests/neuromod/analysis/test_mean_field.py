@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from brian2 import Hz, ms, mV, nA, nS, pA, second, usecond
+from scipy.integrate import quad
+from scipy.special import erfcx, zeta
 
 from neuromod.analysis.mean_field import input_moments, network_rates, noisy_rate
 from neuromod.analysis.spike_trains import between
@@ -15,7 +17,7 @@ from neuromod.inputs.spikes import fixed_indegree, poisson
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 
-NEURON = GainLIF(modulated=False)
+NEURON = GainLIF(receptors=())
 
 
 def test_moments_are_those_of_shot_noise_by_hand():
@@ -30,11 +32,37 @@ def test_moments_are_those_of_shot_noise_by_hand():
 
 @pytest.mark.parametrize("current", [0.57, 0.83, 1.9])
 def test_without_noise_the_rate_is_the_closed_form(current):
-    quick = GainLIF(modulated=False, tau_syn=1e-3 * usecond, v_reset=-63 * mV)
+    quick = GainLIF(receptors=(), tau_syn=1e-3 * usecond, v_reset=-63 * mV)
     mean = quick.R * current * nA
     assert noisy_rate(quick, mean, 0.003 * mV, 1.3) / Hz == pytest.approx(
         quick.rate(current * nA, 1.3)[0] / Hz, rel=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        GainLIF(receptors=(), v_reset=-61 * mV),
+        GainLIF(tau_m=31 * ms, v_th=-53 * mV, t_ref=3.1 * ms),
+    ],
+)
+@pytest.mark.parametrize("noise", [0.03, 0.9, 4.1, 13])
+def test_the_rate_is_siegerts_integral(neuron, noise):
+    shift = abs(zeta(0.5)) * np.sqrt(neuron.tau_syn / neuron.tau_m / 2)
+
+    def by_integral(mean):
+        reset, threshold = (
+            (level - neuron.v_rest - mean * mV) / (noise * mV) + shift
+            for level in (neuron.v_reset, neuron.v_th)
+        )
+        if threshold > 22:
+            return 0
+        area = quad(lambda u: erfcx(-u), reset, threshold, limit=200)[0]
+        return 1 / (neuron.t_ref + neuron.tau_m * np.sqrt(np.pi) * area) / Hz
+
+    mean = np.array([-13, 0.7, 11, 17.3, 23.9, 71])
+    rates = noisy_rate(neuron, mean * mV, noise * mV) / Hz
+    assert rates == pytest.approx([by_integral(m) for m in mean], rel=1e-6, abs=1e-100)
 
 
 def test_far_below_threshold_without_noise_nothing_fires():
@@ -58,12 +86,19 @@ def test_simulated_neurons_under_poisson_input_fire_at_the_predicted_rate(drive)
     ]
     synapses = [fixed_indegree(np.arange(30 * k), cells, k, generator) for k in indegree]
     connections = tuple(
-        Connection(pool.name, "cells", "I_syn", i, j, w)
+        Connection(pool.name, "cells", "I_syn", i=i, j=j, weight=w)
         for pool, (i, j), w in zip(pools, synapses, weight, strict=True)
     )
     gains = np.repeat([1, 1.6], size // 2)
     population = Population("cells", NEURON, size, {"trained_gain": gains})
-    experiment = Experiment((population,), tuple(pools), connections, (), duration, dt, 11)
+    experiment = Experiment(
+        populations=(population,),
+        sources=tuple(pools),
+        connections=connections,
+        duration=duration,
+        dt=dt,
+        seed=11,
+    )
     spikes = simulate(experiment).spikes["cells"]
     counts = between(spikes, 0.1 * second, duration, dt).counts()
     moments = input_moments(NEURON, indegree, weight, rate)
