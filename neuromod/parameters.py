@@ -20,9 +20,14 @@ from brian2.units.fundamentalunits import Unit, get_unit, have_same_dimensions
 from neuromod.errors import UserError, unknown
 
 BASE_UNITS = {
-    "m": "meter", "kg": "kilogram", "s": "second", "A": "amp", "K": "kelvin", "mol": "mole",
+    "m": "meter",
+    "kg": "kilogram",
+    "s": "second",
+    "A": "amp",
+    "K": "kelvin",
+    "mol": "mole",
     "cd": "candela",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from neuromod.experiment import Experiment
 from neuromod.parameters import Parameters, parameter
 from neuromod.recording import Recording
 from neuromod.support.log import stage
+from neuromod.support.text import plain_sections
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,7 @@ class Study(Parameters):
         raise NotImplementedError
 
     def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
-        """The study's figure: by default the main table's columns against its first.
+        """The study's figure: by default the main table's columns against its first, or traces.
 
         Parameters
         ----------
@@ -96,14 +97,13 @@ class Study(Parameters):
         -------
         matplotlib.figure.Figure
         """
-        del recordings
         # Imported here because Matplotlib takes its time.
         from neuromod.support.figures import plain_figure
 
-        return plain_figure(tables["table"])
+        return plain_figure(tables, recordings)
 
     def report(self, tables: dict[str, pd.DataFrame]) -> list[Section]:
-        """What the tables say, in words; by default the tables alone.
+        """What the tables say, in words; by default their sizes and ranges.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class Study(Parameters):
         -------
         list of Section
         """
-        return [Section(name.replace("_", " ").capitalize(), "", name) for name in tables]
+        return [Section(*section) for section in plain_sections(tables)]
 
     def save_extras(self, folder: Path) -> None:
         """Write files beyond the common ones into the run's folder; none by default.

@@ -27,8 +27,14 @@ from neuromod.experiment import Spikes
 
 # What NIX and Neo raise over files that are damaged or not theirs.
 UNREADABLE = (
-    OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, InvalidFile,
-)  # fmt: skip
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    InvalidFile,
+)
 TOTAL = "total of "
 SI = ("m", "kg", "s", "A", "K", "mol", "cd")
 FAMILIAR = {volt.dim: "V", amp.dim: "A"}

@@ -38,6 +38,8 @@ UNITS |= {
 }
 Kind = TypeVar("Kind", bound=Parameters)
 
+NONE = "none"
+"""An empty list of models, such as the receptors of an unmodulated neuron."""
 MAX_POWER = 6
 MAX_INTEGER = 2**63
 MAX_POINTS = 10_000_000
@@ -86,6 +88,8 @@ def format_value(value: Any) -> str:
     -------
     str
     """
+    if isinstance(value, tuple) and not value:
+        return NONE
     if isinstance(value, tuple):
         return ", ".join(format_value(item) for item in value) + ("," if len(value) == 1 else "")
     if isinstance(value, np.ndarray):
@@ -270,11 +274,12 @@ def _models(value: Any, default: Any, about: About, given: Mapping[str, Any]) ->
 def _read(text: str, held: Any) -> Any:
     if isinstance(held, str):
         return text
-    if isinstance(held, tuple) and isinstance(held[0], str):
+    if isinstance(held, tuple) and all(isinstance(item, str) for item in held):
         # Names need not be words of Python's grammar, as 5HT1A is not.
         words = [word.strip(" '\"") for word in text.strip("[]() ").split(",")]
-        # A comma may end the list; a name may be empty, as that of a single power domain is.
-        return tuple(words if words[-1] else words[:-1])
+        # A comma may end the list, and a list of models may be empty.
+        words = words if words[-1] else words[:-1]
+        return () if words == [NONE] else tuple(words)
     return parse_value(text)
 
 

@@ -26,8 +26,21 @@ from neuromod.runs.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
 from neuromod.support.log import journal
 
-VERSIONED = ("brian2-neuromod", "brian2", "numpy", "scipy", "pandas", "neo", "nixio", "elephant",
-             "matplotlib", "scikit-learn", "torch", "torchvision", "safetensors")  # fmt: skip
+VERSIONED = [
+    "brian2-neuromod",
+    "brian2",
+    "numpy",
+    "scipy",
+    "pandas",
+    "neo",
+    "nixio",
+    "elephant",
+    "matplotlib",
+    "scikit-learn",
+    "torch",
+    "torchvision",
+    "safetensors",
+]
 
 
 @dataclass(frozen=True, eq=False)
