@@ -132,8 +132,11 @@ class Population:
     def __post_init__(self) -> None:
         if isinstance(self.model, Adapting):
             object.__setattr__(self, "model", self.model.given(self.values))
-        for name, value in (dict(self.values) | dict(self.completed)).items():
-            self._check(name, value)
+        solvable = {name: getattr(self.model, name) for name in getattr(self.model, "solvable", ())}
+        for name, value in self.values.items():
+            self._check(name, value, solvable | self._settable)
+        for name, value in self.completed.items():
+            self._check(name, value, self._settable)
         if isinstance(self.model, Parameters):
             self.model.check_values(self.own)
 
@@ -190,7 +193,10 @@ class Population:
         for given in inputs:
             for name, value in given.values.items():
                 if name in values and not np.array_equal(values[name], value):
-                    raise UserError(f"Two inputs of {self.name} give different values to {name}.")
+                    raise UserError(
+                        f"Two inputs of {self.name} give different values to {name}: give it one "
+                        "of them, such as a bath, and make the other for what `given` returns."
+                    )
             values |= given.values
         blocks = [given.equations for given in inputs if given.equations]
         added = tuple(dict.fromkeys([*self.added, *blocks]))
@@ -222,15 +228,13 @@ class Population:
         known = abouts(self.model) if isinstance(self.model, Parameters) else {}
         return known | {name: given.about for name, given in self.inputs.items()}
 
-    def _check(self, name: str, value: Any) -> None:
-        if name not in self._settable:
-            raise unknown(f"input, parameter or state of {self.name}", name, self._settable)
-        if np.shape(value) not in ((), (self.size,)):
-            raise UserError(
-                f"{name} of {self.name} needs {self.size} values, not {np.size(value)}."
-            )
+    def _check(self, name: str, value: Any, settable: Mapping[str, Any]) -> None:
+        if name not in settable:
+            raise unknown(f"input, parameter or state of {self.name}", name, settable)
         what = f"{name} of {self.name}"
-        _check_value(what, value, self._settable[name], self._abouts.get(name))
+        if np.shape(value) not in ((), (self.size,)):
+            raise UserError(f"{what} needs {self.size} values, not {np.size(value)}.")
+        _check_value(what, value, settable[name], self._abouts.get(name))
 
 
 @dataclass(frozen=True, eq=False)
