@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from brian2 import Quantity, hertz, nsecond
 
-from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, VDD_REFERENCE
+from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, VDD_REFERENCE, reachable_gains, vdd_of
+from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.parameters import parameter
 from neuromod.protocol import Protocol
 from neuromod.protocols.families.timing import time_step
+from neuromod.support.text import say
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,3 +87,26 @@ def input_rate(default: Quantity, meaning: str = "mean rate of each input") -> A
         low=0 * hertz,
         low_excluded=True,
     )
+
+
+def check_reach(circuit: CircuitNeuron, gain: np.ndarray, remedy: str) -> None:
+    """Refuse gains, relative to 0.75 V, that need less than 0.5 V or more than 1 V.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    gain : ndarray, shape (n,)
+    remedy : str
+        What to change, for the message.
+
+    Raises
+    ------
+    UserError
+    """
+    vdd = vdd_of(circuit, gain)
+    if np.any(vdd < VDD_LOW) or np.any(vdd > VDD_HIGH):
+        low, high = reachable_gains(circuit)
+        raise UserError(
+            f"Gains from {say(gain.min())} to {say(gain.max())} are out of the circuit's reach: "
+            f"supplies from 0.5 to 1 V give {say(low)} to {say(high)}. {remedy}"
+        )

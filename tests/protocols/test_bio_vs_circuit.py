@@ -73,4 +73,4 @@ def test_synapses_of_another_shape_are_refused():
     with pytest.raises(neuromod.UserError, match="pulse"):
         BioVsCircuit(bio=GainLIF(t_ref=0.1 * ms))
     with pytest.raises(neuromod.UserError, match="site"):
-        BioVsCircuit(bio=GainLIF(synapse="pulse", modulated=False, site="threshold"))
+        BioVsCircuit(bio=GainLIF(synapse="pulse", receptors=(), site="threshold"))
