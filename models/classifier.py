@@ -1,7 +1,8 @@
-"""The classifier of a VGG-shaped network: rate, spiking once, and integrating over time.
+"""Classifiers of a VGG-shaped network: rate, spiking once, and integrating over time.
 
-The spiking one is that of section 5.1 of Low-Power Machine Learning Architectures Inspired by Brain
-Neuromodulatory Signalling (J. Low Power Electron. Appl. 12(4), 59, 2022). It needs torch.
+Each is a plain torch module of frozen layers, which `neuromod.tuning.attach` puts a method on. The
+spiking one is that of section 5.1 of Low-Power Machine Learning Architectures Inspired by Brain
+Neuromodulatory Signalling (J. Low Power Electron. Appl. 12(4), 59, 2022). They need torch.
 """
 
 from __future__ import annotations
@@ -19,42 +20,45 @@ THETA = 0.5
 gives none)."""
 
 LEAK = 1e-3
-"""Output of a silent neuron in training, the ``s`` of equation (13) (chosen: the paper says only
-that it approaches 0)."""
+"""Output of a silent neuron in training, ``s`` in equation (13) (chosen: the paper only says that
+it approaches 0)."""
 
 STEPS = 10
-"""Updates of a neuron that integrates over time (chosen: as many as the paper's XOR has spikes in
-a train)."""
+"""Updates of a neuron that integrates over time (chosen: the number of spikes in a train of the
+paper's XOR)."""
 
 DECAY = 0.9
-"""What a membrane keeps from one step to the next (chosen: a time constant of about ten steps)."""
+"""Share of the membrane that is left after a step (chosen: a time constant of about ten steps)."""
 
 SLOPE = 2.0
-"""Steepness of the surrogate derivative of neurons that integrate over time (calibrated here for
-those that are updated once)."""
+"""Steepness of the surrogate derivative of a spike (calibrated here for neurons that are updated
+once)."""
 
 
 class SpikingOutput(NamedTuple):
-    """Output layer of a spiking classifier: both tensors have the shape (n, classes). Spikes are
-    counts where neurons are updated several times."""
+    """Output of a spiking classifier, both of shape (n, classes).
+
+    Spikes are counts where neurons are updated several times.
+    """
 
     membrane: Tensor
     spikes: Tensor
 
 
 class Classifier(nn.Module):
-    """Classifier layers in series; the base of the rate and the spiking ones.
+    """Linear layers in series: the base of the rate and the spiking classifiers.
 
     Parameters
     ----------
-    layers : sequence of ModulatedLayer
+    layers : sequence of nn.Linear
+        Or tuned layers.
     outputs : sequence of int, optional
-        Output neurons at which the classes are read, in the order of the classes, where there are
-        more neurons than classes; all by default.
+        Output neurons that stand for the classes, in the order of the classes, where there are
+        more neurons than classes. All by default.
     """
 
     def __init__(
-        self, layers: Sequence[ModulatedLayer], *, outputs: Sequence[int] | None = None
+        self, layers: Sequence[nn.Module], *, outputs: Sequence[int] | None = None
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
@@ -62,28 +66,33 @@ class Classifier(nn.Module):
 
     @property
     def modulated_layers(self) -> list[ModulatedLayer]:
-        return [cast(ModulatedLayer, layer) for layer in self.layers]
+        """All layers; one that is not tuned as a modulated layer that shares its tensors."""
+        return [
+            layer if isinstance(layer, ModulatedLayer) else ModulatedLayer(cast(nn.Linear, layer))
+            for layer in self.layers
+        ]
 
     @property
     def n_trained(self) -> int:
         """Number of trained parameters."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def layer_parameters(self) -> list[LayerParameters]:
-        """What each layer needs in order to be built elsewhere, first layer first."""
+        """Return each layer's numbers for building its neurons elsewhere, first layer first."""
         return [layer.layer_parameters() for layer in self.modulated_layers]
 
     def correct(self, features: Tensor, labels: Tensor, projected: bool = False) -> Tensor:
-        """Tell for each of n samples whether it is classified right: boolean, shape (n,).
+        """Return which samples are classified right: boolean, shape (n,).
 
-        ``projected`` as in `forward`.
+        Arguments as in `RateClassifier.forward`.
         """
         raise NotImplementedError
 
     def first_membrane(self, features: Tensor, projected: bool) -> Tensor:
         """Return ``v`` of the first layer, from the features or from its projection of them."""
-        first = self.modulated_layers[0]
-        return first.membrane(features) if projected else cast(Tensor, first(features))
+        if projected:
+            return self.modulated_layers[0].membrane(features)
+        return cast(Tensor, self.layers[0](features))
 
     def read(self, output: Tensor) -> Tensor:
         """Return the columns of the output layer that stand for classes."""
@@ -91,7 +100,7 @@ class Classifier(nn.Module):
 
 
 class RateClassifier(Classifier):
-    """The usual network: ReLU between the layers, class = the largest output."""
+    """The usual network: ReLU between the layers; the largest output is the class."""
 
     def forward(self, features: Tensor, projected: bool = False) -> Tensor:
         """Return the output layer's ``v`` (the logits), shape (n, classes).
@@ -100,10 +109,10 @@ class RateClassifier(Classifier):
         ----------
         features : Tensor, shape (n, inputs)
         projected : bool
-            Whether they are the first layer's ``project(features)`` instead, of shape (n, out).
+            Whether `features` are the first layer's ``project(features)``, of shape (n, out).
         """
         v = self.first_membrane(features, projected)
-        for layer in self.modulated_layers[1:]:
+        for layer in self.layers[1:]:
             v = layer(nn.functional.relu(v))
         return self.read(v)
 
@@ -114,27 +123,28 @@ class RateClassifier(Classifier):
 class SpikingClassifier(Classifier):
     """Every neuron is updated once and fires if ``v >= theta`` (section 5.1 of the paper).
 
-    A sample counts as right only if the right output neuron fires and no other does, so chance is
+    A sample is right only if the right output neuron fires and no other does: chance is
     ``1/2**classes``.
 
     Parameters
     ----------
-    layers : sequence of ModulatedLayer
+    layers : sequence of nn.Linear
+        As in `Classifier`.
     theta : float
         Firing threshold.
     leak : float
         Output of a silent neuron in training, so that the chain of gradients does not break
         (equation (13)). In evaluation it is 0.
     slope : float
-        Steepness of the surrogate derivative ``1/(1 + slope*|v - theta|)**2`` of a spike: the fast
-        sigmoid of Zenke and Ganguli (2018). 0 is the paper's: 1 for all neurons, firing or not.
+        Steepness of a spike's surrogate derivative ``1/(1 + slope*|v - theta|)**2``, the fast
+        sigmoid of Zenke and Ganguli (2018). With 0 it is the paper's: 1, firing or not.
     outputs : sequence of int, optional
         As in `Classifier`.
     """
 
     def __init__(
         self,
-        layers: Sequence[ModulatedLayer],
+        layers: Sequence[nn.Module],
         theta: float = THETA,
         leak: float = LEAK,
         slope: float = 0.0,
@@ -154,7 +164,7 @@ class SpikingClassifier(Classifier):
     def forward(self, features: Tensor, projected: bool = False) -> SpikingOutput:
         """Return membrane and spikes of the output layer; arguments as in `RateClassifier`."""
         v = self.first_membrane(features, projected)
-        for layer in self.modulated_layers[1:]:
+        for layer in self.layers[1:]:
             v = layer(self.fire(v))
         v = self.read(v)
         return SpikingOutput(v, self.fire(v))
@@ -165,13 +175,13 @@ class SpikingClassifier(Classifier):
 
     @torch.no_grad()
     def layer_membranes(self, features: Tensor) -> list[Tensor]:
-        """Return every layer's membrane, shape (n, out) each, with silent neurons giving 0.
+        """Return every layer's membrane, shape (n, out) each, where silent neurons give 0.
 
-        In double precision (``classifier.double()``, features converted alike) this is the
-        reference that neurons built elsewhere must reproduce.
+        In double precision (``classifier.double()``, features converted alike) it is the reference
+        that neurons built elsewhere must reproduce.
         """
         membranes = []
-        for layer in self.modulated_layers:
+        for layer in self.layers:
             membranes.append(layer(features))
             features = (membranes[-1] >= self.theta).to(features.dtype)
         return membranes
@@ -182,25 +192,26 @@ class SpikingClassifier(Classifier):
 
 
 class LIFClassifier(Classifier):
-    """Leaky integrate-and-fire neurons that are updated several times and counted.
+    """Leaky integrate-and-fire neurons that are updated several times and whose spikes are counted.
 
-    The features drive the first layer with the same current in every step; later layers are driven
-    by the spikes of the same step:
+    The features drive the first layer with the same current in every step. Spikes drive the later
+    layers within the step:
 
         v[t] = decay v[t-1] (1 - O[t-1]) + a (W O_before[t] + b),    O[t] = H(v[t] - theta)
 
     A neuron that fired starts again from 0. With a single step this is `SpikingClassifier` without
-    leak. A sample counts as right if the right output neuron fires more often than any other.
+    leak. A sample is right if the right output neuron fires more often than any other.
 
     Parameters
     ----------
-    layers : sequence of ModulatedLayer
+    layers : sequence of nn.Linear
+        As in `Classifier`.
     theta : float
         Firing threshold.
     steps : int
         Updates of every neuron.
     decay : float
-        What is left of the membrane after a step, ``exp(-step/tau)``.
+        Share of the membrane that is left after a step, ``exp(-step/tau)``.
     slope : float
         Of the surrogate derivative, as in `SpikingClassifier`; the reset passes no gradient.
     outputs : sequence of int, optional
@@ -209,7 +220,7 @@ class LIFClassifier(Classifier):
 
     def __init__(
         self,
-        layers: Sequence[ModulatedLayer],
+        layers: Sequence[nn.Module],
         theta: float = THETA,
         steps: int = STEPS,
         decay: float = DECAY,
@@ -229,12 +240,12 @@ class LIFClassifier(Classifier):
         Arguments as in `RateClassifier`.
         """
         current = self.first_membrane(features, projected)
-        # what each layer's neurons keep of their membranes from the step before
+        # What each layer's neurons keep of their membranes from the step before.
         kept: list[Tensor | float] = [0.0] * len(self.layers)
         membranes, spikes = [], []
         for _ in range(self.steps):
             drive = current
-            for i, following in enumerate([*self.modulated_layers[1:], None]):
+            for i, following in enumerate([*self.layers[1:], None]):
                 v = kept[i] + drive
                 fired = cast(Tensor, _Spike.apply(v, self.theta, 0.0, self.slope))
                 kept[i] = self.decay * v * (1 - fired.detach())
@@ -251,7 +262,7 @@ class LIFClassifier(Classifier):
 
 
 class _Spike(torch.autograd.Function):
-    """Heaviside step with a leak, and a surrogate for its derivative."""
+    """Heaviside step with a leak, and a surrogate derivative."""
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, theta: float, leak: float, slope: float) -> Tensor:

@@ -1,15 +1,14 @@
-"""A pre-trained layer with places for gains.
+"""A pre-trained layer with places for gains. It needs torch.
 
-A layer computes, from the outputs ``O`` of the layer before it, the membrane
+From the outputs ``O`` of the layer before it, a layer computes the membrane
 
     v = a (W O + b)
 
-with pre-trained weights ``W`` and bias ``b`` and one gain ``a`` per neuron. Equation (3) of
-Low-Power Machine Learning Architectures Inspired by Brain Neuromodulatory Signalling (J. Low
-Power Electron. Appl. 12(4), 59, 2022) prints ``sum(O w) + b a``; its text ("multiplied to the
-pre-trained weights", "amplifier bias") and its hardware, where the supply scales the whole synaptic
-current, say that the gain acts on weights and bias alike. A layer may also be a convolution: then a
-gain belongs to a channel. It needs torch.
+with pre-trained weights ``W``, biases ``b`` and one gain ``a`` per neuron. Equation (3) of
+Low-Power Machine Learning Architectures Inspired by Brain Neuromodulatory Signalling (J. Low Power
+Electron. Appl. 12(4), 59, 2022) prints ``sum(O w) + b a``. Its text ("multiplied to the pre-trained
+weights", "amplifier bias") and its hardware, where the supply scales the whole synaptic current,
+say that the gain acts on weights and bias alike. In a convolution, each channel has one gain.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LayerParameters:
-    """What a layer's neurons need in order to be built elsewhere: ``v = gain*(weight@x + bias)``.
+    """A layer's numbers for building its neurons elsewhere: ``v = gain*(weight@x + bias)``.
 
     Attributes
     ----------
@@ -60,9 +59,9 @@ class Folded(NamedTuple):
 class ModulatedLayer(nn.Module):
     """A pre-trained layer in which nothing is trained: the base of all tuned layers.
 
-    Frozen tensors are buffers outside the state dict, so a classifier's ``state_dict()`` holds the
-    trained tensors alone, and converting a classifier to double leaves the backbone, whose memory
-    the buffers share, as it was.
+    Frozen tensors are buffers outside the state dict, so a model's ``state_dict()`` holds what was
+    trained in the layer and nothing else. They share the pre-trained layer's memory until the
+    model changes its precision or device, which leaves the pre-trained layer as it was.
 
     Parameters
     ----------
@@ -72,14 +71,14 @@ class ModulatedLayer(nn.Module):
     Attributes
     ----------
     enabled : bool
-        Whether the layer computes what was trained; if not, what the pre-trained layer does.
+        Whether the layer applies what was trained. If not, it computes what its base does.
     """
 
     trains: ClassVar[tuple[str, ...]] = ()
     """Which of the pre-trained tensors (``weight``, ``bias``) are trained."""
 
     keeps_projection: ClassVar[bool] = True
-    """Whether `project` of the same inputs stays the same throughout tuning."""
+    """Whether tuning leaves `project` of the same inputs as it is."""
 
     weight: Tensor
     bias: Tensor | None
@@ -87,7 +86,7 @@ class ModulatedLayer(nn.Module):
     def __init__(self, base: nn.Linear | nn.Conv2d) -> None:
         super().__init__()
         self.enabled = True
-        # in a tuple, so that torch does not count the pre-trained layer's tensors among this one's
+        # A tuple hides the pre-trained layer's tensors from torch's list of this one's.
         self._base = (base,)
         for name in ("weight", "bias"):
             tensor = getattr(base, name)
@@ -104,29 +103,27 @@ class ModulatedLayer(nn.Module):
 
     @property
     def n_inputs(self) -> int:
-        """Number of inputs, of a convolution the number of its input channels."""
+        """Number of inputs; of a convolution, its input channels."""
         base = self.base
         return base.in_channels if isinstance(base, nn.Conv2d) else base.in_features
 
     @property
     def n_neurons(self) -> int:
-        """Number of neurons, of a convolution the number of its output channels."""
+        """Number of neurons; of a convolution, its output channels."""
         return self.weight.shape[0]
 
     def weigh(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Return the product, or the convolution, of inputs with weights of this layer's kind."""
+        """Return the product of inputs and weights, or their convolution."""
         if isinstance(self.base, nn.Conv2d):
             return cast(Tensor, self.base._conv_forward(x, weight, None))
         return nn.functional.linear(x, weight)
 
     def spread(self, values: Tensor) -> Tensor:
-        """Return one value per neuron, or per input, in a shape that multiplies the outputs, or
-        the inputs."""
+        """Shape one value per neuron, or per input, so that it multiplies outputs, or inputs."""
         return values[:, None, None] if isinstance(self.base, nn.Conv2d) else values
 
     def project(self, x: Tensor) -> Tensor:
-        """Return ``W x``, shape (n, out): apart from the rest, since it is what stays the same
-        throughout tuning in all layers whose inputs and weights are frozen."""
+        """Return ``W x``, shape (n, out), which tuning leaves alone where both are frozen."""
         return self.weigh(x, self.weight)
 
     def membrane(self, projection: Tensor) -> Tensor:
@@ -141,12 +138,12 @@ class ModulatedLayer(nn.Module):
         return v if bias is None else v + self.spread(bias)
 
     def _frozen(self, name: str) -> Any:
-        # what is trained here stands beside the pre-trained tensor, which the base still has
+        """A pre-trained tensor: the base's where this layer trains its own."""
         tensor = getattr(self.base if name in self.trains else self, name)
         return tensor if tensor is None else tensor.detach().to(self.weight)
 
     def folded(self) -> Folded:
-        """Return what the layer computes as weights, biases and gains, whatever the method."""
+        """Return weights, biases and gains that compute what the layer does, for any method."""
         weight = in_double(self.weight)
         bias = weight.new_zeros(self.n_neurons) if self.bias is None else in_double(self.bias)
         return Folded(weight, bias, torch.ones_like(bias))
@@ -158,6 +155,6 @@ class ModulatedLayer(nn.Module):
 
 def in_double(tensor: Tensor) -> Tensor:
     """Return a tensor in double precision, outside the graph of gradients."""
-    # Apple's GPUs have no double precision
+    # Apple's GPUs have no double precision.
     device = "cpu" if tensor.device.type == "mps" else tensor.device
     return tensor.detach().to(device).double()

@@ -19,7 +19,7 @@ from neuromod.errors import UserError
 from neuromod.plasticity.network import PlasticNetwork, Shape
 from neuromod.plasticity.tasks import Difficulty, Task
 from neuromod.support.cache import cache_dir, digest
-from neuromod.tuning.backbone import threads_for
+from neuromod.tuning.hardware import threads_for
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
 
 VERSION = 1

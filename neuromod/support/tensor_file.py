@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -139,3 +141,13 @@ def check_fit(
             raise TensorFileError(f"{source} has {key!r}, for which {name} has no place.")
         if not tensor.isfinite().all():
             raise TensorFileError(f"{source} has values in {key!r} that are not finite.")
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Hash of tensors with their names, in whatever order they come."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        sha.update(raw.numpy().data)
+    return sha.hexdigest()

@@ -1,21 +1,17 @@
 """Neuromodulatory tuning: images to features to gains. It needs torch (``brian2-neuromod[train]``).
 
-Nothing here is imported by ``import neuromod``.
+``import neuromod`` imports nothing of this.
 """
 
-from neuromod.tuning.attachment import (
-    attach,
-    detach,
-    disabled,
+from neuromod.tuning.attachment import attach, detach, disabled, merge, unmerge
+from neuromod.tuning.methods.gained import gain_penalty, keep_within, share_gains
+from neuromod.tuning.trained import (
     load_trained,
     load_trained_state_dict,
-    merge,
     save_trained,
     trained_parameters,
     trained_state_dict,
-    unmerge,
 )
-from neuromod.tuning.methods.gained import gain_penalty, keep_within, share_gains
 
 __all__ = [
     "attach",

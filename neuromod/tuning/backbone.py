@@ -7,8 +7,7 @@ that come with scikit-learn, or any VGG of torchvision with weights that are alr
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -23,7 +22,13 @@ from torchvision.models.vgg import make_layers
 
 from neuromod.errors import UserError, unknown
 from neuromod.support.cache import cache_dir, digest
-from neuromod.support.tensor_file import Kind, TensorFileError, read_tensors, write_tensors
+from neuromod.support.tensor_file import (
+    Kind,
+    TensorFileError,
+    hash_tensors,
+    read_tensors,
+    write_tensors,
+)
 from neuromod.tuning.datasets import (
     SOURCE_DIGITS,
     SPLIT_SEED,
@@ -31,15 +36,14 @@ from neuromod.tuning.datasets import (
     InputSpec,
     load_digits,
 )
+from neuromod.tuning.hardware import is_small, seeded, threads_for
+from neuromod.tuning.row_file import Progress
 from neuromod.tuning.weights import (
     TORCHVISION_VGGS,
     assign_weights,
-    hash_tensors,
     read_weights,
     torchvision_weights,
 )
-
-Progress = Callable[[int, int], None]
 
 log = logging.getLogger(__name__)
 
@@ -374,37 +378,3 @@ def _scale(layer: nn.Conv2d | nn.Linear, weight: float, bias: float) -> None:
 def _prepared(data: ImageData, indices: np.ndarray, image: InputSpec) -> tuple[Tensor, Tensor]:
     images = torch.stack([image.prepare(data.images[i][0]) for i in indices])
     return images, torch.from_numpy(data.labels[indices])
-
-
-SMALL = 1_000_000
-"""Number of weights below which a network gains nothing from a second thread, and loses much where
-the cores are busy (measured)."""
-
-
-def is_small(network: nn.Module) -> bool:
-    """Whether a network has so few weights that a second thread does not help it."""
-    tensors = [*network.parameters(), *network.buffers()]
-    return sum(t.numel() for t in tensors) < SMALL
-
-
-@contextmanager
-def threads_for(network: nn.Module) -> Iterator[None]:
-    """Let torch use a single thread while a small network is at work, and then as many as before.
-
-    It also makes what is computed independent of the number of cores, since sums are grouped by
-    thread.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if is_small(network) else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generator (initial weights and dropout use no other) and restore it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

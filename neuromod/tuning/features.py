@@ -10,11 +10,11 @@ from torch import nn
 
 from neuromod.errors import unknown
 from neuromod.support.cache import cache_dir, digest
-from neuromod.tuning.backbone import Backbone, Progress, threads_for
+from neuromod.support.tensor_file import hash_tensors
+from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.datasets import ImageData, IntArray, Split, check_readable
-from neuromod.tuning.hardware import CPU, Hardware, rank_and_size
-from neuromod.tuning.row_file import RowFile, Rows, open_rows
-from neuromod.tuning.weights import hash_tensors
+from neuromod.tuning.hardware import CPU, Hardware, rank_and_size, threads_for
+from neuromod.tuning.row_file import Progress, RowFile, Rows, open_rows
 
 DTYPES = ("float32", "float16")
 """What features can be kept in; float16 takes half the disk and rounds to three digits."""

@@ -1,4 +1,4 @@
-"""Gains of a tuned classifier on disk, and what must be known of them to use them again."""
+"""A tuned classifier on disk: its gains, and the recipe, backbone and task that they belong to."""
 
 from __future__ import annotations
 
@@ -6,69 +6,77 @@ from dataclasses import asdict
 from pathlib import Path
 
 from neuromod.models.classifier import Classifier
-from neuromod.support.tensor_file import TensorFile, TensorFileError, read_tensors, write_tensors
-from neuromod.tuning.attachment import (
-    GAINS,
-    check_base,
-    load_trained_state_dict,
-    trained_state_dict,
-)
+from neuromod.support.tensor_file import TensorFile, TensorFileError, read_tensors
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.features import Features
 from neuromod.tuning.recipe import TuningRecipe, build_classifier
+from neuromod.tuning.trained import (
+    GAINS,
+    Base,
+    check_base,
+    load_trained_state_dict,
+    save_trained,
+)
 from neuromod.tuning.training import TuningResult, evaluated
 
 
 def save_gains(
     path: str | Path, result: TuningResult, backbone: Backbone, features: Features
 ) -> None:
-    """Write a tuned network's trained tensors, with a header to know them by.
+    """Write a tuned classifier as `save_trained` does, with its recipe and task.
 
     Parameters
     ----------
     path : path
-        Written under a temporary name and renamed, so that it is either whole or not there.
+        Written whole or not at all.
     result : TuningResult
     backbone : Backbone
         The one that was tuned.
     features : Features
         What it was tuned on.
     """
-    header = {
-        "recipe": asdict(result.recipe),
-        "classes": list(features.classes),
-        "data": features.data,
-        "accuracy": result.accuracy,
-        "backbone": {"name": backbone.name, "weight_hash": backbone.weight_hash},
-    }
-    write_tensors(path, GAINS, header, trained_state_dict(result.classifier))
+    save_trained(
+        path,
+        result.classifier,
+        Base(backbone.name, backbone.weight_hash),
+        recipe=asdict(result.recipe),
+        classes=list(features.classes),
+        data=features.data,
+        accuracy=result.accuracy,
+    )
 
 
 def load_gains(path: str | Path, backbone: Backbone) -> Classifier:
-    """Put the tensors of a gains file into the network that they were trained in.
+    """Build the tuned classifier that a gains file describes.
 
     Parameters
     ----------
     path : path
+        As `save_gains` writes it.
     backbone : Backbone
-        It must have the very weights that were tuned. It is not changed.
+        With the very weights that were tuned. It is not changed.
 
     Returns
     -------
     Classifier
         In evaluation mode.
+
+    Raises
+    ------
+    TensorFileError
+        If the file is of another kind, backbone or shape.
     """
     return _loaded(path, backbone)[1]
 
 
 def load_result(path: str | Path, features: Features, backbone: Backbone) -> TuningResult:
-    """Load a gains file as a tuned network, and measure it on features of the task again.
+    """Load a tuned classifier from a gains file, and measure it again.
 
     Parameters
     ----------
     path : path
     features : Features
-        With as many classes as the network has outputs.
+        Of a task with as many classes as the network has outputs.
     backbone : Backbone
         As for `load_gains`.
 
@@ -89,13 +97,15 @@ def load_result(path: str | Path, features: Features, backbone: Backbone) -> Tun
 
 def _loaded(path: str | Path, backbone: Backbone) -> tuple[TensorFile, Classifier]:
     gains = read_tensors(path, GAINS)
+    header = gains.header
     try:
-        recipe = TuningRecipe(**gains.header["recipe"])
-        n_classes = len(gains.header["classes"])
-        tuned = {key: str(gains.header["backbone"][key]) for key in ("name", "weight_hash")}
+        recipe = TuningRecipe(**header["recipe"])
+        n_classes = len(header["classes"])
+        # Version 0.1 wrote the same format with another name for the base.
+        base = Base(**header.get("base", header.get("backbone")))
     except (KeyError, TypeError, ValueError) as error:
         raise TensorFileError(f"{path} has a header that cannot be understood: {error}.") from error
-    check_base(str(path), tuned, backbone.name, backbone.weight_hash)
+    check_base(str(path), base, Base(backbone.name, backbone.weight_hash))
     classifier = build_classifier(backbone, recipe, n_classes)
     load_trained_state_dict(classifier, gains.tensors, str(path))
     return gains, classifier.eval()

@@ -13,10 +13,11 @@ import pandas as pd
 import torch
 
 from neuromod.support.cache import cache_dir, digest, written_whole
-from neuromod.tuning.backbone import Backbone, Progress, is_small
+from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.features import Features
-from neuromod.tuning.hardware import CPU, Hardware, add_up, rank_and_size
+from neuromod.tuning.hardware import CPU, Hardware, add_up, is_small, rank_and_size
 from neuromod.tuning.recipe import TuningRecipe
+from neuromod.tuning.row_file import Progress
 from neuromod.tuning.training import TuningResult, history_table, tune
 
 log = logging.getLogger(__name__)

@@ -125,3 +125,37 @@ def add_up(values: Tensor) -> Tensor:
     if rank_and_size()[1] > 1:
         distributed.all_reduce(values)
     return values
+
+
+SMALL = 1_000_000
+"""Number of weights below which a network gains nothing from a second thread, and loses much where
+the cores are busy (measured)."""
+
+
+def is_small(network: nn.Module) -> bool:
+    """Whether a network has so few weights that a second thread does not help it."""
+    tensors = [*network.parameters(), *network.buffers()]
+    return sum(t.numel() for t in tensors) < SMALL
+
+
+@contextmanager
+def threads_for(network: nn.Module) -> Iterator[None]:
+    """Let torch use a single thread while a small network is at work, and then as many as before.
+
+    It also makes what is computed independent of the number of cores, since sums are grouped by
+    thread.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if is_small(network) else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generator (initial weights and dropout use no other) and restore it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

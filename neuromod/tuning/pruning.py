@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from neuromod.errors import UserError
 from neuromod.models.classifier import Classifier
-from neuromod.tuning.backbone import threads_for
 from neuromod.tuning.features import Features
+from neuromod.tuning.hardware import threads_for
 from neuromod.tuning.methods.nt1 import NT1
 from neuromod.tuning.training import Images, TuningResult, measure_accuracy
 

@@ -1,10 +1,11 @@
-"""Recipes for tuning: which method and loss, and the classifier that is to be tuned with them.
+"""Recipes for tuning: the method, the loss, and the classifier that they tune.
 
-Recipes were compared on validation images; nothing is chosen by looking at test images.
+Recipes were compared on validation images. Test images chose nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,8 @@ from neuromod.models.classifier import (
     SpikingClassifier,
     SpikingOutput,
 )
-from neuromod.tuning.backbone import Backbone, seeded
+from neuromod.tuning.attachment import attach
+from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.datasets import IntArray
 from neuromod.tuning.methods import METHODS
 from neuromod.tuning.methods.gained import GainedLayer, gain_penalty
@@ -32,7 +34,7 @@ LOSSES: dict[str, tuple[str, ...]] = {
     "spiking": ("simple", "membrane"),
     "lif": ("counts",),
 }
-"""The losses that each kind of classifier can be tuned with."""
+"""Losses that can tune each kind of classifier."""
 
 SCHEDULES = ("cosine", "constant")
 
@@ -49,14 +51,14 @@ LEARNING_RATES = {
     "counts": {"additive": 0.1, "nt1": 0.1, "nt2": 0.1, "tft": 0.01},
 }
 EPOCHS = {"rate": 50, "spiking": 100, "lif": 50}
-"""Calibrated here on digits 5-9, by accuracy on their validation images (means of three seeds), of
-learning rates from 1e-1 to 1e-4, as in the paper, and of 50 and 100 epochs; where differences lay
-within the spread of the seeds, methods were left alike."""
+"""Calibrated here by the accuracy on validation images of the digits 5 to 9 (means of three seeds),
+among the paper's learning rates 1e-1 to 1e-4, and 50 or 100 epochs. Methods keep the same value
+where the difference lies within the spread of the seeds."""
 
 
 @dataclass(frozen=True)
 class TuningRecipe:
-    """All that determines a tuned network, besides backbone and data.
+    """Everything that determines a tuned network, apart from backbone and data.
 
     Attributes
     ----------
@@ -75,24 +77,23 @@ class TuningRecipe:
     batch_size : int
         The paper's 64.
     seed : int
-        Of the order of the training images, and of a new output layer's weights.
+        Of the order of the training images, a new output layer's weights, and LoRA's.
     theta, leak : float
         Of a spiking classifier: see `SpikingClassifier`.
     layers : int
-        How many of the backbone's layers are tuned, counted from the output; 0 for all. The others
-        are left as they are.
+        Number of the backbone's layers that are tuned, counted from the output; 0 for all.
     outputs : tuple of int
-        Output neurons at which the classes are read, where a new output layer would be appended
-        otherwise; none by default.
+        Output neurons that stand for the classes. Empty by default: where the numbers differ, a
+        new output layer is appended.
     schedule : str
-        ``"cosine"``: the learning rate falls to zero as a cosine; ``"constant"``: it stays, as it
-        seems to in the paper, which says nothing of it.
+        ``"cosine"``: the learning rate falls to zero as a cosine. ``"constant"``: it stays, as we
+        take it to in the paper, which does not say.
     l1 : float
-        Weight in the loss of the sum of the hidden neurons' ``|gain|``, which makes gains small
-        that matter little, so that their neurons can be pruned; only where there are gains.
+        Weight in the loss of the sum of the hidden neurons' ``|gain|``. It shrinks the gains that
+        matter little, so that their neurons can be pruned. Only for methods with gains.
     gain_low, gain_high : float or None
-        What gains are kept within after every step of training, such as what a receptor or a
-        supply voltage can reach; only where there are gains.
+        Bounds of the gains after every step of training, such as a receptor or a supply voltage
+        can reach. Only for methods with gains.
     """
 
     method: str
@@ -143,7 +144,7 @@ class TuningRecipe:
 
 
 def calibrated(method: str, kind: str, loss: str, seed: int = 0) -> TuningRecipe:
-    """Return the recipe with the learning rate and epochs that were calibrated on the digits."""
+    """Return the recipe with the learning rate and epochs calibrated on the digits."""
     lr = LEARNING_RATES.get(loss, {}).get(method, 0.1)
     epochs = EPOCHS.get(kind, 1)
     return TuningRecipe(method, kind, loss, lr, epochs, seed=seed)
@@ -151,14 +152,14 @@ def calibrated(method: str, kind: str, loss: str, seed: int = 0) -> TuningRecipe
 
 @dataclass(frozen=True, eq=False)
 class SharedGains:
-    """One gain for all neurons of a power domain, trained as one number.
+    """Gains that neurons share: each power domain has one, trained as one number.
 
     Attributes
     ----------
     domain : array of int, shape (neurons,)
         Domain of each neuron that has a gain, first layer first.
     gain : array of float64, shape (domains,)
-        Gain of each at the start of training.
+        Each domain's gain at the start of training.
     """
 
     domain: IntArray
@@ -166,11 +167,11 @@ class SharedGains:
 
 
 def build_classifier(backbone: Backbone, recipe: TuningRecipe, n_classes: int) -> Classifier:
-    """Build the classifier to be tuned: the backbone's layers, and a new one if it is needed.
+    """Build a recipe's classifier from a backbone's layers, and attach its method to it.
 
-    Where the number of classes differs from the backbone's outputs, a new output layer is
-    appended, which every method but ``none`` trains, unless the recipe names the outputs at which
-    the classes are read; else they are read at all that are there.
+    If the backbone has another number of outputs than there are classes, and the recipe names no
+    outputs that stand for them, a new output layer is appended. Every method but ``none`` trains
+    all of it.
 
     Parameters
     ----------
@@ -182,35 +183,41 @@ def build_classifier(backbone: Backbone, recipe: TuningRecipe, n_classes: int) -
     Returns
     -------
     Classifier
+        All its layers are tuned, those that the recipe leaves out by ``none``.
     """
-    linears = backbone.linears
     _check_layers(recipe, backbone, n_classes)
-    tuned = recipe.layers or len(linears)
-    new = n_classes != linears[-1].out_features and not recipe.outputs
-    with seeded(recipe.seed):
-        layers = [
-            METHODS["none" if number < len(linears) - tuned else recipe.method](linear)
-            for number, linear in enumerate(linears)
-        ]
-    if new:
-        trained = METHODS["none" if recipe.method == "none" else "tft"]
-        layers.append(trained(_new_output(linears[-1], n_classes, recipe.seed)))
-    elif recipe.method == "probe":
-        layers[-1] = METHODS["tft"](linears[-1])
+    linears = backbone.linears
+    last = len(linears)
+    if n_classes != linears[-1].out_features and not recipe.outputs:
+        linears.append(_new_output(linears[-1], n_classes, recipe.seed))
+    classifier = _untuned(linears, recipe)
+    names = [f"layers.{number}" for number in range(len(linears))]
+    first = last - (recipe.layers or last)
+    if recipe.method in ("none", "probe"):
+        last = len(linears)
+    if names[:first]:
+        attach(classifier, "none", names[:first])
+    attach(classifier, recipe.method, names[first:last], seed=recipe.seed)
+    if names[last:]:
+        attach(classifier, "tft", names[last:])
+    return classifier
+
+
+def _untuned(linears: Sequence[nn.Linear], recipe: TuningRecipe) -> Classifier:
     outputs = recipe.outputs or None
     if recipe.kind == "rate":
-        return RateClassifier(layers, outputs=outputs)
+        return RateClassifier(linears, outputs=outputs)
     if recipe.kind == "lif":
-        return LIFClassifier(layers, recipe.theta, outputs=outputs)
+        return LIFClassifier(linears, recipe.theta, outputs=outputs)
     slope = SURROGATE_SLOPE if recipe.loss == "membrane" else 0.0
-    return SpikingClassifier(layers, recipe.theta, recipe.leak, slope, outputs=outputs)
+    return SpikingClassifier(linears, recipe.theta, recipe.leak, slope, outputs=outputs)
 
 
 def _check_layers(recipe: TuningRecipe, backbone: Backbone, n_classes: int) -> None:
     if recipe.layers > len(backbone.linears):
         raise UserError(
-            f"layers is {recipe.layers}, and {backbone.name} has {len(backbone.linears)} to be "
-            "tuned."
+            f"layers is {recipe.layers}, and {backbone.name} has {len(backbone.linears)} layers "
+            "to tune."
         )
     there = backbone.linears[-1].out_features
     if recipe.outputs and (len(recipe.outputs) != n_classes or max(recipe.outputs) >= there):
@@ -221,7 +228,7 @@ def _check_layers(recipe: TuningRecipe, backbone: Backbone, n_classes: int) -> N
 
 
 def _new_output(last: nn.Linear, n_classes: int, seed: int) -> nn.Linear:
-    """Return a linear layer that starts as torch's do, but from a generator of its own."""
+    """A linear layer that starts as torch's do, but from a generator of its own."""
     device = last.weight.device
     layer = nn.Linear(last.out_features, n_classes, device="meta").to_empty(device=device)
     generator = torch.Generator().manual_seed(seed)
@@ -239,14 +246,14 @@ def loss_of(
     y: Tensor,
     projected: bool = False,
 ) -> Tensor:
-    """Return the loss of a batch, as the recipe defines it.
+    """Return the loss of a batch, by the recipe.
 
     Parameters
     ----------
     classifier : Classifier
     recipe : TuningRecipe
     x : Tensor, shape (n, inputs) or (n, neurons)
-        Features; where `projected`, the first layer's products with them.
+        Features or, if `projected`, the first layer's products with them.
     y : Tensor of int, shape (n,)
         Labels.
     projected : bool

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neuromod.models.classifier import Classifier
 from neuromod.support.cache import digest
-from neuromod.tuning.backbone import Backbone, Progress, is_small, threads_for
+from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
 from neuromod.tuning.datasets import IntArray
 from neuromod.tuning.features import Features
@@ -22,10 +22,14 @@ from neuromod.tuning.hardware import (
     add_gradients,
     add_up,
     frozen_in_bfloat16,
+    is_small,
     rank_and_size,
+    threads_for,
 )
 from neuromod.tuning.methods.gained import keep_within, share_gains
 from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, loss_of
+from neuromod.tuning.row_file import Progress
+from neuromod.tuning.trained import trained_state_dict
 
 EVALUATED_AT_ONCE = 1024
 """Images whose features are in memory at a time when an accuracy is measured (chosen)."""
@@ -57,8 +61,8 @@ class TuningResult:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """The trained tensors alone."""
-        return self.classifier.state_dict()
+        """The trained tensors."""
+        return trained_state_dict(self.classifier)
 
 
 @dataclass(frozen=True, eq=False)

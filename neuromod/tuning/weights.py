@@ -70,13 +70,3 @@ def assign_weights(
     """Put tensors of a file in the place of a network's own, once it was checked that they fit."""
     check_fit(str(path), tensors, network.state_dict(), name)
     network.load_state_dict(tensors, assign=True)
-
-
-def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Hash of tensors with their names, in whatever order they come."""
-    sha = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        sha.update(raw.numpy().data)
-    return sha.hexdigest()

@@ -16,6 +16,7 @@ from neuromod.models.classifier import (  # noqa: E402
     SpikingClassifier,
 )
 from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
+from neuromod.tuning import attach, detach, merge  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
 
@@ -177,6 +178,30 @@ KINDS = [
     lambda layers, **more: SpikingClassifier(layers, **more),
     lambda layers, **more: LIFClassifier(layers, steps=4, **more),
 ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_classifier_is_a_plain_module_that_methods_attach_to(kind) -> None:
+    """Untuned, merged and detached, its layers are plain ones, and it computes alike."""
+    linears = [layer.base for layer in drawn_layers("none")]
+    for linear in linears:
+        linear.double()
+    classifier, x = kind(linears), drawn_inputs()
+    before = classifier(x)
+    assert classifier.layer_parameters()[0].gain.tolist() == [1.0] * 7
+    attach(classifier, "nt1")
+    for layer in classifier.modulated_layers:
+        layer.gain.data += 0.3
+    assert classifier.n_trained == 7 + 4
+    tuned = classifier(x)
+    merge(classifier)
+    assert not any(isinstance(layer, ModulatedLayer) for layer in classifier.layers)
+    for one, other in zip(classifier(x), tuned, strict=True):
+        torch.testing.assert_close(one, other)
+    detach(classifier)
+    assert list(classifier.layers) == linears
+    for one, other in zip(classifier(x), before, strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,7 +16,7 @@ from neuromod.chip.deployment import accuracy
 from neuromod.protocols.demo import Demo
 from neuromod.runs.run import load_run, render
 from neuromod.support.tensor_file import read_tensors
-from neuromod.tuning.attachment import GAINS
+from neuromod.tuning.trained import GAINS
 
 
 @pytest.fixture(scope="module")

@@ -32,16 +32,16 @@ from neuromod.tuning import (  # noqa: E402
     trained_state_dict,
     unmerge,
 )
-from neuromod.tuning.attachment import GAINS  # noqa: E402
 from neuromod.tuning.backbone import (  # noqa: E402
     DIGITS_INPUT,
     Backbone,
     DigitsVGG,
     PretrainingRecipe,
-    seeded,
 )
+from neuromod.tuning.hardware import seeded  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.gained import share_gains  # noqa: E402
+from neuromod.tuning.trained import GAINS  # noqa: E402
 
 
 class Attention(nn.Module):
@@ -407,7 +407,8 @@ def test_an_attached_vgg_computes_what_a_classifier_of_its_layers_does() -> None
         network = DigitsVGG(PretrainingRecipe()).eval()
         images = torch.randn(4, 3, 32, 32)
     backbone = Backbone("vgg", deepcopy(network), DIGITS_INPUT)
-    classifier = RateClassifier([METHODS["nt1"](linear) for linear in backbone.linears])
+    classifier = RateClassifier(backbone.linears)
+    attach(classifier, "nt1")
     names = attach(network, "nt1", "classifier.*")
     drawn = torch.Generator().manual_seed(5)
     for name, layer in zip(names, classifier.modulated_layers, strict=True):

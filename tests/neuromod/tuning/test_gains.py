@@ -13,13 +13,19 @@ pytest.importorskip("torchvision")
 from safetensors.torch import save_file  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
+from neuromod.models.classifier import SpikingClassifier  # noqa: E402
 from neuromod.support.tensor_file import TensorFileError, read_tensors  # noqa: E402
-from neuromod.tuning import attach, save_trained  # noqa: E402
-from neuromod.tuning.attachment import GAINS  # noqa: E402
+from neuromod.tuning import (  # noqa: E402
+    attach,
+    load_trained,
+    save_trained,
+    trained_state_dict,
+)
 from neuromod.tuning.backbone import DigitsVGG, PretrainingRecipe  # noqa: E402
 from neuromod.tuning.gains import load_gains, save_gains  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.recipe import SharedGains, TuningRecipe  # noqa: E402
+from neuromod.tuning.trained import GAINS, Base  # noqa: E402
 from neuromod.tuning.training import TuningResult, tune  # noqa: E402
 
 
@@ -69,10 +75,30 @@ def test_the_header_tells_where_the_gains_belong(saved: Path, tuned, backbone) -
     header = gains.header
     assert header["recipe"]["method"] == "nt1"
     assert header["recipe"]["seed"] == 3
-    assert header["backbone"] == {"name": "digits-vgg", "weight_hash": backbone.weight_hash}
+    assert header["base"] == {"name": "digits-vgg", "weight_hash": backbone.weight_hash}
     assert header["data"] == "digits 56789"
     assert header["accuracy"] == tuned.accuracy
     assert set(header["versions"]) == {"brian2-neuromod", "torch", "safetensors"}
+
+
+def test_gains_of_version_0_1_are_loaded(saved: Path, tuned, backbone) -> None:
+    """It had another name for the base, and no list of the tuned layers."""
+    gains = read_tensors(saved, GAINS)
+    base, tuned_layers = gains.header.pop("base"), gains.header.pop("tuned")
+    old = rewritten(saved, {**gains.header, "backbone": base}, gains.tensors)
+    assert tuned_layers["layers.1"] == {"method": "nt1", "options": {}}
+    for name, tensor in trained_state_dict(load_gains(old, backbone)).items():
+        assert torch.equal(tensor, tuned.tensors[name])
+    with pytest.raises(TensorFileError, match=r"load_gains loads a classifier of version 0\.1"):
+        load_trained(old, torch.nn.Sequential(torch.nn.Linear(2, 2)))
+
+
+def test_a_saved_classifier_can_be_attached_to_as_any_model(saved: Path, tuned, backbone) -> None:
+    plain = SpikingClassifier(backbone.linears, tuned.recipe.theta)
+    base = Base(backbone.name, backbone.weight_hash)
+    assert load_trained(saved, plain, base) == ["layers.0", "layers.1", "layers.2"]
+    for name, tensor in trained_state_dict(plain).items():
+        assert torch.equal(tensor, tuned.tensors[name])
 
 
 def test_files_that_are_no_gains_are_refused(saved: Path, backbone) -> None:

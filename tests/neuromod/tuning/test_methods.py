@@ -13,7 +13,8 @@ from neuromod.errors import UserError  # noqa: E402
 from neuromod.models.classifier import SpikingClassifier  # noqa: E402
 from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
 from neuromod.tuning import attach, trained_parameters  # noqa: E402
-from neuromod.tuning.backbone import IMAGENET, Backbone, seeded  # noqa: E402
+from neuromod.tuning.backbone import IMAGENET, Backbone  # noqa: E402
+from neuromod.tuning.hardware import seeded  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.gained import (  # noqa: E402
     GainedLayer,
@@ -369,8 +370,9 @@ def test_vgg19_has_the_paper_s_numbers_of_trained_parameters(
 def test_the_classifiers_that_are_tuned_have_those_numbers_too() -> None:
     with torch.device("meta"):
         backbone = Backbone("vgg19", torchvision.models.vgg19(weights=None), IMAGENET)
-    layers = [METHODS["nt1"](linear) for linear in backbone.linears]
-    stl10 = SpikingClassifier(layers, outputs=[7, 33, 207, 281, 354, 385, 404, 656, 817, 867])
+    outputs = [7, 33, 207, 281, 354, 385, 404, 656, 817, 867]
+    stl10 = SpikingClassifier(backbone.linears, outputs=outputs)
+    attach(stl10, "nt1")
     assert stl10.n_trained == 9_192
     assert stl10(torch.empty(3, 25_088, device="meta")).spikes.shape == (3, 10)
     for method, kind, loss, n_classes, count in (
