@@ -507,13 +507,14 @@ class CircuitNeuron(Parameters):
         saturated = SATURATED[self.law] + (MODULATED if self.output == "mosfet" else "")
         current = [line for line in saturated.splitlines() if line]
         newton = "V_sag = V_sag - (V_sag + _load*_current - _above)/(1 + _load*_slope)"
+        # Products with 1, because NumPy would give the array itself, which later lines change.
         return [
             "_load = R_S + R_supply*(up + mirrors)",
             "_above = V_ov + R_S*I_unit",
-            "V_sag = V_ov",
+            "V_sag = 1*V_ov",
             *[*current, newton] * SAG_STEPS,
             *current,
-            "I_sag = _current",
+            "I_sag = 1*_current",
         ]
 
     @property

@@ -6,13 +6,13 @@ import pytest
 from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, second, uA, volt
 from brian2.units.allunits import ffarad
 from brian2.units.fundamentalunits import DimensionMismatchError
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
+from neuromod.chip.pulses import code_pulses
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace, code_pulses
-from neuromod.models.circuit import COMPARATOR, LEAK, CircuitNeuron
+from neuromod.experiment import Experiment, Population, Spikes, Trace
+from neuromod.models.circuit import COMPARATOR, EQUATIONS, LEAK, CircuitNeuron
 from neuromod.models.mirror import LAWS
 
 CHIP = CircuitNeuron()
@@ -132,9 +132,6 @@ def test_brian2s_unit_check_would_notice_a_wrong_unit():
         ({"C": 0 * ffarad}, "C = 0. F is out of range: above"),
         ({"C": -3 * ffarad}, "above"),
         ({"C": 50 * nA}, "C = 50. nA has the wrong unit: a value in farad was expected"),
-        ({"vdd": 0.49 * volt}, "vdd = 0.49 V is out of range"),
-        ({"vdd": 1.01 * volt}, "vdd = 1.01 V is out of range"),
-        ({"vdd": 0.7}, "a value in volt was expected"),
         ({"vto": 0.71 * volt}, "vto"),
         ({"R_leak": 0 * ohm}, "R_leak"),
         ({"slope_factor": 0.9}, "slope_factor"),
@@ -143,6 +140,8 @@ def test_brian2s_unit_check_would_notice_a_wrong_unit():
         ({"leak": "linar"}, "did you mean linear"),
         ({"comparator": "clock"}, "did you mean clocked"),
         ({"v_rest": 350 * mV}, "v_rest .* must lie below v_th"),
+        ({"synapse": "conductance", "output": "mosfet"}, "are for synapse=mirror"),
+        ({"synapse": "conductance", "R_supply": 3 * Mohm}, "are for synapse=mirror"),
     ],
 )
 def test_what_no_circuit_can_have_is_refused(values, message):
@@ -150,17 +149,55 @@ def test_what_no_circuit_can_have_is_refused(values, message):
         CircuitNeuron(**values)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"vdd": 0.49 * volt}, "vdd of chip = 0.49 V is out of range"),
+        ({"vdd": [0.6, 1.01] * volt}, "vdd of chip = 1.01 V is out of range"),
+        ({"vdd_soma": [0.6, 0.4] * volt}, "vdd_soma of chip = 0.4 V is out of range"),
+        ({"vdd": 0.7}, "a value in volt was expected"),
+        ({"vdd": [0.7] * 3 * volt}, "vdd of chip needs 2 values, not 3"),
+        ({"vdd": [0.7, np.nan] * volt}, "must be finite"),
+        ({"vdd": 0.7 * volt, "vdd_soma": 0.6 * volt}, "one or the other"),
+        ({"vdd_a b": 0.7 * volt}, "no input, parameter or state of chip named 'vdd_a b'"),
+        ({"v_rest": [0.25, 0.36] * volt}, r"v_rest = 0\.36 V must lie below .* \(neuron 1\)"),
+        ({"vto": [0.3, 0.8] * volt}, "vto of chip = 0.8 V is out of range"),
+    ],
+)
+def test_what_no_neuron_of_a_population_can_have_is_refused(values, message):
+    with pytest.raises(UserError, match=message):
+        Population("chip", CHIP, 2, values)
+
+
+def test_a_population_has_the_supply_of_the_papers_figure_4_unless_it_is_given_another():
+    chips = Population("chip", CHIP, 3)
+    assert chips.own("vdd") == 0.75 * volt
+    assert float(chips.completed["I_unit"] / nA) == pytest.approx(10)
+
+
+def test_supplies_by_name_are_power_domains():
+    values = {"vdd_soma": 0.6 * volt, "vdd_tuft": [0.7, 0.9] * volt}
+    chips = Population("chip", CHIP, 2, values)
+    assert chips.model.domains == ("soma", "tuft")
+    assert list(chips.model.inputs) == ["vdd_soma", "vdd_tuft"]
+    assert "vdd" not in chips.model.inputs
+    assert chips.model == CHIP
+
+
+def test_the_default_equations_are_the_text_that_stands_in_the_file():
+    text = [line.partition("#")[0].strip() for line in EQUATIONS.strip().splitlines()]
+    assert CHIP.equations.splitlines() == text
+
+
 def alone(chip, values, steps, *variables):
     size = len(next(iter(values.values())))
     recording = simulate(
         Experiment(
-            (Population("chip", chip, size, values),),
-            (),
-            (),
-            (Trace("chip", variables, np.arange(size)),),
-            steps * DT,
-            DT,
-            3,
+            populations=(Population("chip", chip, size, values),),
+            traces=(Trace("chip", variables, np.arange(size)),),
+            duration=steps * DT,
+            dt=DT,
+            seed=3,
         )
     )
     return recording, [np.asarray(recording.signals["chip"][name].values) for name in variables]
@@ -259,13 +296,13 @@ def scenes(comparator):
     vdd = np.array([vdd for vdd, _ in SCENES.values()]) * volt
     return simulate(
         Experiment(
-            (Population("chip", chip, len(SCENES), {"vdd": vdd}),),
-            (source,),
-            code_pulses("inputs", "chip", np.arange(size), targets, codes, WIDTH * DT),
-            (Trace("chip", ("v",), np.arange(len(SCENES))),),
-            120 * DT,
-            DT,
-            3,
+            populations=(Population("chip", chip, len(SCENES), {"vdd": vdd}),),
+            sources=(source,),
+            connections=code_pulses("inputs", "chip", np.arange(size), targets, codes, WIDTH * DT),
+            traces=(Trace("chip", ("v",), np.arange(len(SCENES))),),
+            duration=120 * DT,
+            dt=DT,
+            seed=3,
         )
     )
 
@@ -359,8 +396,13 @@ NEAR_SUPPLY = np.array([0.62, 0.75, 0.98])
 @cache
 def driven_high(law, modulation):
     """One unit pushed for 900 steps onto a membrane whose threshold is out of reach, or pulled."""
-    chip = CircuitNeuron(law=law, output="mosfet", channel_modulation=modulation / volt,
-                         v_th=5 * volt, R_leak=1e12 * ohm)  # fmt: skip
+    chip = CircuitNeuron(
+        law=law,
+        output="mosfet",
+        channel_modulation=modulation / volt,
+        v_th=5 * volt,
+        R_leak=1e12 * ohm,
+    )
     vdd = np.tile(NEAR_SUPPLY, 2) * volt
     values = {"up": np.repeat([7, 0], 3), "down": np.repeat([0, 7], 3), "vdd": vdd}
     return chip, alone(chip, values, 900, "v", "I_up", "I_down", "energy")[1]
@@ -437,14 +479,13 @@ def test_a_current_that_the_supply_cannot_give_is_never_drawn():
 
 
 def two_domains(values, **settings):
-    chip = CircuitNeuron(domains=("soma", "tuft"), **settings)
-    return alone(chip, values, 40, "v", "energy")[1]
+    return alone(CircuitNeuron(**settings), values, 40, "v", "energy")[1]
 
 
 def test_domains_add_their_currents_each_at_its_own_supply():
-    values = {"up_soma": [3.0], "mirrors_soma": [1.0], "down_tuft": [2.0], "mirrors_tuft": [1.0],
-              "vdd_soma": [0.91] * volt, "vdd_tuft": [0.64] * volt}  # fmt: skip
-    v, energy = two_domains(values)
+    soma = {"up_soma": [3.0], "mirrors_soma": [1.0], "vdd_soma": [0.91] * volt}
+    tuft = {"down_tuft": [2.0], "mirrors_tuft": [1.0], "vdd_tuft": [0.64] * volt}
+    v, energy = two_domains(soma | tuft)
     soma, tuft = np.asarray(CHIP.unit_current([0.91, 0.64] * volt) / amp)
     net = 3 * soma - 2 * tuft
     assert v[0, -1] - REST == pytest.approx(net * 400e6 * (1 - DECAY**39), rel=1e-9)
@@ -453,10 +494,9 @@ def test_domains_add_their_currents_each_at_its_own_supply():
 
 @pytest.mark.parametrize("output", ["ideal", "mosfet"])
 def test_domains_at_one_supply_are_one_supply(output):
-    split = two_domains(
-        {"up_soma": [3.0], "up_tuft": [1.0], "down_tuft": [2.0], "vdd_soma": [0.8] * volt,
-         "vdd_tuft": [0.8] * volt}, output=output, R_leak=313 * Mohm,
-    )[0]  # fmt: skip
+    supplies = {"vdd_soma": [0.8] * volt, "vdd_tuft": [0.8] * volt}
+    codes = {"up_soma": [3.0], "up_tuft": [1.0], "down_tuft": [2.0]}
+    split = two_domains(supplies | codes, output=output, R_leak=313 * Mohm)[0]
     chip = CircuitNeuron(output=output, R_leak=313 * Mohm)
     whole = alone(chip, {"up": [4.0], "down": [2.0], "vdd": [0.8] * volt}, 40, "v")[1][0]
     np.testing.assert_allclose(split, whole, rtol=1e-12)
@@ -474,10 +514,8 @@ def test_the_clock_ticks_when_the_nor_of_inputs_and_own_spike_rises():
 def driven(dt, steps, up, **settings):
     """Steps at which a neuron under constant current fires, as times, seconds."""
     chip = CircuitNeuron(comparator="continuous", **settings)
-    experiment = Experiment(
-        (Population("chip", chip, 1, {"up": [up], "vdd": [0.83] * volt}),), (), (), (),
-        steps * dt, dt, 3,
-    )  # fmt: skip
+    chips = Population("chip", chip, 1, {"up": up, "vdd": 0.83 * volt})
+    experiment = Experiment(populations=(chips,), duration=steps * dt, dt=dt)
     return np.asarray(simulate(experiment).spikes["chip"].times / second)
 
 
@@ -503,9 +541,8 @@ def test_crossings_are_found_under_a_leak_that_is_not_linear():
 
 
 def test_transistors_of_single_neurons_are_solved_at_the_supplies_of_all_their_domains():
-    chip = CircuitNeuron(domains=("soma", "tuft"), vdd=0.83 * volt)
-    values = {"vto": [0.33, 0.38] * volt, "vdd_soma": 0.7 * volt}
-    found = Population("chip", chip, 2, values).completed
+    values = {"vto": [0.33, 0.38] * volt, "vdd_soma": 0.7 * volt, "vdd_tuft": 0.83 * volt}
+    found = Population("chip", CHIP, 2, values).completed
     for name, vdd in (("soma", 0.7), ("tuft", 0.83)):
         expected = [float(CircuitNeuron(vto=t).unit_current(vdd * volt)) for t in values["vto"]]
         np.testing.assert_allclose(found[f"I_unit_{name}"] / amp, expected)
@@ -515,10 +552,14 @@ def test_transistors_of_single_neurons_are_solved_at_the_supplies_of_all_their_d
 @pytest.mark.parametrize("law", LAWS)
 def test_transistors_of_single_neurons_are_those_of_circuits_that_have_them(law, output):
     # Of three neurons; with a drop in the supply, which is solved during the run.
-    own = {"vto": [0.33, 0.35, 0.38] * volt, "beta": [0.41, 0.5, 0.57] * uA / volt**2,
-           "R_S": [17, 20, 29] * Mohm}  # fmt: skip
-    settings = {"law": law, "output": output, "R_supply": 1.3 * Mohm,
-                "channel_modulation": (0.11 if output == "mosfet" else 0) / volt}  # fmt: skip
+    own = {
+        "vto": [0.33, 0.35, 0.38] * volt,
+        "beta": [0.41, 0.5, 0.57] * uA / volt**2,
+        "R_S": [17, 20, 29] * Mohm,
+    }
+    modulation = (0.11 if output == "mosfet" else 0) / volt
+    settings = {"law": law, "output": output, "R_supply": 1.3 * Mohm}
+    settings |= {"channel_modulation": modulation}
     inputs = {"up": [3.0], "down": [1.0], "mirrors": [2.0]}
     values = {name: value * 3 for name, value in inputs.items()} | {"vdd": [0.8] * 3 * volt}
     _, (v, energy) = alone(CircuitNeuron(**settings), values | own, 7, "v", "energy")
@@ -535,19 +576,6 @@ def test_mirrors_of_single_neurons_are_solved_with_their_own_transistors():
     _, (pushed,) = alone(CHIP, values, 2, "I_up")
     expected = [float(CircuitNeuron(vto=t).unit_current(0.8 * volt) / amp) for t in vto]
     np.testing.assert_allclose(pushed[:, 0], 2 * np.array(expected), rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: CircuitNeuron(domains=("a", "a")), "names of their own"),
-        (lambda: CircuitNeuron(domains=("a b",)), "letters, digits"),
-        (lambda: Population("chip", CHIP, 1, {"vdd_soma": [0.4] * volt}), "vdd_soma = 0.4 V"),
-    ],
-)
-def test_supplies_and_mirrors_that_do_not_fit_are_refused(make, message):
-    with pytest.raises(UserError, match=message):
-        make()
 
 
 def test_a_bias_of_550_mv_starves_the_delay_cells_to_the_default_width_of_a_spike():

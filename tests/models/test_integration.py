@@ -32,10 +32,16 @@ def shared(code: str) -> list[str]:
 
 def step(model) -> str:
     """Abstract code of one step."""
+    inputs = {name: given.default for name, given in model.inputs.items()}
     group = NeuronGroup(
-        2, model.equations, threshold=model.threshold, reset=model.reset,
-        refractory=model.refractory, method=model.method, namespace=dict(model.constants),
-    )  # fmt: skip
+        2,
+        model.equations,
+        threshold=model.threshold,
+        reset=model.reset,
+        refractory=model.refractory,
+        method=model.method,
+        namespace=inputs | dict(model.constants),
+    )
     group.state_updater.update_abstract_code(run_namespace={})
     return str(group.state_updater.abstract_code)
 
@@ -53,13 +59,13 @@ SAGGING = {"R_supply": 3 * Mohm}
 MODELS = {
     "clocked": CircuitNeuron(),
     "continuous": CircuitNeuron(comparator="continuous"),
-    "two_domains": CircuitNeuron(domains=("soma", "tuft"), leak="symmetric"),
+    "two_domains": CircuitNeuron(leak="symmetric").given({"vdd_soma": 1, "vdd_tuft": 1}),
     "sagging": CircuitNeuron(**SAGGING),
     "sagging_transistors": CircuitNeuron(**SAGGING, output="mosfet"),
     "sagging_ekv": CircuitNeuron(**SAGGING, output="mosfet", law="ekv", vto=0.47 * volt),
     "conducting": CircuitNeuron(synapse="conductance", G_unit=23 * nsiemens),
     "cell": GainLIF(),
-    "unmodulated": GainLIF(modulated=False),
+    "unmodulated": GainLIF(receptors=()),
     "two_receptors": GainLIF(receptors=(Receptor(name="D1"), Receptor(name="D2"))),
 }
 
