@@ -1,11 +1,10 @@
 """Homeostatic structural plasticity: synapses come and go to hold every neuron's firing rate.
 
-A neuron has synaptic elements, as many on its axon as on its dendrites, which grow while it fires
-below its target rate and shrink while it fires above. Elements that shrink take their synapses
-with them; what is free on either side pairs at random. The rule knows one neuron's rate and
-nothing of the correlation between two (Butz & van Ooyen 2013, PLoS Comput. Biol. 9:e1003259;
-Diaz-Pier et al. 2016, Front. Neuroanat. 10:57; linear growth after Gallinaro & Rotter 2018, Sci.
-Rep. 8:3754).
+A neuron has as many synaptic elements on its axon as on its dendrites. They grow while it fires
+below its target rate and shrink while it fires above it. Elements that shrink take their synapses
+with them; free elements of both sides pair at random. The rule reads the rate of one neuron, never
+the correlation of two (Butz & van Ooyen 2013, PLoS Comput. Biol. 9:e1003259; Diaz-Pier et al. 2016,
+Front. Neuroanat. 10:57; linear growth after Gallinaro & Rotter 2018, Sci. Rep. 8:3754).
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ CODE = "published code of Gallinaro, Gašparović & Rotter 2022, PLoS Comput. Bi
 
 @dataclass(frozen=True, eq=False)
 class StructuralPlasticity(Parameters):
-    """Growth of synaptic elements against the distance of a rate from its target.
+    """Growth of synaptic elements in proportion to the distance of the rate from its target.
 
-    Spikes feed a calcium trace that decays and reads as a rate, ``dcalcium/dt = (rate -
-    calcium)/tau_calcium``; elements follow ``delements/dt = growth*(target - calcium)`` and are
-    never below 0. A neuron has the whole number of them.
+    Calcium is a decaying trace of the spikes that reads as a rate, ``dcalcium/dt = (rate -
+    calcium)/tau_calcium``. Elements follow ``delements/dt = growth*(target - calcium)`` and never
+    fall below 0; only whole elements make synapses.
     """
 
     target: Quantity = parameter(
-        8 * Hz, "rate that every neuron holds", source=CODE, low=0 * Hz, low_excluded=True
+        8 * Hz, "rate to which every neuron returns", source=CODE, low=0 * Hz, low_excluded=True
     )
     growth: float = parameter(
         0.1,
-        "elements that a neuron grows per second and hertz below its target: what one spike costs",
+        "elements grown per second and hertz below the target: the cost of one spike",
         source=f"calibrated here: 0.5 at 0.1 mV a synapse in the {CODE}; at 0.5 mV a fifth of it "
-        "takes as long to bring a rate back",
+        "brings a rate back as fast",
         low=0,
         low_excluded=True,
     )
@@ -59,7 +58,7 @@ class StructuralPlasticity(Parameters):
         calcium : ndarray, shape (n,)
             At its start, hertz.
         spikes : ndarray, shape (n,)
-            In the interval, taken to be spread evenly over it.
+            In the interval, spread evenly over it.
 
         Returns
         -------
@@ -97,7 +96,7 @@ class Wiring:
     size : int
         Number of neurons.
     pre, post : ndarray of int, shape (synapses,)
-        Neuron before and behind each synapse.
+        Source and target neuron of each synapse.
     """
 
     size: int
@@ -117,18 +116,18 @@ class Wiring:
     def pruned(
         self, axonal: np.ndarray, dendritic: np.ndarray, generator: np.random.Generator
     ) -> Wiring:
-        """Synapses that are left where elements have shrunk, those to go chosen at random.
+        """Synapses left after elements have shrunk; those to go are chosen at random.
 
         Parameters
         ----------
         axonal, dendritic : ndarray of int, shape (size,)
-            Elements of every neuron. A deleted synapse leaves the element on its other side free.
+            Elements of every neuron. A deleted synapse frees the element on its other side.
         generator : numpy.random.Generator
 
         Returns
         -------
         Wiring
-            With at most as many synapses as elements on either side of every neuron.
+            With no more synapses than elements on either side of every neuron.
         """
         left = self._without(_surplus(self.pre, axonal, generator))
         return left._without(_surplus(left.post, dendritic, generator))
@@ -136,7 +135,7 @@ class Wiring:
     def paired(
         self, axonal: np.ndarray, dendritic: np.ndarray, generator: np.random.Generator
     ) -> Wiring:
-        """Synapses after free elements have met at random, until one side has none left.
+        """Synapses after free elements have paired at random, until one side has none left.
 
         Parameters
         ----------
@@ -146,8 +145,8 @@ class Wiring:
         Returns
         -------
         Wiring
-            The old synapses first. Two elements of one neuron that meet stay free: there is no
-            synapse of a neuron onto itself.
+            The old synapses first. Two elements of the same neuron stay free: no neuron synapses
+            onto itself.
         """
         pre = _free(axonal - self.outdegrees, generator)
         post = _free(dendritic - self.indegrees, generator)
@@ -165,7 +164,7 @@ class Wiring:
 def _surplus(
     owners: np.ndarray, elements: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Synapses to delete: of every neuron as many as exceed its elements, at random."""
+    """Synapses to delete: those of a neuron in excess of its elements, at random."""
     surplus = np.bincount(owners, minlength=len(elements)) - elements
     candidates = np.flatnonzero(surplus[owners] > 0)
     shuffled = generator.permutation(candidates)

@@ -1,10 +1,10 @@
-"""Three-factor plasticity: synapses that pre- and postsynaptic spikes mark and a modulator changes.
+"""Three-factor plasticity: spikes on both sides mark a synapse, and a modulator changes it.
 
-What two spikes leave behind at a synapse is not yet a change of its strength; a third factor, the
-concentration of a neuromodulator around the cell, decides whether and in which direction it
-becomes one, at once or, through an eligibility trace, seconds later (Izhikevich 2007, Cereb.
-Cortex 17:2443-2452; Frémaux & Gerstner 2016, Front. Neural Circuits 9:85). The modulator reaches a
-cell by volume transmission, so that all of its synapses see the same concentration.
+The mark is not yet a change of strength. A third factor, the concentration of a neuromodulator
+around the cell, decides whether and in which direction the synapse changes: at once or, through an
+eligibility trace, seconds later (Izhikevich 2007, Cereb. Cortex 17:2443-2452; Frémaux & Gerstner
+2016, Front. Neural Circuits 9:85). The modulator reaches a cell by volume transmission, so all of
+its synapses see the same concentration.
 """
 
 from __future__ import annotations
@@ -39,12 +39,15 @@ sensitivity : meter**3/mole (constant)
 """.strip()
 
 CHANGE = {
-    "oja": "change = x*y_post - y_post**2*E : 1",
-    "bcm": "change = x*y_post*(y_post - theta_post) : 1",
-    "stdp": "change = 0 : 1",
+    "oja": "x*y_post - y_post**2*E",
+    "bcm": "x*y_post*(y_post - theta_post)",
+    "stdp": "0",
 }
+"""The rules: the change of the plastic trace E that the traces of presynaptic spikes, x, and of
+postsynaptic spikes, y, propose, with BCM's threshold theta; stdp acts at spikes alone."""
+
 MODULATION = "M = tonic_post + sensitivity_post*conc_modulator_post : 1"
-UPDATE = {
+GATES = {
     "none": "dE/dt = eta*change : 1 (clock-driven)",
     "direct": "dE/dt = eta*M*change : 1 (clock-driven)",
     "eligibility": """
@@ -52,22 +55,19 @@ deligibility/dt = (change - eligibility)/tau_e : 1 (clock-driven)
 dE/dt = eta*M*eligibility : 1 (clock-driven)
 """.strip(),
 }
-ARRIVAL = """
-v_post += w + alpha*E
-x += 1
-""".strip()
+"""Where the third factor acts: nowhere, on the change, or on the trace of past changes."""
 
 
 class Decaying(StateUpdateMethod):  # type: ignore[misc]
-    """Decay at a constant rate exactly, everything else by Euler's forward step.
+    """Exact decay at constant rates, Euler's forward step for everything else.
 
-    Traces of spikes decay exactly then, for any time step; what they drive follows from their
+    Traces of spikes thus decay exactly for any time step; what they drive follows from their
     values at the start of the step.
 
     Parameters
     ----------
     bounds : mapping of str to str
-        Variables that are kept from going beyond a bound of either sign, and the bound's name.
+        Variables kept between a bound and its negative, and the name of the bound.
     """
 
     def __init__(self, bounds: Mapping[str, str]) -> None:
@@ -76,7 +76,7 @@ class Decaying(StateUpdateMethod):  # type: ignore[misc]
     def __call__(
         self, equations: Equations, variables: Any = None, method_options: Any = None
     ) -> str:
-        """Abstract code of one step, as Brian2 asks for it; there are no options."""
+        """Abstract code of one step, as Brian2 wants it; there are no options."""
         del method_options
         steps: list[str] = []
         system = get_conditionally_linear_system(equations, variables)
@@ -107,9 +107,9 @@ class Decaying(StateUpdateMethod):  # type: ignore[misc]
 
 @dataclass(frozen=True, eq=False)
 class PlasticLIF(Parameters):
-    """Leaky integrate-and-fire neuron that holds what plastic synapses onto it need to know.
+    """Leaky integrate-and-fire neuron with the state that plastic synapses onto it read.
 
-    The membrane `v` is 0 at rest and counts in thresholds. Besides it there are a trace `y` of the
+    The membrane `v` is 0 at rest and in units of the threshold. The rest is a trace `y` of the
     neuron's own spikes, BCM's sliding threshold `theta`, and the concentration of the modulator
     around the cell, which spikes of modulatory neurons raise.
     """
@@ -133,7 +133,7 @@ class PlasticLIF(Parameters):
     )
     y_target: float = parameter(
         1.0,
-        "trace at which BCM's threshold settles where synapses do not change",
+        "fixed point of BCM's threshold: the trace at which synapses do not change",
         source=f"{BCM}: exists; value chosen here",
         low=0,
         low_excluded=True,
@@ -155,12 +155,12 @@ class PlasticLIF(Parameters):
     tonic: float = parameter(
         0.0,
         "third factor without modulator",
-        source="chosen here: no change without",
+        source="chosen here: no change without modulator",
     )
     sensitivity: Quantity = parameter(
         1 / umolar,
-        "third factor per concentration; below 0 the modulator reverses changes",
-        source="chosen here: the unit of concentration is what changes synapses at eta",
+        "third factor per concentration; negative where the modulator reverses changes",
+        source="chosen here: at 1 µM synapses change at the rate eta",
     )
 
     threshold: ClassVar[str] = "v > v_th"
@@ -183,7 +183,7 @@ class PlasticLIF(Parameters):
     @property
     def start(self) -> dict[str, Any]:
         """State at the start, where it is not 0."""
-        # Every cell has its own tonic and sensitivity: GeNN's synapses can read no shared ones.
+        # Every cell has its own tonic and sensitivity: GeNN's synapses cannot read shared ones.
         return {"theta": self.y_target, "tonic": self.tonic, "sensitivity": self.sensitivity}
 
 
@@ -191,20 +191,23 @@ class PlasticLIF(Parameters):
 class ThreeFactor(Parameters):
     """Synapse onto a `PlasticLIF` with a fixed and a plastic part, changed by three factors.
 
-    The effective weight is ``w + alpha*E``. `x` is a trace of presynaptic spikes; what it and the
-    postsynaptic trace `y` propose is the `change` of the plastic trace `E`: Oja's rule, BCM's, or
-    pairs of spikes (`stdp`). The third factor `M` scales that change directly, or later, through
-    the trace `eligibility`; with gate ``none`` there is no third factor.
+    The effective weight is ``w + alpha*E``. The trace `x` of presynaptic spikes and the trace `y`
+    of postsynaptic ones propose a `change` of the plastic trace `E` by Oja's rule, BCM's or pairs
+    of spikes (`stdp`). The third factor `M` scales that change directly, or later through the
+    trace `eligibility`; with gate ``none`` there is no third factor.
     """
 
     rule: str = parameter(
-        "oja", "what spikes propose", source=f"{OJA}; {BCM}; {IZHIKEVICH}", choices=tuple(CHANGE)
+        "oja",
+        "rule by which spikes propose a change",
+        source=f"{OJA}; {BCM}; {IZHIKEVICH}",
+        choices=tuple(CHANGE),
     )
     gate: str = parameter(
         "eligibility",
         "where the third factor acts",
         source="Schmidgall et al. 2021 (SpikePropamine): directly or through an eligibility trace",
-        choices=tuple(UPDATE),
+        choices=tuple(GATES),
     )
     w: float = parameter(0.1, "fixed weight, in thresholds", source="chosen here")
     alpha: float = parameter(1.0, "weight per plastic trace, in thresholds", source="chosen here")
@@ -223,14 +226,20 @@ class ThreeFactor(Parameters):
         1.0, "largest plastic trace of either sign", source="chosen here", low=0, low_excluded=True
     )
     A_plus: float = parameter(
-        1.0, "eligibility of a postsynaptic spike that follows at once, for stdp",
-        source="chosen here: the unit of eligibility", low=0,
-    )  # fmt: skip
+        1.0,
+        "eligibility gained when post follows pre at once, for stdp",
+        source="chosen here: the unit of eligibility",
+        low=0,
+    )
     A_minus: float = parameter(
-        1.5, "eligibility that a presynaptic spike takes which follows at once, for stdp",
-        source=f"{IZHIKEVICH}: pairs by chance depress", low=0,
-    )  # fmt: skip
+        1.5,
+        "eligibility lost when pre follows post at once, for stdp",
+        source=f"{IZHIKEVICH}: pairs by chance depress",
+        low=0,
+    )
 
+    modulation: ClassVar[str] = MODULATION
+    plastic_weight: ClassVar[str] = "alpha*E"
     totals: ClassVar[tuple[str, ...]] = ("E",)
     method: ClassVar[Any] = Decaying({"E": "bound"})
 
@@ -238,23 +247,24 @@ class ThreeFactor(Parameters):
         super().__post_init__()
         if self.rule == "stdp" and self.gate != "eligibility":
             raise UserError(
-                f"rule='stdp' marks synapses only, so that gate must be 'eligibility', not "
-                f"{self.gate!r}."
+                f"rule='stdp' only marks synapses, so gate must be 'eligibility', "
+                f"not {self.gate!r}."
             )
 
     @property
     def equations(self) -> str:
         """Equations in Brian2's language."""
-        parts = ["dx/dt = -x/tau_x : 1 (clock-driven)", CHANGE[self.rule]]
+        parts = ["dx/dt = -x/tau_x : 1 (clock-driven)", f"change = {CHANGE[self.rule]} : 1"]
         if self.gate != "none":
-            parts.append(MODULATION)
-        return "\n".join([*parts, UPDATE[self.gate]])
+            parts.append(self.modulation)
+        return "\n".join([*parts, GATES[self.gate]])
 
     @property
     def on_pre(self) -> str:
         """What a presynaptic spike does when it arrives."""
+        arrival = f"v_post += w + {self.plastic_weight}\nx += 1"
         marks = "\neligibility += -A_minus*y_post" if self.rule == "stdp" else ""
-        return ARRIVAL + marks
+        return arrival + marks
 
     @property
     def on_post(self) -> str:
@@ -270,24 +280,24 @@ class ThreeFactor(Parameters):
     def credit(
         self, neuron: PlasticLIF, lag: Quantity, delay: Quantity, conc: Quantity
     ) -> np.ndarray:
-        """What a synapse of rule ``stdp`` gains by one pair of spikes and one release after it.
+        """Change of a synapse of rule ``stdp`` by one pair of spikes and one release after it.
 
         Parameters
         ----------
         neuron : PlasticLIF
-            The target, without tonic part of its third factor.
+            The target, with a tonic part of 0.
         lag : Quantity, shape (n,)
-            Of the post- behind the presynaptic spike, seconds; not 0.
+            From the presynaptic to the postsynaptic spike, seconds; not 0.
         delay : Quantity, shape (n,)
-            Of the release behind the later spike, seconds.
+            From the later spike to the release, seconds.
         conc : Quantity, shape (n,)
-            By which the release raises the concentration, mol/m^3.
+            Rise of the concentration at the release, mol/m^3.
 
         Returns
         -------
         ndarray, shape (n,)
-            Change of the plastic trace: the integral of eligibility times concentration, two
-            exponentials.
+            Change of the plastic trace: the integral of eligibility times concentration, both of
+            which decay exponentially.
         """
         mark = np.where(
             lag > 0 * second,

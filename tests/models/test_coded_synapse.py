@@ -17,9 +17,16 @@ def one_each(size, model, values, cells, at, steps, traced):
     spikes = Spikes("inputs", 1, np.zeros(len(at), int), np.array(at) * DT)
     i, j = np.zeros(size, int), np.arange(size)
     population = Population("cells", PlasticLIF(tau_m=17 * ms), size, cells)
-    synapses = PlasticConnection("synapses", "inputs", "cells", model, i, j, values)
-    traces = (Trace("cells", (traced,), j),)
-    experiment = Experiment((population,), (spikes,), (), traces, steps * DT, DT, 1, (synapses,))
+    synapses = PlasticConnection("synapses", "inputs", "cells", model, i=i, j=j, values=values)
+    traces = [Trace("cells", traced, j)]
+    experiment = Experiment(
+        populations=[population],
+        sources=[spikes],
+        plastic=[synapses],
+        traces=traces,
+        duration=steps * DT,
+        dt=DT,
+    )
     return simulate(experiment)
 
 

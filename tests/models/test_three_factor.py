@@ -63,19 +63,34 @@ def simulated():
         "sensitivity": np.tile(SENSITIVITY, len(RULES)) / umolar,
     }
     cells = Population("cells", neuron(), size, values)
-    release = Connection(
-        "releasing", "cells", f"conc_{LIGAND}", *pairs(RELEASING, size), AMOUNT * umolar
-    )
+    i, j = pairs(RELEASING, size)
+    amount = AMOUNT * umolar
+    release = Connection("releasing", "cells", f"conc_{LIGAND}", i=i, j=j, weight=amount)
     i, j = pairs(INPUTS, CELLS)
     weights = {"w": W.ravel(), "alpha": ALPHA.ravel()}
     plastic = tuple(
         PlasticConnection(
-            f"{rule}_{gate}", "inputs", "cells", synapse(rule, gate), i, j + first, weights
+            f"{rule}_{gate}",
+            "inputs",
+            "cells",
+            synapse(rule, gate),
+            i=i,
+            j=j + first,
+            values=weights,
         )
         for (rule, gate), first in zip(RULES, copies[:, 0], strict=True)
     )
     sources = (played("inputs", INPUT), played("releasing", RELEASE))
-    return simulate(Experiment((cells,), sources, (release,), (), STEPS * DT, DT, 1, plastic))
+    return simulate(
+        Experiment(
+            populations=[cells],
+            sources=sources,
+            connections=[release],
+            plastic=plastic,
+            duration=STEPS * DT,
+            dt=DT,
+        )
+    )
 
 
 def by_hand(rule, gate):
@@ -139,17 +154,31 @@ def regular():
         for name, later in {"inputs": 0, "driving": LAG - 1}.items()
     )
     cells = Population("cells", neuron(), 1)
-    kick = Connection("driving", "cells", "v", one, one, 2.0)
+    kick = Connection("driving", "cells", "v", i=one, j=one, weight=2.0)
     still = {"w": 0.0, "alpha": 0.0}
     plastic = tuple(
         PlasticConnection(
-            rule, "inputs", "cells", synapse(rule, "none", eta=eta * Hz, bound=9.0), one, one, still
+            rule,
+            "inputs",
+            "cells",
+            synapse(rule, "none", eta=eta * Hz, bound=9.0),
+            i=one,
+            j=one,
+            values=still,
         )
         for rule, eta in (("oja", ETA), ("bcm", SLOW))
     )
     traces = (Trace("oja", ("E",), one), Trace("bcm", ("E",), one), Trace("cells", ("theta",), one))
     return simulate(
-        Experiment((cells,), sources, (kick,), traces, steps * DT, DT, 1, plastic)
+        Experiment(
+            populations=[cells],
+            sources=sources,
+            connections=[kick],
+            plastic=plastic,
+            traces=traces,
+            duration=steps * DT,
+            dt=DT,
+        )
     ).signals
 
 
@@ -202,7 +231,7 @@ def rewarded():
     order = np.argsort(released, kind="stable")
     releasing = Spikes("releasing", size, everyone[order], released[order] * DT)
     cells = Population("cells", neuron(), size)
-    kick = Connection("driving", "cells", "v", everyone, everyone, 2.0)
+    kick = Connection("driving", "cells", "v", i=everyone, j=everyone, weight=2.0)
     # Every cell has a site of its own, a metre from the next.
     apart = np.column_stack([everyone * 1e6, 0 * far]) * um
     at_cells = apart + np.column_stack([0 * far, far]) * um
@@ -210,20 +239,23 @@ def rewarded():
         LIGAND, cells, "releasing", apart, at_cells, AMOUNT * umolar, 30 * um, TAU["clear"] * second
     )
     synapses = PlasticConnection(
-        "synapses", "inputs", "cells", synapse("stdp", "eligibility"), everyone, everyone,
-        {"w": 0.0, "alpha": 0.0},
-    )  # fmt: skip
+        "synapses",
+        "inputs",
+        "cells",
+        synapse("stdp", "eligibility"),
+        i=everyone,
+        j=everyone,
+        values={"w": 0.0, "alpha": 0.0},
+    )
     recording = simulate(
         Experiment(
-            (cells,),
-            (inputs, driving, releasing),
-            (kick, *delivery.connections),
-            (),
-            steps * DT,
-            DT,
-            1,
-            (synapses,),
-        )
+            populations=[cells],
+            sources=[inputs, driving, releasing],
+            connections=[kick],
+            plastic=[synapses],
+            duration=steps * DT,
+            dt=DT,
+        ).add(delivery)
     )
     assert (recording.spikes["cells"].counts() == 1).all()
     return lag, delay, far, np.asarray(recording.totals["synapses"]["E"])
