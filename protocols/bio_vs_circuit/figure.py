@@ -41,7 +41,7 @@ def plot(
         xlabel="gain",
         ylabel="RMSE (share of swing)",
         ylim=(0, None),
-        title="d  Difference of membranes below threshold",
+        title="d  Membranes below threshold",
     )
     return figure
 
