@@ -20,11 +20,11 @@ from neuromod.support.cache import written_whole
 
 
 class TensorFileError(UserError):
-    """Tensors of a file that cannot be used, told in one sentence."""
+    """A file of tensors that cannot be used."""
 
 
 class DamagedError(TensorFileError):
-    """A file that holds no tensors, or not all of them."""
+    """A file that holds no tensors, or is truncated."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Kind:
     Attributes
     ----------
     what : str
-        Its name in errors.
+        Its name in error messages.
     format : str
-        By which its header is known.
+        By which its header identifies it.
     """
 
     what: str
@@ -50,7 +50,7 @@ class TensorFile:
     Attributes
     ----------
     header : dict
-        What `write_tensors` was given, and besides ``format`` and ``versions``.
+        What `write_tensors` was given, with ``format`` and ``versions``.
     tensors : dict
         By name, e.g. ``layers.0.gain``.
     """
@@ -62,15 +62,15 @@ class TensorFile:
 def write_tensors(
     path: str | Path, kind: Kind, header: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Write tensors with a header to know them by.
+    """Write tensors with a header that says what they are.
 
     Parameters
     ----------
     path : path
-        Written under a temporary name and renamed, so that it is either whole or not there.
+        Written whole or not at all.
     kind : Kind
     header : mapping
-        What JSON can hold.
+        Of types that JSON holds.
     tensors : mapping
         By name, on any device.
     """
@@ -82,7 +82,7 @@ def write_tensors(
 
 
 def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
-    """Read a file of a kind, whatever network it belongs to.
+    """Read a file of a kind.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
     Raises
     ------
     TensorFileError
-        When it is not there, or of another kind.
+        If it is not there, or of another kind.
     DamagedError
-        When it cannot be read.
+        If it cannot be read.
     """
     path = Path(path)
     if not path.is_file():
@@ -117,14 +117,14 @@ def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
 def check_fit(
     source: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str
 ) -> None:
-    """Refuse tensors that a network has no places for, or that are not finite.
+    """Refuse tensors that do not fit a network, or are not finite.
 
     Parameters
     ----------
     source : str
         Where they come from.
     found, expected : mapping
-        Tensors by name; those that come, and those that are there.
+        Tensors by name: those of the file, and those of the network.
     name : str
         The network's.
     """
@@ -144,7 +144,7 @@ def check_fit(
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Hash of tensors with their names, in whatever order they come."""
+    """Return a hash of tensors and their names, whatever their order."""
     sha = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())

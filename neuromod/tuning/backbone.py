@@ -1,7 +1,7 @@
-"""VGG-shaped networks whose convolutional stack and classifier layers are frozen.
+"""Frozen, pre-trained VGG-shaped networks: a convolutional stack and a classifier.
 
-`load_backbone` gives either the embedded ``digits-vgg``, which the project trains itself on digits
-that come with scikit-learn, or any VGG of torchvision with weights that are already on this disk.
+`load_backbone` returns the embedded ``digits-vgg``, which the project trains itself on the digits
+that come with scikit-learn, or any VGG of torchvision whose weights are on this disk.
 """
 
 from __future__ import annotations
@@ -53,31 +53,31 @@ IMAGENET = InputSpec(3, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.22
 EMBEDDED = Kind("file of the embedded backbone", "neuromod-backbone-1")
 
 RANDOM = "random: accuracies mean nothing"
-"""What outputs say of weights that were never trained."""
+"""How outputs mark weights that were never trained."""
 
 DIGITS_INPUT = InputSpec(3, 32, mean=(0.5,) * 3, std=(0.5,) * 3)
-"""Grey digits of 8 x 8 pixels, four times as high and wide, in three equal channels."""
+"""Grey digits of 8 x 8 pixels, enlarged four times, in three equal channels."""
 
 
 @dataclass(frozen=True)
 class PretrainingRecipe:
-    """All that determines the weights of the embedded backbone; its hash is their cache key.
+    """Everything that determines the embedded backbone's weights; its hash is their cache key.
 
-    All values are chosen or calibrated here: of a few widths, quantiles (0.95 to 0.999) and
-    dropouts (0 to 0.5), those below gave spiking ``nt1`` the best accuracy on the target digits'
-    validation images, averaged over four other seeds of this recipe. Layers wider than these
-    would make too many synapses where every test image runs through a copy of the network.
+    All values are chosen or calibrated here. Among a few widths, quantiles (0.95 to 0.999) and
+    dropouts (0 to 0.5), these gave spiking ``nt1`` the best accuracy on the target digits'
+    validation images, averaged over four other seeds of this recipe. Wider layers would make too
+    many synapses, because every test image runs through its own copy of the network.
 
     Attributes
     ----------
     convolutions : tuple
-        torchvision's notation: channels of each 3 x 3 convolution, "M" for max-pooling.
+        In torchvision's notation: channels of each 3 x 3 convolution, "M" for max-pooling.
     pooled : int
-        Height and width of the features after adaptive average pooling.
+        Height and width of the features after average pooling.
     hidden : tuple of int
         Widths of the classifier's two hidden layers.
     dropout : float
-        In the classifier, in pre-training only.
+        In the classifier, while it is pre-trained.
     image : InputSpec
     source_classes : tuple of int
         Digits that the network is trained on.
@@ -85,10 +85,10 @@ class PretrainingRecipe:
         Of Adam with decoupled weight decay, on cross entropy; the learning rate falls to zero as
         a cosine.
     quantile : float
-        Of the activations of each layer, which is scaled to 1 once the network is trained.
+        Quantile of each layer's activations that is scaled to 1 after training.
     seed, split_seed : int
     version : int
-        Goes up with any change of the code that changes the weights.
+        Increased with every change of the code that changes the weights.
     """
 
     convolutions: tuple[int | str, ...] = (16, "M", 32, "M", 64, 64, "M", 96, 96, "M")
@@ -127,7 +127,7 @@ class DigitsVGG(nn.Module):
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                # torch's own start is too small for a stack this deep without batch norm
+                # Torch's own start is too small for a stack this deep without batch norm.
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -148,13 +148,13 @@ class Backbone:
     network : nn.Module
         With ``features``, ``avgpool`` and ``classifier``, as torchvision's VGGs.
     image : InputSpec
-        What it takes for an image.
+        What its images are like.
     source_accuracy : float or None
-        On the test images of its source task, as a fraction; None if not measured here.
+        Fraction of its source task's test images classified right; None if not measured here.
     from_cache : bool
-        Whether its weights were on disk before.
+        Whether its weights were on disk already.
     trained : bool
-        Whether its weights are pre-trained ones; if they are random, no accuracy means anything.
+        Whether its weights are pre-trained. If they are random, accuracies mean nothing.
     """
 
     name: str
@@ -174,9 +174,9 @@ class Backbone:
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
-        """Return the features that the classifier reads, shape (n, inputs), for prepared images.
+        """Return prepared images' features, which the classifier reads: shape (n, inputs).
 
-        Large networks get their images with channels last, which was measured to be faster.
+        Large networks get their images with channels last, which is faster (measured).
         """
         if not is_small(self.network):
             images = images.to(memory_format=torch.channels_last)
@@ -187,19 +187,19 @@ class Backbone:
 
     @cached_property
     def weight_hash(self) -> str:
-        """Hash of all weights, by which gains know the network that they belong to."""
+        """Hash of all weights, by which gains recognise their network."""
         return hash_tensors(self.network.state_dict())
 
     @cached_property
     def feature_hash(self) -> str:
-        """Hash of the weights that features depend on, which leaves the classifier's out."""
+        """Hash of the weights that features depend on: all but the classifier's."""
         return hash_tensors(self.network.get_submodule("features").state_dict())
 
 
 def with_weights(
     backbone: Backbone, layers: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
 ) -> Backbone:
-    """A backbone whose classifier has other weights, such as those that a chip's codes stand for.
+    """Return a backbone whose classifier has other weights, such as those of a chip's codes.
 
     Parameters
     ----------
@@ -231,15 +231,15 @@ def load_backbone(
     Parameters
     ----------
     name : str
-        ``"digits-vgg"``, which is pre-trained where the cache does not hold it yet, or a VGG of
-        torchvision, e.g. ``"vgg19"``.
+        ``"digits-vgg"``, which is pre-trained unless the cache holds it, or a VGG of torchvision,
+        e.g. ``"vgg19"``.
     weights : path or "random", optional
-        A file of weights for a VGG of torchvision: ``.safetensors``, or ``.pth`` as torchvision
-        distributes them. Without it, the file is looked for in torch's own cache folder. Nothing
-        is ever downloaded. With ``"random"``, weights are drawn as before any training: everything
-        takes as long, and no accuracy means anything.
+        File of a torchvision VGG's weights: ``.safetensors``, or ``.pth`` as torchvision
+        distributes them. Without it, torch's own cache folder must hold the file: nothing is
+        downloaded. ``"random"`` draws weights as before any training: run times stay the same,
+        and accuracies mean nothing.
     progress : callable, optional
-        Called with epochs done and in all, where pre-training is needed.
+        Called with epochs done and in all, if the backbone is pre-trained.
     seed : int
         Of random weights.
 
@@ -272,7 +272,7 @@ def _random(name: str, seed: int) -> Backbone:
 
 
 def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None = None) -> Backbone:
-    """Give the embedded backbone, from the cache or by training it on the source digits.
+    """Return the embedded backbone from the cache, or train it on the source digits.
 
     Parameters
     ----------
@@ -300,7 +300,7 @@ def _read_cached(recipe: PretrainingRecipe, path: Path) -> Backbone | None:
             network = DigitsVGG(recipe)
         assign_weights(network, found.tensors, path, "digits-vgg")
     except TensorFileError:
-        log.warning("%s is damaged or not ours: the backbone is trained anew.", path)
+        log.warning("%s is damaged or not neuromod's: the backbone is trained anew.", path)
         return None
     return Backbone("digits-vgg", network, recipe.image, found.header["source_accuracy"])
 
@@ -344,11 +344,10 @@ def _fit(
 def normalise(network: DigitsVGG, images: Tensor, quantile: float) -> None:
     """Scale features and layers so that their activations on some images reach about 1.
 
-    ReLU lets a factor pass from one layer to the next, so the class decided on never changes; but
-    the activations now have the size of the spikes that take their place, and the weights a size
-    that suits one threshold for all layers. This is the data-based normalisation of Diehl et al.
-    (IJCNN 2015), with a quantile instead of the maximum as in Rueckauer et al. (Front.
-    Neurosci. 11:682, 2017).
+    ReLU passes a factor on to the next layer, so every image keeps its class. But activations now
+    have the size of the spikes that replace them, and the weights suit one threshold for all
+    layers. This is the data-based normalisation of Diehl et al. (IJCNN 2015), with a quantile
+    instead of the maximum as in Rueckauer et al. (Front. Neurosci. 11:682, 2017).
 
     Parameters
     ----------

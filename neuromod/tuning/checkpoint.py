@@ -1,4 +1,4 @@
-"""The state of a training on disk, to go on from where it was interrupted."""
+"""The state of a training on disk, from which an interrupted training goes on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 CHECKPOINT = Kind("checkpoint", "neuromod-checkpoint-1")
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What Adam keeps of every parameter."""
+"""What Adam keeps for every parameter."""
 
 
 @dataclass(eq=False)
@@ -29,11 +29,11 @@ class Training(Generic[Network]):
     Attributes
     ----------
     classifier : nn.Module
-        What is trained.
+        The network that is trained.
     optimizer : torch.optim.Adam
     schedule : LRScheduler
     history : list of tuple
-        epoch, loss, validation accuracy of every epoch done.
+        Epoch, loss and validation accuracy of every finished epoch.
     """
 
     classifier: Network
@@ -43,7 +43,7 @@ class Training(Generic[Network]):
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """Trained parameters and what Adam knows of them."""
+        """Trained parameters and Adam's moments of them."""
         found = {}
         for name, parameter in self.classifier.named_parameters():
             found[f"parameter.{name}"] = parameter.detach()
@@ -59,7 +59,7 @@ def save_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     ----------
     path : Path
     key : str
-        Of everything that determines the training; a checkpoint is used for no other.
+        Hash of everything that determines the training.
     training : Training
     """
     header = {
@@ -71,12 +71,12 @@ def save_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
 
 
 def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
-    """Put a training into the state that was written, or leave it at its beginning without one.
+    """Bring a training to the state in a checkpoint, if there is one.
 
     Parameters
     ----------
     path : Path
-        A file that is damaged is passed over with a warning.
+        A damaged file is skipped with a warning.
     key : str
         As for `save_checkpoint`.
     training : Training
@@ -85,7 +85,7 @@ def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     Raises
     ------
     UserError
-        When the file is of another training, or no checkpoint: it would be written over.
+        If the file belongs to another training or is no checkpoint, and would be overwritten.
     """
     if not path.is_file():
         return

@@ -1,4 +1,4 @@
-"""Features of a frozen convolutional stack, and what a first layer makes of them, kept on disk."""
+"""Features of a frozen convolutional stack, and a first layer's products with them, on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neuromod.tuning.hardware import CPU, Hardware, rank_and_size, threads_for
 from neuromod.tuning.row_file import Progress, RowFile, Rows, open_rows
 
 DTYPES = ("float32", "float16")
-"""What features can be kept in; float16 takes half the disk and rounds to three digits."""
+"""Types in which features are kept; float16 takes half the space and rounds to three digits."""
 
 PROJECTED_AT_ONCE = 256
 """Images whose features are in memory at a time when they are projected (chosen)."""
@@ -30,7 +30,7 @@ class Features:
     Attributes
     ----------
     values : array of float32 or float16, shape (n, inputs)
-        Memory-mapped, read-only. Rows of images that are in no part of the split may be zeros.
+        Memory-mapped, read-only. Rows of images outside the split may be zeros.
     labels : array of int, shape (n,)
     split : Split
     classes : tuple of str
@@ -38,9 +38,9 @@ class Features:
     data : str
         Name of the data set.
     key : str
-        Hash of all that the values depend on.
+        Hash of everything that the values depend on.
     from_cache : bool
-        Whether they had been computed before.
+        Whether they were on disk already.
     """
 
     values: Rows
@@ -53,7 +53,7 @@ class Features:
 
     @property
     def identity(self) -> str:
-        """Hash of the values and of which images are for training, validation and test."""
+        """Hash of the values, the labels and the split."""
         parts = [part.tolist() for part in vars(self.split).values()]
         return digest([self.key, self.labels.tolist(), parts])
 
@@ -66,28 +66,27 @@ def extract_features(
     dtype: str = "float32",
     hardware: Hardware = CPU,
 ) -> Features:
-    """Compute the features of a data set's images, or find them where they were kept.
+    """Compute the features of a data set's images, or read them from the cache.
 
-    They are kept in the cache folder under a hash of the convolutional stack's weights, the data,
-    what is done to an image before it reaches the backbone, the type of the numbers kept, and the
-    device and precision that they are computed with. What was computed before an interruption is
-    not computed again, nor are images that another split of the same data had asked for. Inside
-    `neuromod.tuning.hardware.processes`, every process computes a share.
+    The cache key is a hash of the convolutional stack's weights, the data, the preparation of an
+    image, the type of the numbers, and the device and precision that compute them. Rows that were
+    computed before an interruption, or for another split of the same data, are not computed again.
+    Inside `neuromod.tuning.hardware.processes`, every process computes a share.
 
     Parameters
     ----------
     backbone : Backbone
     data : ImageData
-        Images in no part of its split are left out.
+        Images outside its split are left out.
     batch_size : int
-        Images held in memory at a time.
+        Images in memory at a time.
     progress : callable, optional
         Called with images done and in all.
     dtype : str
-        ``"float32"`` or ``"float16"``: what the features are kept in.
+        One of `DTYPES`.
     hardware : Hardware
-        ``mixed`` computes the convolutions in bfloat16: on processors that multiply it about
-        twice as fast, with features about 1 % off (docs/tuning.md).
+        ``mixed`` computes the convolutions in bfloat16: about twice as fast on processors that
+        multiply it, with features about 1 % off (docs/tuning.md).
 
     Returns
     -------
@@ -124,10 +123,10 @@ def projections(
     progress: Progress | None = None,
     dtype: str = "float32",
 ) -> Features:
-    """Compute the products ``W x`` of a first layer and features, or find where they were kept.
+    """Compute a first layer's products ``W x`` with features, or read them from the cache.
 
-    Where the layer's weights are frozen, and gains or biases come after the product, these never
-    change while the network is tuned. Several processes share the work as in `extract_features`.
+    They never change while a network is tuned whose gains or biases come after the product.
+    Several processes share the work as in `extract_features`.
 
     Parameters
     ----------
@@ -137,7 +136,7 @@ def projections(
     progress : callable, optional
         Called with images done and in all.
     dtype : str
-        ``"float32"`` or ``"float16"``: what the products are kept in.
+        One of `DTYPES`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Many trainings on one task, such as a paper's table: those that are finished are kept on disk."""
+"""Many trainings on one task, such as a paper's table. Finished ones are kept on disk."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from neuromod.tuning.training import TuningResult, history_table, tune
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Goes up with any change of the code that changes what training gives."""
+"""Increased with every change of the code that changes the result of a training."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a training came to, without the network.
+    """The result of a training without its network.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Outcome:
     history : DataFrame
         As in `TuningResult`.
     from_cache : bool
-        Whether it had been trained before.
+        Whether it was on disk already.
     """
 
     recipe: TuningRecipe
@@ -57,9 +57,9 @@ def tune_all(
     hardware: Hardware = CPU,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Tune a backbone in many ways; an interrupted grid goes on where it was.
+    """Tune a backbone by many recipes. An interrupted grid goes on where it stopped.
 
-    Several processes tune each network together, as `neuromod.tuning.training.tune` does.
+    Several processes tune each network together, as in `neuromod.tuning.training.tune`.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def tune_all(
         As for `neuromod.tuning.training.tune`.
     recipes : sequence of TuningRecipe
     progress : callable, optional
-        Called with epochs done and in all, those of finished trainings left out.
+        Called with epochs done and in all, without those of finished trainings.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def tune_all(
     for path, recipe, found in zip(paths, recipes, kept, strict=True):
         if found is None:
             count = _counting(progress, done, total)
-            # Where an epoch takes no time, writing down where it ended would be most of it.
+            # A small network's epoch takes less time than writing a checkpoint.
             small = is_small(backbone.network.get_submodule("classifier"))
             checkpoint = None if small else path.with_suffix(".safetensors")
             result = tune(features, backbone, recipe, count, None, projected, hardware, checkpoint)
@@ -96,7 +96,7 @@ def tune_all(
 
 
 def _common(kept: list[Outcome | None]) -> list[Outcome | None]:
-    """Those that all processes have found, so that none trains what another does not."""
+    """Those that all processes have found, so that all train the same."""
     found = add_up(torch.tensor([outcome is not None for outcome in kept], dtype=torch.float32))
     everywhere = (found == rank_and_size()[1]).tolist()
     return [outcome if by_all else None for outcome, by_all in zip(kept, everywhere, strict=True)]
@@ -131,5 +131,5 @@ def _read(path: Path, recipe: TuningRecipe) -> Outcome | None:
         history = history_table(found["history"])
         return Outcome(recipe, found["n_trained"], found["accuracy"], history, from_cache=True)
     except (OSError, ValueError, KeyError, TypeError):
-        log.warning("%s is damaged or not ours: the network is tuned anew.", path)
+        log.warning("%s is damaged or not neuromod's: the network is tuned anew.", path)
         return None

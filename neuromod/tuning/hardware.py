@@ -1,6 +1,6 @@
-"""Where a network is tuned: torch's device, the precision of its products, several processes.
+"""Where a network is tuned: torch's device, its precision, threads, seeds, several processes.
 
-Nothing of this is part of what is tuned: it changes rounding at most.
+None of this changes what is tuned, except for rounding.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from neuromod.models.modulated_layer import ModulatedLayer
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the work is done with.
+    """What torch computes with.
 
     Attributes
     ----------
     device : str
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; one that is not there is refused.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     mixed : bool
-        Whether products are computed from bfloat16, with sums, gains and optimiser in float32.
-        It helps where the hardware multiplies bfloat16, as recent GPUs do.
+        Whether factors are rounded to bfloat16, while sums, gains and optimiser stay in float32.
+        It saves time where the hardware multiplies bfloat16, as recent GPUs do.
     """
 
     device: str = "cpu"
@@ -42,17 +42,17 @@ class Hardware:
             )
 
     def precision(self) -> AbstractContextManager[object]:
-        """Context in which products have the precision that was asked for."""
+        """Return a context in which products have this precision."""
         kind = torch.device(self.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=self.mixed)
 
 
 @contextmanager
 def frozen_in_bfloat16(model: nn.Module, hardware: Hardware) -> Iterator[None]:
-    """Keep a model's frozen weights in bfloat16 where products are computed from it.
+    """Round a model's frozen weights to bfloat16 once, within a block, if the hardware is mixed.
 
-    They never change, so that rounding them once gives what rounding them for every product does,
-    and takes as long as many products. Afterwards the model has its own tensors again.
+    They never change, so the result is the same as rounding them for every product, which would
+    take as long as many products. Afterwards the model has its own tensors again.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def frozen_in_bfloat16(model: nn.Module, hardware: Hardware) -> Iterator[None]:
 
 
 def available_devices() -> tuple[str, ...]:
-    """Names of torch's devices on this machine."""
+    """Return the names of torch's devices on this machine."""
     cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
     return ("cpu", *(["cuda"] if cuda else []), *cuda, *mps)
@@ -83,12 +83,12 @@ CPU = Hardware()
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Work together with the other processes that torchrun has started on this machine, if it has.
+    """Share the work within a block with the other processes that torchrun started, if any.
 
-    Inside, features are extracted by each process for its share of the images, and
-    `neuromod.tuning.training.tune` gives each its share of every batch and adds their gradients,
-    so that all end with the gains that one process would, up to rounding. Each has a GPU of its
-    own, which is its ``"cuda"``, where there are as many.
+    Each process extracts features of its share of the images.
+    `neuromod.tuning.training.tune` gives each its share of every batch and adds the gradients, so
+    that all end with the gains that one process would find, up to rounding. If there are enough
+    GPUs, each process has one of its own as ``"cuda"``.
     """
     if "WORLD_SIZE" not in os.environ:
         yield
@@ -104,7 +104,7 @@ def processes() -> Iterator[None]:
 
 
 def rank_and_size() -> tuple[int, int]:
-    """Number of this process, from 0, and how many there are."""
+    """Return this process's number, from 0, and the number of processes."""
     if distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
@@ -128,22 +128,21 @@ def add_up(values: Tensor) -> Tensor:
 
 
 SMALL = 1_000_000
-"""Number of weights below which a network gains nothing from a second thread, and loses much where
-the cores are busy (measured)."""
+"""Number of weights below which a second thread does not help a network, and slows it down much
+where the cores are busy (measured)."""
 
 
 def is_small(network: nn.Module) -> bool:
-    """Whether a network has so few weights that a second thread does not help it."""
+    """Return whether a network has so few weights that a second thread does not help it."""
     tensors = [*network.parameters(), *network.buffers()]
     return sum(t.numel() for t in tensors) < SMALL
 
 
 @contextmanager
 def threads_for(network: nn.Module) -> Iterator[None]:
-    """Let torch use a single thread while a small network is at work, and then as many as before.
+    """Let torch use a single thread for a small network, within a block.
 
-    It also makes what is computed independent of the number of cores, since sums are grouped by
-    thread.
+    This also makes its results independent of the number of cores: torch groups sums by thread.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1 if is_small(network) else before)
@@ -155,7 +154,7 @@ def threads_for(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generator (initial weights and dropout use no other) and restore it."""
+    """Seed torch's global generator, which draws weights and dropout, within a block."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""Which layers of a model can be tuned, and which of them a user means."""
+"""The layers of a model that can be tuned, and those that a name or pattern means."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neuromod.models.modulated_layer import ModulatedLayer
 
 
 def candidates(model: nn.Module) -> dict[str, nn.Module]:
-    """All layers that can be tuned or are, by all of their names."""
+    """Return all layers that can be tuned or are tuned, under each of their names."""
     return {
         name: module
         for name, module in model.named_modules(remove_duplicate=False)
@@ -23,8 +23,8 @@ def candidates(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _can_be_tuned(module: nn.Module) -> bool:
-    # a subclass that computes otherwise is not a linear layer, and the output of torch's own
-    # attention is never called: its weights are read
+    # A subclass with a forward of its own is no linear layer. Torch's attention never calls its
+    # output layer, but reads the weights.
     return (
         isinstance(module, nn.Linear | nn.Conv2d)
         and type(module).forward in (nn.Linear.forward, nn.Conv2d.forward)
@@ -35,7 +35,7 @@ def _can_be_tuned(module: nn.Module) -> bool:
 
 
 def choose(model: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """One name for every layer that a pattern chooses, in the model's order.
+    """Return one name for every layer that a pattern matches, in the model's order.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def choose(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     Raises
     ------
     UserError
-        If a pattern chooses nothing.
+        If a pattern matches no layer.
     """
     layers = candidates(model)
     chosen = set()
@@ -56,13 +56,13 @@ def choose(model: nn.Module, patterns: Sequence[str]) -> list[str]:
             raise no_match(model, pattern, layers)
         chosen.update(names)
     if not chosen:
-        raise UserError("No layers are named that are to be tuned.")
+        raise UserError("No layers are named: name at least one to tune.")
     by_layer = {layers[name]: name for name in reversed(layers) if name in chosen}
     return [name for name in layers if name in by_layer.values()]
 
 
 def no_match(model: nn.Module, pattern: str, layers: Iterable[str]) -> UserError:
-    """Error for a name that no layer has, with the names that there are."""
+    """Return the error for a name that no layer has, with the names that there are."""
     kind, names = type(model).__name__, list(layers)
     if not names:
         return UserError(f"{kind} has no Linear or Conv2d layers inside that could be tuned.")

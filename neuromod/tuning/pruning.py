@@ -1,8 +1,8 @@
-"""Pruning of neurons by their gains: what is left of a network without those that gains silence.
+"""Prune neurons by their gains: how accurate a network is without those whose gains are small.
 
-Gains that were trained with an L1 penalty are small where they matter little, so that nothing has
-to be trained again after pruning, as Lee et al. (J. Nanosci. Nanotechnol. 20(11):6603, 2020) found
-for the weights of a spiking network on gated Schottky diodes.
+An L1 penalty shrinks the gains that matter little, so that the network need not be trained again
+after pruning. Lee et al. (J. Nanosci. Nanotechnol. 20(11):6603, 2020) found this for the weights of
+a spiking network on gated Schottky diodes.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from neuromod.tuning.training import Images, TuningResult, measure_accuracy
 def pruning_curve(
     result: TuningResult, features: Features, fractions: Sequence[float]
 ) -> pd.DataFrame:
-    """Measure a network's accuracy with more and more of its hidden neurons pruned.
+    """Measure a network's accuracy while more and more of its hidden neurons are pruned.
 
-    Those with the smallest ``|gain|`` go first, whatever their layer. A neuron whose gain is 0 is
-    silent in a rate network and in a spiking one alike.
+    Neurons with the smallest ``|gain|`` go first, whatever their layer. A gain of 0 silences a
+    neuron, in a rate network and in a spiking one.
 
     Parameters
     ----------
     result : TuningResult
-        Tuned by ``nt1``; it is as before afterwards.
+        Tuned by ``nt1``; it is not changed.
     features : Features
         What it was tuned on.
     fractions : sequence of float
@@ -42,13 +42,13 @@ def pruning_curve(
     Returns
     -------
     DataFrame
-        One row a fraction: fraction_pruned (the nearest that whole neurons give), neurons_left,
+        One row per fraction: fraction_pruned (rounded to whole neurons), neurons_left,
         validation_accuracy, test_accuracy.
 
     Raises
     ------
     UserError
-        For a network without gains of its own for each hidden neuron, or a fraction out of range.
+        If a hidden layer has no gains, or a fraction is out of range.
     """
     layers = _hidden(result.classifier)
     for fraction in fractions:
@@ -73,15 +73,15 @@ def _hidden(classifier: Classifier) -> list[NT1]:
     gained = [layer for layer in hidden if isinstance(layer, NT1)]
     if not gained or len(gained) < len(hidden):
         raise UserError(
-            "Neurons are pruned by their gains, and not every hidden layer of this network has "
-            "some: it must be tuned with nt1."
+            "Neurons are pruned by their gains, which some hidden layers of this network lack: it "
+            "must be tuned with nt1."
         )
     return gained
 
 
 @contextmanager
 def _silenced(layers: list[NT1], neurons: Tensor) -> Iterator[None]:
-    """Give a gain of 0 to these neurons, counted through all layers, for as long as it lasts."""
+    """Set the gain of these neurons, counted through all layers, to 0 within a block."""
     before = [(layer.gain, layer.domain) for layer in layers]
     gains = torch.cat([layer.gains.detach() for layer in layers])
     gains[neurons] = 0

@@ -1,11 +1,11 @@
-"""Tables 1 to 8 of the paper: what was trained, on what, and how accurate it was.
+"""Tables 1 to 8 of the paper: trainings on three data sets, and their accuracies.
 
 Low-Power Machine Learning Architectures Inspired by Brain Neuromodulatory Signalling, J. Low Power
-Electron. Appl. 12(4), 59, 2022. VGG-19, batches of 64 where nothing else is said; accuracies are
-those on validation images, means of five runs (ten in tables 4 and 6).
+Electron. Appl. 12(4), 59, 2022. VGG-19, in batches of 64 unless a cell says otherwise. Accuracies
+are those on validation images, means of five runs (ten in tables 4 and 6).
 
-Table 8 repeats the best of table 7, and gives numbers of trained parameters. One entry of it fits
-nothing in table 7: 0.0356 for everything trained on Food-11, of which table 7 has 0.1168 as best.
+Table 8 repeats the best of table 7, with numbers of trained parameters. One of its entries does not
+fit table 7: 0.0356 for everything trained on Food-11, where the best in table 7 is 0.1168.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ DATA = ("stl10", "food11", "bccd")
 """Columns of the paper's tables."""
 
 STL10_OUTPUTS = (404, 94, 817, 281, 351, 207, 339, 373, 510, 867)
-"""ImageNet's class that stands for each of STL-10's (chosen here; the paper does not say which):
+"""ImageNet's class that stands for each of STL-10's (chosen here; the paper does not name them):
 airliner, hummingbird, sports car, tabby, hartebeest, golden retriever, sorrel, macaque, container
-ship, trailer truck. The spiking network has no new output layer on STL-10, and is read at these."""
+ship, trailer truck. The spiking network has no new output layer for STL-10 and is read at these."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,13 @@ class Cell:
     method : str
         One of `neuromod.tuning.methods.METHODS`.
     layers : int
-        Of VGG-19's three classifier layers, how many are tuned, counted from the output; 0 for all.
+        Number of VGG-19's three classifier layers that are tuned, counted from the output; 0 for
+        all.
     lr : float
         Learning rate.
     batch_size, epochs, runs : int
     accuracy : float or None
-        On validation images, as a fraction; None for data that the paper does not have.
+        Fraction of validation images; None for data that are not the paper's.
     """
 
     table: int
@@ -60,8 +61,8 @@ class Cell:
     accuracy: float | None
 
 
-# Until table 5 the gains are on the inputs of all three layers, then of the last two: "a set of
-# tunable parameters applied after the VGG-19 convolutional layers" is left out (section 4).
+# Up to table 4 the gains are on the inputs of all three layers, in table 5 of the last two: "a set
+# of tunable parameters applied after the VGG-19 convolutional layers" is left out (section 4).
 _TABLE_1 = {"additive": (0.1000, 0.0863, 0.2498), "nt1_inputs": (0.8447, 0.7110, 0.3966)}
 _NT1 = {
     1e-1: (0.8237, 0.6819, 0.3864),
@@ -133,12 +134,12 @@ TRAINED_8 = {
 
 
 def published_cells() -> list[Cell]:
-    """Return every accuracy of tables 1 to 7; table 8 holds no training of its own."""
+    """Return every cell of tables 1 to 7; table 8 holds no training of its own."""
     return [*_rate_cells(), *_spiking_cells()]
 
 
 def cells_on(data: str) -> list[Cell]:
-    """Return the cells of the tables for a data set: the paper's own, or the like for another."""
+    """Return the tables' cells for a data set; for one that is not the paper's, the same cells."""
     cells = published_cells()
     if data in DATA:
         return [cell for cell in cells if cell.data == data]
@@ -153,7 +154,7 @@ def recipe_of(cell: Cell, seed: int, n_outputs: int) -> TuningRecipe:
     cell : Cell
     seed : int
     n_outputs : int
-        Of the backbone: where they are ImageNet's, STL-10's spiking network is read at ten.
+        Of the backbone. If they are ImageNet's, STL-10's spiking network is read at ten of them.
 
     Returns
     -------
@@ -163,9 +164,17 @@ def recipe_of(cell: Cell, seed: int, n_outputs: int) -> TuningRecipe:
     loss = "cross_entropy" if cell.kind == "rate" else "simple"
     kept = cell.kind == "spiking" and cell.data == "stl10" and n_outputs == IMAGENET_CLASSES
     return TuningRecipe(
-        cell.method, cell.kind, loss, cell.lr, cell.epochs, cell.batch_size, seed,
-        layers=cell.layers, outputs=STL10_OUTPUTS if kept else (), schedule="constant",
-    )  # fmt: skip
+        cell.method,
+        cell.kind,
+        loss,
+        cell.lr,
+        cell.epochs,
+        cell.batch_size,
+        seed,
+        layers=cell.layers,
+        outputs=STL10_OUTPUTS if kept else (),
+        schedule="constant",
+    )
 
 
 def _rate_cells() -> Iterator[Cell]:

@@ -1,7 +1,7 @@
-"""Rows of numbers that are computed once, kept on disk, and never all in memory.
+"""Rows of numbers that are computed once and kept on disk, never all in memory.
 
-A file of rows grows as its rows are asked for, in any order and by several processes at once; a
-record beside it says which rows it holds. What was computed before a kill need not be again.
+A file of rows is filled in any order and by several processes at once. A record beside it says
+which rows it holds, so that rows computed before a kill are not computed again.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Rows = npt.NDArray[np.floating[Any]]
 Progress = Callable[[int, int], None]
 
 STALLED_S = 600
-"""Seconds after which other processes that have added no row count as gone (chosen here)."""
+"""Seconds without a new row after which other processes count as gone (chosen here)."""
 
 POLL_S = 0.2
 
 
 @dataclass(frozen=True)
 class RowFile:
-    """A file of rows, of which some may not be there yet; `open_rows` gives one.
+    """A file of rows, some of which may be missing. `open_rows` returns one.
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class RowFile:
 
     @property
     def record(self) -> Path:
-        """One byte for each row, 1 where it is there."""
+        """File of one byte for each row: 1 where the row is there."""
         return self.path.with_suffix(".rows")
 
     def is_sound(self) -> bool:
-        """Whether the file and its record are there and of the right sizes."""
+        """Return whether the file and its record exist and have the right sizes."""
         try:
             values = np.load(self.path, mmap_mode="r", allow_pickle=False)
             fits = (values.shape, values.dtype) == ((self.count, self.width), self.dtype)
@@ -70,18 +70,18 @@ class RowFile:
 
     @cached_property
     def values(self) -> np.memmap[Any, np.dtype[np.floating[Any]]]:
-        """All rows, memory-mapped and read-only; those that are not there are zeros."""
+        """All rows, memory-mapped and read-only; missing ones are zeros."""
         values: np.memmap[Any, np.dtype[np.floating[Any]]] = np.load(self.path, mmap_mode="r")
         return values
 
     def missing(self, rows: IntArray) -> IntArray:
-        """Those of some rows that are not there yet."""
+        """Return those of some rows that are missing."""
         there = np.fromfile(self.record, np.bool_)
         absent: IntArray = rows[~there[rows]]
         return absent
 
     def check_space(self, rows: IntArray) -> None:
-        """Refuse to begin where the disk has no room for some rows that are not there yet."""
+        """Refuse to begin if the disk has no room for those of some rows that are missing."""
         needed = len(self.missing(rows)) * self.width * np.dtype(self.dtype).itemsize
         free = shutil.disk_usage(self.path.parent).free
         if needed > free:
@@ -99,20 +99,20 @@ class RowFile:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """Compute those of some rows that are not there yet.
+        """Compute those of some rows that are missing.
 
         Parameters
         ----------
         rows : array of int
         compute : callable
-            Gives the values of a batch of rows.
+            Returns the values of a batch of rows.
         batch_size : int
             Rows in a batch.
         progress : callable, optional
-            Called with rows that are there and in all, counting those of other processes.
+            Called with rows that are there, other processes' included, and in all.
         rank, world_size : int
-            This process's number among several on one machine that call this with the same rows:
-            each computes its share, then waits until all rows are there.
+            This process's number, and how many processes on this machine call this with the same
+            rows. Each computes its share, then waits for the others.
         """
         if not len(self.missing(rows)):
             return
@@ -148,14 +148,14 @@ class RowFile:
         return done
 
     def _write(self, values: BinaryIO, record: BinaryIO, batch: IntArray, computed: Rows) -> None:
-        """Write rows, see them onto the disk, and only then record that they are there."""
+        """Write rows, wait until they are on the disk, and only then record them."""
         with np.errstate(over="ignore"):
             kept = computed.astype(self.dtype, copy=False)
         if not np.isfinite(kept).all():
             row = batch[~np.isfinite(kept).all(axis=1)][0]
             raise UserError(
-                f"What is computed for image {row} has no finite value in {self.dtype}: are the "
-                "weights sound, and would float32 do?"
+                f"What is computed for image {row} has no finite value in {self.dtype}: check the "
+                "weights, or keep float32."
             )
         try:
             for row, numbers in zip(batch, kept, strict=True):
@@ -170,7 +170,7 @@ class RowFile:
 
 
 def open_rows(path: Path, count: int, width: int, dtype: str) -> RowFile:
-    """Open a file of rows, or make one without any where there is none or a damaged one.
+    """Open a file of rows; make an empty one if there is none or it is damaged.
 
     Parameters
     ----------
@@ -190,11 +190,11 @@ def open_rows(path: Path, count: int, width: int, dtype: str) -> RowFile:
 
 
 def _make_anew(rows: RowFile) -> None:
-    """Make the file and its record, unless another process has done so meanwhile."""
+    """Make the file and its record, unless another process has just done so."""
     if rows.is_sound():
         return
     if rows.path.exists():
-        log.warning("%s is damaged or not ours: it is computed anew.", rows.path)
+        log.warning("%s is damaged or not neuromod's: it is computed anew.", rows.path)
     rows.record.unlink(missing_ok=True)
     shape = (rows.count, rows.width)
     with written_whole(rows.path) as temporary:

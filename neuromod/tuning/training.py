@@ -1,4 +1,4 @@
-"""Tuning of a frozen classifier on a new task. A tuned network is that of the last epoch."""
+"""Tune a frozen classifier on a new task. The network of the last epoch is the result."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from neuromod.tuning.row_file import Progress
 from neuromod.tuning.trained import trained_state_dict
 
 EVALUATED_AT_ONCE = 1024
-"""Images whose features are in memory at a time when an accuracy is measured (chosen)."""
+"""Images whose features are in memory at a time while an accuracy is measured (chosen)."""
 
 
 @dataclass(frozen=True, eq=False)
 class TuningResult:
-    """A tuned network and how it came about.
+    """A tuned network, with its accuracy and the course of its training.
 
     Attributes
     ----------
@@ -47,10 +47,10 @@ class TuningResult:
     n_trained : int
         Number of trained parameters.
     accuracy : dict
-        Fraction classified right of the "train", "validation" and "test" images. For spiking
-        classifiers chance is ``1/2**classes``.
+        Fraction of the "train", "validation" and "test" images classified right. Chance is
+        ``1/classes``, for spiking classifiers ``1/2**classes``.
     history : DataFrame
-        One row an epoch: epoch, loss (mean over its batches), validation_accuracy.
+        One row per epoch: epoch, loss (mean over its batches), validation_accuracy.
     """
 
     recipe: TuningRecipe
@@ -67,12 +67,12 @@ class TuningResult:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """What a classifier reads of some images while it is tuned and measured.
+    """The inputs of a classifier while it is tuned and measured.
 
     Attributes
     ----------
     features : Features
-        Or, where `projected`, the first layer's products ``W x`` with them.
+        Or, if `projected`, the first layer's products ``W x`` with them.
     projected : bool
     hardware : Hardware
     """
@@ -82,7 +82,7 @@ class Images:
     hardware: Hardware = CPU
 
     def load(self, indices: IntArray) -> tuple[Tensor, Tensor]:
-        """Read some images and their labels from disk, values in float32."""
+        """Read some images' values, in float32, and labels from disk."""
         values = torch.from_numpy(self.features.values[indices])
         labels = torch.from_numpy(self.features.labels[indices])
         device = self.hardware.device
@@ -111,19 +111,19 @@ def tune(
     progress : callable, optional
         Called with epochs done and in all.
     shared : SharedGains, optional
-        Gains that several neurons share, and where they start; only for ``nt1``.
+        Gains that neurons share, and where they start; only for ``nt1``.
     projected : Features, optional
-        The first layer's products with these features, as `neuromod.tuning.features.projections`
-        keeps them: they are read instead by the methods that leave them as they are.
+        The first layer's products with these features, from `neuromod.tuning.features.projections`.
+        Methods that do not change them read them instead of the features.
     hardware : Hardware, optional
     checkpoint : Path, optional
-        File that the state is kept in after every epoch, and where training goes on if it is there.
+        File that holds the state after every epoch; if it exists, training goes on from there.
 
     Returns
     -------
     TuningResult
-        The same recipe, backbone and features on the same machine always give the same, however
-        often training was interrupted.
+        Always the same on one machine for the same recipe, backbone and features, however often
+        training was interrupted.
     """
     classifier = build_classifier(backbone, recipe, len(features.classes))
     if shared:
@@ -140,7 +140,7 @@ def tune(
 
 
 def evaluated(recipe: TuningRecipe, classifier: Classifier, features: Features) -> TuningResult:
-    """Return a network that was tuned before, with its accuracy on all three parts of the data."""
+    """Measure a network that was tuned before on all three parts of the data."""
     with threads_for(classifier):
         accuracy = _accuracies(classifier, Images(features))
     return TuningResult(recipe, classifier, classifier.n_trained, accuracy, history_table([]))
@@ -154,7 +154,7 @@ def _accuracies(classifier: Classifier, images: Images) -> dict[str, float]:
 
 
 def measure_accuracy(classifier: Classifier, images: Images, indices: IntArray) -> float:
-    """Return the fraction classified right of the images with these indices."""
+    """Return the fraction of the images with these indices that is classified right."""
     classifier.eval()
     rank, size = rank_and_size()
     right = torch.zeros(1)
@@ -170,11 +170,11 @@ def _batches(indices: IntArray, size: int) -> Iterator[IntArray]:
 
 
 def training_memory(classifier: Classifier, batch_size: int, hardware: Hardware = CPU) -> int:
-    """Return the bytes that tuning takes at most, besides those of torch itself.
+    """Return the bytes that tuning takes at most, without those of torch itself.
 
-    Every frozen weight in float32, and in bfloat16 where products are computed from it; of every
-    trained number also what it started from, its gradient and Adam's two moments; a batch's
-    membranes and their gradients.
+    They hold every frozen weight in float32, and in bfloat16 if the hardware is mixed; every
+    trained number five times (itself, its start, its gradient and Adam's two moments); and a
+    batch's membranes and their gradients.
     """
     layers = classifier.modulated_layers
     weights = sum(tensor.numel() for layer in layers for tensor in layer.buffers())
@@ -186,7 +186,7 @@ def training_memory(classifier: Classifier, batch_size: int, hardware: Hardware 
 def _key(
     recipe: TuningRecipe, backbone: Backbone, images: Images, shared: SharedGains | None
 ) -> str:
-    """Hash of everything that determines a training, rounding included."""
+    """Hash of everything that determines a training, including its rounding."""
     domains = [shared.domain.tolist(), shared.gain.tolist()] if shared else []
     return digest(
         [
@@ -230,12 +230,12 @@ def _train(
 
 
 def history_table(history: list[tuple[int, float, float]]) -> pd.DataFrame:
-    """Return what is known of every epoch as a table: epoch, loss, validation_accuracy."""
+    """Return a table of epochs: epoch, loss, validation_accuracy."""
     return pd.DataFrame(history, columns=["epoch", "loss", "validation_accuracy"])
 
 
 def _prepared(classifier: Classifier, recipe: TuningRecipe, n_images: int) -> Training[Classifier]:
-    # One pass over memory a step, which is what counts where there are many parameters.
+    # One pass over memory a step saves time where there are many parameters.
     fused = None if is_small(classifier) else True
     optimizer = torch.optim.Adam(classifier.parameters(), lr=recipe.lr, fused=fused)
     steps = recipe.epochs * -(-n_images // recipe.batch_size)
@@ -251,7 +251,7 @@ def _prepared(classifier: Classifier, recipe: TuningRecipe, n_images: int) -> Tr
 def _epoch(
     training: Training[Classifier], images: Images, recipe: TuningRecipe, order: IntArray
 ) -> float:
-    """Train on all images once, and return the mean of the batches' losses."""
+    """Train on all images once. Returns the mean of the batches' losses."""
     classifier = training.classifier
     rank, size = rank_and_size()
     batches = list(_batches(order, recipe.batch_size))

@@ -1,4 +1,4 @@
-"""Files of weights: where torchvision's lie, reading without running code, checks before use."""
+"""Files of pre-trained weights: find torchvision's, read without running code, check before use."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ TORCHVISION_VGGS = tuple(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn 
 
 
 def torchvision_weights(name: str) -> Path:
-    """The file of a torchvision VGG's ImageNet weights in torch's own cache folder."""
+    """Return the file of a torchvision VGG's ImageNet weights in torch's own cache folder."""
     url: str = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
     path = Path(str(torch.hub.get_dir()), "checkpoints", url.rsplit("/", 1)[-1])
     if not path.is_file():
         raise UserError(
             f"The weights of {name} are not at {path}, and nothing is downloaded: fetch {url} and "
-            "put the file there, name another place for it, or take weights='random' for timing."
+            "put the file there, name another file, or take weights='random' for timing."
         )
     return path
 
@@ -33,8 +33,8 @@ def torchvision_weights(name: str) -> Path:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict from ``.safetensors`` or ``.pth``, without running any code in it.
 
-    Where a file is named as torchvision names its own, ``vgg19-dcbb9e9d.pth``, its content must
-    have the hash in its name.
+    If a file is named as torchvision names its own, ``vgg19-dcbb9e9d.pth``, its content must have
+    the hash in its name.
     """
     if not path.is_file():
         raise UserError(f"There is no file of weights {path}.")
@@ -43,7 +43,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    # torch.load has no exception of its own: what a foreign file raises depends on its first bytes
+    # What torch.load raises for a foreign file depends on the file's first bytes.
     except Exception as error:
         raise UserError(f"{path} cannot be read as weights: is it whole?") from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
@@ -67,6 +67,6 @@ def _check_hash(path: Path) -> None:
 def assign_weights(
     network: nn.Module, tensors: Mapping[str, Tensor], path: Path, name: str
 ) -> None:
-    """Put tensors of a file in the place of a network's own, once it was checked that they fit."""
+    """Replace a network's tensors by those of a file, if they fit."""
     check_fit(str(path), tensors, network.state_dict(), name)
     network.load_state_dict(tensors, assign=True)

@@ -64,12 +64,14 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plain(network: VGG, folder: Path, layout: torch.memory_format, lower: bool) -> np.ndarray:
     """Features as a short script computes them, in the order of the files."""
-    prepare = transforms.Compose([
-        transforms.PILToTensor(),
-        transforms.ToDtype(torch.float32, scale=True),
-        transforms.Resize((256, 256), antialias=True),
-        transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    ])  # fmt: skip
+    prepare = transforms.Compose(
+        [
+            transforms.PILToTensor(),
+            transforms.ToDtype(torch.float32, scale=True),
+            transforms.Resize((256, 256), antialias=True),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
     network = network.to(memory_format=layout)
     found = []
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=lower):
@@ -113,8 +115,10 @@ def test_extraction_is_as_fast_as_a_plain_loop(
     best = {name: min(kept[1:]) / IMAGES for name, kept in seconds.items()}
     ratios = {name: best["ours"] / best[name] for name in FORMATS}
     benchmark.extra_info.update(seconds_per_image=best, ratios=ratios)
-    print(f"\n{precision}: {best['ours']:.3f} s of processor time an image; against a plain loop "
-          + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items()))  # fmt: skip
+    print(
+        f"\n{precision}: {best['ours']:.3f} s of processor time an image; against a plain loop "
+        + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    )
     assert ratios["contiguous"] < 1
     # the same convolutions, and the disk besides: as fast but for the measurement's noise
     assert ratios["channels_last"] < 1.05

@@ -187,18 +187,25 @@ def test_what_bfloat16_saves(
     benchmark, features: Features, backbone: Backbone, projected: Features, method: str, lr: float
 ) -> None:
     def cost(mixed: bool) -> Cost:
-        return epoch(features, backbone, recipe(method, lr), projected=projected,
-                     hardware=Hardware(mixed=mixed))  # fmt: skip
+        return epoch(
+            features,
+            backbone,
+            recipe(method, lr),
+            projected=projected,
+            hardware=Hardware(mixed=mixed),
+        )
 
-    ratio(benchmark, lambda: cost(True), lambda: cost(False),
-          f"{method} in bfloat16 against float32")  # fmt: skip
+    ratio(
+        benchmark, lambda: cost(True), lambda: cost(False), f"{method} in bfloat16 against float32"
+    )
 
 
 def ia3_epochs(features: Features, backbone: Backbone) -> tuple[list[float], Cost]:
     """Losses of epochs, and the cost of the cheapest, of peft's IA3 on the same layers' outputs."""
     peft = pytest.importorskip("peft")
-    layers = [name for name, m in backbone.network.classifier.named_children()
-              if isinstance(m, nn.Linear)]  # fmt: skip
+    layers = [
+        name for name, m in backbone.network.classifier.named_children() if isinstance(m, nn.Linear)
+    ]
     config = peft.IA3Config(target_modules=layers, feedforward_modules=[])
     model = peft.get_peft_model(backbone.network.classifier, config)
     try:

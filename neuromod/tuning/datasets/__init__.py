@@ -1,6 +1,6 @@
-"""Images with labels and a fixed split: embedded digits, the paper's data sets, any class folder.
+"""Labelled images with a fixed split: embedded digits, the paper's data sets, any class folder.
 
-Nothing is ever downloaded: what is not on this disk is named, with where to get it.
+Nothing is downloaded: an error says what is missing on this disk and where to get it.
 """
 
 from __future__ import annotations
@@ -32,33 +32,50 @@ from neuromod.tuning.datasets.images import (
 from neuromod.tuning.datasets.stl10 import load_stl10
 
 __all__ = [
-    "DATA_SETS", "DIGIT_TASKS", "PAPER_PER_CLASS", "SOURCE_DIGITS", "SPLIT_SEED", "TARGET_DIGITS",
-    "ImageData", "InputSpec", "IntArray", "Split", "balanced", "check_readable", "inverted",
-    "load_data", "load_digits", "load_folder", "load_stl10", "noisy", "read_image", "rotated",
+    "DATA_SETS",
+    "DIGIT_TASKS",
+    "PAPER_PER_CLASS",
+    "SOURCE_DIGITS",
+    "SPLIT_SEED",
+    "TARGET_DIGITS",
+    "ImageData",
+    "InputSpec",
+    "IntArray",
+    "Split",
+    "balanced",
+    "check_readable",
+    "inverted",
+    "load_data",
+    "load_digits",
+    "load_folder",
+    "load_stl10",
+    "noisy",
+    "read_image",
+    "rotated",
     "stratified_split",
-]  # fmt: skip
+]
 
 DATA_SETS = (*DIGIT_TASKS, "stl10", *ARCHIVES)
 """Names of the data sets that `load_data` knows."""
 
 PAPER_PER_CLASS = {"stl10": 500, "food11": 280, "bccd": 2400}
-"""Training images a class in the paper (its table 3)."""
+"""Training images per class in the paper (its table 3)."""
 
 
 def load_data(
     name: str | Path, folder: str | Path | None = None, split_seed: int = SPLIT_SEED
 ) -> ImageData:
-    """Load a data set by its name, or any folder of images by its path.
+    """Load a data set by name, or any folder of images by path.
 
     Parameters
     ----------
     name : str or path
         One of `DATA_SETS`, or a folder as `load_folder` takes it.
     folder : path, optional
-        Where the archive of ``stl10``, ``food11`` or ``bccd`` was unpacked; ``data/<name>`` in
-        neuromod's cache folder where nothing is given.
+        Where the archive of ``stl10``, ``food11`` or ``bccd`` was unpacked. By default
+        ``data/<name>`` in neuromod's cache folder.
     split_seed : int
-        For what has no split of its own.
+        For data without a split of its own.
 
     Returns
     -------

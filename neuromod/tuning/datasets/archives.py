@@ -1,4 +1,4 @@
-"""The paper's class folders, Food-11 and BCCD, as their archives unpack, checked for completeness.
+"""Food-11 and BCCD, the paper's class folders, as their archives unpack. Both must be complete.
 
 Food-11 (Singla, Yuan & Ebrahimi 2016) holds ``{training,validation,evaluation}/<class>_<n>.jpg``,
 or class folders in Kaggle's edition. BCCD (Mooney 2018, from Shenggan's 410 photographs) holds
@@ -24,18 +24,18 @@ from neuromod.tuning.datasets.folders import (
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData
 
 DEEPEST = 4
-"""Levels of folders within which an archive's images are looked for (chosen here)."""
+"""Levels of folders to search for an archive's images (chosen here)."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What an archive of class folders holds.
+    """The content of an archive of class folders.
 
     Attributes
     ----------
     title : str
     get : str
-        What to unpack, and where it is to be had.
+        What to unpack, and where to get it.
     parts : dict
         Folder of each part of the split.
     classes : tuple of str
@@ -43,8 +43,8 @@ class Archive:
     counts : dict
         Files of each class in each part.
     group_of : callable, optional
-        Number of a test image's group, where a validation part is to be taken from the test
-        images: see `halves`.
+        Number of a test image's group, if validation images are taken from the test images: see
+        `halves`.
     """
 
     title: str
@@ -56,12 +56,12 @@ class Archive:
 
     @property
     def n_files(self) -> int:
-        """Number of files that are expected in all."""
+        """Number of files in all."""
         return sum(map(sum, self.counts.values()))
 
 
 def _photograph(path: Path) -> int:
-    """Number of the photograph that one of BCCD's images, ``_<photograph>_<n>``, was made of."""
+    """Number of the photograph that one of BCCD's images, ``_<photograph>_<n>``, shows."""
     found = re.fullmatch(r"_(\d+)_\d+", path.stem)
     if not found:
         raise UserError(f"{path} is not named as BCCD's images are, _<photograph>_<number>.jpeg.")
@@ -94,16 +94,16 @@ ARCHIVES = {
 
 
 def load_archive(archive: Archive, folder: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
-    """Load an unpacked archive of class folders, once it is known to be whole.
+    """Load an unpacked archive of class folders, if it is whole.
 
     Parameters
     ----------
     archive : Archive
         One of `ARCHIVES`.
     folder : path
-        Where it was unpacked; its images may lie some levels below.
+        Where it was unpacked, or up to `DEEPEST` levels above.
     split_seed : int
-        Where the archive has no validation part: test images are halved.
+        Of the halving of test images, if the archive has no validation images.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def _list(archive: Archive, folder: Path) -> Listing:
 
 
 def _check_whole(archive: Archive, root: Path, listings: Mapping[str, Listing]) -> None:
-    """Refuse an archive of which files are missing, and say which or how many of what."""
+    """Refuse an archive that lacks files, and say which, or how many of which class."""
     missing: list[str] = []
     for part, listing in listings.items():
         if len(listing) != len(archive.classes):
@@ -164,7 +164,7 @@ def _check_whole(archive: Archive, root: Path, listings: Mapping[str, Listing]) 
 
 
 def _missing(where: str, files: list[Path], expected: int) -> list[str]:
-    """Files that are missing from a class: by number where files are numbered from 0."""
+    """Names of the files that a class lacks: by number if files are numbered from 0."""
     lacking = max(expected - len(files), 0)
     numbers = {path.stem.rpartition("_")[2] for path in files}
     absent = [n for n in range(expected) if str(n) not in numbers]

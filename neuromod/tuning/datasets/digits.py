@@ -1,8 +1,8 @@
-"""scikit-learn's handwritten digits: the embedded data set, at several distances from its source.
+"""scikit-learn's handwritten digits, the embedded data set: target tasks near and far.
 
 The embedded backbone is pre-trained on the digits 0 to 4. The target tasks are the other digits, or
-those same digits changed in a way that it has never seen; of these, the test images are others than
-it was trained on.
+the same digits changed in a way that it has never seen, with test images that it was not trained
+on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOISE = 0.5
 """Standard deviation of the noise on pixel values of 0 to 1 (chosen here)."""
 
 ROTATION = 90.0
-"""In degrees (chosen here: exact on a square grid of pixels)."""
+"""Rotation in degrees (chosen here: exact on a square grid of pixels)."""
 
 
 class _Digits(Dataset[tuple[Tensor, int]]):
@@ -50,21 +50,21 @@ class _Digits(Dataset[tuple[Tensor, int]]):
 
 
 def load_digits(classes: Sequence[int] = TARGET_DIGITS, split_seed: int = SPLIT_SEED) -> ImageData:
-    """Load scikit-learn's handwritten digits of the classes wanted (no download).
+    """Load scikit-learn's handwritten digits of some classes (no download).
 
-    Label i is ``classes[i]``: with the target classes 5-9, digit 5 is read at the output that was
-    pre-trained on digit 0, and so on.
+    Label i is ``classes[i]``: with the target classes 5 to 9, the output that was pre-trained on
+    digit 0 stands for digit 5, and so on.
 
     Parameters
     ----------
     classes : sequence of int
-        Digits, of 0 to 9.
+        Digits from 0 to 9.
     split_seed : int
 
     Returns
     -------
     ImageData
-        Grey images of 8 x 8 pixels, which the backbone's `InputSpec` up-samples.
+        Grey images of 8 x 8 pixels, which the backbone's `InputSpec` enlarges.
     """
     digits = sklearn_digits()
     wanted = np.isin(digits.target, classes)
@@ -86,4 +86,4 @@ DIGIT_TASKS: dict[str, Callable[[int], ImageData]] = {
     "digits-rotated": lambda seed: rotated(load_digits(SOURCE_DIGITS, seed), ROTATION),
     "digits-inverted": lambda seed: inverted(load_digits(SOURCE_DIGITS, seed)),
 }
-"""Target tasks for the embedded backbone, each made from the seed of its split."""
+"""Target tasks for the embedded backbone, each a function of its split's seed."""

@@ -1,4 +1,4 @@
-"""Folders of images, one for each class, in the layouts in which archives come."""
+"""Folders of images, one per class, in the usual layouts."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ PARTS = {
     "validation": ("validation", "val", "valid"),
     "test": ("test", "testing", "evaluation"),
 }
-"""Names of the folders of a given split, in capitals or not."""
+"""Names of the folders of a given split, in upper or lower case."""
 
 Listing = dict[str, list[Path]]
 """Image files of each class."""
 
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for files that are no images, cut off, or larger than it takes."""
+"""What Pillow raises for files that are no images, truncated, or too large for it."""
 
 MOST_NAMED = 3
 
 
 class _ImageFiles(Dataset[tuple[Tensor, int]]):
-    """Images that are read from disk when they are asked for."""
+    """Images that are read from disk when they are used."""
 
     def __init__(self, files: Sequence[Path], labels: IntArray) -> None:
         self.files, self.labels = files, labels
@@ -57,7 +57,7 @@ class _ImageFiles(Dataset[tuple[Tensor, int]]):
 def read_image(path: str | Path) -> Tensor:
     """Read an image file as RGB with values 0 to 1, shape (3, h, w).
 
-    Grey images of 16 bits keep their range; transparency is dropped, as torchvision does.
+    Grey images of 16 bits keep their range. Transparency is dropped, as in torchvision.
     """
     try:
         with Image.open(path) as image:
@@ -98,35 +98,34 @@ def _readable(path: Path) -> bool:
 
 
 def named(names: Sequence[object]) -> str:
-    """The first few of many names."""
+    """Join the first few of many names."""
     more = ", ..." if len(names) > MOST_NAMED else ""
     return ", ".join(map(str, names[:MOST_NAMED])) + more
 
 
 def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
-    """Load a folder of images, in one of two layouts.
+    """Load a folder of images in one of two layouts.
 
-    ``root/<class>/<image>`` is split here, alike for every class; in
-    ``root/{train,validation,test}/<class>/<image>`` (or the other names in `PARTS`) the split is
-    the folder's. Without a folder for validation, the test images are halved, alike for every
-    class, into images to choose by and images to test with. Hidden files and what is no image
-    are passed over.
+    ``root/<class>/<image>`` is split here, in the same proportions for every class.
+    ``root/{train,validation,test}/<class>/<image>`` (or other names in `PARTS`) keeps its own
+    split; without validation images, half of every class's test images become validation images.
+    Hidden files and files that are no images are skipped.
 
     Parameters
     ----------
     root : path
     split_seed : int
-        For what is split here.
+        Of the split that is made here.
 
     Returns
     -------
     ImageData
-        Images are read from disk one by one, when they are asked for.
+        Images are read from disk one by one, when they are used.
     """
     root = Path(root)
     if not root.is_dir():
         raise UserError(
-            f"There is no folder {root}: a folder with one sub-folder a class is meant."
+            f"There is no folder {root}: a folder with one sub-folder per class was expected."
         )
     parts = _parts(root)
     listings = {part: list_classes(folder) for part, folder in (parts or {"all": root}).items()}
@@ -136,7 +135,7 @@ def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
 
 
 def _parts(root: Path) -> dict[str, Path]:
-    """The folders of a given split; empty where ``root`` holds none with classes for training."""
+    """The folders of a given split; empty if ``root`` holds none with classes for training."""
     found = {
         part: folder
         for part, names in PARTS.items()
@@ -158,12 +157,12 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _hidden(name: str) -> bool:
-    """Whether a name is one that file systems and archivers add, and no class or image."""
+    """Whether file systems or archivers add such a name: it is no class or image."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Image files in a folder and below, in order of their names; none is opened."""
+    """List image files in a folder and below, sorted by name; none is opened."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -174,7 +173,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def list_classes(root: Path) -> Listing:
-    """Image files of each class folder; every class must have some."""
+    """List the image files of each class folder; every class must have some."""
     folders = _folders(root)
     if len(folders) < 2:
         raise UserError(
@@ -196,7 +195,7 @@ def _check_enough(root: Path, listing: Listing) -> None:
     if len(listing[fewest]) < 4:
         raise UserError(
             f"{root / fewest} holds {len(listing[fewest])} images: a split "
-            "into training, validation and test needs at least four a class."
+            "into training, validation and test needs at least four per class."
         )
 
 
@@ -207,15 +206,15 @@ def from_listings(
     split_seed: int,
     group_of: Callable[[Path], int] | None = None,
 ) -> ImageData:
-    """Make a data set of files that have been listed.
+    """Make a data set of listed files.
 
     Parameters
     ----------
     name : str
     root : path
-        Folder that the files' identities are relative to.
+        Folder to which the files' names are relative.
     listings : dict
-        Files of each class for "train", "validation" (or not) and "test", or for "all".
+        Files of each class for "train", "validation" (optional) and "test", or for "all".
     split_seed : int
     group_of : callable, optional
         Number of a test file's group: see `halves`.
@@ -271,7 +270,7 @@ def _split(
 
 
 def _identity(root: Path, files: Sequence[Path]) -> str:
-    """Hash of names, sizes and times of files, none of which may be empty."""
+    """Hash of the names, sizes and times of files; none may be empty."""
     states = [path.stat() for path in files]
     empty = [path for path, state in zip(files, states, strict=True) if state.st_size == 0]
     if empty:

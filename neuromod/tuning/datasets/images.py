@@ -1,4 +1,4 @@
-"""What a data set is: images, labels, a fixed split; and what a network takes for an image."""
+"""Data sets of labelled images with a fixed split, and the input format of a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 IntArray = npt.NDArray[np.int64]
 
 SPLIT_SEED = 20221
-"""Seed of the split into training, validation and test images (chosen; any would do)."""
+"""Seed of the split into training, validation and test images (chosen: any would do)."""
 
 VALIDATION_FRACTION = 0.2
 TEST_FRACTION = 0.3
@@ -31,7 +31,7 @@ TEST_FRACTION = 0.3
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a backbone takes for an image: square, of so many channels, normalised.
+    """The format of a backbone's input images: square and normalised.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class InputSpec:
     def prepare(self, image: Tensor) -> Tensor:
         """Turn an image with values 0 to 1, shape (1 or 3, h, w), into the backbone's input.
 
-        Resized bilinearly (with anti-aliasing where it shrinks), as the paper's images are to
-        256 x 256, whatever their aspect ratio.
+        It is resized bilinearly, with anti-aliasing, whatever its aspect ratio: the paper resizes
+        to 256 x 256.
         """
         image = image.mean(0, keepdim=True) if self.channels == 1 else image
         image = transforms.functional.resize(image, [self.size, self.size], antialias=True)
@@ -64,7 +64,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Split:
-    """Which images are for training, validation and test: three arrays of indices."""
+    """Indices of the training, validation and test images."""
 
     train: IntArray
     validation: IntArray
@@ -72,13 +72,13 @@ class Split:
 
     @property
     def rows(self) -> IntArray:
-        """All images that are used at all, in ascending order."""
+        """Indices of all images in the split, in ascending order."""
         return np.unique(np.concatenate([self.train, self.validation, self.test]))
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set: images read one by one when they are asked for, labels, and a fixed split.
+    """A data set: images that are read one by one, labels, and a fixed split.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class ImageData:
     identity : str
         Hash that changes whenever the images may have changed.
     files : tuple of path
-        Where each image is read from; empty where they come from no files of their own.
+        Each image's file; empty if images have no files of their own.
     """
 
     name: str
@@ -108,7 +108,7 @@ class ImageData:
 
 
 def stratified_split(labels: IntArray, seed: int = SPLIT_SEED) -> Split:
-    """Split 50 % / 20 % / 30 % into training, validation and test, alike for every class.
+    """Split 50 % / 20 % / 30 % into training, validation and test, class by class.
 
     Parameters
     ----------
@@ -134,19 +134,19 @@ def stratified_split(labels: IntArray, seed: int = SPLIT_SEED) -> Split:
 
 
 def halves(labels: IntArray, groups: IntArray, seed: int = SPLIT_SEED) -> tuple[IntArray, IntArray]:
-    """Halve a test set into images to choose by and images to test with, class by class.
+    """Halve test images into validation and test images, class by class.
 
     Parameters
     ----------
     labels : array of int, shape (n,)
     groups : array of int, shape (n,)
-        Images of one class and group stay together, such as the variants of one photograph.
+        Images of one class and group, such as variants of one photograph, stay together.
     seed : int
 
     Returns
     -------
     tuple of array of int
-        Indices for validation and for test; of each class at least one group in both.
+        Indices for validation and for test, with at least one group of each class in both.
     """
     drawn = np.random.default_rng(seed)
     first: list[IntArray] = []
@@ -155,8 +155,8 @@ def halves(labels: IntArray, groups: IntArray, seed: int = SPLIT_SEED) -> tuple[
         names, sizes = np.unique(groups[of_class], return_counts=True)
         if len(names) < 2:
             raise UserError(
-                "Test images are to be halved where none are for validation, "
-                f"and class {label} has but one: two or more were expected."
+                "Half of the test images become validation images, "
+                f"and class {label} has only one: two or more were expected."
             )
         order = drawn.permutation(len(names))
         taken = np.cumsum(sizes[order]) <= len(of_class) / 2
@@ -167,24 +167,24 @@ def halves(labels: IntArray, groups: IntArray, seed: int = SPLIT_SEED) -> tuple[
 
 
 def balanced(data: ImageData, per_class: int | None = None, seed: int = 0) -> ImageData:
-    """Draw equally many training images of every class.
+    """Draw the same number of training images of every class.
 
     Parameters
     ----------
     data : ImageData
     per_class : int, optional
-        Images of each class; as many as the smallest class has where that is fewer, which is
-        said in a warning, or where nothing is given.
+        Images of each class. If the smallest class has fewer, its number is taken, with a
+        warning. By default that number is taken.
     seed : int
         Of the draw.
 
     Returns
     -------
     ImageData
-        The same images with fewer of them in ``split.train``; its name tells how many.
+        The same images with fewer of them in ``split.train``, as its name says.
     """
     if per_class is not None and per_class < 1:
-        raise UserError(f"{per_class} training images a class were asked for: 1 or more can be.")
+        raise UserError(f"per_class is {per_class}, but must be at least 1.")
     train = data.split.train
     counts = np.bincount(data.labels[train], minlength=len(data.classes))
     fewest = int(counts.min())
@@ -193,9 +193,12 @@ def balanced(data: ImageData, per_class: int | None = None, seed: int = 0) -> Im
         raise UserError(f"{data.name} has no training image of {data.classes[counts.argmin()]}.")
     if per_class is not None and number < per_class:
         log.warning(
-            "%s: %d training images a class instead of %d, for there are no more of %s.",
-            data.name, number, per_class, data.classes[counts.argmin()],
-        )  # fmt: skip
+            "%s: %d training images per class instead of %d, because %s has no more.",
+            data.name,
+            number,
+            per_class,
+            data.classes[counts.argmin()],
+        )
     drawn = np.random.default_rng(seed)
     chosen = [
         drawn.choice(train[data.labels[train] == label], number, replace=False)
@@ -225,13 +228,13 @@ def inverted(data: ImageData) -> ImageData:
 
 
 def rotated(data: ImageData, degrees: float) -> ImageData:
-    """Turn every image about its centre, counter-clockwise; corners that come in are black (0).
+    """Turn every image counter-clockwise about its centre; new corners are black (0).
 
     Parameters
     ----------
     data : ImageData
     degrees : float
-        Interpolated bilinearly.
+        Pixels are interpolated bilinearly.
 
     Returns
     -------
@@ -246,7 +249,7 @@ def rotated(data: ImageData, degrees: float) -> ImageData:
 
 
 def noisy(data: ImageData, sigma: float, seed: int = 0) -> ImageData:
-    """Add Gaussian noise to every pixel, and cut values off at 0 and 1.
+    """Add Gaussian noise to every pixel, and clip values to 0 and 1.
 
     Parameters
     ----------
@@ -254,7 +257,7 @@ def noisy(data: ImageData, sigma: float, seed: int = 0) -> ImageData:
     sigma : float
         Standard deviation of the noise, with pixel values from 0 to 1.
     seed : int
-        Image i gets the same noise whenever and in whatever order it is read.
+        Image i always gets the same noise, in whatever order images are read.
 
     Returns
     -------

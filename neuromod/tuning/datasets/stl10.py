@@ -19,7 +19,7 @@ from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, Split, halves
 
 
 class _Labelled(STL10):  # type: ignore[misc]
-    """torchvision's reader, which does not ask for the 2.8 GB of images without labels."""
+    """torchvision's reader without the 2.8 GB of unlabelled images."""
 
     train_list: ClassVar = [
         each for each in STL10.train_list if not each[0].startswith("unlabeled")
@@ -43,14 +43,13 @@ class _Images(Dataset[tuple[Tensor, int]]):
 def load_stl10(folder: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
     """Load STL-10's labelled images.
 
-    The archive has no validation images: its test images are halved, alike for every class, into
-    images to choose by and images to test with, so that all 500 training images a class can be
-    trained on, as in the paper.
+    The archive has no validation images. Half of every class's test images become validation
+    images, so that all 500 training images per class can be trained on, as in the paper.
 
     Parameters
     ----------
     folder : path
-        Where the archive was unpacked: it holds a folder ``stl10_binary``.
+        Where the archive was unpacked, with a folder ``stl10_binary``.
     split_seed : int
 
     Returns
@@ -92,6 +91,6 @@ def _check_whole(folder: Path, hashes: dict[str, str]) -> None:
     damaged = [name for name, md5 in hashes.items() if not check_integrity(folder / name, md5)]
     if damaged:
         raise UserError(
-            f"STL-10 in {folder} is damaged: {len(damaged)} of {len(names)} files have not the "
-            f"hash that they should ({named(damaged)}); unpack {STL10.filename} again."
+            f"STL-10 in {folder} is damaged: {len(damaged)} of {len(names)} files have another "
+            f"hash than expected ({named(damaged)}); unpack {STL10.filename} again."
         )

@@ -1,6 +1,6 @@
-"""The methods of tuning: what each trains in a frozen layer, one file a method.
+"""The methods of tuning, one file each: what a method trains in a frozen layer.
 
-All leave the network as it is before the first step: gain 1, added bias 0, added weights 0.
+Every method starts from the network as it is: gains 1, added biases 0, added weights 0.
 """
 
 from neuromod.models.modulated_layer import ModulatedLayer

@@ -1,4 +1,4 @@
-"""What the methods that train gains have in common."""
+"""Gains of a layer, for the methods that train them: where they start, how they are shared."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ STARTS = ("identity", "uniform")
 
 
 class GainedLayer(ModulatedLayer):
-    """A layer with gains somewhere; the methods say where.
+    """A layer with gains, at places that the methods choose.
 
-    Places may also `share` gains: with ``d`` the domain of each place, its gain is ``a[d]``.
+    Places can `share` gains: a place of domain ``d`` then has the gain ``a[d]``.
 
     Parameters
     ----------
     base : nn.Linear or nn.Conv2d
         The pre-trained layer; it is not changed.
     start : str
-        ``"identity"``: all gains 1, so that nothing changes before training. ``"uniform"``: as in
-        section 3.2 of the paper, "according to a random uniform distribution", whose range it
-        does not name: 0 to 1 here, from torch's global generator.
+        ``"identity"``: all gains 1, so that nothing changes before training. ``"uniform"``: drawn
+        "according to a random uniform distribution" (section 3.2 of the paper), here from 0 to 1,
+        since the paper names no range.
     """
 
     domain: Tensor | None
@@ -37,7 +37,7 @@ class GainedLayer(ModulatedLayer):
         super().__init__(base)
         if start not in STARTS:
             raise unknown("start of gains", start, STARTS)
-        # drawn on the CPU, so that a seed gives the same on all devices
+        # Drawn on the CPU, so that a seed gives the same on all devices.
         gain = torch.ones(self.n_gains) if start == "identity" else torch.rand(self.n_gains)
         self.gain = nn.Parameter(gain.to(self.weight))
         self.register_buffer("domain", None)
@@ -49,17 +49,17 @@ class GainedLayer(ModulatedLayer):
 
     @property
     def gains(self) -> Tensor:
-        """Gain of every place, shape (places,); inputs before neurons where both have gains."""
+        """Gain of every place, shape (places,): inputs before neurons if both have gains."""
         return self.gain if self.domain is None else self.gain[self.domain]
 
     def share(self, gain: nn.Parameter, domain: Tensor) -> None:
-        """Take gains from a parameter that other layers may share.
+        """Take the gains from a parameter that other layers may share.
 
         Parameters
         ----------
         gain : nn.Parameter, shape (domains,)
         domain : Tensor of int, shape (places,)
-            Which of them each place has.
+            Index of each place's gain.
         """
         self.gain = gain
         self.domain = domain
@@ -73,7 +73,7 @@ def gained_layers(model: nn.Module) -> list[GainedLayer]:
 def share_gains(
     model: nn.Module, domain: npt.NDArray[Any], start: npt.ArrayLike | None = None
 ) -> None:
-    """Let the neurons of a power domain share one gain, which is trained as one number.
+    """Give all neurons of a power domain one gain, trained as one number.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ def share_gains(
     domain : array of int, shape (places,)
         Domain of each place that has a gain, first layer first; from 0, none left out.
     start : array of float, shape (domains,), optional
-        Gain of each at the start; 1 by default.
+        Each domain's gain at the start; 1 by default.
 
     Raises
     ------
     UserError
-        If the model has another number of gains, or a domain has no place or no start.
+        If the numbers of gains differ, or a domain has no place or no start.
     """
     layers = gained_layers(model)
     ends = np.cumsum([layer.n_gains for layer in layers])
@@ -109,20 +109,21 @@ def share_gains(
 
 
 def gain_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Return a model's gains, those that layers share once."""
+    """Return a model's gains; a parameter that layers share comes once."""
     return list({id(layer.gain): layer.gain for layer in gained_layers(model)}.values())
 
 
 @torch.no_grad()
 def keep_within(model: nn.Module, low: float | None, high: float | None) -> None:
-    """Bring gains back within bounds, such as what a receptor or a supply voltage can reach.
+    """Clip gains to bounds, such as a receptor or a supply voltage can reach.
+
+    Call it after every step of training.
 
     Parameters
     ----------
     model : nn.Module
-        To be called after every step of training.
     low, high : float or None
-        None leaves that side open.
+        None leaves a side open.
     """
     if low is not None or high is not None:
         for gain in gain_parameters(model):
@@ -130,22 +131,22 @@ def keep_within(model: nn.Module, low: float | None, high: float | None) -> None
 
 
 def gain_penalty(layers: Sequence[nn.Module]) -> Tensor:
-    """Return the sum of the gains' absolute values (L1), which drives neurons to a gain of 0.
+    """Return the sum of the gains' absolute values (L1), which drives gains to 0.
 
-    A neuron whose gain is 0 can be left out: L1 regularisation prunes while it trains, as with the
-    connections of Lee et al. (J. Nanosci. Nanotechnol. 20(11), 6603, 2020).
+    A neuron whose gain is 0 can be pruned: Lee et al. (J. Nanosci. Nanotechnol. 20(11), 6603, 2020)
+    pruned connections in this way while they trained.
 
     Parameters
     ----------
     layers : sequence of nn.Module
-        Those whose gains count, such as a network's hidden layers, or one model.
+        Whose gains count: a network's hidden layers, or one model.
 
     Returns
     -------
     Tensor
-        One number, to be scaled and added to the loss.
+        One number, to scale and add to the loss.
     """
     gains = [layer.gains for module in layers for layer in gained_layers(module)]
     if not gains:
-        raise UserError("An L1 penalty falls on gains, and none of these layers has any.")
+        raise UserError("An L1 penalty shrinks gains, and none of these layers has any.")
     return torch.cat(gains).abs().sum()

@@ -16,14 +16,14 @@ class LoRA(ModulatedLayer):
     """``v = (W + B A) x + b``; trains ``A`` (``down``) and ``B`` (``up``).
 
     ``A`` starts at random, as in the authors' code, and ``B`` at 0, so that nothing changes before
-    training. Their scale ``alpha/rank``, which Adam nearly makes up for, is 1.
+    training. Their scale ``alpha/rank`` is 1 here: Adam nearly makes up for it.
 
     Parameters
     ----------
     base : nn.Linear or nn.Conv2d
         The pre-trained layer; it is not changed. A convolution's ``A`` has its kernel's size.
     rank : int
-        Rank of the change; 1 has the fewest numbers (chosen: nearest to one gain per neuron).
+        Rank of the change (chosen: 1 is nearest to one gain per neuron).
     """
 
     keeps_projection: ClassVar[bool] = False
@@ -36,7 +36,7 @@ class LoRA(ModulatedLayer):
         if rank < 1:
             raise UserError(f"The rank of lora is {rank}, but must be at least 1.")
         super().__init__(base)
-        # drawn on the CPU, so that a seed gives the same on all devices
+        # Drawn on the CPU, so that a seed gives the same on all devices.
         down = torch.empty(rank, *self.weight.shape[1:])
         nn.init.kaiming_uniform_(down, a=math.sqrt(5))
         self.down = nn.Parameter(down.to(self.weight))

@@ -1,4 +1,4 @@
-"""``none``: nothing is trained; what the network makes of the new task as it is."""
+"""``none``: nothing is trained, and the network meets the new task as it is."""
 
 from neuromod.models.modulated_layer import ModulatedLayer
 

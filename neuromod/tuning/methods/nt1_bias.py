@@ -1,4 +1,4 @@
-"""``nt1_bias``: equation (3) of the paper as it is printed, where the gain is the bias's alone."""
+"""``nt1_bias``: equation (3) of the paper as printed, where the gain multiplies the bias alone."""
 
 from __future__ import annotations
 

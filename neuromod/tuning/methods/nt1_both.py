@@ -1,4 +1,4 @@
-"""``nt1_both``: gains on a layer's inputs and on its neurons, as many numbers as LoRA of rank 1."""
+"""``nt1_both``: gains on a layer's inputs and neurons, as many numbers as LoRA of rank 1."""
 
 from neuromod.tuning.methods.nt1 import NT1
 from neuromod.tuning.methods.nt1_inputs import NT1Inputs

@@ -24,7 +24,7 @@ class NT1Inputs(GainedLayer):
 
     def folded(self) -> Folded:
         frozen = super().folded()
-        # a grouped convolution's neurons see the inputs of their own group only
+        # A grouped convolution's neurons see only the inputs of their own group.
         groups = self.base.groups if isinstance(self.base, nn.Conv2d) else 1
         seen = in_double(self.gains[: self.n_inputs]).view(groups, -1)
         seen = seen.repeat_interleave(self.n_neurons // groups, 0)

@@ -1,4 +1,4 @@
-"""``probe``: a linear probe, which trains the output layer's weights and biases and no other."""
+"""``probe``: a linear probe, which trains the weights and biases of the output layer alone."""
 
 from neuromod.models.modulated_layer import ModulatedLayer
 

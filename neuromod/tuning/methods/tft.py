@@ -1,4 +1,4 @@
-"""``tft``: traditional fine-tuning, the reference that the others are measured against."""
+"""``tft``: traditional fine-tuning of all weights and biases, the reference for the others."""
 
 from typing import ClassVar
 

@@ -54,8 +54,10 @@ def cells(tmp_path: Path) -> Path:
 def test_the_archives_hold_as_many_files_as_their_authors_say() -> None:
     food, blood = ARCHIVES["food11"].counts, ARCHIVES["bccd"].counts
     assert {part: sum(counts) for part, counts in food.items()} == {
-        "train": 9866, "validation": 3430, "test": 3347,
-    }  # fmt: skip
+        "train": 9866,
+        "validation": 3430,
+        "test": 3347,
+    }
     assert {part: sum(counts) for part, counts in blood.items()} == {"train": 9957, "test": 2487}
     assert min(food["train"]) == PAPER_PER_CLASS["food11"]
     assert min(blood["train"]) >= PAPER_PER_CLASS["bccd"]

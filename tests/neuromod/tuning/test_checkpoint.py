@@ -67,8 +67,9 @@ def test_a_training_that_was_killed_ends_with_the_same_gains(
     path = tmp_path / "training.safetensors"
     assert python(KILLED.format(path=str(path))).code == -signal.SIGKILL
     epochs: list[int] = []
-    resumed = tune(features, backbone, RECIPE, lambda epoch, _: epochs.append(epoch),
-                   checkpoint=path)  # fmt: skip
+    resumed = tune(
+        features, backbone, RECIPE, lambda epoch, _: epochs.append(epoch), checkpoint=path
+    )
     assert epochs == [5, 6, 7]
     assert_same(resumed, tune(features, backbone, RECIPE))
 

@@ -79,7 +79,7 @@ def test_halves_keep_groups_together_and_classes_apart() -> None:
         chosen, tested = (groups[part[labels[part] == label]] for part in (validation, test))
         assert not set(chosen) & set(tested)
     assert np.bincount(labels[validation]).tolist() in ([15, 1, 3], [15, 11, 3])
-    with pytest.raises(UserError, match="class 1 has but one"):
+    with pytest.raises(UserError, match="class 1 has only one"):
         halves(np.array([0, 0, 1]), np.arange(3))
 
 
@@ -107,8 +107,8 @@ def test_where_there_are_fewer_images_the_most_there_is_is_taken_and_said(
         assert not caplog.text
         subset = balanced(data, 100)
     assert len(subset.split.train) == 5 * fewest
-    assert f"{fewest} training images a class instead of 100, for there are no more" in caplog.text
-    with pytest.raises(UserError, match="0 training images a class were asked for"):
+    assert f"{fewest} training images per class instead of 100, because" in caplog.text
+    with pytest.raises(UserError, match="per_class is 0, but must be at least 1"):
         balanced(data, 0)
 
 
@@ -144,9 +144,15 @@ def test_noise_has_the_size_asked_for_and_belongs_to_its_image() -> None:
 def test_every_variant_has_an_identity_of_its_own() -> None:
     data = load_digits(SOURCE_DIGITS)
     variants = [
-        data, inverted(data), rotated(data, 90), rotated(data, 45), noisy(data, 0.5),
-        noisy(data, 0.4), noisy(data, 0.5, seed=1), inverted(rotated(data, 90)),
-    ]  # fmt: skip
+        data,
+        inverted(data),
+        rotated(data, 90),
+        rotated(data, 45),
+        noisy(data, 0.5),
+        noisy(data, 0.4),
+        noisy(data, 0.5, seed=1),
+        inverted(rotated(data, 90)),
+    ]
     assert len({each.identity for each in variants}) == len(variants)
 
 

@@ -70,8 +70,10 @@ def test_power_domains_come_back_with_their_gains(tmp_path: Path, features, back
 def test_the_header_tells_where_the_gains_belong(saved: Path, tuned, backbone) -> None:
     gains = read_tensors(saved, GAINS)
     assert {name: tuple(tensor.shape) for name, tensor in gains.tensors.items()} == {
-        "layers.0.gain": (96,), "layers.1.gain": (72,), "layers.2.gain": (5,),
-    }  # fmt: skip
+        "layers.0.gain": (96,),
+        "layers.1.gain": (72,),
+        "layers.2.gain": (5,),
+    }
     header = gains.header
     assert header["recipe"]["method"] == "nt1"
     assert header["recipe"]["seed"] == 3

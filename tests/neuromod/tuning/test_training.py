@@ -166,8 +166,9 @@ def test_a_recipe_that_cannot_be_is_refused(change: dict[str, object], sentence:
 
 
 def bounded(seed: int = 3, epochs: int = 4) -> TuningRecipe:
-    return TuningRecipe("nt1", "spiking", "membrane", 0.1, epochs, seed=seed,
-                        gain_low=0.53, gain_high=1.61)  # fmt: skip
+    return TuningRecipe(
+        "nt1", "spiking", "membrane", 0.1, epochs, seed=seed, gain_low=0.53, gain_high=1.61
+    )
 
 
 def gains(result: TuningResult) -> np.ndarray:
@@ -298,9 +299,10 @@ def test_a_probe_trains_the_output_layer_and_no_other(
 def test_classes_may_be_read_at_some_of_the_outputs(features: Features, backbone: Backbone) -> None:
     """Three classes at outputs 4, 0 and 2; without a new layer all five gains are trained."""
     three = np.isin(features.labels, (0, 1, 2))
-    split = replace(features.split, **{
-        part: indices[three[indices]] for part, indices in vars(features.split).items()
-    })  # fmt: skip
+    split = replace(
+        features.split,
+        **{part: indices[three[indices]] for part, indices in vars(features.split).items()},
+    )
     fewer = replace(features, split=split, classes=features.classes[:3])
     recipe = TuningRecipe("nt1", "spiking", "membrane", 0.1, 15, outputs=(4, 0, 2))
     result = tune(fewer, backbone, recipe)
