@@ -10,9 +10,12 @@ from brian2.units.fundamentalunits import Dimension
 
 from neuromod.errors import UserError
 from neuromod.parameters import in_words, unit_of
+from neuromod.support.text import say
 
 # In time steps: what rounding leaves of a whole number of them.
 GRID_TOLERANCE = 1e-6
+# Digits that show what is off the grid of a long run.
+EXACT = 12
 
 
 def index_array(what: str, values: Any, size: int | None = None) -> np.ndarray:
@@ -43,7 +46,7 @@ def index_array(what: str, values: Any, size: int | None = None) -> np.ndarray:
         )
     if not np.issubdtype(found.dtype, np.integer):
         if found.size:
-            raise UserError(f"{what} needs whole numbers as indices, not {found.ravel()[0]!r}.")
+            raise UserError(f"{what} needs whole numbers as indices, not {found.ravel()[0]}.")
         found = found.astype(int)
     if found.ndim != 1:
         raise UserError(f"{what} needs a list of indices, not an array of shape {found.shape}.")
@@ -118,14 +121,17 @@ def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
     """
     for value in (time, dt):
         if not have_same_dimensions(value, second):
-            raise UserError(f"{name} = {time} in steps of {dt} must be times, such as 10*ms.")
+            raise UserError(f"{name} = {say(time)} in steps of {say(dt)} must be times: 10*ms.")
         if np.ndim(value):
             raise UserError(f"{name} takes one time for all, not {np.size(value)}.")
     if not dt > 0 * second:
-        raise UserError(f"A time step of {dt} must be above 0.")
+        raise UserError(f"A time step of {say(dt)} must be above 0.")
     ratio = float(time / dt)
     if not 0 <= ratio < np.inf or abs(ratio - round(ratio)) > GRID_TOLERANCE + 1e-12 * ratio:
-        raise UserError(f"{name} = {time} must be a whole number of time steps of {dt}.")
+        raise UserError(
+            f"{name} = {say(time, digits=EXACT)} must be a whole number of time steps of "
+            f"{say(dt, digits=EXACT)}."
+        )
     return round(ratio)
 
 
@@ -154,5 +160,8 @@ def steps_of(what: str, times: Quantity, dt: Quantity) -> np.ndarray:
     whole = np.round(steps)
     off = (steps < 0) | (np.abs(steps - whole) > GRID_TOLERANCE * 1e3)
     if np.any(off):
-        raise UserError(f"{what} must lie at starts of time steps of {dt}, not at {times[off][0]}.")
+        raise UserError(
+            f"{what} must lie at starts of time steps of {say(dt)}, not at "
+            f"{say(times[off][0], digits=EXACT)}."
+        )
     return whole.astype(int)

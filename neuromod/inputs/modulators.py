@@ -1,8 +1,8 @@
 """How a modulator reaches the cells: bath, wash, puffs, release into the tissue, a recorded trace.
 
-Concentrations change by events alone, spikes drawn beforehand or fired by modulatory neurons, so
-that every device can run every delivery. Between events a concentration relaxes exponentially to
-its supply, or follows a line. An event acts from the time step on that its time names.
+Only events change what a concentration is heading for: spikes drawn beforehand, or fired by
+modulatory neurons, so that every device can run every delivery. Between events a concentration
+relaxes exponentially to its supply, or follows a line. An event acts from its own time step on.
 """
 
 from __future__ import annotations
@@ -14,24 +14,28 @@ import numpy as np
 from brian2 import Quantity, second, umolar
 from scipy.spatial import KDTree
 
-from neuromod.checks import steps_in
+from neuromod.checks import check_finite, check_unit, steps_in
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Connection, Input, Population, Spikes, parsed
+from neuromod.parameters import refuse_where
+from neuromod.support.text import say
 
 EXCHANGE = """
 dconc_{ligand}/dt = (supply_{ligand} - conc_{ligand})/tau_clear_{ligand} : mole/meter**3
 supply_{ligand} : mole/meter**3
 """
-# Rounding may leave a trace that ends at 0 just below it.
+# The last rounding may leave a trace that ends at 0 just below it.
 TRACE = """
 conc_{ligand} = level_{ligand}*int(level_{ligand} > 0*mole/meter**3) : mole/meter**3
 dlevel_{ligand}/dt = slope_{ligand} : mole/meter**3
 slope_{ligand} : mole/meter**3/second
 """
+# What each delivery adds to a population; a bath adds nothing.
+EQUATIONS = {"wash": EXCHANGE, "puffs": EXCHANGE, "volume": EXCHANGE, "trace": TRACE}
 
 
 def bath(population: Population, conc: Mapping[str, Quantity]) -> Input:
-    """A bath of constant concentrations, to which the cells have been exposed for long.
+    """A bath of constant concentrations, in which the cells have settled.
 
     Parameters
     ----------
@@ -48,8 +52,10 @@ def bath(population: Population, conc: Mapping[str, Quantity]) -> Input:
     Raises
     ------
     UserError
-        For a ligand that no receptor binds.
+        For a ligand that no receptor binds, or a concentration that is negative or not finite.
     """
+    for ligand, level in conc.items():
+        _check_conc(ligand, level)
     model: Any = population.model
     levels = {f"conc_{ligand}": level for ligand, level in conc.items()}
     return Input(population.name, levels | model.steady(conc))
@@ -64,7 +70,7 @@ def wash(
     tau_exchange: Quantity,
     dt: Quantity,
 ) -> Input:
-    """A bath that is washed in and out: the chamber's content is exchanged exponentially.
+    """A modulator washed into the chamber and out again, exponentially.
 
     Parameters
     ----------
@@ -72,7 +78,7 @@ def wash(
     population : Population
         Its model binds the ligand.
     conc : Quantity, shape () or (n,)
-        Concentration in the supply from onset to offset, mol/m^3; for every neuron or each.
+        What the supply adds to the bath from onset to offset, mol/m^3; for every neuron or each.
     onset, offset : Quantity
         In seconds, whole time steps, the first at least one.
     tau_exchange : Quantity, shape () or (n,)
@@ -87,10 +93,10 @@ def wash(
     Raises
     ------
     UserError
-        When the times are not in order.
+        When the times are not in order, or a concentration or time constant is out of range.
     """
     if offset <= onset:
-        raise UserError(f"A wash must end after its start, not at {offset} after {onset}.")
+        raise UserError(f"A wash must end after its start at {say(onset)}, not at {say(offset)}.")
     onsets = [onset / second] * second
     name = f"wash_{ligand}"
     return puffs(ligand, population, conc, onsets, offset - onset, tau_exchange, dt, name)
@@ -106,7 +112,7 @@ def puffs(
     dt: Quantity,
     name: str = "",
 ) -> Input:
-    """Puffs from a pipette, each a rectangular supply, cleared exponentially.
+    """Puffs from a pipette, each a rectangular supply that is cleared exponentially.
 
     Parameters
     ----------
@@ -133,11 +139,13 @@ def puffs(
     Raises
     ------
     UserError
-        When puffs overlap or begin before the first time step.
+        When puffs overlap or begin before the first time step, or a concentration or time constant
+        is out of range.
     """
+    _check_conc(ligand, conc)
     times = _events("The onset of a puff", onsets, dt)
     if np.any(np.diff(onsets) <= width):
-        raise UserError(f"Puffs of {width} must not overlap: they start at {onsets}.")
+        raise UserError(f"Puffs of {say(width)} overlap: they start at {say(onsets)}.")
     source = Spikes(name or f"puff_{ligand}", 1, np.zeros(len(times), dtype=int), times)
     targets = np.arange(population.size)
     supplied = Connection(
@@ -196,8 +204,10 @@ def volume(
     Raises
     ------
     UserError
-        When positions do not fit each other or the population, or nobody is within reach.
+        When positions do not fit each other or the population, no neuron is within reach, or an
+        amount or time constant is out of range.
     """
+    _check_conc(ligand, amount)
     at, to = np.asarray(sites), np.asarray(places)
     if at.ndim != 2 or to.shape != (population.size, at.shape[-1]) or at.shape[-1] not in (2, 3):
         raise UserError(
@@ -209,8 +219,8 @@ def volume(
     )
     if not len(pairs):
         raise UserError(
-            f"No neuron of {population.name} is within {reach:g} space constants of {length} of "
-            "any release."
+            f"No neuron of {population.name} lies within {reach:g} space constants of "
+            f"{say(length)} of a release."
         )
     weight = amount * np.exp(-pairs["v"] / float(length))
     reached = Connection(
@@ -228,7 +238,7 @@ def volume(
 def trace(
     ligand: str, population: Population, times: Quantity, conc: Quantity, dt: Quantity
 ) -> Input:
-    """A recorded concentration, interpolated by lines and held before and after.
+    """A recorded concentration, interpolated linearly and held before and after.
 
     Parameters
     ----------
@@ -249,8 +259,15 @@ def trace(
     Raises
     ------
     UserError
-        When times are not in order, or a concentration is negative or missing.
+        When times are not in order, a concentration is negative or missing, or the cells lie in a
+        bath of the ligand.
     """
+    equations = _binding(population, ligand, TRACE)
+    if np.any(population.own(f"conc_{ligand}") > 0 * umolar):
+        raise UserError(
+            f"A trace of {ligand} is all that {population.name} gets of it: without a bath of it, "
+            "their model's `steady` gives the states of cells that have settled."
+        )
     at, level = np.asarray(times / dt), np.asarray(conc / umolar)
     if at.ndim != 1 or at.shape != level.shape or len(at) < 2:
         raise UserError("A trace needs as many times as concentrations, at least two.")
@@ -277,7 +294,7 @@ def trace(
     return Input(
         population.name,
         {f"level_{ligand}": values[0] * umolar, f"slope_{ligand}": slopes[0] * umolar / dt},
-        _binding(population, ligand, TRACE),
+        equations,
         (source,) if len(turns) else (),
         (change,) if len(turns) else (),
     )
@@ -323,15 +340,17 @@ def _exchange(
     sources: tuple[Spikes, ...],
     connection: Connection,
 ) -> Input:
-    """A supply or release that is exchanged or cleared, on top of what the cells start in."""
+    """A supply or release that is exchanged or cleared, on top of the bath that cells lie in."""
+    check_unit(f"tau_clear of {ligand}", tau_clear, second.dim)
+    check_finite(f"tau_clear of {ligand}", tau_clear)
+    refuse_where(tau_clear <= 0 * second, "A time constant of {} must be above 0", tau_clear)
     values = {f"tau_clear_{ligand}": tau_clear}
     equations = ""
     # A model may clear what is released by equations of its own.
     if f"conc_{ligand}" not in parsed(population.model.equations).names:
         equations = _binding(population, ligand, EXCHANGE)
-        start = population.own(f"conc_{ligand}")
-        if np.any(start > 0 * umolar):
-            values |= {f"conc_{ligand}": start, f"supply_{ligand}": start}
+        background = population.own(f"conc_{ligand}")
+        values |= {f"conc_{ligand}": background, f"supply_{ligand}": background}
     return Input(population.name, values, equations, sources, (connection,))
 
 
@@ -343,11 +362,18 @@ def _binding(population: Population, ligand: str, equations: str) -> str:
     return equations.format(ligand=ligand).strip()
 
 
+def _check_conc(ligand: str, conc: Quantity) -> None:
+    what = f"The concentration of {ligand}"
+    check_unit(what, conc, umolar.dim)
+    check_finite(what, conc)
+    refuse_where(conc < 0 * umolar, f"{what} must not be negative, as {{}} is", conc)
+
+
 def _events(what: str, times: Quantity, dt: Quantity) -> Quantity:
     """Times of spikes that act at `times`: one step before, when a device plays them."""
     steps = [steps_in(what, time, dt) for time in np.atleast_1d(times)]
     if min(steps) < 1:
-        raise UserError(f"{what} must be at least one time step of {dt} after the start.")
+        raise UserError(f"{what} must be at least one time step of {say(dt)} after the start.")
     if np.any(np.diff(steps) <= 0):
-        raise UserError(f"{what} must be in order, not {times}.")
+        raise UserError(f"{what} must be in order, not {say(times)}.")
     return (np.array(steps) - 1) * dt

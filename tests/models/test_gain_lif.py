@@ -3,14 +3,14 @@ from functools import cache
 
 import numpy as np
 import pytest
-from brian2 import Hz, NeuronGroup, Quantity, ms, mV, nA, nS, pA, second, umolar, volt
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from brian2 import Hz, Mohm, NeuronGroup, Quantity, ms, mV, nA, nS, pA, second, umolar, volt
+from hypothesis import given, settings, strategies as st
 
 from neuromod.analysis.spike_trains import steady_rates
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, pulses
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
+from neuromod.inputs.modulators import bath, trace, wash
 from neuromod.models.gain_lif import INPUT, SYNAPSE, GainLIF
 from neuromod.models.receptors import Receptor
 
@@ -22,7 +22,7 @@ def steps_of(spikes, neuron):
     return np.round(np.asarray(spikes.times[spikes.neurons == neuron] / DT)).astype(int)
 
 
-CELL = {"v_reset": -73 * mV, "t_ref": 1.7 * ms, "tau_m": 17.3 * ms, "modulated": False}
+CELL = {"v_reset": -73 * mV, "t_ref": 1.7 * ms, "tau_m": 17.3 * ms, "receptors": ()}
 SIZE = 120
 _draw = np.random.default_rng(20260806)
 GAIN = _draw.uniform(0.3, 2.7, SIZE)
@@ -46,9 +46,13 @@ def driven(site):
     )
     return simulate(
         Experiment(
-            populations=(Population("cell", neuron, SIZE, values),), sources=(inputs,), connections=(weight,), duration=9000 * DT, dt=DT, seed=3,
+            populations=[Population("cell", neuron, SIZE, values)],
+            sources=[inputs],
+            connections=[weight],
+            duration=9000 * DT,
+            dt=DT,
         )
-    )  # fmt: skip
+    )
 
 
 def test_intervals_are_those_of_the_closed_form_rounded_up_to_whole_steps():
@@ -195,9 +199,13 @@ def test_gain_stays_between_one_and_its_greatest_or_least(receptor):
 
 
 SHARP = Receptor(
-    k_on=13 / (umolar * second), k_off=7 / second, tau_messenger=43 * ms, n=2.6, K=0.41,
+    k_on=13 / (umolar * second),
+    k_off=7 / second,
+    tau_messenger=43 * ms,
+    n=2.6,
+    K=0.41,
     gain_max=2.9,
-)  # fmt: skip
+)
 CONC = np.array([0, 0.17, 0.9, 6.3])
 BOUND = np.array([0.83, 0, 0, 0.2])
 TRAINED = np.array([1, 0.6, 1.45, -0.8])
@@ -213,12 +221,15 @@ def cascade(gain_max=2.9):
         "messenger_generic": np.zeros(4),
         "trained_gain": TRAINED,
     }
+    names = ("occupancy_generic", "messenger_generic", "gain")
     recording = simulate(
         Experiment(
-            populations=(Population("cell", neuron, 4, values),), traces=(Trace("cell", ("occupancy_generic", "messenger_generic", "gain"), np.arange(4)),),
-            duration=10_000 * 0.2 * ms, dt=0.2 * ms, seed=3,
+            populations=[Population("cell", neuron, 4, values)],
+            traces=[Trace("cell", names, range(4))],
+            duration=10_000 * 0.2 * ms,
+            dt=0.2 * ms,
         )
-    )  # fmt: skip
+    )
     signals = recording.signals["cell"].items()
     return {name.partition("_")[0]: np.asarray(signal.values) for name, signal in signals}
 
@@ -267,9 +278,9 @@ def test_a_gi_like_receptor_lowers_the_gain():
 def bathed(site):
     neuron = GainLIF(receptors=(SHARP,), site=site)
     conc, current = (x.ravel() for x in np.meshgrid([0, 0.21, 1.3, 8.7], [0.43, 0.77, 1.31]))
-    values = {"I_ext": current * nA, **neuron.steady({"modulator": conc * umolar})}
-    experiment = Experiment(
-        populations=(Population("cell", neuron, 12, values),), duration=4000 * DT, dt=DT, seed=3
+    cells = Population("cell", neuron, 12, {"I_ext": current * nA})
+    experiment = Experiment(populations=[cells], duration=4000 * DT, dt=DT, seed=3).add(
+        bath(cells, {"modulator": conc * umolar})
     )
     rate = neuron.rate(current * nA, SHARP.gain(conc * umolar))
     return np.asarray(rate / Hz), simulate(experiment).spikes["cell"]
@@ -294,21 +305,22 @@ AT = 6
 @cache
 def psp(synapse, site="input"):
     neuron = GainLIF(
-        modulated=False, synapse=synapse, site=site, tau_m=19 * ms, tau_syn=3.1 * ms, v_th=50 * mV
+        receptors=(), synapse=synapse, site=site, tau_m=19 * ms, tau_syn=3.1 * ms, v_th=50 * mV
     )
     inputs = Spikes("inputs", 1, np.array([0]), np.array([AT]) * DT)
     i, j, weight = np.zeros(3, int), np.arange(3), np.array([210, 210, -150]) * pA
-    connections = (
-        (Connection("inputs", "cell", "I_syn", i=i, j=j, weight=weight),)
-        if synapse == "exponential"
-        else pulses("inputs", "cell", "I_syn", i, j, weight, 25 * DT)
-    )
+    width = None if synapse == "exponential" else 25 * DT
+    synapses = Connection("inputs", "cell", "I_syn", i=i, j=j, weight=weight, width=width)
     recording = simulate(
         Experiment(
-            populations=(Population("cell", neuron, 3, {"trained_gain": PSP_GAIN}),), sources=(inputs,), connections=connections,
-            traces=(Trace("cell", ("v", "I_syn"), np.arange(3)),), duration=4000 * DT, dt=DT, seed=3,
+            populations=[Population("cell", neuron, 3, {"trained_gain": PSP_GAIN})],
+            sources=[inputs],
+            connections=[synapses],
+            traces=[Trace("cell", ("v", "I_syn"), range(3))],
+            duration=4000 * DT,
+            dt=DT,
         )
-    )  # fmt: skip
+    )
     signals = recording.signals["cell"]
     return np.asarray(signals["v"].values / volt) + 0.07, np.asarray(signals["I_syn"].values)
 
@@ -318,10 +330,8 @@ PEAK = np.array([[210], [210], [-150]]) * 1e-12
 
 
 def test_an_exponential_synapse_gives_a_difference_of_two_exponentials():
-    expected = (
-        40e6 * PSP_GAIN[:, None] * PEAK * 3.1 / (3.1 - 19)
-        * (np.exp(-AFTER / 3.1e-3) - np.exp(-AFTER / 19e-3))
-    )  # fmt: skip
+    slow, fast = np.exp(-AFTER / 19e-3), np.exp(-AFTER / 3.1e-3)
+    expected = 40e6 * PSP_GAIN[:, None] * PEAK * 3.1 / (3.1 - 19) * (fast - slow)
     np.testing.assert_allclose(psp("exponential")[0], expected, atol=1e-13)
 
 
@@ -353,9 +363,9 @@ def test_a_gain_on_the_threshold_leaves_potentials_alone():
 
 @pytest.mark.parametrize("site", INPUT)
 @pytest.mark.parametrize("synapse", SYNAPSE)
-@pytest.mark.parametrize("modulated", [True, False])
-def test_brian2s_unit_check_passes_the_equations(site, synapse, modulated):
-    neuron = GainLIF(site=site, synapse=synapse, modulated=modulated)
+@pytest.mark.parametrize("receptors", [(Receptor(),), ()], ids=["modulated", "unmodulated"])
+def test_brian2s_unit_check_passes_the_equations(site, synapse, receptors):
+    neuron = GainLIF(site=site, synapse=synapse, receptors=receptors)
     group = NeuronGroup(
         2,
         neuron.equations,
@@ -363,26 +373,34 @@ def test_brian2s_unit_check_passes_the_equations(site, synapse, modulated):
         reset=neuron.reset,
         refractory=neuron.refractory,
         method=neuron.method,
-        namespace=neuron.constants,
+        namespace=Population("cells", neuron, 2).constants,
     )
     group.before_run({})
 
 
 OPENER = Receptor(
-    name="opener", k_on=40 / (umolar * second), k_off=40 / second, tau_messenger=20 * ms, n=1,
-    K=0.3, gain_max=1, g_K=6.5 * nS, ahp_max=0.25,
-)  # fmt: skip
+    name="opener",
+    k_on=40 / (umolar * second),
+    k_off=40 / second,
+    tau_messenger=20 * ms,
+    n=1,
+    K=0.3,
+    gain_max=1,
+    g_K=6.5 * nS,
+    ahp_max=0.25,
+)
 OPENED = 6.5 * np.array([0, 0.5, 0.8]) / (np.array([0, 0.5, 0.8]) + 0.3)
 
 
 @cache
 def polarised():
     neuron = GainLIF(receptors=(OPENER,), v_th=50 * mV)
-    bath = neuron.steady({"modulator": [0, 1, 4] * umolar})
-    start = {**bath, "v": neuron.v_rest, "I_ext": 0.11 * nA}
+    cells = Population("cells", neuron, 3, {"I_ext": 0.11 * nA})
+    bathed = cells.given(bath(cells, {"modulator": [0, 1, 4] * umolar}))
+    at_rest = replace(bathed, values={**bathed.values, "v": neuron.v_rest})
     experiment = Experiment(
-        populations=(Population("cells", neuron, 3, start),), traces=(Trace("cells", ("v",), np.arange(3)),), duration=2000 * DT, dt=DT, seed=1,
-    )  # fmt: skip
+        populations=[at_rest], traces=[Trace("cells", "v", range(3))], duration=2000 * DT, dt=DT
+    )
     return neuron, np.asarray(simulate(experiment).signals["cells"]["v"].values / mV)
 
 
@@ -401,7 +419,7 @@ def test_the_resting_potential_in_a_bath_is_where_the_conductances_balance():
 
 def test_a_closed_potassium_conductance_depolarises():
     closer = Receptor(g_K=-5 * nS)
-    assert GainLIF(receptors=(closer,), conc=3 * umolar).start["v"] > -70 * mV
+    assert GainLIF(receptors=(closer,)).rest({"modulator": 3 * umolar}) > -70 * mV
 
 
 @cache
@@ -409,14 +427,18 @@ def adapting():
     """Cells that fire one spike, made by a strong synapse, and then only their after-current."""
     neuron = GainLIF(receptors=(OPENER,), b=37 * pA, tau_ahp=83 * ms, v_reset=-71 * mV)
     neuron = replace(neuron, receptors=(replace(OPENER, g_K=0 * nS),))
-    bath = neuron.steady({"modulator": [0, 1, 4] * umolar})
+    cells = Population("cells", neuron, 3)
     inputs = Spikes("inputs", 1, np.array([0]), np.array([AT]) * DT)
     kick = Connection("inputs", "cells", "v", i=np.zeros(3, int), j=np.arange(3), weight=25 * mV)
     experiment = Experiment(
-        populations=(Population("cells", neuron, 3, bath),), sources=(inputs,), connections=(kick,),
-        traces=(Trace("cells", ("v", "I_ahp"), np.arange(3)),), duration=3000 * DT, dt=DT, seed=1,
-    )  # fmt: skip
-    return simulate(experiment)
+        populations=[cells],
+        sources=[inputs],
+        connections=[kick],
+        traces=[Trace("cells", ("v", "I_ahp"), range(3))],
+        duration=3000 * DT,
+        dt=DT,
+    )
+    return simulate(experiment.add(bath(cells, {"modulator": [0, 1, 4] * umolar})))
 
 
 def test_the_after_spike_current_decays_with_its_time_constant():
@@ -441,10 +463,10 @@ def test_a_receptor_scales_what_the_after_spike_current_does_to_the_membrane():
 
 def test_receptors_multiply():
     first, second_one = replace(SHARP, name="one"), replace(SHARP, name="two", ligand="other")
-    neuron = GainLIF(receptors=(first, second_one), trained_gain=0.7)
+    neuron = GainLIF(receptors=(first, second_one))
     gain = neuron.steady_gain({"modulator": 0.9 * umolar, "other": [0.2, 5] * umolar})
     apart = SHARP.gain(0.9 * umolar) * SHARP.gain([0.2, 5] * umolar)
-    np.testing.assert_allclose(gain, 0.7 * apart)
+    np.testing.assert_allclose(gain, apart)
 
 
 def test_two_receptors_for_one_ligand_see_the_same_concentration():
@@ -455,37 +477,55 @@ def test_two_receptors_for_one_ligand_see_the_same_concentration():
 
 def test_a_modulated_cell_without_modulator_fires_precisely_as_one_without_receptors():
     current = np.array([0.55, 0.83, 1.4]) * nA
-    spikes = [
-        simulate(
-            Experiment(
-                populations=(Population("cell", GainLIF(modulated=on), 3, {"I_ext": current}),), duration=5000 * DT, dt=DT, seed=1,
-            )
-        ).spikes["cell"]
-        for on in (True, False)
-    ]  # fmt: skip
+    spikes = []
+    for receptors in ((Receptor(),), ()):
+        cells = Population("cell", GainLIF(receptors=receptors), 3, {"I_ext": current})
+        run = simulate(Experiment(populations=[cells], duration=5000 * DT, dt=DT))
+        spikes.append(run.spikes["cell"])
     np.testing.assert_array_equal(spikes[0].neurons, spikes[1].neurons)
     np.testing.assert_array_equal(spikes[0].times, spikes[1].times)
 
 
-@pytest.mark.parametrize("kinetics", ["exchange", "trace"])
-def test_every_kind_of_delivery_starts_in_its_bath(kinetics):
-    neuron = GainLIF(receptors=(SHARP,), delivery=kinetics)
-    values = neuron.steady({"modulator": [0.3, 2] * umolar})
+def in_a_bath(neuron):
+    cells = Population("cell", neuron, 2)
+    return cells.given(bath(cells, {"modulator": [0.3, 2] * umolar}))
+
+
+def before_a_wash(neuron):
+    cells = in_a_bath(neuron)
+    return cells.given(wash("modulator", cells, 9 * umolar, DT * 40, DT * 49, 1 * second, DT))
+
+
+def under_a_flat_trace(neuron):
+    cells = Population("cell", neuron, 2, neuron.steady({"modulator": 0.3 * umolar}))
+    return cells.given(trace("modulator", cells, [0, 60] * ms, [0.3, 0.3] * umolar, DT))
+
+
+@pytest.mark.parametrize(
+    ("cells", "level"),
+    [(in_a_bath, [0.3, 2]), (before_a_wash, [0.3, 2]), (under_a_flat_trace, [0.3, 0.3])],
+)
+def test_cells_that_have_settled_keep_the_gain_of_their_steady_state(cells, level):
     experiment = Experiment(
-        populations=(Population("cell", neuron, 2, values),), traces=(Trace("cell", ("conc_modulator", "gain"), np.arange(2)),), duration=50 * DT, dt=DT, seed=1,
-    )  # fmt: skip
+        populations=[cells(GainLIF(receptors=(SHARP,)))],
+        traces=[Trace("cell", ("conc_modulator", "gain"), [0, 1])],
+        duration=40 * DT,
+        dt=DT,
+    )
     signals = simulate(experiment).signals["cell"]
-    conc = np.asarray(signals["conc_modulator"].values / umolar)
-    np.testing.assert_allclose(conc, [[0.3] * 50, [2] * 50])
-    expected = SHARP.gain([0.3, 2] * umolar)[:, None] * np.ones(50)
+    held = np.outer(level, np.ones(40))
+    np.testing.assert_allclose(np.asarray(signals["conc_modulator"].values / umolar), held)
+    expected = SHARP.gain(held * umolar)
     np.testing.assert_allclose(np.asarray(signals["gain"].values), expected, rtol=1e-9)
 
 
 def test_a_cell_starts_at_rest_and_its_receptor_in_the_steady_state():
-    neuron = GainLIF(conc=1.7 * umolar, receptors=(SHARP,))
+    neuron = GainLIF(receptors=(SHARP,))
     assert neuron.start["v"] == neuron.v_rest
-    assert neuron.start["occupancy_generic"] == pytest.approx(1.7 / (1.7 + 7 / 13))
-    assert set(GainLIF(modulated=False).start) == {"v"}
+    assert neuron.start["occupancy_generic"] == 0
+    steady = neuron.steady({"modulator": 1.7 * umolar})
+    assert steady["occupancy_generic"] == pytest.approx(1.7 / (1.7 + 7 / 13))
+    assert set(GainLIF(receptors=()).start) == {"v"}
 
 
 @pytest.mark.parametrize(
@@ -493,21 +533,18 @@ def test_a_cell_starts_at_rest_and_its_receptor_in_the_steady_state():
     [
         ({"tau_m": 0 * ms}, "tau_m"),
         ({"t_ref": -1 * ms}, "t_ref"),
-        ({"conc": -1 * umolar}, "conc"),
         ({"v_rest": -70}, "a value in volt was expected"),
-        ({"conc": 3}, "conc"),
         ({"v_rest": -50 * mV}, "v_rest .* must lie below v_th"),
         ({"v_reset": -49 * mV}, "v_reset"),
         ({"site": "thresold"}, "did you mean threshold"),
         ({"synapse": "exp"}, "There is no synapse named 'exp'"),
-        ({"trained_gain": float("nan")}, "must be finite"),
+        ({"R": float("inf") * Mohm}, "must be finite"),
         ({"receptors": (GainLIF(),)}, "receptors must be a Receptor"),
         ({"receptors": (SHARP, OPENER, SHARP)}, "names of their own"),
         ({"receptors": "D5"}, "There is no receptor named 'D5'"),
         ({"receptors": (replace(SHARP, g_K=-26 * nS),)}, "cannot close more K. conductance"),
         ({"tau_syn": 20 * ms}, "tau_syn .* must differ from tau_m"),
         ({"b": 3 * pA, "tau_ahp": 20 * ms}, "tau_ahp .* must differ from tau_m"),
-        ({"delivery": "bath"}, "There is no delivery named 'bath'"),
     ],
 )
 def test_what_no_cell_can_have_is_refused(values, message):

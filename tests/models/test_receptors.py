@@ -16,9 +16,16 @@ from neuromod.models.receptors import Receptor
 PER = 1 / (umolar * second)
 receptors = st.builds(
     lambda k_on, k_off, on_rival, off_rival, rate, n, K, gain_max: Receptor(
-        k_on=k_on * PER, k_off=k_off / second, antagonist="rival", k_on_antagonist=on_rival * PER,
-        k_off_antagonist=off_rival / second, k_desensitise=rate / second, tau_recover=7.3 * second,
-        n=n, K=K, gain_max=gain_max,
+        k_on=k_on * PER,
+        k_off=k_off / second,
+        antagonist="rival",
+        k_on_antagonist=on_rival * PER,
+        k_off_antagonist=off_rival / second,
+        k_desensitise=rate / second,
+        tau_recover=7.3 * second,
+        n=n,
+        K=K,
+        gain_max=gain_max,
     ),
     k_on=st.floats(0.01, 50),
     k_off=st.floats(0.01, 50),
@@ -28,7 +35,7 @@ receptors = st.builds(
     n=st.floats(0.3, 6),
     K=st.floats(0.05, 3),
     gain_max=st.floats(0, 9),
-)  # fmt: skip
+)
 doses = st.floats(1e-3, 1e3)
 
 
@@ -83,10 +90,16 @@ def test_with_a_hill_coefficient_of_one_the_curve_is_a_hill_function_of_slope_on
 
 
 KINETICS = {
-    "k_on": 2.3 * PER, "k_off": 1.7 / second, "k_on_antagonist": 5.1 * PER,
-    "k_off_antagonist": 0.9 / second, "k_desensitise": 2.9 / second, "tau_recover": 0.41 * second,
-    "tau_messenger": 170 * ms, "n": 3, "K": 0.19,
-}  # fmt: skip
+    "k_on": 2.3 * PER,
+    "k_off": 1.7 / second,
+    "k_on_antagonist": 5.1 * PER,
+    "k_off_antagonist": 0.9 / second,
+    "k_desensitise": 2.9 / second,
+    "tau_recover": 0.41 * second,
+    "tau_messenger": 170 * ms,
+    "n": 3,
+    "K": 0.19,
+}
 
 
 @cache
@@ -96,9 +109,11 @@ def transient():
     values = {"conc_agonist": [0.4, 3.7] * umolar, "conc_rival": [0.33, 0.08] * umolar}
     names = ("occupancy_R1", "blocked_R1", "available_R1", "messenger_R1")
     experiment = Experiment(
-        populations=(Population("cells", neuron, 2, values),), traces=(Trace("cells", names, np.arange(2)),),
-        duration=1.7 * second, dt=0.5 * ms, seed=1,
-    )  # fmt: skip
+        populations=[Population("cells", neuron, 2, values)],
+        traces=[Trace("cells", names, range(2))],
+        duration=1.7 * second,
+        dt=0.5 * ms,
+    )
     signals = simulate(experiment).signals["cells"]
     return np.array([np.asarray(signals[name].values) for name in names])
 

@@ -1,21 +1,13 @@
 import numpy as np
 import pytest
-from brian2 import Quantity, ms, mV, nA, nsecond, second, usecond
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from brian2 import Mohm, Quantity, ms, mV, nA, nS, nsecond, pA, second, umolar
+from hypothesis import given, settings, strategies as st
 
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import (
-    Connection,
-    Experiment,
-    Population,
-    Spikes,
-    Trace,
-    code_pulses,
-    pulses,
-)
+from neuromod.experiment import Connection, Experiment, Input, Population, Spikes, Trace
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
 
 CELLS = Population("cells", GainLIF(), 4)
 INPUTS = Spikes("inputs", 2, np.array([0, 1]), [0.3, 0.7] * ms)
@@ -33,10 +25,10 @@ def experiment(connections=(), traces=(), populations=(CELLS,), sources=(INPUTS,
     )
 
 
-def connection(i=(0, 1), j=(3, 2), source="inputs", target="cells", **more):
-    return Connection(
-        source, target, "I_syn", i=np.array(i), j=np.array(j), weight=1.3 * nA, **more
-    )
+def connection(
+    i=(0, 1), j=(3, 2), source="inputs", target="cells", variable="I_syn", weight=1.3 * nA, **more
+):
+    return Connection(source, target, variable, i=i, j=j, weight=weight, **more)
 
 
 @settings(deadline=None)
@@ -58,35 +50,17 @@ def test_one_weight_for_all_stays_one():
 
 
 def test_a_pulse_takes_away_what_it_added_after_its_width():
-    weights = np.array([0.7, -1.1]) * nA
-    rise, fall = pulses(
-        "inputs", "cells", "I_syn", np.array([1, 0]), np.array([2, 3]), weights, 0.4 * ms, 1.2 * ms
-    )
-    assert [float(c.delay / ms) for c in (rise, fall)] == pytest.approx([1.2, 1.6])
-    np.testing.assert_array_equal(rise.i, fall.i)
-    np.testing.assert_array_equal(rise.j, fall.j)
-    np.testing.assert_array_equal(rise.weight, [-1.1, 0.7] * nA)
-    np.testing.assert_array_equal(rise.weight + fall.weight, 0 * nA)
+    weights = [0.7, -1.1] * nA
+    pulse = connection(i=(1, 0), j=(2, 3), weight=weights, width=0.4 * ms, delay=1.2 * ms)
+    (rise, start), (fall, end) = pulse.edges
+    assert [float(start / ms), float(end / ms)] == pytest.approx([1.2, 1.6])
+    np.testing.assert_array_equal(rise, [-1.1, 0.7] * nA)
+    np.testing.assert_array_equal(rise + fall, 0 * nA)
 
 
-def test_code_pulses_push_or_pull_by_their_codes_and_count_by_one():
-    made = code_pulses(
-        "inputs", "chip", np.array([0, 1, 2]), np.array([0, 0, 1]), np.array([5, -3, 0]),
-        0.1 * usecond, "soma",
-    )  # fmt: skip
-    edges = {}
-    for c in made:
-        triples = zip(c.i.tolist(), c.j.tolist(), c.weight.tolist(), strict=True)
-        edges.setdefault(c.variable, []).append((float(c.delay / usecond), list(triples)))
-    assert edges == {
-        "up_soma": [(0, [(0, 0, 5)]), (0.1, [(0, 0, -5)])],
-        "down_soma": [(0, [(1, 0, 3)]), (0.1, [(1, 0, -3)])],
-        "mirrors_soma": [(0, [(0, 0, 1), (1, 0, 1)]), (0.1, [(0, 0, -1), (1, 0, -1)])],
-        "active": [
-            (0, [(0, 0, 1), (1, 0, 1), (2, 1, 1)]),
-            (0.1, [(0, 0, -1), (1, 0, -1), (2, 1, -1)]),
-        ],
-    }  # fmt: skip
+def test_a_weight_without_a_width_stays():
+    ((weight, delay),) = connection(delay=0.3 * ms).edges
+    assert (weight, delay) == (1.3 * nA, 0.3 * ms)
 
 
 @settings(deadline=None)
@@ -112,15 +86,30 @@ def test_half_a_step_is_refused_however_long_the_run():
     [
         ({"duration": 3.14 * ms}, r"duration = 3\.14 ms must be a whole number of time steps"),
         ({"connections": (connection(delay=0.25 * ms),)}, "delay"),
-        ({"connections": (connection(i=(0, 2)),)}, "inputs has neurons 0 to 1, not 2"),
-        ({"connections": (connection(j=(4, 0)),)}, "cells has neurons 0 to 3, not 4"),
-        ({"connections": (connection(j=(-1, 0)),)}, "cells has neurons 0 to 3"),
+        ({"connections": (connection(i=(0, 2)),)}, "inputs has indices 0 to 1, not 2"),
+        ({"connections": (connection(j=(4, 0)),)}, "cells has indices 0 to 3, not 4"),
+        ({"connections": (connection(j=(-1, 0)),)}, "cells has indices 0 to 3, not -1"),
         ({"connections": (connection(source="input"),)}, "did you mean inputs"),
         ({"connections": (connection(target="cell"),)}, "did you mean cells"),
         ({"traces": (Trace("cell", ("v",), np.array([0])),)}, "did you mean cells"),
-        ({"traces": (Trace("cells", ("v",), np.array([1, 4])),)}, "cells has neurons 0 to 3"),
-        ({"populations": (CELLS, CELLS)}, "share a name"),
-        ({"sources": (INPUTS, Spikes("cells", 1, np.array([0]), [0] * ms))}, "share a name"),
+        ({"traces": (Trace("cells", ("v",), np.array([1, 4])),)}, "cells has indices 0 to 3"),
+        ({"traces": (Trace("cells", "V", [0]),)}, "no variable of cells named 'V'.*did you mean v"),
+        ({"traces": (Trace("cells", "v", [0]), Trace("cells", "v", [1]))}, "traced twice"),
+        ({"populations": (CELLS, CELLS)}, "needs its own name"),
+        ({"sources": (INPUTS, Spikes("cells", 1, np.array([0]), [0] * ms))}, "needs its own name"),
+        ({"connections": (connection(variable="I_sin"),)}, "variable of cells .* did you mean"),
+        (
+            {"connections": (connection(weight=1.3 * mV),)},
+            "weight onto I_syn of cells has the wrong unit: a value in amp was expected, not",
+        ),
+        ({"connections": (connection(weight=1.3),)}, "I_syn of cells has the wrong unit"),
+        ({"connections": (connection(width=0.25 * ms),)}, "width = 0.25 ms must be a whole number"),
+        ({"connections": (connection(width=0 * ms),)}, "must last a time step"),
+        ({"populations": (Population("cells", GainLIF(t_ref=2.09 * ms), 4),)}, "t_ref of cells"),
+        (
+            {"populations": (Population("cells", GainLIF(), 2, {"t_ref": [2, 2.09] * ms}),)},
+            r"t_ref of cells = 2\.09 ms must be a whole number of time steps of",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(arguments, message):
@@ -128,14 +117,9 @@ def test_what_does_not_fit_together_is_refused(arguments, message):
         experiment(**arguments)
 
 
-def test_the_refusal_of_a_negative_index_names_it():
-    with pytest.raises(UserError, match="not -1"):
-        experiment(connections=(connection(j=(-1, 2)),))
-
-
 def test_more_weights_than_synapses_are_refused():
     with pytest.raises(UserError):
-        Connection("a", "b", "I_syn", i=np.array([0, 1]), j=np.array([1, 0]), weight=[1, 2, 3] * nA)
+        connection(weight=[1, 2, 3] * nA)
 
 
 @pytest.mark.parametrize(
@@ -143,14 +127,142 @@ def test_more_weights_than_synapses_are_refused():
     [
         {"duration": -3.1 * ms},
         {"duration": 3},
+        {"dt": 0 * ms},
         {"connections": (connection(delay=-0.2 * ms),)},
-        {"sources": (Spikes("inputs", 2, np.array([2]), [0.3] * ms),)},
         {"sources": (Spikes("inputs", 2, np.array([1]), [0.35] * ms),)},
+        {"sources": (Spikes("inputs", 2, np.array([1]), [-0.1] * ms),)},
     ],
 )
-def test_times_and_spikes_that_no_run_can_have_are_refused(arguments):
+def test_times_that_no_run_can_have_are_refused(arguments):
     with pytest.raises(UserError):
         experiment(**arguments)
+
+
+def played(neurons, times):
+    return experiment(sources=[Spikes("inputs", 3, np.array(neurons), times)])
+
+
+@pytest.mark.parametrize(
+    ("neurons", "times", "message"),
+    [
+        ([0, 1, 0], [0.3, np.nan, 0.7] * ms, "Times of inputs must be finite: value 1 is nan"),
+        ([0, 1], [0.3, np.inf] * ms, "must be finite"),
+        ([0, 1], [0.7, 0.3] * ms, "must be in order of time"),
+        ([0, 1], [0.3] * ms, "need a time each: 2 neurons came with 1 times"),
+        ([0, 1], [0.3, 0.7], "Times of inputs has the wrong unit"),
+        ([0, 3], [0.3, 0.7] * ms, "indices 0 to 2, not 3"),
+        ([True, False], [0.3, 0.7] * ms, "not a mask"),
+        ([0.0, 1.0], [0.3, 0.7] * ms, "whole numbers as indices"),
+        ([1, 2, 1], [0.3, 0.3, 0.3] * ms, "Neuron 1 of inputs spikes twice in the time step at"),
+    ],
+)
+def test_spikes_that_no_source_can_fire_are_refused(neurons, times, message):
+    with pytest.raises(UserError, match=message):
+        played(neurons, times)
+
+
+def test_neurons_may_fire_together_and_in_steps_that_follow():
+    assert played([1, 2, 1], [0.3, 0.3, 0.4] * ms)
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        ([False, False, True], "needs indices, not a mask of true and false: use numpy.flatnonz"),
+        ([0.0, 2.0], "needs whole numbers as indices, not 0.0"),
+        ([[0, 1]], "needs a list of indices, not an array of shape"),
+        (2, "needs a list of indices"),
+    ],
+)
+def test_what_is_no_list_of_indices_is_refused_wherever_neurons_are_named(indices, message):
+    size = np.size(indices)
+    for make in (
+        lambda: Trace("cells", "v", indices),
+        lambda: connection(i=indices, j=np.arange(size)),
+        lambda: connection(i=np.arange(size), j=indices),
+    ):
+        with pytest.raises(UserError, match=message):
+            make()
+
+
+def test_no_neurons_at_all_are_a_list_too():
+    assert Trace("cells", "v", []).neurons.dtype == int
+    assert len(connection(i=[], j=[]).i) == 0
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf])
+def test_a_weight_that_is_no_number_is_refused(weight):
+    with pytest.raises(UserError, match="weight of a connection from inputs to cells must be fin"):
+        connection(weight=[1.3, weight] * nA)
+
+
+def test_pulses_of_one_source_must_not_overlap():
+    sources = [Spikes("inputs", 2, np.array([0, 1, 0]), [0.3, 0.5, 0.7] * ms)]
+    for width in (0.1 * ms, 0.4 * ms):
+        assert experiment(sources=sources, connections=[connection(width=width)])
+    with pytest.raises(UserError, match="overlap: neuron 0 of inputs spikes again"):
+        experiment(sources=sources, connections=[connection(width=0.5 * ms)])
+    # Neuron 1 fires once, and nothing but it is connected.
+    assert experiment(sources=sources, connections=[connection((1,), (2,), width=0.5 * ms)])
+
+
+ADAPTING = GainLIF(b=3 * pA, tau_ahp=31 * ms)
+CLOSER = GainLIF(receptors=(Receptor(g_K=-5 * nS),))
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "message"),
+    [
+        (GainLIF(), {"I_ext": [0.1, np.nan, 0.3] * nA}, "I_ext of cells must be finite: value 1"),
+        (GainLIF(), {"I_ext": np.inf * nA}, "I_ext of cells must be finite"),
+        (GainLIF(), {"trained_gain": [1, np.nan, 1]}, "trained_gain of cells must be finite"),
+        (GainLIF(), {"v": np.nan * mV}, "v of cells must be finite"),
+        (GainLIF(), {"I_ext": 0.3}, "I_ext of cells has the wrong unit: a value in amp was exp"),
+        (GainLIF(), {"trained_gain": 1 * mV}, "trained_gain of cells has the wrong unit"),
+        (GainLIF(), {"I_exd": 0.3 * nA}, "parameter or state of cells named 'I_exd': did you mean"),
+        (GainLIF(), {"I_ext": [0.1, 0.2] * nA}, "I_ext of cells needs 3 values, not 2"),
+        (GainLIF(), {"tau_m": [20, -3, 20] * ms}, "tau_m of cells = -3 ms is out of range"),
+        (GainLIF(), {"conc_modulator": [0, 1, -1] * umolar}, "conc_modulator of cells .* range"),
+        (GainLIF(), {"tau_m": [17, 2, 9] * ms}, r"tau_syn = .* must differ from tau_m.*neuron 1"),
+        (GainLIF(), {"tau_syn": [3, 1, 20] * ms}, r"must differ from tau_m.*neuron 2"),
+        (ADAPTING, {"tau_m": [31, 9, 7] * ms}, r"tau_ahp = .* must differ.*neuron 0"),
+        (GainLIF(), {"v_reset": [-70, -49, -70] * mV}, r"v_reset = .* below v_th .*neuron 1"),
+        (GainLIF(), {"v_th": [-50, -50, -71] * mV}, r"must lie below v_th .*neuron 2"),
+        (CLOSER, {"R": [40, 210, 40] * Mohm}, r"cannot close more K.*neuron 1"),
+        (CLOSER, {"g_K_generic": [-5, -5, -26] * nS}, r"cannot close more K.*neuron 2"),
+    ],
+)
+def test_what_a_model_refuses_for_itself_it_refuses_for_single_neurons(model, values, message):
+    with pytest.raises(UserError, match=message):
+        Population("cells", model, 3, values)
+
+
+def test_a_model_without_the_equation_has_no_rule_for_its_time_constant():
+    pulsed = GainLIF(synapse="pulse")
+    assert Population("cells", pulsed, 3, {"tau_m": [17, 2, 9] * ms})
+    assert Population("cells", GainLIF(), 3, {"tau_m": [17, 31, 9] * ms})
+
+
+def test_an_input_reaches_its_population_and_brings_its_spikes():
+    source = Spikes("extra", 1, np.array([0]), [0.2] * ms)
+    wire = connection((0,), (1,), source="extra")
+    given = Input("cells", {"I_ext": 0.4 * nA}, sources=(source,), connections=(wire,))
+    made = experiment().add(given)
+    assert made.populations[0].values == {"I_ext": 0.4 * nA}
+    assert made.sources == (INPUTS, source)
+    assert made.connections == (wire,)
+
+
+def test_inputs_share_a_source_and_agree_on_values_or_are_refused():
+    shared = Input("cells", {"I_ext": 0.4 * nA}, sources=(INPUTS,))
+    assert experiment().add(shared, shared).sources == (INPUTS,)
+    with pytest.raises(UserError, match="Two inputs of cells give different values to I_ext"):
+        experiment().add(shared, Input("cells", {"I_ext": 0.5 * nA}))
+    other = Spikes("inputs", 2, np.array([0]), [0.3] * ms)
+    with pytest.raises(UserError, match="Two sources of different spikes are named inputs"):
+        experiment().add(Input("cells", sources=(other,)))
+    with pytest.raises(UserError, match="did you mean cells"):
+        experiment().add(Input("cell"))
 
 
 def test_what_fits_is_accepted():
@@ -164,7 +276,7 @@ def test_what_fits_is_accepted():
 def test_spikes_are_counted_neuron_by_neuron_silent_ones_too():
     spikes = Spikes("cells", 5, np.array([3, 0, 3, 3]), [1, 2, 3, 4] * ms)
     assert spikes.counts().tolist() == [1, 0, 0, 3, 0]
-    assert Spikes("cells", 2, np.array([], dtype=int), [] * mV).counts().tolist() == [0, 0]
+    assert Spikes("cells", 2, np.array([], dtype=int), [] * ms).counts().tolist() == [0, 0]
 
 
 def test_delays_are_none_unless_given():

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from brian2 import metre, ms, nA, second, um, umolar
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.integrate import trapezoid
 
 from neuromod.analysis.time_course import integrated_gain
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace
-from neuromod.inputs.modulators import exchanged, puffs, trace, volume, wash
+from neuromod.inputs.modulators import bath, exchanged, puffs, trace, volume, wash
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 
 DT = 0.3 * ms
-EXCHANGE = GainLIF(delivery="exchange")
-LINES = GainLIF(delivery="trace")
+CELL = GainLIF(t_ref=2.4 * ms)
 
 
-def cells(size, model=EXCHANGE):
-    return Population("cells", model, size)
+def cells(size):
+    return Population("cells", CELL, size)
 
 
-def simulated(delivery, population, duration, others=(), sources=()):
-    """Concentration in uM of every cell at the start of every step."""
-    known = Population("cells", population.model, population.size, delivery.values)
-    recorded = Trace("cells", ("conc_modulator",), np.arange(population.size))
+def simulated(delivery, population, duration, others=(), sources=(), variable="conc_modulator"):
+    """Concentration in uM of every cell, or another variable, at the start of every step."""
     experiment = Experiment(
-        populations=(known, *others), sources=(*delivery.sources, *sources), connections=delivery.connections, traces=(recorded,),
-        duration=duration, dt=DT, seed=1,
-    )  # fmt: skip
-    signal = simulate(experiment).signals["cells"]["conc_modulator"]
-    return np.asarray(signal.values / umolar)
+        populations=[population, *others],
+        sources=sources,
+        traces=[Trace("cells", variable, np.arange(population.size))],
+        duration=duration,
+        dt=DT,
+    ).add(delivery)
+    values = simulate(experiment).signals["cells"][variable].values
+    return np.asarray(values / umolar if variable.startswith("conc") else values)
 
 
 def at(conc, time):
@@ -85,6 +86,48 @@ def test_a_train_of_puffs_is_the_sum_of_its_puffs():
     assert np.allclose(conc, exact, rtol=2e-5, atol=1e-12)
 
 
+def test_a_puff_comes_on_top_of_the_bath_and_decays_back_to_it():
+    level = [0.9, 0, 2.3]
+    bathed = cells(3).given(bath(cells(3), {"modulator": level * umolar}))
+    onsets, width, tau = [12] * ms, 33 * ms, 41 * ms
+    delivery = puffs("modulator", bathed, 5.3 * umolar, onsets, width, tau, DT)
+    conc = simulated(delivery, bathed, 0.6 * second)
+    above = exchanged(np.arange(2000) * DT, 5.3 * umolar, onsets, width, tau) / umolar
+    assert np.allclose(conc, np.add.outer(level, above), rtol=1e-4, atol=1e-12)
+    assert np.allclose(conc[:, -1], level, atol=1e-4)
+
+
+def test_the_gain_in_a_bath_is_steady_until_a_puff_comes():
+    bathed = cells(2).given(bath(cells(2), {"modulator": [0.9, 2.3] * umolar}))
+    delivery = puffs("modulator", bathed, 5.3 * umolar, [60] * ms, 33 * ms, 41 * ms, DT)
+    gain = simulated(delivery, bathed, 0.21 * second, variable="gain")
+    steady = CELL.steady_gain({"modulator": [0.9, 2.3] * umolar})
+    assert np.allclose(gain[:, :200], steady[:, np.newaxis], rtol=1e-9)
+    assert (gain[:, -1] > steady + 0.005).all()
+
+
+def test_releases_come_on_top_of_the_bath_too():
+    once = Spikes("releases", 1, np.array([0]), [3] * ms)
+    bathed = cells(4).given(bath(cells(4), {"modulator": 0.7 * umolar}))
+    plain, raised = (
+        simulated(
+            volume("modulator", c, "releases", FLAT[:1], FLAT, 0.31 * umolar, 50 * um, 29 * ms),
+            c,
+            60 * ms,
+            sources=[once],
+        )
+        for c in (cells(4), bathed)
+    )
+    assert np.allclose(raised, plain + 0.7, rtol=1e-9)
+
+
+def test_a_bath_and_a_puff_of_one_ligand_that_do_not_know_of_each_other_are_refused():
+    plain = Experiment(populations=[cells(1)], duration=60 * ms, dt=DT)
+    both = (bath(cells(1), {"modulator": 1 * umolar}), some_puffs([12] * ms))
+    with pytest.raises(UserError, match="different values to conc_modulator: give it one of them"):
+        plain.add(*both)
+
+
 spans = st.floats(0.01, 3)
 
 
@@ -112,8 +155,8 @@ def test_two_puffs_that_touch_are_one_of_their_joint_length(width, tau, early):
 
 
 def traced(times, conc, duration):
-    delivery = trace("modulator", cells(2, LINES), times, conc, DT)
-    found = simulated(delivery, cells(2, LINES), duration)
+    delivery = trace("modulator", cells(2), times, conc, DT)
+    found = simulated(delivery, cells(2), duration)
     assert np.array_equal(found[0], found[1])
     return found[0]
 
@@ -158,8 +201,10 @@ RELEASES = Spikes("releases", 2, np.array([0, 1, 0]), [3, 9, 12] * ms)
 
 
 def released(places, sites, spikes, delay=0 * ms, duration=30 * ms):
-    delivery = volume("modulator", cells(4), "releases", sites, places, 0.31 * umolar, 50 * um,
-                      29 * ms, delay=delay)  # fmt: skip
+    amount, length, tau = 0.31 * umolar, 50 * um, 29 * ms
+    delivery = volume(
+        "modulator", cells(4), "releases", sites, places, amount, length, tau, delay=delay
+    )
     return simulated(delivery, cells(4), duration, sources=(spikes,))
 
 
@@ -204,9 +249,9 @@ def test_a_delay_moves_a_release():
 
 
 def test_modulatory_neurons_of_the_simulation_release_when_they_fire():
-    modulatory = Population("releases", GainLIF(modulated=False), 1, {"I_ext": 1.1 * nA})
-    delivery = volume("modulator", cells(1), "releases", FLAT[:1], FLAT[1:2], 0.31 * umolar,
-                      50 * um, 29 * ms)  # fmt: skip
+    modulatory = Population("releases", replace(CELL, receptors=()), 1, {"I_ext": 1.1 * nA})
+    place, amount = FLAT[1:2], 0.31 * umolar
+    delivery = volume("modulator", cells(1), "releases", FLAT[:1], place, amount, 50 * um, 29 * ms)
     conc = simulated(delivery, cells(1), 30 * ms, others=(modulatory,))[0]
     # From rest, 1.1 nA through 40 MOhm reach 20 of 44 mV after 20 ms*log(44/24) = 12.123 ms.
     assert np.flatnonzero(conc)[0] * DT / ms == pytest.approx(12.123 + 0.3, abs=0.31)
@@ -224,20 +269,33 @@ def test_what_a_release_adds_to_a_whole_tissue_is_its_kernels_integral(dimension
     axis = np.arange(-8, 8, spacing)
     places = np.stack(np.meshgrid(*[axis + 0.13] * dimensions), -1).reshape(-1, dimensions)
     tissue = cells(len(places))
-    delivery = volume("modulator", tissue, "releases", np.zeros((1, dimensions)) * metre,
-                      places * metre, 1 * umolar, 1 * metre, 1 * second)  # fmt: skip
+    site = np.zeros((1, dimensions)) * metre
+    delivery = volume(
+        "modulator", tissue, "releases", site, places * metre, 1 * umolar, 1 * metre, 1 * second
+    )
     total = np.sum(delivery.connections[0].weight / umolar) * spacing**dimensions
     whole = {2: 2 * np.pi, 3: 8 * np.pi}[dimensions]
     assert total == pytest.approx(whole * inside, rel=5e-3)
     assert inside > 0.97
 
 
-def some_trace(times, conc):
-    return trace("modulator", cells(1, LINES), times, conc, DT)
+def some_bath(conc, ligand="modulator"):
+    return bath(cells(2), {ligand: conc})
 
 
-def some_puffs(onsets, width=6 * ms):
-    return puffs("modulator", cells(1), 1 * umolar, onsets, width, 30 * ms, DT)
+def some_trace(times, conc, population=None, ligand="modulator"):
+    return trace(ligand, population or cells(1), times, conc, DT)
+
+
+def some_puffs(onsets, width=6 * ms, conc=1 * umolar, tau=30 * ms, ligand="modulator"):
+    return puffs(ligand, cells(1), conc, onsets, width, tau, DT)
+
+
+def some_release(amount=1 * umolar, tau=30 * ms):
+    return volume("modulator", cells(4), "releases", FLAT[:1], FLAT, amount, 50 * um, tau)
+
+
+IN_A_BATH = cells(1).given(bath(cells(1), {"modulator": 1 * umolar}))
 
 
 @pytest.mark.parametrize(
@@ -254,6 +312,20 @@ def some_puffs(onsets, width=6 * ms):
         (lambda: some_trace([3, np.nan] * ms, [1, 2] * umolar), "increase"),
         (lambda: some_trace([3, 6] * ms, [1, -2] * umolar), "at least 0"),
         (lambda: some_trace([3, 6] * ms, [1, np.inf] * umolar), "at least 0"),
+        (lambda: some_trace([3, 6] * ms, [1, 2] * umolar, IN_A_BATH), "without a bath of it"),
+        (lambda: some_trace([3, 6] * ms, [1, 2] * umolar, ligand="GABA"), "no ligand of cells"),
+        (lambda: some_puffs([3] * ms, ligand="GABA"), "no ligand of cells named 'GABA'"),
+        (lambda: some_puffs([3] * ms, conc=-1 * umolar), "must not be negative, as -1"),
+        (lambda: some_puffs([3] * ms, conc=np.nan * umolar), "must be finite"),
+        (lambda: some_puffs([3] * ms, conc=3), "wrong unit"),
+        (lambda: some_puffs([3] * ms, tau=0 * ms), "time constant of 0 ms must be above 0"),
+        (lambda: some_puffs([3] * ms, tau=np.inf * ms), "tau_clear of modulator must be finite"),
+        (lambda: some_bath([0.3, -1] * umolar), "not be negative, as -1 .* .neuron 1."),
+        (lambda: some_bath([0.3, np.nan] * umolar), "must be finite: value 1 is nan"),
+        (lambda: some_bath(0.3), "concentration of modulator has the wrong unit"),
+        (lambda: some_bath(1 * umolar, "modulater"), "did you mean modulator"),
+        (lambda: some_release(-1 * umolar), "must not be negative"),
+        (lambda: some_release(tau=-1 * ms), "must be above 0"),
         (lambda: released(FLAT, DEEP, RELEASES), "do not fit"),
         (lambda: released(FLAT[:3], FLAT, RELEASES), "do not fit"),
         (lambda: released(FLAT[:, :1], FLAT[:, :1], RELEASES), "2 or 3 columns"),
@@ -266,28 +338,19 @@ def test_deliveries_that_cannot_be_are_refused(call, message):
 
 
 def test_a_puff_that_lasts_a_fraction_of_a_step_is_refused():
-    delivery = some_puffs([3] * ms, 0.4 * ms)
-    with pytest.raises(UserError, match="delay"):
-        Experiment(
-            populations=(cells(1),),
-            sources=delivery.sources,
-            connections=delivery.connections,
-            duration=9 * ms,
-            dt=DT,
-            seed=1,
-        )
+    with pytest.raises(UserError, match=r"width = 0\.4 ms must be a whole number"):
+        simulated(some_puffs([3] * ms, 0.4 * ms), cells(1), 9 * ms)
 
 
 def test_the_gain_follows_a_puff_to_second_order_in_the_time_step():
-    neuron = GainLIF(delivery="exchange", receptors=(Receptor(k_desensitise=0.7 / second),))
+    neuron = replace(CELL, receptors=(Receptor(k_desensitise=0.7 / second),))
     onset, width, tau = [9.6] * ms, 36 * ms, 63 * ms
+    puffed = Population("cells", neuron, 1)
     off = []
     for dt in (1.2 * ms, 0.3 * ms):
-        delivery = puffs("modulator", cells(1, neuron), 40 * umolar, onset, width, tau, dt)
-        known = Population("cells", neuron, 1, delivery.values)
-        experiment = Experiment(populations=(known,), sources=delivery.sources, connections=delivery.connections,
-                                traces=(Trace("cells", ("gain",), np.arange(1)),), duration=0.6 * second, dt=dt,
-                                seed=1)  # fmt: skip
+        experiment = Experiment(
+            populations=[puffed], traces=[Trace("cells", "gain", [0])], duration=0.6 * second, dt=dt
+        ).add(puffs("modulator", puffed, 40 * umolar, onset, width, tau, dt))
         recording = simulate(experiment)
         exact = integrated_gain(
             neuron,
