@@ -83,6 +83,14 @@ def test_a_pulse_costs_supply_times_charge_and_a_diode_shines_all_the_time(run):
     assert summary.static_power_uW["optocoupler"] > 1
 
 
+def test_another_supply_moves_all_families_as_far_as_a_mirror_there():
+    stored = np.array([0, 0.43, 1])
+    run = neuromod.run(SynapseFamilies(vdd=0.6 * volt, stored=stored, **SMALL))
+    np.testing.assert_allclose(run.table.step_mV, run.table.closed_form_mV, atol=1e-9)
+    full = steps(run, stored=1.0, sign="up", v_start_mV=250.0)
+    np.testing.assert_allclose(full.step_mV, 7 * float(CircuitNeuron().step(0.6 * volt) / mV))
+
+
 def test_more_stored_gives_no_fewer_spikes(run):
     for family in ("mirror", "optocoupler", "digital"):
         counts = run.tables["spikes"][f"{family}_spikes"]
@@ -99,7 +107,8 @@ def test_the_figure_and_the_words_need_no_more_than_two_values():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"circuit": CircuitNeuron(output="mosfet")}, "circuit.output"),
+        ({"circuit": CircuitNeuron(output="mosfet")}, "output=ideal"),
+        ({"circuit": CircuitNeuron(R_supply=1 * Mohm)}, "R_supply=0"),
         ({"v_start": [230, 310] * mV}, "resting potential"),
         ({"v_start": [250, 350] * mV}, "below the threshold"),
         ({"stored": np.array([0.1, 1])}, "rise from 0 to 1"),
@@ -114,4 +123,4 @@ def test_what_cannot_be_compared_is_refused(settings, message):
 
 def test_a_darker_coupler_has_a_smaller_smallest_weight():
     dark = SynapseFamilies(optocoupler=Optocoupler(R_dark=20 * Gohm))
-    assert dark._codes["optocoupler"][0] < SynapseFamilies()._codes["optocoupler"][0] / 5
+    assert dark.units["optocoupler"][0] < SynapseFamilies().units["optocoupler"][0] / 5
