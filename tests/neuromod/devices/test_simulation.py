@@ -23,13 +23,14 @@ from brian2.devices.device import reset_device
 
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, code_pulses
+from neuromod.chip.pulses import code_pulses
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 
 DT = 0.1 * ms
-QUIET = GainLIF(modulated=False, v_th=50 * mV)
+QUIET = GainLIF(receptors=(), v_th=50 * mV)
 
 
 def spikes_at(steps, name="inputs"):
@@ -38,8 +39,12 @@ def spikes_at(steps, name="inputs"):
 
 def lone(values, steps=40, model=QUIET, size=2):
     return Experiment(
-        populations=(Population("cell", model, size, values),), traces=(Trace("cell", ("v",), np.arange(size)),), duration=steps * DT, dt=DT, seed=3,
-    )  # fmt: skip
+        populations=(Population("cell", model, size, values),),
+        traces=(Trace("cell", ("v",), np.arange(size)),),
+        duration=steps * DT,
+        dt=DT,
+        seed=3,
+    )
 
 
 def test_an_unknown_device_is_refused_with_the_ones_that_exist():
@@ -72,12 +77,16 @@ def delayed():
         Experiment(
             populations=(
                 Population("cell", QUIET, 4),
-                Population("relay", GainLIF(modulated=False), 1),
+                Population("relay", GainLIF(receptors=()), 1),
             ),
-            sources=(spikes_at([5]),), connections=(*into, on, start),
-            traces=(Trace("cell", ("v", "I_syn"), np.arange(4)),), duration=40 * DT, dt=DT, seed=3,
+            sources=(spikes_at([5]),),
+            connections=(*into, on, start),
+            traces=(Trace("cell", ("v", "I_syn"), np.arange(4)),),
+            duration=40 * DT,
+            dt=DT,
+            seed=3,
         )
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("neuron", "delay"), [(0, 0), (1, 3), (2, 17)])
@@ -105,7 +114,7 @@ def test_a_cell_that_fires_passes_its_spike_on_by_the_same_rule():
 
 
 def test_a_cell_that_reaches_threshold_is_reset_at_the_end_of_the_step():
-    recording = simulate(lone({"I_ext": [3.1, 0] * nA}, 80, GainLIF(modulated=False)))
+    recording = simulate(lone({"I_ext": [3.1, 0] * nA}, 80, GainLIF(receptors=())))
     v = np.asarray(recording.trace("cell", "v", 0) / volt)
     first = int(np.round(recording.spikes["cell"].times[0] / DT))
     charged = -0.07 + 0.124 * -np.expm1(-np.arange(first + 1) * 1e-4 / 0.02)
@@ -119,7 +128,7 @@ def test_values_of_single_neurons_override_a_models_constants():
     start = np.array([-61.3, -75.2, -66.6]) * mV
     tau, rest = np.array([7.1, 19.3, 42.0]), np.array([-0.072, -0.068, -0.07])
     values = {"v": start, "tau_m": tau * ms, "v_rest": rest * volt}
-    recording = simulate(lone(values, model=GainLIF(modulated=False), size=3))
+    recording = simulate(lone(values, model=GainLIF(receptors=()), size=3))
     v = np.asarray(recording.signals["cell"]["v"].values)
     elapsed = np.arange(40) * 0.1
     decay = np.exp(-elapsed / tau[:, None])
@@ -135,16 +144,20 @@ def test_one_value_of_a_population_overrides_a_models_constant_for_all():
 
 def test_single_neurons_can_be_refractory_for_longer():
     values = {"t_ref": [1.2, 30.7] * ms, "I_ext": 2 * nA}
-    counts = simulate(lone(values, 900, GainLIF(modulated=False))).spikes["cell"].counts()
+    counts = simulate(lone(values, 900, GainLIF(receptors=()))).spikes["cell"].counts()
     # Charging to 20 of 80 mV takes 58 steps: spikes at 57 + 69 n and at 57 + 364 n of 900 steps.
     assert counts.tolist() == [13, 3]
 
 
 def test_a_variable_of_a_population_is_traced_once_for_several_neurons():
-    with pytest.raises(UserError, match="traced once"):
+    with pytest.raises(UserError, match="traced twice"):
         Experiment(
-            populations=(Population("cell", QUIET, 2),), traces=tuple(Trace("cell", ("v",), np.array([neuron])) for neuron in (0, 1)), duration=4 * DT, dt=DT, seed=3,
-        )  # fmt: skip
+            populations=(Population("cell", QUIET, 2),),
+            traces=tuple(Trace("cell", ("v",), np.array([neuron])) for neuron in (0, 1)),
+            duration=4 * DT,
+            dt=DT,
+            seed=3,
+        )
 
 
 @pytest.mark.parametrize("variable", ["V", "I_sym"])
@@ -187,7 +200,7 @@ def test_a_recording_says_where_it_comes_from_and_how_long_it_is():
 
 
 def test_the_same_experiment_gives_the_same_recording_again():
-    cells = lone({"I_ext": [0.83, 1.21] * nA}, 900, GainLIF(modulated=False))
+    cells = lone({"I_ext": [0.83, 1.21] * nA}, 900, GainLIF(receptors=()))
     first, second_time = (simulate(cells) for _ in range(2))
     np.testing.assert_array_equal(
         first.signals["cell"]["v"].values, second_time.signals["cell"]["v"].values
@@ -197,7 +210,7 @@ def test_the_same_experiment_gives_the_same_recording_again():
 
 def test_spikes_come_in_order_of_time_then_neuron():
     current = np.array([1.3, 0.9, 1.3, 2.2]) * nA
-    spikes = simulate(lone({"I_ext": current}, 900, GainLIF(modulated=False), 4)).spikes["cell"]
+    spikes = simulate(lone({"I_ext": current}, 900, GainLIF(receptors=()), 4)).spikes["cell"]
     order = np.lexsort((spikes.neurons, spikes.times))
     np.testing.assert_array_equal(order, np.arange(len(order)))
     assert (spikes.counts() > 0).all()
@@ -221,10 +234,16 @@ def test_inputs_after_the_end_are_as_if_there_were_none():
 def test_connections_without_synapses_change_nothing():
     nothing = np.array([], dtype=int)
     connected = Experiment(
-        populations=(Population("cell", QUIET, 2, {"v": -61.3 * mV}),), sources=(spikes_at([2]),),
-        connections=(Connection("inputs", "cell", "I_syn", i=nothing, j=nothing, weight=nothing * nA),),
-        traces=(Trace("cell", ("v",), np.arange(2)),), duration=40 * DT, dt=DT, seed=3,
-    )  # fmt: skip
+        populations=(Population("cell", QUIET, 2, {"v": -61.3 * mV}),),
+        sources=(spikes_at([2]),),
+        connections=(
+            Connection("inputs", "cell", "I_syn", i=nothing, j=nothing, weight=nothing * nA),
+        ),
+        traces=(Trace("cell", ("v",), np.arange(2)),),
+        duration=40 * DT,
+        dt=DT,
+        seed=3,
+    )
     np.testing.assert_array_equal(
         simulate(connected).signals["cell"]["v"].values,
         simulate(lone({"v": -61.3 * mV})).signals["cell"]["v"].values,
@@ -236,8 +255,13 @@ def callers_own():
     """Preferences and a time step that nothing in the package uses."""
     before = prefs["core.network.default_schedule"], prefs["codegen.target"]
     prefs["core.network.default_schedule"] = [
-        "start", "groups", "thresholds", "synapses", "resets", "end",
-    ]  # fmt: skip
+        "start",
+        "groups",
+        "thresholds",
+        "synapses",
+        "resets",
+        "end",
+    ]
     prefs["codegen.target"] = "numpy"
     defaultclock.dt = 0.37 * ms
     state = callers_state()
@@ -303,7 +327,8 @@ SCALED = GainLIF(
 def both_models(device):
     """Random spikes to circuit neurons at several supplies and on to modulated cells."""
     draw = np.random.default_rng(11)
-    steps = np.sort(draw.choice(900, 60, replace=False))
+    # Pulses last 10 steps and must not overlap.
+    steps = 15 * np.arange(60) + draw.integers(0, 6, 60)
     inputs = Spikes("inputs", 6, draw.integers(0, 6, 60), steps * CHIP_DT)
     i, j = (side.ravel() for side in np.indices((6, 5)))
     codes = draw.integers(-3, 8, len(i))
@@ -379,8 +404,12 @@ def test_several_cpp_runs_in_one_process_are_independent_and_leave_no_device(cal
 
 def test_traces_have_the_unit_of_their_variable():
     cells = Experiment(
-        populations=(Population("cell", GainLIF(), 1),), traces=(Trace("cell", ("v", "I_syn", "gain"), np.array([0])),), duration=4 * DT, dt=DT, seed=3,
-    )  # fmt: skip
+        populations=(Population("cell", GainLIF(), 1),),
+        traces=(Trace("cell", ("v", "I_syn", "gain"), np.array([0])),),
+        duration=4 * DT,
+        dt=DT,
+        seed=3,
+    )
     signals = simulate(cells).signals["cell"]
     assert signals["v"].values.dim == volt.dim
     assert signals["I_syn"].values.dim == amp.dim
