@@ -1,4 +1,4 @@
-"""Spiking networks whose plasticity is learned. It needs torch (``brian2-neuromod[train]``).
+"""Spiking networks whose plasticity is learned; needs torch (``brian2-neuromod[train]``).
 
 Nothing here is imported by ``import neuromod``.
 """

@@ -1,8 +1,7 @@
 """A plastic network as a Brian2 experiment: cells, three-factor synapses, modulatory population.
 
-Episodes stand side by side as copies of the network. Torch steps in the order of a simulation
-(`neuromod.devices.simulation`), so that spikes are the same and plastic traces differ by rounding
-alone.
+Episodes are copies of the network, side by side. Torch and simulations (`neuromod.devices`) order
+a time step alike, so spikes are the same, and plastic traces differ by rounding alone.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from brian2 import Hz, second, umolar
-from scipy.signal import lfilter
 from torch import Tensor
 
 from neuromod.errors import UserError
@@ -25,7 +24,7 @@ from neuromod.experiment import (
     Trace,
 )
 from neuromod.models.three_factor import LIGAND, PlasticLIF, ThreeFactor
-from neuromod.plasticity.network import NETWORKS, PlasticNetwork
+from neuromod.plasticity.network import PlasticNetwork
 from neuromod.plasticity.rules import BOUND
 from neuromod.recording import Recording
 
@@ -36,7 +35,7 @@ PLASTIC = "plastic"
 def to_experiment(
     network: PlasticNetwork, inputs: Tensor, traced: tuple[str, ...] = (), **synapse: Any
 ) -> Experiment:
-    """Build a network in Brian2, once for each episode.
+    """Network in Brian2, one copy per episode.
 
     Parameters
     ----------
@@ -44,47 +43,39 @@ def to_experiment(
     inputs : Tensor, shape (batch, steps, inputs)
         1 where an input spikes, else 0.
     traced : tuple of str
-        Variables of every plastic synapse to record, such as ``E``; ordered as `plastic_traces`
-        takes them.
+        Variables of every plastic synapse to record, such as ``E``, for `plastic_traces`.
     **synapse
-        Parameters of `ThreeFactor` to change, besides what the network learned.
+        Parameters of `ThreeFactor` that take the place of the network's own.
 
     Returns
     -------
     Experiment
-        Of the populations ``cells`` and, if it is modulated, ``modulators``; one unit of the
-        concentration is 1 uM.
+        With the populations ``cells`` and, if the network is modulated, ``modulators``; one unit
+        of the concentration is 1 uM.
 
     Raises
     ------
     UserError
         When the inputs do not fit the network, or it has no plastic synapses to trace.
     """
-    shape, rule = network.shape, NETWORKS[network.shape.network][0]
-    if inputs.ndim != 3 or inputs.shape[2] != shape.inputs:
-        raise UserError(
-            f"Input spikes have the shape {tuple(inputs.shape)}, and this network takes "
-            f"(batch, steps, {shape.inputs})."
-        )
-    if traced and not rule:
+    network.check_inputs(inputs)
+    if traced and not network.shape.rule:
         raise UserError(f"A network without plasticity has no {', '.join(traced)} to trace.")
-    batch, steps, dt = len(inputs), inputs.shape[1], shape.dt_s * second
-    plastic = (_plastic(network, batch, synapse),) if rule else ()
-    traces = tuple(Trace(part.name, traced, np.arange(len(part.i))) for part in plastic if traced)
+    batch, steps, dt = len(inputs), inputs.shape[1], network.shape.dt_s * second
+    plastic = [_plastic(network, batch, synapse)] if network.shape.rule else []
     return Experiment(
-        tuple(_populations(network, batch)),
-        (_played(inputs.numpy(), dt),),
-        tuple(_fixed(network, batch)),
-        traces,
-        steps * dt,
-        dt,
-        0,
-        plastic,
+        populations=tuple(_populations(network, batch)),
+        sources=[_played(inputs.numpy(), dt)],
+        connections=tuple(_fixed(network, batch)),
+        plastic=plastic,
+        traces=[Trace(part.name, traced, np.arange(len(part.i))) for part in plastic if traced],
+        duration=steps * dt,
+        dt=dt,
     )
 
 
 def readout(network: PlasticNetwork, recording: Recording) -> np.ndarray:
-    """What the readout makes of the cells' spikes.
+    """The network's readout of the cells' recorded spikes.
 
     Parameters
     ----------
@@ -95,20 +86,18 @@ def readout(network: PlasticNetwork, recording: Recording) -> np.ndarray:
     Returns
     -------
     ndarray, shape (batch, steps, outputs)
-        At the end of every step; the readout does not spike and acts on nothing.
+        At the end of every step.
     """
-    shape, cells = network.shape, recording.spikes["cells"]
-    fired = np.zeros((len(recording.times), cells.size // shape.hidden, shape.hidden))
+    hidden, cells = network.shape.hidden, recording.spikes["cells"]
+    fired = network.output.new_zeros(cells.size // hidden, len(recording.times), hidden)
     step = np.round(np.asarray(cells.times / recording.dt)).astype(int)
-    fired[step, cells.neurons // shape.hidden, cells.neurons % shape.hidden] = 1
-    kept = np.exp(-shape.dt_s / shape.tau_out_s)
-    # A spike acts from the next step on.
-    driven = lfilter([0, kept], [1, -kept], fired @ _numbers(network.output).T, axis=0)
-    return np.asarray(driven.transpose(1, 0, 2))
+    fired[cells.neurons // hidden, step, cells.neurons % hidden] = 1
+    with torch.no_grad():
+        return network.read(fired).numpy()
 
 
 def plastic_traces(network: PlasticNetwork, recording: Recording, variable: str = "E") -> Any:
-    """A variable of the plastic synapses at the start of every step.
+    """Course of a variable of the plastic synapses, at the start of every step.
 
     Parameters
     ----------
@@ -154,20 +143,22 @@ def _plastic(network: PlasticNetwork, batch: int, changes: dict[str, Any]) -> Pl
     learned, gate = network.rule_values(), network.plasticity.gate
     times = {"tau_x": learned["tau_pre_s"], "tau_e": learned.get("tau_e_s")}
     given: dict[str, Any] = {name: value * second for name, value in times.items() if value}
-    # Torch adds eligibility up over time, the model averages it.
+    # Torch sums eligibility over time, the model averages it.
     given["eta"] = learned["eta_Hz"] * learned.get("tau_e_s", 1) * Hz
-    given |= {"rule": NETWORKS[network.shape.network][0], "gate": gate, "bound": BOUND, **changes}
+    given |= {"rule": network.shape.rule, "gate": gate, "bound": BOUND, **changes}
     i, j, w = _side_by_side(network.weight, batch)
     alpha = _side_by_side(network.plasticity.alpha, batch)[2]
-    model = ThreeFactor(**given)
-    return PlasticConnection(PLASTIC, "inputs", "cells", model, i, j, {"w": w, "alpha": alpha})
+    values = {"w": w, "alpha": alpha}
+    return PlasticConnection(
+        PLASTIC, "inputs", "cells", ThreeFactor(**given), i=i, j=j, values=values
+    )
 
 
 def _fixed(network: PlasticNetwork, batch: int) -> Iterator[Connection]:
-    """All synapses that do not change; every release reaches all cells of its episode."""
+    """The synapses that do not change; every release reaches all cells of its episode."""
     shape = network.shape
     kinds: list[tuple[str, str, str, Any, Any]] = [("cells", "cells", "v", network.recurrent, 1)]
-    if not NETWORKS[shape.network][0]:
+    if not shape.rule:
         kinds.append(("inputs", "cells", "v", network.weight, 1))
     if shape.modulated:
         release = np.full((shape.hidden, shape.modulators), 1 / shape.modulators)
@@ -178,11 +169,11 @@ def _fixed(network: PlasticNetwork, batch: int) -> Iterator[Connection]:
         ]
     for source, target, variable, weights, unit in kinds:
         i, j, w = _side_by_side(weights, batch)
-        yield Connection(source, target, variable, i, j, w * unit)
+        yield Connection(source, target, variable, i=i, j=j, weight=w * unit)
 
 
 def _side_by_side(weights: Any, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Source, target and weight of every synapse of copies of a layer, sorted by source."""
+    """Source, target and weight of every synapse of a layer's copies, sorted by source."""
     values = _numbers(weights).T
     copy, pre, post = (part.ravel() for part in np.indices((batch, *values.shape)))
     return (
@@ -199,5 +190,5 @@ def _played(inputs: np.ndarray, dt: Any) -> Spikes:
 
 
 def _numbers(values: Any) -> np.ndarray:
-    """In double precision, where every single one is exact."""
+    """Array in double precision, which holds single precision exactly."""
     return np.asarray(values.detach() if isinstance(values, Tensor) else values, dtype=float)

@@ -1,12 +1,12 @@
-"""Learning of fixed weights and plasticity rules together, over episodes, by gradient descent.
+"""Gradient descent on fixed weights and plasticity rules together, over episodes.
 
-Every step draws new episodes, so that there is no training set to remember. Draws depend on seed
-and step alone: a training that goes on from a checkpoint gives what an uninterrupted one gives.
+Every step draws new episodes, so there is no training set to memorise. Draws depend on seed and
+step alone: a training that goes on from a checkpoint ends like an uninterrupted one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,30 +18,33 @@ from torch import nn
 from neuromod.errors import UserError
 from neuromod.plasticity.network import PlasticNetwork, Shape
 from neuromod.plasticity.tasks import Difficulty, Task
+from neuromod.settings import flatten, format_value
 from neuromod.support.cache import cache_dir, digest
-from neuromod.tuning.hardware import threads_for
+from neuromod.support.log import note
+from neuromod.support.progress import task as progress_of
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
+from neuromod.tuning.hardware import threads_for
 
 VERSION = 1
-"""Goes up with any change of the code that changes what is learned."""
+"""Raised with any change of the code that changes the result of a training."""
 
 ROUND = 20
 """Steps between two checkpoints, and between two points of a learning curve."""
 
 LARGEST_GRADIENT = 1.0
-"""Norm to which gradients are cut, against the rare explosion over many time steps (chosen)."""
+"""Norm to which gradients are clipped: they may explode over many time steps (chosen here)."""
 
 EPISODES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that determines what a network learns.
+    """Everything that determines the result of a training.
 
     Attributes
     ----------
     shape : Shape
-    task : CueAssociation or PatternRecall
+    task : Task
     noises, delays_s : tuple of float
         Difficulties to learn from; every step draws one of each.
     steps : int
@@ -49,9 +52,9 @@ class Recipe:
     batch : int
         Episodes in a step.
     lr : float
-        Of Adam at the start; it falls to zero as a cosine.
+        Adam's learning rate at the start; it falls to zero as a cosine.
     seed : int
-        Of weights at the start, and of episodes.
+        Of the weights before learning, and of the episodes.
     """
 
     shape: Shape
@@ -77,9 +80,10 @@ class Recipe:
 
     @property
     def key(self) -> str:
-        """Hash by which a checkpoint knows its training."""
-        kind = type(self.task).__name__
-        return digest({"version": VERSION, "kind": kind, **asdict(self)})
+        """Hash that names the training's checkpoint."""
+        task = {name: format_value(value) for name, value in flatten(self.task).items()}
+        parts = {"shape": asdict(self.shape), "kind": type(self.task).__name__, "task": task}
+        return digest({"version": VERSION, **vars(self), **parts})
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +97,7 @@ class Learned:
     history : DataFrame
         A row for every `ROUND` steps: step, and means of loss and success over them.
     resumed : int
-        Steps that were on disk before.
+        Steps taken from a checkpoint.
     """
 
     recipe: Recipe
@@ -103,15 +107,15 @@ class Learned:
 
 
 def learn(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Learned:
-    """Let a network learn, from where it was interrupted if it was.
+    """Train a network, from its checkpoint on if there is one.
 
-    Its state is kept in the cache folder, and used again by whoever asks for the same.
+    Checkpoints are kept in the cache folder; the same recipe is never trained twice.
 
     Parameters
     ----------
     recipe : Recipe
     progress : callable, optional
-        Called with steps done and in all.
+        Called with the steps done and the steps in total.
 
     Returns
     -------
@@ -134,20 +138,39 @@ def learn(recipe: Recipe, progress: Callable[[int, int], None] | None = None) ->
     return Learned(recipe, network, history, resumed)
 
 
+def learn_all(recipes: Sequence[Recipe]) -> list[Learned]:
+    """Train networks one after another, with one progress bar.
+
+    Parameters
+    ----------
+    recipes : sequence of Recipe
+
+    Returns
+    -------
+    list of Learned
+    """
+    bar, learned = progress_of("learning"), []
+    steps = np.cumsum([0, *(recipe.steps for recipe in recipes)])
+    for recipe, before in zip(recipes, steps, strict=False):
+        learned.append(learn(recipe, lambda own, _, before=before: bar(before + own, steps[-1])))
+    note("steps of learning from cache", sum(one.resumed for one in learned))
+    return learned
+
+
 def checkpoint_of(recipe: Recipe) -> Path:
-    """Where a training's state is kept."""
+    """File of a training's checkpoint."""
     return cache_dir() / f"plastic-{recipe.key[:24]}.safetensors"
 
 
 def success(
     network: PlasticNetwork, task: Task, difficulty: Difficulty, episodes: int, seed: int
 ) -> float:
-    """Share of new episodes of one difficulty that a network answers right.
+    """Share of right answers to new episodes of one difficulty.
 
     Parameters
     ----------
     network : PlasticNetwork
-    task : CueAssociation or PatternRecall
+    task : Task
     difficulty : Difficulty
     episodes : int
     seed : int
@@ -163,23 +186,23 @@ def success(
         for start in range(0, episodes, EPISODES_AT_ONCE):
             batch = min(EPISODES_AT_ONCE, episodes - start)
             drawn = task.draw(rng, batch, difficulty, network.shape.dt_s)
-            answers = network(drawn.spikes)[:, -drawn.response :].mean(1).argmax(1)
+            answers = drawn.scores(network(drawn.spikes)).argmax(1)
             right += int((answers == drawn.labels).sum())
     return right / episodes
 
 
 def _learn_round(recipe: Recipe, training: Training[PlasticNetwork], first: int) -> None:
-    """Steps from ``first`` on until the next checkpoint."""
+    """Steps from ``first`` to the next checkpoint."""
     network, losses, right = training.classifier, [], 0
     for step in range(first, first + ROUND):
         rng = np.random.default_rng([recipe.seed, 0, step])
         difficulty = Difficulty(rng.choice(recipe.noises), rng.choice(recipe.delays_s))
         drawn = recipe.task.draw(rng, recipe.batch, difficulty, recipe.shape.dt_s)
-        answer = network(drawn.spikes)[:, -drawn.response :].mean(1)
-        loss = nn.functional.cross_entropy(answer, drawn.labels)
+        scores = drawn.scores(network(drawn.spikes))
+        loss = nn.functional.cross_entropy(scores, drawn.labels)
         if not loss.isfinite():
             raise UserError(
-                f"Learning of {recipe.shape.network} diverged after {step} steps with a learning "
+                f"Learning of {recipe.shape.network} diverged after {step} steps at a learning "
                 f"rate of {recipe.lr}: choose a smaller one."
             )
         training.optimizer.zero_grad()
@@ -188,5 +211,5 @@ def _learn_round(recipe: Recipe, training: Training[PlasticNetwork], first: int)
         training.optimizer.step()
         training.schedule.step()
         losses.append(loss.item())
-        right += int((answer.argmax(1) == drawn.labels).sum())
+        right += int((scores.argmax(1) == drawn.labels).sum())
     training.history.append((first + ROUND, float(np.mean(losses)), right / (ROUND * recipe.batch)))

@@ -1,15 +1,15 @@
-"""A spiking network over time with a plastic layer and, if it is modulated, modulatory neurons.
+"""A spiking network with a plastic layer and, if it is modulated, modulatory neurons.
 
-Inputs reach a layer of leaky integrate-and-fire neurons through plastic synapses. The layer's
-neurons also reach each other and a leaky readout, both with fixed synapses. A modulatory
-population, driven by inputs and layer through fixed synapses, releases into one concentration
-``c`` that reaches every plastic synapse (volume transmission); each neuron of the layer listens to
-it with a sensitivity of its own, which may be negative: ``M_j = tonic_j + sensitivity_j c``.
+Inputs reach a layer of leaky integrate-and-fire neurons through plastic synapses. Fixed synapses
+connect the layer's neurons with each other and with a leaky readout. A modulatory population,
+driven by inputs and layer through fixed synapses, releases into one concentration ``c`` that
+reaches every plastic synapse (volume transmission). Each neuron of the layer has a sensitivity of
+its own to it, of either sign: ``M_j = tonic_j + sensitivity_j c``.
 
-Membranes are in units of their threshold above rest. A time step goes in the order in which the
-package simulates on every device, so that the same network can be built there: plastic traces
-change (from the state at the step's beginning), spikes of the step before arrive, everything
-decays, and membranes above threshold spike and are reset.
+Membranes are in units of their threshold above rest. A time step has the order of the package's
+simulations, so that devices can run the same network: plastic traces change (from the state at the
+step's beginning), spikes of the last step arrive, everything decays, and membranes above threshold
+spike and are reset.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from neuromod.errors import UserError, unknown
-from neuromod.plasticity.rules import GATES, Plasticity, Traces
+from neuromod.models.three_factor import GATES
+from neuromod.plasticity.rules import START, Plasticity, Traces
 
 NETWORKS: dict[str, tuple[str, bool]] = {
     "none": ("", False),
@@ -34,26 +35,26 @@ NETWORKS: dict[str, tuple[str, bool]] = {
 }
 """The five networks: rule, and whether the network's own modulation gates it."""
 
-TAU_C_S = 0.05
-"""Clearance of the modulator before it is learned (chosen here: of the order of a cue)."""
+OWN_GATES = tuple(gate for gate in GATES if gate != "none")
+"""What the modulation of a modulated network may act on."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network is before anything is learned.
+    """Size and kind of a network, which learning does not change.
 
     Attributes
     ----------
     inputs, hidden, outputs, modulators : int
-        Neurons; modulators are there only if the network is modulated.
+        Neurons; only modulated networks have modulators.
     network : str
         One of `NETWORKS`.
     gate : str
-        Where modulation acts, if there is any: ``"direct"`` or ``"eligibility"``.
+        Where modulation acts, if there is any: one of `OWN_GATES`.
     dt_s : float
         Time step.
     tau_m_s, tau_out_s : float
-        Time constants of membranes and of the readout; they are not learned.
+        Time constants of membranes and of the readout.
     slope : float
         Steepness ``k`` of the surrogate ``(k/2)/(1 + k |v - 1|)**2`` of a spike's derivative: the
         fast sigmoid of Zenke & Ganguli (Neural Comput. 30:1514, 2018).
@@ -73,12 +74,16 @@ class Shape:
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
             raise unknown("plastic network", self.network, NETWORKS)
-        if self.gate not in GATES[1:]:
-            raise unknown("gate of plasticity", self.gate, GATES[1:])
-        for name in ("inputs", "hidden", "outputs", "modulators", "dt_s", "tau_m_s", "tau_out_s",
-                     "slope"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be greater than 0.")
+        if self.gate not in OWN_GATES:
+            raise unknown("gate of plasticity", self.gate, OWN_GATES)
+        for name, value in vars(self).items():
+            if not isinstance(value, str) and not value > 0:
+                raise UserError(f"{name} is {value}, but must be greater than 0.")
+
+    @property
+    def rule(self) -> str:
+        """Name of the plasticity rule; empty without one."""
+        return NETWORKS[self.network][0]
 
     @property
     def modulated(self) -> bool:
@@ -107,9 +112,9 @@ class State(NamedTuple):
     v, spikes : Tensor, shape (batch, hidden)
     readout : Tensor, shape (batch, outputs)
     traces : Traces or None
-        None where nothing is plastic.
+        None without plasticity.
     modulator : Modulator or None
-        None where nothing is modulated.
+        None without modulation.
     """
 
     v: Tensor
@@ -120,20 +125,20 @@ class State(NamedTuple):
 
 
 class PlasticNetwork(nn.Module):
-    """Network of a given shape; all state is made by `steps`, for each batch anew.
+    """Network of a given shape; it holds no state beyond an episode.
 
     Parameters
     ----------
     shape : Shape
     seed : int
-        Of the weights at the start; networks of one seed and size share the fixed ones.
+        Of the weights before learning; networks of one seed and size share the fixed ones.
     """
 
     def __init__(self, shape: Shape, seed: int) -> None:
         super().__init__()
         self.shape = shape
         self.smooth = False
-        """Whether spikes are graded, as the surrogate says; for checks of gradients only."""
+        """Whether spikes are graded, as in the surrogate; only to check gradients."""
         draw = torch.Generator().manual_seed(seed)
 
         def weights(post: int, pre: int, mean: float = 0.0, sd: float = 1.0) -> nn.Parameter:
@@ -145,20 +150,19 @@ class PlasticNetwork(nn.Module):
         self.recurrent = weights(shape.hidden, shape.hidden, sd=0.3)
         self.output = weights(shape.outputs, shape.hidden)
         self.plasticity: Plasticity | None = None
-        rule, modulated = NETWORKS[shape.network]
-        if rule:
+        if shape.rule:
             alpha = weights(shape.hidden, shape.inputs, sd=0.2)
-            gate = shape.gate if modulated else "none"
-            self.plasticity = Plasticity(alpha.data, rule, gate, shape.dt_s)
-        if modulated:
+            gate = shape.gate if shape.modulated else "none"
+            self.plasticity = Plasticity(alpha.data, shape.rule, gate, shape.dt_s)
+        if shape.modulated:
             self.modulator_weight = weights(shape.modulators, shape.inputs, mean=0.5, sd=0.5)
             self.modulator_recurrent = weights(shape.modulators, shape.hidden, sd=0.3)
-            self.log_tau_c_s = nn.Parameter(torch.tensor(log(TAU_C_S)))
+            self.log_tau_c_s = nn.Parameter(torch.tensor(log(START["tau_c_s"])))
             self.tonic = nn.Parameter(torch.ones(shape.hidden))
             self.sensitivity = nn.Parameter(torch.randn(shape.hidden, generator=draw) / 2)
 
     def steps(self, inputs: Tensor) -> Iterator[State]:
-        """Run episodes from rest, all samples apart.
+        """Run episodes from rest, each sample on its own.
 
         Parameters
         ----------
@@ -170,15 +174,11 @@ class PlasticNetwork(nn.Module):
         State
             At the end of every time step.
         """
-        if inputs.ndim != 3 or inputs.shape[2] != self.shape.inputs:
-            raise UserError(
-                f"Input spikes have the shape {tuple(inputs.shape)}, and this network takes "
-                f"(batch, steps, {self.shape.inputs})."
-            )
+        self.check_inputs(inputs)
         state = self._rest(len(inputs))
         # Spikes arrive a step after they are sent.
         arriving = nn.functional.pad(inputs, (0, 0, 1, 0))[:, :-1]
-        # Fixed weights see inputs that do not depend on the state: one product for all steps.
+        # The inputs do not depend on the state: one product gives their fixed drive in all steps.
         fixed = nn.functional.linear(arriving, self.weight)
         to_modulator = (
             nn.functional.linear(arriving, self.modulator_weight) if self.shape.modulated else fixed
@@ -191,8 +191,42 @@ class PlasticNetwork(nn.Module):
         """Return the readout at the end of every step, shape (batch, steps, outputs)."""
         return torch.stack([state.readout for state in self.steps(inputs)], 1)
 
+    def read(self, spikes: Tensor) -> Tensor:
+        """Readout at the end of every step for given spikes of the layer.
+
+        Parameters
+        ----------
+        spikes : Tensor, shape (batch, steps, hidden)
+
+        Returns
+        -------
+        Tensor, shape (batch, steps, outputs)
+        """
+        readout = [self._rest(len(spikes)).readout]
+        # A spike acts from the next step on.
+        for before in nn.functional.pad(spikes, (0, 0, 1, 0))[:, :-1].unbind(1):
+            readout.append(self._read(readout[-1], before))
+        return torch.stack(readout[1:], 1)
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        """Refuse input spikes that do not have the shape (batch, steps, inputs).
+
+        Parameters
+        ----------
+        inputs : Tensor
+
+        Raises
+        ------
+        UserError
+        """
+        if inputs.ndim != 3 or inputs.shape[2] != self.shape.inputs:
+            raise UserError(
+                f"Input spikes have the shape {tuple(inputs.shape)}, and this network takes "
+                f"(batch, steps, {self.shape.inputs})."
+            )
+
     def modulation(self, concentration: Tensor) -> Tensor:
-        """``M`` of every neuron's synapses, shape (batch, hidden), from c, shape (batch, 1)."""
+        """``M`` of every neuron's synapses, shape (batch, hidden), for c of shape (batch, 1)."""
         return self.tonic + self.sensitivity * concentration
 
     def rule_values(self) -> dict[str, float]:
@@ -217,20 +251,15 @@ class PlasticNetwork(nn.Module):
         def zeros(neurons: int) -> Tensor:
             return self.weight.new_zeros(batch, neurons)
 
-        size = self.shape
-        return State(
-            zeros(size.hidden),
-            zeros(size.hidden),
-            zeros(size.outputs),
-            self.plasticity.start(batch) if self.plasticity else None,
-            Modulator(zeros(size.modulators), zeros(size.modulators), zeros(1))
-            if size.modulated
-            else None,
-        )
+        size, modulator = self.shape, None
+        if size.modulated:
+            modulator = Modulator(zeros(size.modulators), zeros(size.modulators), zeros(1))
+        traces = self.plasticity.start(batch) if self.plasticity else None
+        return State(zeros(size.hidden), zeros(size.hidden), zeros(size.outputs), traces, modulator)
 
     def _step(self, state: State, inputs: Tensor, fixed: Tensor, to_modulator: Tensor) -> State:
         """State after a step in which these input spikes arrive, with their fixed drives."""
-        size, traces, modulator = self.shape, state.traces, state.modulator
+        traces, modulator = state.traces, state.modulator
         drive = fixed + nn.functional.linear(state.spikes, self.recurrent)
         if self.plasticity is not None and traces is not None:
             gate = None if modulator is None else self.modulation(modulator.concentration)
@@ -238,11 +267,16 @@ class PlasticNetwork(nn.Module):
             drive = drive + self.plasticity.drive(traces, inputs)
         if modulator is not None:
             modulator = self._released(modulator, state.spikes, to_modulator)
-        readout = state.readout + nn.functional.linear(state.spikes, self.output)
+        readout = self._read(state.readout, state.spikes)
         v, spikes = self._fired(state.v + drive)
         if self.plasticity is not None and traces is not None:
             traces = self.plasticity.receive(traces, inputs, spikes)
-        return State(v, spikes, readout * exp(-size.dt_s / size.tau_out_s), traces, modulator)
+        return State(v, spikes, readout, traces, modulator)
+
+    def _read(self, readout: Tensor, spikes: Tensor) -> Tensor:
+        """Readout a step later, when these spikes have arrived."""
+        readout = readout + nn.functional.linear(spikes, self.output)
+        return readout * exp(-self.shape.dt_s / self.shape.tau_out_s)
 
     def _released(self, modulator: Modulator, hidden: Tensor, fixed: Tensor) -> Modulator:
         kept = torch.exp(-self.shape.dt_s / self.log_tau_c_s.exp())
@@ -261,8 +295,8 @@ class PlasticNetwork(nn.Module):
 class Spike(torch.autograd.Function):
     """1 where ``v > 1``, else 0, with the derivative of a fast sigmoid.
 
-    That sigmoid is ``1/2 + (k/2) u/(1 + k |u|)`` with ``u = v - 1``; it may stand for the step
-    itself, so that gradients can be compared with finite differences.
+    The sigmoid is ``1/2 + (k/2) u/(1 + k |u|)`` with ``u = v - 1``. It may replace the step itself,
+    so that gradients can be compared with finite differences.
     """
 
     @staticmethod

@@ -1,9 +1,9 @@
-"""A network whose excitatory synapses rewire themselves, over hours.
+"""A network whose excitatory synapses rewire themselves over hours.
 
-The membrane takes milliseconds, rewiring minutes. Between two rewirings the rates are therefore
-taken to have settled: those of every single neuron by mean-field theory, from the synapses that
-it has. What a neuron's calcium reads are spike counts drawn with these rates, so that elements
-grow and shrink at random as well, and synapses turn over while nothing happens.
+Membranes take milliseconds and rewiring takes minutes, so between two rewirings the rates are
+settled: mean-field theory gives the rate of every neuron from its own synapses. Calcium reads spike
+counts drawn at these rates. Elements therefore also grow and shrink at random, and synapses turn
+over while nothing happens.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import StructuralPlasticity, Wiring
 from neuromod.support.progress import task
 
-# Chosen here: rewirings from one row of the history to the next.
+# Chosen here: rewirings per row of the history.
 EVERY = 10
 
 
 @dataclass(frozen=True, eq=False)
 class RewiredNetwork:
-    """Neurons of which the first rewire the synapses among themselves.
+    """A network whose first neurons rewire the synapses among themselves.
 
     Attributes
     ----------
     neuron : GainLIF
     plasticity : StructuralPlasticity
     weight : Quantity
-        Of each synapse that comes and goes, ampere.
+        Of a synapse that comes and goes, ampere.
     fixed : scipy.sparse.csr_matrix, shape (n, n)
-        All other weights, ampere, from the column's neuron onto the row's.
+        The other weights, ampere, from the column's neuron onto the row's.
     groups : ndarray of int, shape (m,)
-        Of every neuron that rewires, 1 in the engram and 0 outside.
+        Of every neuron that rewires: 1 in the engram, 0 outside.
     irregularity : float
-        Coefficient of variation of inter-spike intervals, whose square is the variance of a long
-        spike count over its mean (renewal theory: Cox 1962).
+        Coefficient of variation of inter-spike intervals; its square is the variance over the mean
+        of a long spike count (renewal theory: Cox 1962).
     """
 
     neuron: GainLIF
@@ -57,7 +57,7 @@ class RewiredNetwork:
 
     @cached_property
     def rates(self) -> NeuronRates:
-        """Mean-field theory of its neurons."""
+        """Mean-field theory of the neurons."""
         return NeuronRates(self.neuron)
 
     def weights(self, wiring: Wiring) -> csr_matrix:
@@ -83,7 +83,7 @@ def develop(
     kept: Collection[int],
     generator: np.random.Generator,
 ) -> tuple[pd.DataFrame, dict[int, Wiring]]:
-    """Grow a network from no synapses, and rewire it under changing input.
+    """Grow a network from no synapses and rewire it under changing input.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def develop(
     inputs : sequence of ndarray, each of shape (2, n)
         See `NeuronRates.outside`.
     schedule : ndarray of int, shape (intervals,)
-        Which of the inputs there is in each interval between two rewirings.
+        Number of the input in each interval between two rewirings.
     kept : collection of int
         Numbers of rewirings after which to keep the synapses.
     generator : numpy.random.Generator
@@ -99,10 +99,10 @@ def develop(
     Returns
     -------
     tuple of (DataFrame, dict of int to Wiring)
-        A row for every tenth interval: rates of the groups and the other neurons (hertz),
+        A row for every tenth interval: rates of the groups and of the other neurons (hertz),
         synapses per neuron, synapses per pair of neurons within and between groups, and
-        `turnover`, the share of the synapses that has been deleted since the beginning, summed
-        over rewirings. And the synapses kept.
+        `turnover`, the share of synapses deleted at every rewiring, summed from the beginning.
+        Then the synapses kept.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def homeostatic_indegree(
     weight: Quantity,
     drive: Quantity,
 ) -> float:
-    """Plastic synapses per neuron with which all that rewire fire at their target rate.
+    """Plastic synapses per neuron at which the neurons that rewire fire at their target rate.
 
     Parameters
     ----------
@@ -148,8 +148,8 @@ def homeostatic_indegree(
     target : Quantity
         Hertz.
     indegree : ndarray of int, shape (3,)
-        Of an inhibitory neuron: synapses from excitatory and inhibitory ones, and from outside.
-        Excitatory neurons have as many of the latter two.
+        Synapses onto an inhibitory neuron from excitatory ones, from inhibitory ones and from
+        outside. Excitatory neurons have as many of the last two.
     weight : Quantity, shape (3,)
         Of each kind, ampere.
     drive : Quantity
@@ -163,7 +163,7 @@ def homeostatic_indegree(
     Raises
     ------
     UserError
-        When the target lies out of reach of any number of synapses.
+        When no number of synapses reaches the target.
     """
 
     def excess(synapses: float, inhibitory: float, aim: float) -> float:
@@ -176,8 +176,8 @@ def homeostatic_indegree(
     wanted = float(target / Hz)
     if excess(0, inhibitory, wanted) > 0:
         raise UserError(
-            f"Neurons exceed their target of {target} without any plastic synapse; a weaker drive "
-            "or a higher target leaves them something to grow."
+            f"Neurons exceed their target of {target} without any plastic synapse: a weaker drive "
+            "or a higher target was expected."
         )
     enough = 1.0
     while excess(enough, inhibitory, wanted) < 0:
@@ -188,7 +188,7 @@ def homeostatic_indegree(
 def _counts(
     network: RewiredNetwork, rates: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Spike counts of an interval: never negative, of the renewal process's mean and variance."""
+    """Spike counts of an interval, of the mean and variance of a renewal process."""
     expected = rates * float(network.plasticity.interval / second)
     spread = network.irregularity**2
     return generator.gamma(expected / spread, spread)

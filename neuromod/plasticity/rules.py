@@ -1,37 +1,38 @@
 """Synaptic plasticity whose rule is learned by gradient descent, and its neuromodulated variants.
 
 The effective weight of a synapse from neuron ``i`` to neuron ``j`` is ``W_ji + alpha_ji E_ji``: a
-fixed weight and a learned coefficient times a plastic trace (Miconi, Clune & Stanley, ICML 2018).
+fixed weight, and a learned coefficient times a plastic trace (Miconi, Clune & Stanley 2018, ICML).
 The trace starts at 0 in every episode and follows
 
     dE_ji/dt = eta M_j D_ji        D_ji = p_j x_i - d_j E_ji
 
 with traces ``x`` and ``y`` of the spikes before and after the synapse, which grow by 1 with every
-spike, and ``p`` and ``d`` by the rule:
-
-- Oja (J. Math. Biol. 15:267, 1982): ``p = y``, ``d = y**2``.
-- BCM (Bienenstock, Cooper & Munro, J. Neurosci. 2:32, 1982): ``p = y (y - theta)``, ``d = 0``, with
-  a threshold that slides as in Intrator & Cooper (Neural Netw. 5:3, 1992),
-  ``dtheta/dt = (y**2/y0 - theta)/tau_theta``.
+spike. The change ``D`` is Oja's (1982, J. Math. Biol. 15:267) or BCM's (Bienenstock, Cooper & Munro
+1982, J. Neurosci. 2:32), as `neuromod.models.three_factor.CHANGE` has them for Brian2. BCM's
+threshold slides as in Intrator & Cooper (1992, Neural Netw. 5:3),
+``dtheta/dt = (y**2/y0 - theta)/tau_theta``.
 
 The modulation ``M`` is 1, or gates the change directly, or gates an eligibility trace
-``de/dt = -e/tau_e + D`` that takes the place of ``D``: credit may then come late (Miconi, Rawal,
-Clune & Stanley, ICLR 2019, call it retroactive).
+``de/dt = -e/tau_e + D`` in place of ``D``. Credit may then come late, "retroactively" (Miconi,
+Rawal, Clune & Stanley 2019, ICLR).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import log
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import sympy
 import torch
 from torch import Tensor, nn
 
 from neuromod.errors import unknown
+from neuromod.models.three_factor import CHANGE, GATES
 
 BOUND = 2.0
-"""Plastic traces are kept within plus and minus this (chosen here: it leaves room beyond the unit
-norm of Oja's fixed point, and keeps learning finite where a negative modulation inverts a rule)."""
+"""Largest plastic trace of either sign (chosen here: beyond the unit norm of Oja's fixed point, and
+finite where a negative modulation inverts a rule)."""
 
 START = {
     "eta_Hz": 1.0,
@@ -40,18 +41,13 @@ START = {
     "tau_theta_s": 0.2,
     "target": 1.0,
     "tau_e_s": 0.2,
+    "tau_c_s": 0.05,
 }
-"""Where the rules' parameters start before they are learned (chosen here: one cue of 100 ms then
-changes a trace by a few tenths)."""
+"""Parameters of rules and modulator before learning (chosen here: one cue of 100 ms then changes a
+trace by a few tenths, and the modulator is cleared in about the length of a cue)."""
 
-GATES = ("none", "direct", "eligibility")
-
-
-class Terms(NamedTuple):
-    """What a rule makes of a neuron's activity, shape (batch, post) each: see the module."""
-
-    potentiation: Tensor
-    decay: Tensor | None
+RULES = tuple(rule for rule in CHANGE if rule != "stdp")
+"""Rules that can be learned."""
 
 
 class Traces(NamedTuple):
@@ -78,58 +74,58 @@ class Traces(NamedTuple):
     eligibility: Tensor | None
 
 
-class Oja(nn.Module):
-    """``D = y (x - y E)``: Hebbian growth that a decay holds at unit norm."""
+class Rule(nn.Module):
+    """Oja's or the BCM rule, with BCM's sliding threshold and its learned parameters.
 
-    def start(self, post: Tensor) -> Tensor:
-        """Threshold at the beginning of an episode, shape of ``post``."""
-        return torch.zeros_like(post)
+    Parameters
+    ----------
+    name : str
+        One of `RULES`.
+    """
 
-    def slide(self, threshold: Tensor, post: Tensor, dt: float) -> Tensor:  # noqa: ARG002
-        """Threshold a step later."""
-        return threshold
-
-    def terms(self, post: Tensor, threshold: Tensor) -> Terms:  # noqa: ARG002
-        return Terms(post, post.square())
-
-
-class BCM(nn.Module):
-    """``D = x y (y - theta)``: growth above a threshold that slides with activity, decay below."""
-
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self.log_target = _logarithm("target")
-        self.log_tau_theta_s = _logarithm("tau_theta_s")
+        self._potentiation, self._decay = _terms(name)
+        self.slides = "theta" in CHANGE[name]
+        if self.slides:
+            self.log_target = _logarithm("target")
+            self.log_tau_theta_s = _logarithm("tau_theta_s")
 
     def start(self, post: Tensor) -> Tensor:
-        """Threshold at the beginning of an episode: its fixed point ``y0``."""
-        return self.log_target.exp() * torch.ones_like(post)
+        """Threshold at the beginning of an episode, shape of ``post``: BCM's fixed point ``y0``."""
+        return self.log_target.exp() * torch.ones_like(post) if self.slides else post * 0
 
     def slide(self, threshold: Tensor, post: Tensor, dt: float) -> Tensor:
         """Threshold a step later: exact while ``post`` stays the same."""
+        if not self.slides:
+            return threshold
         aim = post.square() / self.log_target.exp()
         return aim + (threshold - aim) * _kept(self.log_tau_theta_s, dt)
 
-    def terms(self, post: Tensor, threshold: Tensor) -> Terms:
-        return Terms(post * (post - threshold), None)
-
-
-RULES: dict[str, type[Oja] | type[BCM]] = {"oja": Oja, "bcm": BCM}
+    def changed(self, plastic: Tensor, traces: Traces, rate: Tensor | float) -> Tensor:
+        """Plastic traces after a change of ``rate * D``."""
+        potentiation, decay = (
+            term(traces.post, traces.threshold) for term in (self._potentiation, self._decay)
+        )
+        if isinstance(decay, Tensor):
+            plastic = plastic * (1 - rate * decay).unsqueeze(-1)
+        grown = (rate * potentiation).unsqueeze(-1)
+        return torch.addcmul(plastic, grown, traces.pre.unsqueeze(-2))
 
 
 class Plasticity(nn.Module):
     """Learned plasticity of all synapses between two layers.
 
-    Its parameters are those of the rule, all learned: one coefficient per synapse, and one of all
-    others per layer. Positive ones are held as logarithms. No state lives here: `start` gives that
-    of a new episode, and every other method gives a new state.
+    All of its parameters are learned: one coefficient per synapse, and one of each other parameter
+    per layer. Positive ones are held as logarithms. The module holds no state: `start` gives the
+    state of a new episode, and the other methods return a new one.
 
     Parameters
     ----------
     coefficient : Tensor, shape (post, pre)
         ``alpha`` at the start.
     rule : str
-        ``"oja"`` or ``"bcm"``.
+        One of `RULES`.
     gate : str
         What modulation acts on: ``"none"``, ``"direct"`` (the change) or ``"eligibility"``.
     dt : float
@@ -145,7 +141,7 @@ class Plasticity(nn.Module):
         self.gate = gate
         self.dt = dt
         self.alpha = nn.Parameter(coefficient.clone())
-        self.rule = RULES[rule]()
+        self.rule = Rule(rule)
         self.log_eta_Hz = _logarithm("eta_Hz")
         self.log_tau_pre_s = _logarithm("tau_pre_s")
         self.log_tau_post_s = _logarithm("tau_post_s")
@@ -153,17 +149,16 @@ class Plasticity(nn.Module):
             self.log_tau_e_s = _logarithm("tau_e_s")
 
     def start(self, batch: int) -> Traces:
-        """State of a new episode of every sample in a batch."""
+        """State at the beginning of an episode, for every sample of a batch."""
         post, pre = self.alpha.shape
         active = self.alpha.new_zeros(batch, post)
         plastic = self.alpha.new_zeros(batch, post, pre)
-        return Traces(
-            self.alpha.new_zeros(batch, pre), active, self.rule.start(active), plastic,
-            plastic if self.gate == "eligibility" else None,
-        )  # fmt: skip
+        eligibility = plastic if self.gate == "eligibility" else None
+        before = self.alpha.new_zeros(batch, pre)
+        return Traces(before, active, self.rule.start(active), plastic, eligibility)
 
     def evolve(self, traces: Traces, modulation: Tensor | None) -> Traces:
-        """State a time step later but for spikes; all follows from the step's beginning.
+        """State a time step later without new spikes; everything follows from the step's beginning.
 
         Parameters
         ----------
@@ -175,16 +170,15 @@ class Plasticity(nn.Module):
         -------
         Traces
         """
-        terms = self.rule.terms(traces.post, traces.threshold)
         rate = self.log_eta_Hz.exp() * self.dt
         if modulation is not None:
             rate = rate * modulation
         eligibility = traces.eligibility
         if eligibility is None:
-            plastic = _changed(traces.plastic, traces.pre, terms, rate)
+            plastic = self.rule.changed(traces.plastic, traces, rate)
         else:
             plastic = torch.addcmul(traces.plastic, rate.unsqueeze(-1), eligibility)
-            change = _changed(traces.plastic, traces.pre, terms, self.dt) - traces.plastic
+            change = self.rule.changed(traces.plastic, traces, self.dt) - traces.plastic
             eligibility = eligibility * _kept(self.log_tau_e_s, self.dt) + change
         return Traces(
             traces.pre * _kept(self.log_tau_pre_s, self.dt),
@@ -195,16 +189,16 @@ class Plasticity(nn.Module):
         )
 
     def drive(self, traces: Traces, spikes: Tensor) -> Tensor:
-        """What spikes before the synapses bring by way of plastic traces, shape (batch, post)."""
+        """Drive by spikes through the plastic part of the synapses, shape (batch, post)."""
         weights = self.alpha * traces.plastic
         return (weights @ spikes.unsqueeze(-1)).squeeze(-1)
 
     def receive(self, traces: Traces, pre: Tensor, post: Tensor) -> Traces:
-        """State after spikes that arrive, (batch, pre), and that are fired, (batch, post)."""
+        """State after arriving spikes, (batch, pre), and fired ones, (batch, post)."""
         return traces._replace(pre=traces.pre + pre, post=traces.post + post)
 
     def values(self) -> dict[str, float]:
-        """Learned parameters of the rule by name and unit, but for the coefficients."""
+        """Learned parameters of the rule by name and unit, without the coefficients."""
         found = {
             name.rpartition(".")[2].removeprefix("log_"): float(value.detach().exp())
             for name, value in self.named_parameters()
@@ -213,10 +207,12 @@ class Plasticity(nn.Module):
         return dict(sorted(found.items()))
 
 
-def _changed(plastic: Tensor, pre: Tensor, terms: Terms, rate: Tensor | float) -> Tensor:
-    """Plastic traces after ``rate * D``."""
-    kept = plastic if terms.decay is None else plastic * (1 - rate * terms.decay).unsqueeze(-1)
-    return torch.addcmul(kept, (rate * terms.potentiation).unsqueeze(-1), pre.unsqueeze(-2))
+def _terms(rule: str) -> list[Callable[[Tensor, Tensor], Any]]:
+    """``p`` and ``d`` of a rule as functions of y and theta: its change is linear in x and E."""
+    x, plastic, *activity = sympy.symbols("x E y_post theta_post")
+    change = sympy.sympify(CHANGE[rule], locals={"E": plastic})
+    parts = change.diff(x), -change.diff(plastic)
+    return [sympy.lambdify(activity, part, modules=[]) for part in parts]
 
 
 def _logarithm(name: str) -> nn.Parameter:
@@ -224,5 +220,5 @@ def _logarithm(name: str) -> nn.Parameter:
 
 
 def _kept(log_tau: Tensor, dt: float) -> Tensor:
-    """Share of a decaying quantity that is left after a time step."""
+    """Share of a decaying quantity left after a time step."""
     return torch.exp(-dt / log_tau.exp())

@@ -1,4 +1,4 @@
-"""Trained plastic networks on disk: safetensors, with a JSON header that says what they are."""
+"""Trained plastic networks on disk: safetensors with a JSON header."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ PLASTIC = Kind("plastic-network file", "neuromod-plastic-1")
 
 
 def save_network(path: str | Path, network: PlasticNetwork, about: dict[str, Any]) -> None:
-    """Write a network's learned parameters, with a header to know them by.
+    """Write a network's learned parameters, with a header that describes them.
 
     Parameters
     ----------
     path : path
-        Written under a temporary name and renamed, so that it is either whole or not there.
+        The file is either whole or absent, for it is written under another name and renamed.
     network : PlasticNetwork
     about : dict
-        Anything else worth knowing, such as task and seed, of types that JSON holds.
+        Further facts, such as task and seed, of types that JSON holds.
     """
     header = {"shape": asdict(network.shape), "rule": network.rule_values(), "about": about}
     write_tensors(path, PLASTIC, header, network.state_dict())
 
 
 def load_network(path: str | Path) -> tuple[PlasticNetwork, dict[str, Any]]:
-    """Read a network back, in the precision in which it was saved.
+    """Read a network, in the precision in which it was saved.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def load_network(path: str | Path) -> tuple[PlasticNetwork, dict[str, Any]]:
     Raises
     ------
     TensorFileError
-        When there is no such file, it is none of a plastic network, or it is damaged.
+        When the file is missing, damaged or not of a plastic network.
     """
     found = read_tensors(path, PLASTIC)
     try:

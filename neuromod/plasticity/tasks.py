@@ -1,24 +1,29 @@
 """Tasks that need a memory within an episode, drawn as spike trains.
 
-An episode is a sample: nothing is carried from one to the next, and what has to be remembered is
-new in each. Inputs are Bernoulli processes, a spike at most in every time step. Both tasks are
-known from the field, in versions of their own here: evidence accumulation over cues (Morcos &
-Harvey, Nat. Neurosci. 19:1672, 2016; as a task for spiking networks Bellec et al., Nat. Commun.
-11:3625, 2020), and association within an episode (Miconi, Clune & Stanley, ICML 2018).
+An episode is one sample: what has to be remembered is new in each, and nothing is carried over.
+Inputs are Bernoulli processes with at most one spike per time step. Both tasks are versions of
+known ones: accumulation of evidence over cues (Morcos & Harvey 2016, Nat. Neurosci. 19:1672; for
+spiking networks Bellec et al. 2020, Nat. Commun. 11:3625), and association within an episode
+(Miconi, Clune & Stanley 2018, ICML).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from brian2 import Hz, Quantity, ms, second
 from torch import Tensor
 
+from neuromod.checks import steps_in
 from neuromod.errors import UserError
+from neuromod.parameters import Parameters, parameter
 
+BELLEC = "Bellec et al. 2020"
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -39,6 +44,19 @@ class Episodes(NamedTuple):
     labels: Tensor
     response: int
 
+    def scores(self, readout: Any) -> Any:
+        """Mean readout while the answer is read; the largest score is the network's answer.
+
+        Parameters
+        ----------
+        readout : Tensor or ndarray, shape (batch, steps, outputs)
+
+        Returns
+        -------
+        Tensor or ndarray, shape (batch, outputs)
+        """
+        return readout[:, -self.response :].mean(1)
+
 
 class Difficulty(NamedTuple):
     """What makes an episode hard.
@@ -46,48 +64,134 @@ class Difficulty(NamedTuple):
     Attributes
     ----------
     noise : float
-        A rate in Hz or a share: see the task.
+        A rate in Hz or a share, as the task has it.
     delay_s : float
-        Between what is to be remembered and the answer.
+        Time between what is to be remembered and the answer.
     """
 
     noise: float
     delay_s: float
 
 
-@dataclass(frozen=True)
-class CueAssociation:
+@dataclass(frozen=True, eq=False)
+class Task(Parameters):
+    """What a network is asked; the base of all tasks.
+
+    A subclass has `inputs` and `outputs`, the numbers of neurons that take the episodes and give
+    the answers.
+    """
+
+    durations: ClassVar[tuple[str, ...]]
+    inputs: ClassVar[Any]
+    outputs: ClassVar[Any]
+
+    def draw(
+        self, rng: np.random.Generator, batch: int, difficulty: Difficulty, dt_s: float
+    ) -> Episodes:
+        """Draw a batch of episodes of one difficulty.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        batch : int
+        difficulty : Difficulty
+        dt_s : float
+            Time step in s.
+
+        Returns
+        -------
+        Episodes
+        """
+        raise NotImplementedError
+
+    def highest_rate(self, noise: float) -> float:
+        """Rate in Hz of the inputs that fire most."""
+        raise NotImplementedError
+
+    def check_grid(self, dt: Quantity, noise: float) -> None:
+        """Refuse a time step that is too long for the inputs or does not divide the durations.
+
+        Parameters
+        ----------
+        dt : Quantity
+            Time step, seconds.
+        noise : float
+            The highest.
+
+        Raises
+        ------
+        UserError
+        """
+        for name in self.durations:
+            steps_in(name, getattr(self, name), dt)
+        highest = self.highest_rate(noise)
+        if highest * float(dt / second) > 1:
+            raise UserError(
+                f"Inputs of {highest:g} Hz would spike more than once in a time step of {dt}: a "
+                "lower rate, less noise or a shorter step was expected."
+            )
+
+    def _steps(self, difficulty: Difficulty, dt_s: float) -> list[int]:
+        """Time steps of every duration, and of the delay."""
+        durations = (float(getattr(self, name) / second) for name in self.durations)
+        return [round(time / dt_s) for time in (*durations, difficulty.delay_s)]
+
+
+@dataclass(frozen=True, eq=False)
+class CueAssociation(Task):
     """Cues to the left or right; the side that had more of them is asked for after a delay.
 
     Inputs are four groups of neurons: left, right, go (while the answer is read) and context
-    (always). Noise is the rate at which neurons of the first three fire besides.
-
-    Attributes
-    ----------
-    cues : int
-        In an episode; an odd number, so that one side has more.
-    neurons : int
-        In each group.
-    cue_s, gap_s, response_s : float
-        Durations of a cue, of the pause after it, and of the answer.
-    rate_Hz : float
-        Of cued neurons, and of go.
-    context_Hz : float
+    (always). Noise is a rate that is added to the first three.
     """
 
-    cues: int = 5
-    neurons: int = 8
-    cue_s: float = 0.03
-    gap_s: float = 0.015
-    response_s: float = 0.05
-    rate_Hz: float = 80.0
-    context_Hz: float = 40.0
+    cues: int = parameter(
+        5, "cues in an episode, an odd number", source=f"chosen here; 7 in {BELLEC}", low=1
+    )
+    neurons: int = parameter(
+        8,
+        "input neurons in each of the groups left, right, go and context",
+        source=f"chosen here; 10 in {BELLEC}",
+        low=1,
+    )
+    cue: Quantity = parameter(
+        30 * ms,
+        "length of a cue",
+        source=f"chosen here, for speed; 100 ms in {BELLEC}",
+        low=0 * second,
+        low_excluded=True,
+    )
+    gap: Quantity = parameter(
+        15 * ms,
+        "pause after a cue",
+        source=f"chosen here, for speed; 50 ms in {BELLEC}",
+        low=0 * second,
+    )
+    response: Quantity = parameter(
+        50 * ms,
+        "time in which the answer is read",
+        source="chosen here",
+        low=0 * second,
+        low_excluded=True,
+    )
+    rate: Quantity = parameter(
+        80 * Hz,
+        "rate of cued neurons, and of go",
+        source="chosen here",
+        low=0 * Hz,
+        low_excluded=True,
+    )
+    context: Quantity = parameter(
+        40 * Hz, "rate of context neurons, throughout", source="chosen here", low=0 * Hz
+    )
 
+    durations = ("cue", "gap", "response")
     outputs = 2
 
-    def __post_init__(self) -> None:
-        if self.cues < 1 or self.cues % 2 == 0:
-            raise UserError(f"cues is {self.cues}, but must be odd: one side needs more than half.")
+    def check_values(self, own: Callable[[str], Any]) -> None:
+        """Refuse an even number of cues."""
+        if own("cues") % 2 == 0:
+            raise UserError(f"cues is {own('cues')}, but must be odd, so that one side has more.")
 
     @property
     def inputs(self) -> int:
@@ -95,74 +199,75 @@ class CueAssociation:
 
     def highest_rate(self, noise: float) -> float:
         """Rate in Hz of the inputs that fire most."""
-        return max(self.rate_Hz + noise, self.context_Hz)
+        return max(float(self.rate / Hz) + noise, float(self.context / Hz))
 
     def draw(
         self, rng: np.random.Generator, batch: int, difficulty: Difficulty, dt_s: float
     ) -> Episodes:
-        """Draw a batch of episodes of one difficulty."""
+        """Draw a batch of episodes of one difficulty: see `Task.draw`."""
         labels = rng.integers(0, 2, batch)
-        # As many cues on the side that wins as any majority has, each as often.
+        # Every majority is equally likely.
         majority = rng.integers(self.cues // 2 + 1, self.cues + 1, batch)
         order = rng.permuted(np.tile(np.arange(self.cues), (batch, 1)), axis=1)
         sides = np.where(order < majority[:, None], labels[:, None], 1 - labels[:, None])
 
-        cue, gap, response, delay = (
-            _steps(duration, dt_s)
-            for duration in (self.cue_s, self.gap_s, self.response_s, difficulty.delay_s)
-        )
+        cue, gap, response, delay = self._steps(difficulty, dt_s)
         total = self.cues * (cue + gap) + delay + response
         rates = np.full((batch, total, 4), float(difficulty.noise))
         samples = np.arange(batch)
         for number in range(self.cues):
             during = slice(number * (cue + gap), number * (cue + gap) + cue)
-            rates[samples, during, sides[:, number]] += self.rate_Hz
-        rates[:, -response:, 2] += self.rate_Hz
-        rates[:, :, 3] = self.context_Hz
+            rates[samples, during, sides[:, number]] += float(self.rate / Hz)
+        rates[:, -response:, 2] += float(self.rate / Hz)
+        rates[:, :, 3] = float(self.context / Hz)
         spikes = _spikes(rng, np.repeat(rates, self.neurons, axis=2), dt_s)
         return Episodes(spikes, torch.from_numpy(labels), response)
 
 
-@dataclass(frozen=True)
-class PatternRecall:
-    """Patterns shown once, each together with one of several answers; one is asked for again.
+@dataclass(frozen=True, eq=False)
+class PatternRecall(Task):
+    """Patterns shown once, each with one of several answers; one of them is asked for again.
 
-    Inputs are the neurons that patterns are made of, and one group for each answer. Every episode
-    has patterns of its own. The one that is asked for comes without its answer, and a share of its
-    neurons, the noise, stays silent while as many others fire instead.
-
-    Attributes
-    ----------
-    pairs : int
-        Patterns, and answers to choose among.
-    neurons : int
-        Of which patterns are made.
-    active : int
-        Of them, in each pattern.
-    group : int
-        Neurons for each answer.
-    show_s, gap_s, response_s : float
-        Durations of a pair, of the pause after it, and of the question, at whose end the answer is
-        read for half the time.
-    rate_Hz : float
-        Of active neurons.
+    Inputs are the neurons that make up the patterns, and one group for each answer. Every episode
+    has its own patterns. The one that is asked for comes without its answer. Noise is the share of
+    its neurons that stay silent while as many others fire instead.
     """
 
-    pairs: int = 3
-    neurons: int = 24
-    active: int = 6
-    group: int = 4
-    show_s: float = 0.06
-    gap_s: float = 0.02
-    response_s: float = 0.08
-    rate_Hz: float = 80.0
+    pairs: int = parameter(
+        3, "patterns in an episode, and answers to choose among", source="chosen here", low=1
+    )
+    neurons: int = parameter(24, "input neurons that make up patterns", source="chosen here", low=2)
+    active: int = parameter(6, "active neurons of a pattern", source="chosen here", low=1)
+    group: int = parameter(4, "input neurons for each answer", source="chosen here", low=1)
+    show: Quantity = parameter(
+        60 * ms,
+        "time for which a pair is shown",
+        source="chosen here",
+        low=0 * second,
+        low_excluded=True,
+    )
+    gap: Quantity = parameter(20 * ms, "pause after a pair", source="chosen here", low=0 * second)
+    response: Quantity = parameter(
+        80 * ms,
+        "length of the question; the answer is read in its second half",
+        source="chosen here",
+        low=0 * second,
+        low_excluded=True,
+    )
+    rate: Quantity = parameter(
+        80 * Hz, "rate of active neurons", source="chosen here", low=0 * Hz, low_excluded=True
+    )
 
-    def __post_init__(self) -> None:
-        if self.pairs < 2:
-            raise UserError(f"pairs is {self.pairs}, but one answer alone is no question.")
-        if not 1 <= self.active <= self.neurons // 2:
+    durations = ("show", "gap", "response")
+
+    def check_values(self, own: Callable[[str], Any]) -> None:
+        """Refuse a single pair, and patterns of more than half of the neurons."""
+        if own("pairs") < 2:
+            raise UserError(f"pairs is {own('pairs')}, but one answer alone is no question.")
+        if not 1 <= own("active") <= own("neurons") // 2:
             raise UserError(
-                f"active is {self.active}, but must be from 1 to half of {self.neurons} neurons."
+                f"active is {own('active')}, but must be from 1 to half of {own('neurons')} "
+                "neurons."
             )
 
     @property
@@ -175,22 +280,19 @@ class PatternRecall:
 
     def highest_rate(self, noise: float) -> float:  # noqa: ARG002
         """Rate in Hz of the inputs that fire most."""
-        return self.rate_Hz
+        return float(self.rate / Hz)
 
     def draw(
         self, rng: np.random.Generator, batch: int, difficulty: Difficulty, dt_s: float
     ) -> Episodes:
-        """Draw a batch of episodes of one difficulty."""
+        """Draw a batch of episodes of one difficulty: see `Task.draw`."""
         ranks = rng.permuted(np.tile(np.arange(self.neurons), (batch, self.pairs, 1)), axis=2)
         patterns = ranks < self.active
         answers = rng.permuted(np.tile(np.arange(self.pairs), (batch, 1)), axis=1)
         asked = rng.integers(0, self.pairs, batch)
         samples = np.arange(batch)
 
-        show, gap, response, delay = (
-            _steps(duration, dt_s)
-            for duration in (self.show_s, self.gap_s, self.response_s, difficulty.delay_s)
-        )
+        show, gap, response, delay = self._steps(difficulty, dt_s)
         total = self.pairs * (show + gap) + delay + response
         active = np.zeros((batch, total, self.neurons + self.pairs), dtype=bool)
         for number in range(self.pairs):
@@ -200,21 +302,14 @@ class PatternRecall:
         question = self._degraded(ranks[samples, asked], difficulty.noise)
         active[:, -response:, : self.neurons] = question[:, None]
         repeats = np.repeat([1, self.group], [self.neurons, self.pairs])
-        spikes = _spikes(rng, self.rate_Hz * np.repeat(active, repeats, axis=2), dt_s)
+        rates = float(self.rate / Hz) * np.repeat(active, repeats, axis=2)
         labels = torch.from_numpy(answers[samples, asked])
-        return Episodes(spikes, labels, -(-response // 2))
+        return Episodes(_spikes(rng, rates, dt_s), labels, -(-response // 2))
 
     def _degraded(self, ranks: npt.NDArray[np.int64], noise: float) -> npt.NDArray[np.bool_]:
-        """Pattern of neurons ranked below ``active``, some of them exchanged for others."""
+        """Pattern of the neurons ranked below ``active``, some of them exchanged for others."""
         exchanged = round(noise * self.active)
         return (ranks >= exchanged) & (ranks < self.active + exchanged)
-
-
-Task = CueAssociation | PatternRecall
-
-
-def _steps(duration_s: float, dt_s: float) -> int:
-    return round(duration_s / dt_s)
 
 
 def _spikes(rng: np.random.Generator, rates_Hz: FloatArray, dt_s: float) -> Tensor:

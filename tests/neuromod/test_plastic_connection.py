@@ -29,14 +29,19 @@ class Facilitating:
 
 
 def connected(model=None, i=(0, 1, 2), j=(0, 0, 1), values=None, **changes):
-    synapses = PlasticConnection(
-        "synapses", "inputs", "cells", model or Facilitating(), np.array(i), np.array(j),
-        values or {}, **changes,
-    )  # fmt: skip
+    pairs = {"i": np.array(i), "j": np.array(j), "values": values or {}}
+    model = model or Facilitating()
+    synapses = PlasticConnection("synapses", "inputs", "cells", model, **pairs, **changes)
     inputs = Spikes("inputs", 3, np.array([0, 2, 0, 1]), np.array([1, 1, 4, 6]) * DT)
     cells = Population("cells", PlasticLIF(tau_m=13 * ms), 2)
-    traces = (Trace("cells", ("v",), np.arange(2)),)
-    return Experiment((cells,), (inputs,), (), traces, 12 * DT, DT, 1, (synapses,))
+    return Experiment(
+        populations=[cells],
+        sources=[inputs],
+        plastic=[synapses],
+        traces=[Trace("cells", "v", np.arange(2))],
+        duration=12 * DT,
+        dt=DT,
+    )
 
 
 def test_a_third_partys_synapse_does_what_its_equations_say():

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from brian2 import Hz, ms, second
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
@@ -15,7 +16,7 @@ from neuromod.plasticity.learning import ROUND, Recipe, checkpoint_of, learn, su
 from neuromod.plasticity.network import PlasticNetwork, Shape  # noqa: E402
 from neuromod.plasticity.tasks import CueAssociation, Difficulty  # noqa: E402
 
-TASK = CueAssociation(cues=1, neurons=3, gap_s=0.0, response_s=0.02)
+TASK = CueAssociation(cues=1, neurons=3, gap=0 * second, response=20 * ms)
 RECIPE = Recipe(
     Shape(12, 5, 2, "modulated-bcm"), TASK, (0.0, 13.0), (0.0, 0.01), 2 * ROUND, batch=4, seed=3
 )
@@ -77,7 +78,7 @@ def test_different_recipes_share_no_checkpoint():
     others = [
         replace(RECIPE, seed=4),
         replace(RECIPE, noises=(0.0,)),
-        replace(RECIPE, task=replace(TASK, rate_Hz=70.0)),
+        replace(RECIPE, task=replace(TASK, rate=70 * Hz)),
         replace(RECIPE, shape=replace(RECIPE.shape, gate="eligibility")),
     ]
     assert len({checkpoint_of(recipe) for recipe in [RECIPE, *others]}) == 5

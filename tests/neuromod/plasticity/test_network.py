@@ -18,8 +18,8 @@ each_kind = pytest.mark.parametrize(("network", "gate"), KINDS)
 
 
 def small(network: str, gate: str = "direct", seed: int = 5, **sizes: int) -> PlasticNetwork:
-    shape = Shape(**{"inputs": 3, "hidden": 4, "outputs": 2, "modulators": 2, **sizes},
-                  network=network, gate=gate)  # fmt: skip
+    chosen = {"inputs": 3, "hidden": 4, "outputs": 2, "modulators": 2, **sizes}
+    shape = Shape(**chosen, network=network, gate=gate)
     made = PlasticNetwork(shape, seed).double()
     if made.plasticity is not None:
         with torch.no_grad():
@@ -124,6 +124,15 @@ def test_the_surrogate_is_the_derivative_of_the_smooth_spike():
     assert torch.equal(smooth, hard)
     assert smooth.max() <= 3.7 / 2
     assert torch.equal(Spike.apply(v, 3.7, False), (v > 1).double())
+
+
+def test_the_readout_follows_from_the_spikes_alone():
+    net = small("oja")
+    with torch.no_grad():
+        states = list(net.steps(spikes(2, 40)))
+        fired = torch.stack([state.spikes for state in states], 1)
+        assert fired.sum() > 20
+        assert torch.equal(net.read(fired), torch.stack([state.readout for state in states], 1))
 
 
 @each_kind

@@ -21,7 +21,7 @@ from neuromod.plasticity.rewiring import (
     synapses_between,
 )
 
-NEURON = GainLIF(modulated=False)
+NEURON = GainLIF(receptors=())
 INDEGREES, WEIGHTS, DRIVE = np.array([44, 11, 44]), [190, -1430, 190] * pA, 33 * Hz
 EXCITATORY, CELLS = 440, 550
 RULE = StructuralPlasticity(target=7.7 * Hz, growth=0.07, tau_calcium=9 * second)

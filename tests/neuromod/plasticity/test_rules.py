@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sympy import Symbol, sympify
 
 torch = pytest.importorskip("torch")
 
 from neuromod.errors import UserError  # noqa: E402
-from neuromod.plasticity.rules import BOUND, Plasticity, Traces  # noqa: E402
+from neuromod.models.three_factor import CHANGE  # noqa: E402
+from neuromod.plasticity.rules import BOUND, RULES, Plasticity, Traces  # noqa: E402
 
 DT = 3e-3
 
@@ -164,6 +166,18 @@ def test_gradients_of_a_step_are_those_of_finite_differences(rule, gate):
         return (after.plastic, made.drive(after, tensors[0]), after.threshold, after.post)
 
     assert torch.autograd.gradcheck(step, (*state, *gated, *made.parameters()))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_learned_rule_is_that_of_the_synapse_in_brian2(name):
+    draw = np.random.default_rng(5)
+    x, y, theta, E = draw.uniform(-1, 1, 4)
+    after = plasticity(name).rule.changed(
+        tensor([[[E]]]), traces([x], [y], [[E]], theta=theta), tensor([[1.0]])
+    )
+    words = {"x": x, "y_post": y, "theta_post": theta, "E": E}
+    expected = E + float(sympify(CHANGE[name], locals={w: Symbol(w) for w in words}).subs(words))
+    assert after.item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_what_is_not_there_is_refused():

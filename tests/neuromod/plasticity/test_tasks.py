@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from brian2 import Hz, ms
 
 pytest.importorskip("torch")
 
@@ -11,9 +12,16 @@ from neuromod.errors import UserError
 from neuromod.plasticity.tasks import CueAssociation, Difficulty, PatternRecall
 
 DT = 3e-3
-CUES = CueAssociation(cues=5, neurons=7, cue_s=0.027, gap_s=0.012, response_s=0.045, rate_Hz=170.0)
+CUES = CueAssociation(cues=5, neurons=7, cue=27 * ms, gap=12 * ms, response=45 * ms, rate=170 * Hz)
 PATTERNS = PatternRecall(
-    pairs=3, neurons=20, active=6, group=5, show_s=0.06, gap_s=0.012, response_s=0.06, rate_Hz=300.0
+    pairs=3,
+    neurons=20,
+    active=6,
+    group=5,
+    show=60 * ms,
+    gap=12 * ms,
+    response=60 * ms,
+    rate=300 * Hz,
 )
 
 
@@ -107,6 +115,14 @@ def test_a_seed_gives_the_same_episodes_and_another_others(task):
     one, again, other = (drawn(task, 0, 0.03, 5, seed)[0] for seed in (4, 4, 5))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
+
+
+def test_a_time_step_must_divide_the_durations_and_hold_no_two_spikes_of_an_input():
+    CUES.check_grid(3 * ms, 160)
+    with pytest.raises(UserError, match="cue = 27 ms must be a whole number of time steps"):
+        CUES.check_grid(5 * ms, 0)
+    with pytest.raises(UserError, match="340 Hz would spike more than once in a time step"):
+        CUES.check_grid(3 * ms, 170)
 
 
 def test_tasks_without_an_answer_are_refused():
