@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, runtime_checkable
@@ -468,13 +468,13 @@ class Experiment:
         time or a spike does not lie on the grid of time steps.
     """
 
-    populations: tuple[Population, ...]
+    populations: Sequence[Population]
     duration: Quantity
     dt: Quantity
-    sources: tuple[Spikes, ...] = ()
-    connections: tuple[Connection, ...] = ()
-    plastic: tuple[PlasticConnection, ...] = ()
-    traces: tuple[Trace, ...] = ()
+    sources: Sequence[Spikes] = ()
+    connections: Sequence[Connection] = ()
+    plastic: Sequence[PlasticConnection] = ()
+    traces: Sequence[Trace] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -482,7 +482,8 @@ class Experiment:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         # Devices round half steps differently, so there are none.
         steps_in("duration", self.duration, self.dt)
-        names = [part.name for part in (*self.populations, *self.sources, *self.plastic)]
+        named: list[Any] = [*self.populations, *self.sources, *self.plastic]
+        names = [part.name for part in named]
         if len(set(names)) < len(names):
             raise UserError(
                 f"Every population, source and plastic connection needs its own name, not {names}."
@@ -491,8 +492,9 @@ class Experiment:
             _check_refractory(population, self.dt)
         for source in self.sources:
             self._check_source(source)
-        for connection in (*self.connections, *self.plastic):
-            self._check_ends(connection)
+        for ends in (self.connections, self.plastic):
+            for wires in ends:
+                self._check_ends(wires)
         for connection in self.connections:
             self._check_connection(connection)
         for changing in self.plastic:
@@ -536,12 +538,14 @@ class Experiment:
 
     @cached_property
     def _sizes(self) -> dict[str, int]:
-        return {part.name: part.size for part in (*self.populations, *self.sources)}
+        parts: list[Population | Spikes] = [*self.populations, *self.sources]
+        return {part.name: part.size for part in parts}
 
     @cached_property
     def _equations(self) -> dict[str, Equations]:
         """Equations of all that has a model."""
-        return {part.name: parsed(part.equations) for part in (*self.populations, *self.plastic)}
+        parts: list[Population | PlasticConnection] = [*self.populations, *self.plastic]
+        return {part.name: parsed(part.equations) for part in parts}
 
     def _check_source(self, source: Spikes) -> None:
         steps = steps_of(f"Spikes of {source.name}", source.times, self.dt)
@@ -571,9 +575,9 @@ class Experiment:
         if connection.width is not None:
             if not steps_in("width", connection.width, self.dt):
                 raise UserError(f"A pulse onto {variable} of {target} must last a time step.")
-            self._check_apart(connection)
+            self._check_apart(connection, connection.width)
 
-    def _check_apart(self, connection: Connection) -> None:
+    def _check_apart(self, connection: Connection, width: Quantity) -> None:
         """A pulse that is on cannot start again: its source would count double."""
         source = next((s for s in self.sources if s.name == connection.source), None)
         if source is None or not len(source.neurons):
@@ -582,10 +586,10 @@ class Experiment:
         neurons, times = source.neurons[order], np.asarray(source.times)[order]
         gaps = np.where(np.diff(neurons) == 0, np.diff(times), np.inf)
         gaps[~np.isin(neurons[1:], connection.i)] = np.inf
-        if len(gaps) and gaps.min() < float(connection.width) - float(self.dt) / 2:
+        if len(gaps) and gaps.min() < float(width) - float(self.dt) / 2:
             at = int(np.argmin(gaps))
             raise UserError(
-                f"Pulses of {connection.width} overlap: neuron {neurons[at]} of {source.name} "
+                f"Pulses of {width} overlap: neuron {neurons[at]} of {source.name} "
                 f"spikes again {gaps[at] * second} after its spike at {times[at] * second}."
             )
 
@@ -641,7 +645,7 @@ def parsed(equations: str) -> Equations:
 def _sort_by_source(synapses: Connection | PlasticConnection, what: str) -> np.ndarray:
     """Sort synapses, whose weights GeNN would otherwise permute in silence; the order taken."""
     i, j = index_array(what, synapses.i), index_array(what, synapses.j)
-    order = np.lexsort((j, i))
+    order: np.ndarray = np.lexsort((j, i))
     object.__setattr__(synapses, "i", i.astype(np.int32)[order])
     object.__setattr__(synapses, "j", j.astype(np.int32)[order])
     return order

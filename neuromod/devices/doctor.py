@@ -20,7 +20,7 @@ from neuromod.experiment import Connection, Experiment, Population
 from neuromod.models.gain_lif import GainLIF
 
 PACKAGES = ("brian2-neuromod", "brian2", "numpy", "cython", "setuptools", "neo", "elephant")
-NEURON = GainLIF(modulated=False)
+NEURON = GainLIF(receptors=())
 DRIVE = 0.783 * nA
 # Long enough to be compiled on every device.
 DURATION = 2.0213 * second
