@@ -154,6 +154,7 @@ _rise = 1 + channel_modulation*(V_sag + vto)
 _slope = _slope*_rise + channel_modulation*_current
 _current = _current*_rise
 """
+NEWTON = "V_sag - (V_sag + _load*_current - _above)/(1 + _load*_slope)"
 # Newton's steps from the overdrive without sag, which roughly halve it until they are near: enough
 # for loads of a thousand times R_S.
 SAG_STEPS = 8
@@ -505,17 +506,17 @@ class CircuitNeuron(Parameters):
         if not self._sags:
             return []
         saturated = SATURATED[self.law] + (MODULATED if self.output == "mosfet" else "")
-        current = [line for line in saturated.splitlines() if line]
-        newton = "V_sag = V_sag - (V_sag + _load*_current - _above)/(1 + _load*_slope)"
-        # Products with 1, because NumPy would give the array itself, which later lines change.
-        return [
+        newton = f"{saturated}V_sag = {NEWTON}"
+        # A line such as V_sag = V_ov would make both one array to NumPy.
+        code = [
             "_load = R_S + R_supply*(up + mirrors)",
             "_above = V_ov + R_S*I_unit",
-            "V_sag = 1*V_ov",
-            *[*current, newton] * SAG_STEPS,
-            *current,
-            "I_sag = 1*_current",
+            word_substitute(saturated, {"V_sag": "V_ov"}),
+            f"V_sag = {word_substitute(NEWTON, {'V_sag': 'V_ov'})}",
+            *[newton] * (SAG_STEPS - 1),
+            word_substitute(saturated, {"_current": "I_sag"}),
         ]
+        return [line for line in "\n".join(code).splitlines() if line]
 
     @property
     def code_max(self) -> int:

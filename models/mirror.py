@@ -19,7 +19,9 @@ STEPS = 200
 
 @dataclass(frozen=True, eq=False)
 class Mirror:
-    """Values in SI units, each shape () or (n,).
+    """Current mirror of a synapse: one reference transistor behind a load resistor.
+
+    Values are in SI units, each of shape () or (n,).
 
     Attributes
     ----------

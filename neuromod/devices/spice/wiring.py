@@ -138,20 +138,23 @@ def synapses(experiment: Experiment, neurons: Neurons) -> list[Synapse]:
     UserError
         When connections are no pulses of synapses.
     """
-    table = _edges(experiment, neurons, PULSED)
+    table = _wires(experiment, neurons, PULSED)
     if table.empty:
         return []
-    rises, falls = (_pulse_edges(table[table.weight * sign > 0]) for sign in (1, -1))
-    once = rises.index.is_unique and rises.index.equals(falls.index)
-    if not once or not np.allclose(rises[list(PULSED)], falls[list(PULSED)]):
+    if table.width.isna().any() or (table.weight < 0).any():
         raise UserError(
-            "Connections onto up, down, mirrors and active must be pulses, one for each synapse "
-            "and spike, as code_pulses makes them."
+            "Connections onto up, down, mirrors and active must be pulses, as code_pulses makes "
+            "them: a width and a weight above 0 were expected."
         )
-    dt = float(experiment.dt / second)
-    timing = pd.DataFrame({"start": rises.steps + 1, "width": falls.steps - rises.steps}) * dt
-    wired = timing.join(rises[list(PULSED)]).reset_index()
-    return [Synapse(**row) for row in wired.to_dict("records")]
+    wired = table.pivot_table(
+        index=[*SYNAPSE, "start", "width"],
+        columns="variable",
+        values="weight",
+        aggfunc="sum",
+        fill_value=0,
+    )
+    records = wired.reindex(columns=list(PULSED), fill_value=0.0).reset_index().to_dict("records")
+    return [Synapse(**record) for record in records]
 
 
 def changes(experiment: Experiment, neurons: Neurons) -> dict[tuple[str, int, str, str], pd.Series]:
@@ -173,7 +176,7 @@ def changes(experiment: Experiment, neurons: Neurons) -> dict[tuple[str, int, st
     UserError
         When they come from neurons, whose spikes are not known beforehand.
     """
-    table = _edges(experiment, neurons, STEPPED)
+    table = _wires(experiment, neurons, STEPPED)
     if table.empty:
         return {}
     sources = {source.name: source for source in experiment.sources}
@@ -189,7 +192,7 @@ def changes(experiment: Experiment, neurons: Neurons) -> dict[tuple[str, int, st
         for s in sources.values()
     ]
     held = table.merge(pd.concat(events), on=["source", "i"])
-    held["at"] += (held.steps + 1) * float(experiment.dt / second)
+    held["at"] += held.start
     groups = held.groupby(["target", "j", "variable", "domain"])
     return {key: group.groupby("at").weight.sum() for key, group in groups}
 
@@ -214,27 +217,33 @@ def _split(text: str, sizes: Mapping[str, int]) -> tuple[str, list[int]]:
     return name, [int(n) for n in fields]
 
 
-def _edges(experiment: Experiment, neurons: Neurons, kinds: Iterable[str]) -> pd.DataFrame:
-    """One row for each synapse of the connections onto some variables."""
-    rows = [pd.DataFrame(columns=[*SYNAPSE, "variable", "steps", "weight"])]
+def _wires(experiment: Experiment, neurons: Neurons, kinds: Iterable[str]) -> pd.DataFrame:
+    """One row for each synapse of the connections onto some variables; times in seconds."""
+    columns = [*SYNAPSE, "variable", "start", "width", "weight"]
+    rows = [pd.DataFrame(columns=columns)]
     models = {population.name: population for population in experiment.populations}
+    step = float(experiment.dt / second)
     for connection in experiment.connections:
         held = np.isin(connection.j, neurons.get(connection.target, ()))
         if not held.any():
             continue
         kind, domain = _meaning(connection, models[connection.target])
-        if kind in kinds:
-            row = {
-                "target": connection.target,
-                "j": connection.j[held],
-                "source": connection.source,
-                "i": connection.i[held],
-                "domain": domain,
-                "variable": kind,
-                "steps": round(float(connection.delay / experiment.dt)),
-                "weight": np.broadcast_to(np.asarray(connection.weight), held.shape)[held],
-            }
-            rows.append(pd.DataFrame(row))
+        if kind not in kinds:
+            continue
+        width = np.nan if connection.width is None else connection.width / experiment.dt
+        values = {
+            "target": connection.target,
+            "j": connection.j[held],
+            "source": connection.source,
+            "i": connection.i[held],
+            "domain": domain,
+            "variable": kind,
+            # A spike acts in the step after its own.
+            "start": (round(float(connection.delay / experiment.dt)) + 1) * step,
+            "width": np.round(float(width)) * step,
+            "weight": np.broadcast_to(np.asarray(connection.weight), held.shape)[held],
+        }
+        rows.append(pd.DataFrame(values))
     return pd.concat(rows[1:] or rows, ignore_index=True)
 
 
@@ -253,11 +262,3 @@ def _meaning(connection: Connection, population: Population) -> tuple[str, str]:
             "written of."
         )
     return meanings[connection.variable]
-
-
-def _pulse_edges(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rising or falling edges, a row for each synapse and delay, a column for each variable."""
-    table = rows.assign(weight=rows.weight.abs()).pivot_table(
-        index=[*SYNAPSE, "steps"], columns="variable", values="weight", aggfunc="sum", fill_value=0
-    )
-    return table.reindex(columns=list(PULSED), fill_value=0.0).reset_index("steps").sort_index()

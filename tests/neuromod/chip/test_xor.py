@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from brian2 import nsecond, uA, volt
 
+from neuromod.chip.pulses import PulseTrain
 from neuromod.chip.variation import Deviations, Mismatch, draw
-from neuromod.chip.volleys import Volleys
 from neuromod.chip.xor import (
     CODES,
     ROWS,
@@ -27,7 +27,7 @@ from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 
 CIRCUIT = CircuitNeuron()
-VOLLEYS = Volleys(10, 370 * nsecond, 10 * nsecond)
+TRAIN = PulseTrain(10, 370 * nsecond, 10 * nsecond)
 COUNTS = ["spikes_01", "spikes_10", "spikes_11"]
 
 
@@ -38,12 +38,12 @@ def gates_of(codes, vdd):
 
 def test_two_neurons_that_each_subtract_the_other_input_make_xor():
     # 7 units of 20 mV pass 100 mV at once; with both inputs nothing is left in either.
-    answers = gates_of([7, -7, -7, 7, 7, 7], 0.75).answers(CIRCUIT, VOLLEYS)
+    answers = gates_of([7, -7, -7, 7, 7, 7], 0.75).answers(CIRCUIT, TRAIN)
     assert answers.tolist() == [[0, 10, 10, 0]]
 
 
 def test_two_neurons_that_add_make_or():
-    answers = gates_of([7, 7, 7, 7, 7, 7], 0.75).answers(CIRCUIT, VOLLEYS)
+    answers = gates_of([7, 7, 7, 7, 7, 7], 0.75).answers(CIRCUIT, TRAIN)
     assert answers.tolist() == [[0, 10, 10, 10]]
     assert computes(answers).tolist() == [[True, True, True, False]]
 
@@ -57,13 +57,13 @@ def test_fewer_than_three_spikes_read_0():
 def small():
     """A neuron of two bits and a sign, of which all 7**6 networks can be tried one by one."""
     circuit = CircuitNeuron(bits=2, beta=1.7 * uA / volt**2)
-    return circuit, search(circuit, VOLLEYS, 0.93 * volt)
+    return circuit, search(circuit, TRAIN, 0.93 * volt)
 
 
 def test_the_search_finds_every_network(small):
     circuit, found = small
     every = gates_of(list(product(range(-3, 4), repeat=6)), 0.93)
-    answers = every.answers(circuit, VOLLEYS)
+    answers = every.answers(circuit, TRAIN)
     right = computes(answers).all(axis=1)
     assert 100 < right.sum() < 0.5 * len(right)
     assert found.networks.sum() == right.sum()
@@ -76,27 +76,27 @@ def test_the_search_finds_every_network(small):
 def test_networks_within_the_rails_are_those_whose_membranes_stay_there(small):
     circuit, found = small
     every = gates_of(list(product(range(-3, 4), repeat=6)), 0.93)
-    hidden = every.respond(circuit, VOLLEYS, slice(0, 2), ROWS[:, None, :, None])
-    output = every.respond(circuit, VOLLEYS, slice(2, 3), hidden.fires[:, :, None])
+    hidden = every.respond(circuit, TRAIN, slice(0, 2), ROWS[:, None, :, None])
+    output = every.respond(circuit, TRAIN, slice(2, 3), hidden.fires[:, :, None])
     inside = [
         ((layer.lowest >= 0) & (layer.highest <= 0.93)).all(axis=(1, 2))
         for layer in (hidden, output)
     ]
-    right = computes(every.answers(circuit, VOLLEYS)).all(axis=1)
+    right = computes(every.answers(circuit, TRAIN)).all(axis=1)
     assert found.networks[found.within_rails].sum() == (right & inside[0] & inside[1]).sum() > 0
 
 
 def test_codes_found_answer_as_the_search_says(small):
     circuit, found = small
-    answers = Gates.of(found).answers(circuit, VOLLEYS)
+    answers = Gates.of(found).answers(circuit, TRAIN)
     np.testing.assert_array_equal(answers[:, 1:], found[COUNTS])
 
 
 def test_the_margin_is_the_least_of_the_three_neurons(small):
     circuit, found = small
     gates = Gates.of(found)
-    hidden = gates.respond(circuit, VOLLEYS, slice(0, 2), ROWS[:, None, :, None])
-    output = gates.respond(circuit, VOLLEYS, slice(2, 3), hidden.fires[:, :, None])
+    hidden = gates.respond(circuit, TRAIN, slice(0, 2), ROWS[:, None, :, None])
+    output = gates.respond(circuit, TRAIN, slice(2, 3), hidden.fires[:, :, None])
     least = np.minimum(hidden.margin.min(axis=(1, 2)), output.margin.min(axis=(1, 2)))
     np.testing.assert_allclose(found.margin_mV, 1e3 * least)
     assert (np.diff(found.margin_mV) <= 0).all()
@@ -109,7 +109,7 @@ def test_offsets_below_the_margin_change_no_spike(small):
     offset = np.random.default_rng(3).choice([-1, 1], (len(chosen), 3))
     shift = 0.97e-3 * chosen.margin_mV.to_numpy()[:, None] * offset
     moved = Gates(gates.codes, gates.vdd, gates.mirrors, {"v_th": 0.35 * volt + shift * volt})
-    np.testing.assert_array_equal(moved.answers(circuit, VOLLEYS), gates.answers(circuit, VOLLEYS))
+    np.testing.assert_array_equal(moved.answers(circuit, TRAIN), gates.answers(circuit, TRAIN))
 
 
 def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ():
@@ -120,15 +120,15 @@ def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ():
         np.ones((83, 3, 2)),
         {"v_th": generator.uniform(0.31, 0.39, (83, 3)) * volt},
     )
-    recording = simulate(gates.experiment(CIRCUIT, VOLLEYS, 7, np.array([0])))
-    answers = gates.answers(CIRCUIT, VOLLEYS)
+    recording = simulate(gates.experiment(CIRCUIT, TRAIN, 7, np.array([0])))
+    answers = gates.answers(CIRCUIT, TRAIN)
     assert len(np.unique(answers)) > 5
     counted = recording.spikes["output"].counts().reshape(-1, 4)
     np.testing.assert_array_equal(counted, answers)
 
 
 def test_the_widest_network_is_built_and_the_widest_that_answers_as_the_paper_s():
-    found = pd.concat([search(CIRCUIT, VOLLEYS, v * volt) for v in (0.87, 0.91)])
+    found = pd.concat([search(CIRCUIT, TRAIN, v * volt) for v in (0.87, 0.91)])
     widest, paper = designs(found).itertuples()
     within = found[found.within_rails]
     assert widest.margin_mV == within.margin_mV.max()
@@ -137,9 +137,9 @@ def test_the_widest_network_is_built_and_the_widest_that_answers_as_the_paper_s(
 
 
 def test_a_supply_too_low_for_three_output_spikes_gives_no_network():
-    assert search(CIRCUIT, VOLLEYS, 0.53 * volt).empty
+    assert search(CIRCUIT, TRAIN, 0.53 * volt).empty
     with pytest.raises(UserError, match="No network of such codes computes XOR"):
-        designs(search(CIRCUIT, VOLLEYS, 0.53 * volt))
+        designs(search(CIRCUIT, TRAIN, 0.53 * volt))
 
 
 PAPER_LIKE = [1, 1, 7, 7, -2, 2]
@@ -157,7 +157,7 @@ def test_a_chip_without_deviations_is_the_design():
     made = gates.made(CIRCUIT, Deviations())
     np.testing.assert_allclose(made.codes, gates.codes)
     np.testing.assert_allclose(made.mirrors, gates.mirrors)
-    np.testing.assert_array_equal(made.answers(CIRCUIT, VOLLEYS), gates.answers(CIRCUIT, VOLLEYS))
+    np.testing.assert_array_equal(made.answers(CIRCUIT, TRAIN), gates.answers(CIRCUIT, TRAIN))
 
 
 def test_a_wider_spike_is_a_larger_charge_for_the_next_neuron_alone():
@@ -180,15 +180,15 @@ def test_gates_with_supplies_of_their_own_are_made_of_those_at_each_supply():
 
 def test_retuning_finds_the_least_change_with_the_most_rows_right():
     levels = drawn(29, 5.0)
-    found = retune(CIRCUIT, VOLLEYS, levels, 2)
+    found = retune(CIRCUIT, TRAIN, levels, 2)
     combinations = np.array(list(product(range(5), repeat=3)))
     right = np.array(
         [
-            computes(pick(levels, np.tile(c, (29, 1))).answers(CIRCUIT, VOLLEYS)).sum(axis=1)
+            computes(pick(levels, np.tile(c, (29, 1))).answers(CIRCUIT, TRAIN)).sum(axis=1)
             for c in combinations
         ]
     )
-    reached = computes(pick(levels, found).answers(CIRCUIT, VOLLEYS)).sum(axis=1)
+    reached = computes(pick(levels, found).answers(CIRCUIT, TRAIN)).sum(axis=1)
     np.testing.assert_array_equal(reached, right.max(axis=0))
     change = np.abs(combinations - 2).sum(axis=1)
     least = np.where(right == right.max(axis=0), change[:, None], 99).min(axis=0)
@@ -200,12 +200,10 @@ def test_retuning_mends_comparators_that_are_all_too_high():
     # 100 mV become 109 mV; the same share more current needs 35 mV more of supply.
     high = Deviations(v_th=0.009)
     levels = [gates_of(PAPER_LIKE, vdd).made(CIRCUIT, high) for vdd in LEVELS]
-    as_designed = gates_of(PAPER_LIKE, 0.9).answers(CIRCUIT, VOLLEYS)
-    every_higher = pick(levels, np.full((1, 3), 3)).answers(CIRCUIT, VOLLEYS)
+    as_designed = gates_of(PAPER_LIKE, 0.9).answers(CIRCUIT, TRAIN)
+    every_higher = pick(levels, np.full((1, 3), 3)).answers(CIRCUIT, TRAIN)
     np.testing.assert_array_equal(every_higher, as_designed)
-    assert computes(
-        pick(levels, retune(CIRCUIT, VOLLEYS, levels, 2)).answers(CIRCUIT, VOLLEYS)
-    ).all()
+    assert computes(pick(levels, retune(CIRCUIT, TRAIN, levels, 2)).answers(CIRCUIT, TRAIN)).all()
 
 
 def test_gates_joined_keep_their_order_and_their_units():
