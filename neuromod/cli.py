@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neuromod import __version__
-from neuromod.errors import UserError, unknown
+from neuromod.errors import UserError
 from neuromod.runs import registry
 
 # Whatever imports Brian2, pandas or torch is imported where it is used: help must be quick.
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
 ROWS_SHOWN = 16
 PIPE_WIDTH = 240
+HEADINGS = {
+    "protocol": "Protocols",
+    "model": "Models",
+    "receptor": "Receptors",
+    "delivery": "Deliveries of modulators",
+    "method": "Methods of tuning",
+}
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -101,24 +108,24 @@ def _options(
 
 @app.command("list")
 def list_() -> None:
-    """List protocols and models."""
-    for kind in ("protocol", "model"):
-        table = _grid(f"{kind.capitalize()}s")
+    """List protocols, models, receptors, deliveries of modulators and methods of tuning."""
+    for kind, heading in HEADINGS.items():
+        table = _grid(heading)
         for name in registry.names(kind):
             table.add_row(name, registry.title(kind, name) + _needs(kind, name))
         _print(table)
 
 
 @app.command()
-def describe(name: Annotated[str, typer.Argument(help="A protocol or model.")]) -> None:
-    """Show a protocol's settings, or a model's equations and parameters."""
-    if name in registry.names("model"):
-        _describe_model(name)
-    elif name in registry.names("protocol"):
-        _describe_protocol(name)
-    else:
-        known = (*registry.names("protocol"), *registry.names("model"))
-        raise unknown("protocol or model", name, known)
+def describe(
+    name: Annotated[str, typer.Argument(help="A name that `neuromod list` shows.")],
+) -> None:
+    """Show the settings of a protocol, or the equations and parameters of anything else."""
+    kinds = registry.kinds_of(name)
+    for kind in kinds:
+        if len(kinds) > 1:
+            _line(f"{kind.upper()} {name}\n")
+        _describe(kind, name)
 
 
 @app.command()
@@ -134,8 +141,7 @@ def run(
     """Run a protocol and write its results, figure and report."""
     from brian2 import BrianLogger
 
-    from neuromod.runs.run import is_first_process
-    from neuromod.runs.run import run as run_protocol
+    from neuromod.runs.run import is_first_process, run as run_protocol
     from neuromod.settings import read, split_assignments
     from neuromod.support.progress import bars
 
@@ -277,35 +283,64 @@ def doctor() -> None:
 
 def _protocol(name: str, settings: Sequence[str] | None, dt: Quantity | None = None) -> Protocol:
     """A protocol with its settings; with a time step for circuits, unless it was set."""
-    from neuromod.models.circuit import CircuitNeuron
+    from neuromod.models import CircuitNeuron
+    from neuromod.protocol import Protocol
     from neuromod.settings import change, read, split_assignments
 
     default = registry.find_protocol(name)()
-    texts = split_assignments(settings or ())
-    changes = read(default, texts)
+    if not isinstance(default, Protocol):
+        raise UserError(f"{name} has no experiments of its own that could be written as a netlist.")
+    changes = read(default, split_assignments(settings or ()))
     on_chip = any(isinstance(value, CircuitNeuron) for value in vars(default).values())
     if dt is not None and on_chip and hasattr(default, "dt"):
         changes = {"dt": dt} | changes
     return change(default, changes)
 
 
-def _describe_model(name: str) -> None:
-    model: Any = registry.find_model(name)()
-    _line(inspect.getdoc(model) or "")
-    _line(f"\n{model.equations.strip()}\n")
+def _describe(kind: str, name: str) -> None:
+    from neuromod.parameters import Parameters
+
+    found = registry.find(kind, name)
+    if kind == "protocol" or (isinstance(found, type) and issubclass(found, Parameters)):
+        found = found()
+    _line(inspect.getdoc(found) or "")
+    if kind == "protocol":
+        _line(f"\n{_devices_of(found)}\n")
+        _parameters(found)
+    elif isinstance(found, Parameters):
+        _describe_model(found)
+    else:
+        _describe_callable(name, found)
+
+
+def _describe_model(model: Any) -> None:
+    from neuromod.runs.report import row_of
+
+    if hasattr(model, "equations"):
+        _line(f"\n{model.equations.strip()}")
+    _line("")
     rule = _grid("")
     for what in ("threshold", "reset", "refractory", "on_pre", "on_post", "method"):
         if getattr(model, what, ""):
             rule.add_row(what, str(getattr(model, what)))
-    _print(rule)
-    _parameters(model)
+    if rule.rows:
+        _print(rule)
+    inputs = getattr(model, "inputs", {})
+    if inputs:
+        rows = [row_of(name, given.default, given.about) for name, given in inputs.items()]
+        _rows(rows, "Inputs, which a population is given")
+    _parameters(model, "Parameters" if inputs else "")
 
 
-def _describe_protocol(name: str) -> None:
-    protocol = registry.find_protocol(name)()
-    _line(inspect.getdoc(protocol) or "")
-    _line(f"\n{_devices_of(protocol)}\n")
-    _parameters(protocol)
+def _describe_callable(name: str, found: Any) -> None:
+    from neuromod.support.text import say
+
+    given = inspect.signature(found).parameters.values()
+    shown = (f"{p.name}={say(p.default)}" if p.default is not p.empty else p.name for p in given)
+    _line(f"\n{name}({', '.join(shown)})")
+    added = getattr(sys.modules[found.__module__], "EQUATIONS", {})
+    if name in added:
+        _line(f"\nIt adds to a population:\n\n{added[name].strip()}")
 
 
 def _devices_of(protocol: Study) -> str:
@@ -317,7 +352,10 @@ def _devices_of(protocol: Study) -> str:
     if isinstance(protocol, Training):
         return "Works with torch alone; Brian2's devices have no part in it."
     models = (value for value in vars(protocol).values() if hasattr(value, "threshold"))
-    obstacle = next((found for model in models for found in obstacles(model, model.equations, model.constants)), None)
+    obstacle = next(
+        (found for model in models for found in obstacles(model, model.equations, model.constants)),
+        None,
+    )
     if obstacle:
         everywhere = ", ".join(name for name in DEVICES if not name.startswith("genn"))
         return f"Runs on {everywhere}; not on GeNN: {obstacle}."
@@ -327,11 +365,14 @@ def _devices_of(protocol: Study) -> str:
     )
 
 
-def _parameters(settings: Any) -> None:
+def _parameters(settings: Any, heading: str = "") -> None:
     from neuromod.runs.report import describe as rows_of
 
-    rows = rows_of(settings)
-    _print(_columns(list(rows[0]), [list(row.values()) for row in rows]))
+    _rows(rows_of(settings), heading)
+
+
+def _rows(rows: list[dict[str, str]], heading: str) -> None:
+    _print(_columns(list(rows[0]), [list(row.values()) for row in rows], heading))
 
 
 def _needs(kind: str, name: str) -> str:

@@ -18,7 +18,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     Parameters
     ----------
     kind : str
-        What was looked for, e.g. ``"protocol"``.
+        What was looked for, such as ``"protocol"``.
     name : str
         What was asked for.
     valid : iterable of str
@@ -29,12 +29,22 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     UserError
         To be raised by the caller.
     """
-    names = sorted(valid)
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    names = {valid.lower(): valid for valid in sorted(valid)}
+    near = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    # Upper and lower case are often all that differs.
+    near = [name.lower()] if name.lower() in names else near
     if near:
-        hint = f": did you mean {' or '.join(near)}?"
+        hint = f": did you mean {listed([names[word] for word in near], 'or')}?"
     elif len(names) <= MAX_LISTED:
-        hint = f"; there are {', '.join(names)}."
+        hint = f"; there are {', '.join(sorted(names.values()))}."
     else:
         hint = "."
     return UserError(f"There is no {kind} named {name!r}{hint}")
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """Words as a list in a sentence: ``a, b and c``; nothing gives ``none``."""
+    words = list(words)
+    if len(words) < 2:
+        return words[0] if words else "none"
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"

@@ -18,7 +18,10 @@ from brian2 import DimensionMismatchError, Quantity, get_dimensions
 from brian2.units.fundamentalunits import Unit, get_unit, have_same_dimensions
 
 from neuromod.errors import UserError, unknown
+from neuromod.support.text import handy, number, say
 
+EXACT = 8
+"""Digits of a value that is refused: enough to tell it from the nearest one that is not."""
 BASE_UNITS = {
     "m": "meter",
     "kg": "kilogram",
@@ -63,9 +66,22 @@ class About:
         """The values allowed, in words; empty where any will do."""
         if self.choices or self.named:
             return " or ".join((*self.choices, *self.named))
-        low = "" if self.low is None else f"{'above' if self.low_excluded else 'from'} {self.low}"
-        high = "" if self.high is None else f"to {self.high}"
-        return f"{low} {high}".strip()
+        if not self.bounds:
+            return ""
+        plain, unit = handy(Quantity(self.bounds))
+        first, last = number(plain[0]), number(plain[-1])
+        if self.low is None:
+            words = f"at most {last}"
+        elif self.high is None:
+            words = f"above {first}" if self.low_excluded else f"at least {first}"
+        else:
+            words = f"above {first}, at most {last}" if self.low_excluded else f"{first} to {last}"
+        return f"{words} {unit}".strip()
+
+    @property
+    def bounds(self) -> list[Any]:
+        """Those ends of the range that there are."""
+        return [bound for bound in (self.low, self.high) if bound is not None]
 
 
 def parameter(
@@ -361,18 +377,18 @@ def _check_plain(name: str, value: Any, default: bool | str, about: About) -> An
 
 def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
     if not _is_number(value):
-        raise UserError(f"{name} = {value!r} is not a number; expected one such as {default}.")
+        raise UserError(f"{name} = {value!r} is not a number; expected one such as {say(default)}.")
     if not have_same_dimensions(value, default):
         raise UserError(
-            f"{name} = {value} has the wrong unit: {in_words(unit_of(default))} was expected, "
-            f"such as {_example(default)}."
+            f"{name} = {say(value, digits=EXACT)} has the wrong unit: "
+            f"{in_words(unit_of(default))} was expected, such as {say(_example(default))}."
         )
     if np.ndim(default) == 0 and np.ndim(value) != 0:
         raise UserError(f"{name} takes one value, not {np.size(value)}.")
     if np.ndim(default) == 1 and (np.ndim(value) > 1 or not np.size(value)):
         raise UserError(f"{name} needs a list of at least one value.")
     if not np.all(np.isfinite(value)):
-        raise UserError(f"{name} = {value} must be finite.")
+        raise UserError(f"{name} = {say(value)} must be finite.")
     if isinstance(default, int) and not isinstance(default, Quantity):
         if int(value) != value:
             raise UserError(f"{name} = {value} must be a whole number.")
@@ -422,7 +438,8 @@ def refuse_where(wrong: Any, problem: str, *values: Any) -> None:
     if not np.any(wrong):
         return
     first = int(np.flatnonzero(np.atleast_1d(wrong))[0])
-    shown = [np.atleast_1d(value)[first if np.size(value) > 1 else 0] for value in values]
+    each = [np.atleast_1d(value)[first if np.size(value) > 1 else 0] for value in values]
+    shown = [say(value, digits=EXACT) for value in each]
     where = f" (neuron {first})" if np.ndim(wrong) else ""
     raise UserError(f"{problem.format(*shown)}{where}.")
 
@@ -442,28 +459,18 @@ def check_range(name: str, value: Any, about: About) -> None:
     ------
     UserError
     """
+    beyond = np.zeros(np.shape(value), dtype=bool)
     if about.low is not None:
-        beyond = value <= about.low if about.low_excluded else value < about.low
-        if np.any(beyond):
-            word = "above" if about.low_excluded else "at least"
-            raise UserError(
-                f"{name} = {_first(value, beyond)} is out of range: {word} {about.low} "
-                f"was expected{_upper(about)}."
-            )
-    if about.high is not None and np.any(value > about.high):
-        worst = _first(value, value > about.high)
-        lower = "" if about.low is None else f" and at least {about.low}"
-        raise UserError(
-            f"{name} = {worst} is out of range: at most {about.high}{lower} was expected."
-        )
-
-
-def _upper(about: About) -> str:
-    return "" if about.high is None else f", and at most {about.high}"
-
-
-def _first(value: Any, where: Any) -> Any:
-    return np.atleast_1d(value)[np.atleast_1d(where)][0]
+        beyond |= np.asarray(value <= about.low if about.low_excluded else value < about.low)
+    if about.high is not None:
+        beyond |= np.asarray(value > about.high)
+    if not np.any(beyond):
+        return
+    first = np.atleast_1d(value)[np.atleast_1d(beyond)][0]
+    # In the unit in which the range is told.
+    plain, unit = handy(Quantity([first, *about.bounds]))
+    shown = f"{number(plain[0], EXACT)} {unit}".strip()
+    raise UserError(f"{name} = {shown} is out of range: expected {about.range}.")
 
 
 def _example(default: Any) -> Any:

@@ -1,38 +1,70 @@
-"""Models and protocols by name: this package's and those of others, from entry points."""
+"""What can be described by name: this package's own and that of others, from entry points."""
 
 from __future__ import annotations
 
 import ast
+import sys
+from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 
-from neuromod.errors import UserError, unknown
+from neuromod.errors import UserError, listed, unknown
 
 if TYPE_CHECKING:
-    from neuromod.parameters import Parameters
-    from neuromod.protocol import Protocol
+    from neuromod.protocol import Study
+
+GROUPS = {
+    "protocol": "neuromod.protocols",
+    "model": "neuromod.models",
+    "delivery": "neuromod.deliveries",
+    "method": "neuromod.methods",
+}
+KINDS = (*GROUPS, "receptor")
 
 
 def names(kind: str) -> list[str]:
-    """Names of all models or protocols.
+    """Names of all of a kind.
 
     Parameters
     ----------
     kind : str
-        ``"model"`` or ``"protocol"``.
+        One of `KINDS`: a protocol, a model, a delivery of modulators, a method of tuning, or a
+        receptor of the library.
 
     Returns
     -------
     list of str
     """
-    return sorted(_entries(kind))
+    return list(_library()) if kind == "receptor" else sorted(_entries(kind))
 
 
-def find_protocol(name: str) -> type[Protocol]:
+def kinds_of(name: str) -> list[str]:
+    """Every kind that has something of a name, as `wash` is a protocol and a delivery.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    UserError
+        When no kind has.
+    """
+    found = [kind for kind in KINDS if name in names(kind)]
+    if not found:
+        known = {name for kind in KINDS for name in names(kind)}
+        raise unknown(listed(KINDS, "or"), name, known)
+    return found
+
+
+def find_protocol(name: str) -> type[Study]:
     """Protocol class by name.
 
     Parameters
@@ -48,34 +80,51 @@ def find_protocol(name: str) -> type[Protocol]:
     UserError
         When there is none, or what it needs is not installed.
     """
-    return _load("protocol", name)
+    found: type[Study] = find("protocol", name)
+    return found
 
 
-def find_model(name: str) -> type[Parameters]:
-    """Model class by name.
+def find(kind: str, name: str) -> Any:
+    """A class, the function of a delivery, or a receptor.
 
     Parameters
     ----------
+    kind : str
+        One of `KINDS`.
     name : str
 
     Returns
     -------
-    type
+    type, function or Receptor
 
     Raises
     ------
     UserError
         When there is none, or what it needs is not installed.
     """
-    return _load("model", name)
+    if kind == "receptor":
+        if name not in _library():
+            raise unknown(kind, name, _library())
+        return _library()[name]
+    entries = _entries(kind)
+    if name not in entries:
+        raise unknown(kind, name, entries)
+    try:
+        return entries[name].load()
+    except ModuleNotFoundError as error:
+        command = how_to_get(kind, name)
+        hint = f": {command} brings it." if command else "."
+        raise UserError(
+            f"The {kind} {name!r} needs {error.name}, which is not installed{hint}"
+        ) from error
 
 
-def name_of(protocol: Protocol) -> str:
+def name_of(protocol: Study) -> str:
     """Name under which a protocol's class is registered, or the class's own.
 
     Parameters
     ----------
-    protocol : Protocol
+    protocol : Study
 
     Returns
     -------
@@ -88,50 +137,42 @@ def name_of(protocol: Protocol) -> str:
 
 
 def title(kind: str, name: str) -> str:
-    """First sentence that a model or protocol says of itself.
+    """First sentence that something says of itself.
 
     It is read from the source, because importing what a protocol needs can take seconds.
 
     Parameters
     ----------
-    kind : str
-        ``"model"`` or ``"protocol"``.
-    name : str
-        One of `names`.
+    kind, name : str
+        As for `find`.
 
     Returns
     -------
     str
         Empty where there is no such source or docstring.
     """
-    entry = _entries(kind)[name]
-    try:
-        spec = find_spec(entry.module)
-    except ModuleNotFoundError:
-        spec = None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return ""
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    classes = (part for part in tree.body if isinstance(part, ast.ClassDef))
-    docstrings = (ast.get_docstring(part) for part in classes if part.name == entry.attr)
-    first = (next(docstrings, None) or "").partition("\n\n")[0]
-    return " ".join(first.split())
+    if kind == "receptor":
+        docstring = type(_library()[name]).__doc__ or ""
+    else:
+        entry = _entries(kind)[name]
+        docstring = _docstring(entry.module, entry.attr)
+    return " ".join(docstring.partition("\n\n")[0].split())
 
 
 def missing(kind: str, name: str) -> list[str]:
-    """Packages that a model or protocol needs, as the extras of its entry point, and lacks here.
+    """Packages that something needs, as the extras of its entry point say, and lacks here.
 
     Parameters
     ----------
-    kind : str
-        ``"model"`` or ``"protocol"``.
-    name : str
-        One of `names`.
+    kind, name : str
+        As for `find`.
 
     Returns
     -------
     list of str
     """
+    if kind == "receptor":
+        return []
     entry = _entries(kind)[name]
     required = entry.dist.requires if entry.dist else None
     needed = [Requirement(text) for text in required or ()]
@@ -144,14 +185,12 @@ def missing(kind: str, name: str) -> list[str]:
 
 
 def how_to_get(kind: str, name: str) -> str:
-    """Command that installs what a model or protocol needs.
+    """Command that installs what something needs.
 
     Parameters
     ----------
-    kind : str
-        ``"model"`` or ``"protocol"``.
-    name : str
-        One of `names`.
+    kind, name : str
+        As for `find`.
 
     Returns
     -------
@@ -165,22 +204,41 @@ def how_to_get(kind: str, name: str) -> str:
 
 
 def _entries(kind: str) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=f"neuromod.{kind}s")}
+    return {entry.name: entry for entry in entry_points(group=GROUPS[kind])}
 
 
-def _load(kind: str, name: str) -> type:
-    entries = _entries(kind)
-    if name not in entries:
-        raise unknown(kind, name, entries)
-    try:
-        loaded: type = entries[name].load()
-    except ModuleNotFoundError as error:
-        command = how_to_get(kind, name)
-        hint = f": {command} brings it." if command else "."
-        raise UserError(
-            f"The {kind} {name!r} needs {error.name}, which is not installed{hint}"
-        ) from error
-    return loaded
+def _library() -> Any:
+    # Imported here because Brian2 takes its time.
+    from neuromod.models import library
+
+    return library
+
+
+def _docstring(module: str, name: str) -> str:
+    """Docstring of a class or function in a module, or where that imports it from."""
+    spec = _spec(module)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return ""
+    for part in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(part, ast.ClassDef | ast.FunctionDef) and part.name == name:
+            return ast.get_docstring(part) or ""
+        if isinstance(part, ast.ImportFrom) and name in (alias.name for alias in part.names):
+            return _docstring(str(part.module), name)
+    return ""
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module is, without importing the packages around it."""
+    spec, path = None, None
+    parts = module.split(".")
+    for depth in range(len(parts)):
+        name = ".".join(parts[: depth + 1])
+        found = (finder.find_spec(name, path) for finder in sys.meta_path)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+    return spec
 
 
 def _installed(package: str) -> bool:

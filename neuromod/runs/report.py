@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import inspect
 import io
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-from brian2 import Quantity
+import numpy as np
 
-from neuromod.parameters import Parameters, holds_models, parameters
-from neuromod.protocol import Protocol, Section
+from neuromod.parameters import About, Parameters, holds_models, parameters
+from neuromod.protocol import Section, Study
 from neuromod.recording import Recording
 from neuromod.support.figures import style
+from neuromod.support.text import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,13 +25,13 @@ ROWS_SHOWN = 60
 
 
 def draw(
-    protocol: Protocol, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]
+    protocol: Study, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]
 ) -> bytes:
     """Picture of a protocol's figure.
 
     Parameters
     ----------
-    protocol : Protocol
+    protocol : Study
     tables : dict of str to DataFrame
     recordings : mapping of str to Recording
 
@@ -45,7 +47,7 @@ def draw(
 
 
 def page(
-    protocol: Protocol,
+    protocol: Study,
     info: dict[str, Any],
     tables: dict[str, pd.DataFrame],
     sections: Sequence[Section],
@@ -55,7 +57,7 @@ def page(
 
     Parameters
     ----------
-    protocol : Protocol
+    protocol : Study
     info : dict
         What ``run.json`` holds.
     tables : dict of str to DataFrame
@@ -99,7 +101,7 @@ def paragraphs(text: str) -> list[str]:
 
 
 def show(table: pd.DataFrame, most: int = ROWS_SHOWN) -> dict[str, Any]:
-    """Cells of a table as text: whole numbers, others to four digits, a dash for what is missing.
+    """Cells of a table as text: numbers to four digits, a dash for what is missing.
 
     Parameters
     ----------
@@ -140,26 +142,23 @@ def describe(settings: Parameters, prefix: str = "") -> list[dict[str, str]]:
             for member in value:
                 rows += describe(member, f"{prefix}{name}.{member.name}.")
         else:
-            shown = _value(value)
-            row = {"name": prefix + name, "value": shown, "meaning": about.meaning}
-            rows.append(row | {"range": about.range, "source": about.source})
+            rows.append(row_of(prefix + name, value, about))
     return rows
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, Quantity) and value.ndim and len(value) > 4:
-        return f"{value[0]} to {value[-1]}, {len(value)} values"
-    if isinstance(value, tuple):
-        return ", ".join(_value(item) for item in value)
-    return str(value)
+def row_of(name: str, value: Any, about: About) -> dict[str, str]:
+    """A parameter or input as `describe` gives it."""
+    shown, allowed = say(value), about.range
+    if name.rpartition(".")[2].startswith("k_"):
+        # Rate constants are not frequencies.
+        shown, allowed = shown.replace(" Hz", " /s"), allowed.replace(" Hz", " /s")
+    row = {"name": name, "value": shown, "meaning": about.meaning}
+    return row | {"range": allowed, "source": about.source}
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
     if value is None or value != value:
         return "–"
-    if isinstance(value, float):
-        # A column of counts of which one is missing is of floats.
-        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
-    return str(value)
+    return number(value) if isinstance(value, numbers.Real) else str(value)

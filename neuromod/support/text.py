@@ -6,7 +6,7 @@ import ast
 import math
 import numbers
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from brian2.units.fundamentalunits import (
     have_same_dimensions,
 )
 
-from neuromod.errors import UserError
+from neuromod.errors import UserError, listed as listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ LADDERS: dict[Dimension, tuple[Unit, ...]] = {
         (units.famp, units.pamp, units.namp, units.uamp, units.mamp, units.amp),
         (units.nvolt, units.uvolt, units.mvolt, units.volt),
         (units.ohm, units.kohm, units.Mohm, units.Gohm),
-        (units.ffarad, units.pfarad, units.nfarad, units.ufarad),
+        (units.ffarad, units.pfarad, units.nfarad, units.ufarad, units.farad),
         (units.psiemens, units.nsiemens, units.usiemens, units.msiemens, units.siemens),
         (units.ajoule, units.fjoule, units.pjoule, units.njoule, units.ujoule, units.joule),
         (units.fwatt, units.pwatt, units.nwatt, units.uwatt, units.mwatt, units.watt),
@@ -57,9 +57,16 @@ LADDERS: dict[Dimension, tuple[Unit, ...]] = {
         (units.umetre**2 / units.msecond,),
     )
 }
-# What the field uses down to a tenth of it: 0.7 nA rather than 700 pA.
-HOMES = {unit.dim: unit for unit in (units.msecond, units.namp, stdunits.uM)}
-HOME_FROM = 0.1
+# What the field uses below 1 too, and from where on: 0.7 nA rather than 700 pA.
+HOMES = {
+    unit.dim: (unit, least)
+    for unit, least in (
+        (units.msecond, 0.1),
+        (units.namp, 0.1),
+        (stdunits.uM, 0.1),
+        (units.volt, 0.2),
+    )
+}
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNITS_OF_COLUMNS = (
@@ -175,14 +182,6 @@ def percent(share: float, digits: int = 3) -> str:
     return say(100 * share, "%", digits)
 
 
-def listed(words: Iterable[str], last: str = "and") -> str:
-    """Words as a list in a sentence: ``a, b and c``; nothing gives ``none``."""
-    words = list(words)
-    if len(words) < 2:
-        return words[0] if words else "none"
-    return f"{', '.join(words[:-1])} {last} {words[-1]}"
-
-
 def number(value: Any, digits: int = DIGITS) -> str:
     """A number without unit, rounded; thousands are set apart from five digits on."""
     if isinstance(value, numbers.Integral):
@@ -266,7 +265,7 @@ def _best(plain: np.ndarray, dimension: Dimension, digits: int) -> Unit:
     """The unit in which the largest of some numbers in base units is handy."""
     ladder = LADDERS.get(dimension, (get_unit(dimension),))
     sizes = np.abs(plain[np.isfinite(plain) & (plain != 0)], dtype=float)
-    home = HOMES.get(dimension)
+    home, home_from = HOMES.get(dimension, (None, 1))
     if not sizes.size:
         return home or min(ladder, key=lambda unit: abs(math.log10(float(unit))))
     largest, smallest = sizes.max(), sizes.min()
@@ -276,7 +275,7 @@ def _best(plain: np.ndarray, dimension: Dimension, digits: int) -> Unit:
     fitting = ladder[0]
     for unit in ladder:
         # The home unit takes over earlier, and every unit at what rounds to 1.
-        least = HOME_FROM if unit is home else 1
+        least = home_from if unit is home else 1
         if _rounded(largest / float(unit), digits) >= least:
             fitting = unit
     return fitting

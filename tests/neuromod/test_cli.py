@@ -13,7 +13,7 @@ import pytest
 import neuromod as package
 from neuromod.devices import doctor
 from neuromod.devices.finding import Finding
-from neuromod.models.circuit import CircuitNeuron
+from neuromod.models import CircuitNeuron, library
 from neuromod.parameters import parameters
 from neuromod.runs import registry
 from neuromod.runs.run import load_run
@@ -33,22 +33,59 @@ def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
 
 
-def test_protocols_and_models_are_listed(neuromod):
+def test_everything_that_has_a_name_is_listed(neuromod):
     ended = neuromod("list")
     assert ended.code == 0
-    for name in (*registry.names("protocol"), *registry.names("model")):
-        assert name in ended.out
+    for kind in registry.KINDS:
+        for name in registry.names(kind):
+            assert re.search(rf"^{name} ", ended.out, re.MULTILINE), name
     assert "Spikes of neurons driven by constant currents." in ended.out
     assert "needs no-such-package: pip install 'tiny[dream]'" in ended.out
 
 
-def test_a_model_is_described_with_equations_units_and_sources(neuromod):
+def test_a_model_is_described_with_equations_inputs_units_and_sources(neuromod):
     ended = neuromod("describe", "circuit")
     assert CircuitNeuron().equations.strip() in ended.out
     assert "exponential_euler" in ended.out
-    assert re.search(r"vdd +0\.75 V +synapse supply +from 0\.5 V to 1\. V +Barton", ended.out)
+    inputs, _, settings = ended.out.partition("\nParameters")
+    assert re.search(r"vdd +0\.75 V +.*supply.* +0\.5 to 1 V +Barton", inputs)
     for name, _, about in parameters(CircuitNeuron):
-        assert re.search(rf"^{name} .*{re.escape(about.source)}", ended.out, re.MULTILINE)
+        assert re.search(rf"^{name} .*{re.escape(about.source)}", settings, re.MULTILINE)
+
+
+def test_a_receptor_is_described_by_its_name(neuromod):
+    ended = neuromod("describe", "D1")
+    assert ended.out.startswith("Dopamine D1: Gs.")
+    assert library["D1"].equations in ended.out
+    assert re.search(r"k_off +8 /s +unbinding rate.* above 0 /s +estimate: sensors", ended.out)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("bath", "bath(population, conc)"),
+        ("trace", "dlevel_{ligand}/dt = slope_{ligand}"),
+        ("volume", "amount, length, tau_clear, reach=7, delay=0 ms)"),
+        ("mirror", "vto : ndarray"),
+        ("nt1", "v = a (W x + b)"),
+        ("structural-plasticity", "tau_calcium"),
+        ("modulated-layer", "modulated-layer(base)"),
+    ],
+)
+def test_whatever_has_a_name_is_described(name, shown, neuromod):
+    kind = registry.kinds_of(name)[-1]
+    if registry.missing(kind, name):
+        pytest.skip("needs torch")
+    ended = neuromod("describe", name)
+    assert (ended.code, ended.err) == (0, "")
+    assert shown in ended.out
+
+
+def test_a_name_of_several_kinds_is_described_as_each(neuromod):
+    ended = neuromod("describe", "wash")
+    protocol, _, delivery = ended.out.partition("DELIVERY wash")
+    assert "tau_exchange" in protocol
+    assert "wash(ligand, population, conc, onset, offset, tau_exchange, dt)" in delivery
 
 
 def test_a_protocol_is_described_with_settings_and_devices(neuromod):
@@ -70,7 +107,8 @@ def test_a_protocol_whose_model_genn_cannot_run_says_why(neuromod, tiny, monkeyp
     class Noisy(type(tiny().neuron)):
         threshold = "v > v_th + 0.1*mV*rand()"
 
-    monkeypatch.setattr(registry, "_load", lambda *_: lambda: tiny(neuron=Noisy(modulated=False)))
+    noisy = tiny(neuron=Noisy(receptors=()))
+    monkeypatch.setattr(registry, "find", lambda *_: lambda: noisy)
     ended = neuromod("describe", "tiny")
     assert "Runs on cython, cpp; not on GeNN: rand() draws on the device" in ended.out
 
@@ -116,7 +154,7 @@ def test_without_out_a_run_has_its_name_and_time(neuromod, tmp_path):
 
 
 def test_demo_is_an_ordinary_run(neuromod, tmp_path, monkeypatch, tiny):
-    monkeypatch.setattr(registry, "_load", lambda *_: tiny)
+    monkeypatch.setattr(registry, "find", lambda *_: tiny)
     assert neuromod("demo", "--seed", "9", "--out", "here").code == 0
     assert json.loads((tmp_path / "here" / "run.json").read_text())["seed"] == 9
 
@@ -128,10 +166,10 @@ def test_runs_are_compared(neuromod):
     assert same.code == 0
     assert "Settings: no difference." in same.out
     assert "Circumstances: no difference." in same.out
-    assert re.search(r"tiny +cells +(\d+) +\1 +0 +0 +True", same.out)
+    assert re.search(r"tiny +cells +(\d+) +\1 +0 +0 +yes", same.out)
     other = neuromod("compare", "a", "c")
     assert re.search(r"seed +3 +4", other.out)
-    assert re.search(r"tiny +cells +\d+ +\d+ +\d+ +\d+ +False", other.out)
+    assert re.search(r"tiny +cells +\d+ +\d+ +\d+ +\d+ +no", other.out)
 
 
 def test_a_report_is_written_again(neuromod, tmp_path):
@@ -183,7 +221,7 @@ def test_version(neuromod):
 NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="needs torch")
 MISTAKES = [
     (["run", "vddsweep"], "no protocol named 'vddsweep': did you mean vdd-sweep?"),
-    (["describe", "gainlif"], "no protocol or model named 'gainlif': did you mean gain-lif?"),
+    (["describe", "gainlif"], "method or receptor named 'gainlif': did you mean gain-lif?"),
     (["run", "needy"], "needs no_such_package, which is not installed: pip install 'tiny[dream]'"),
     (["run", "tiny", "--set", "tua_m=3*ms"], "no setting named 'tua_m': did you mean tau_m"),
     (["run", "tiny", "--device", "cp"], "no device named 'cp': did you mean cpp?"),
@@ -191,13 +229,19 @@ MISTAKES = [
     (["run", "tiny", "--set", "tau_m=3*mV"], "a value in second was expected"),
     (["run", "tiny", "--set", "tau_m=3*mz"], "no unit named 'mz'"),
     (["run", "tiny", "--set", "tau_m=__import__('os')"], "is not a value that can be read"),
-    (["run", "tiny", "--set", "conc=-1.5*umolar"], "conc = -1.5 uM is out of range: at least 0"),
-    (["run", "vdd-sweep", "--set", "vdd=1.2*volt"], "vdd = 1.2 V is out of range: at most 1"),
+    (
+        ["run", "tiny", "--set", "tau_m=-1.5*ms"],
+        "tau_m = -1.5 ms is out of range: expected above 0 ms",
+    ),
+    (
+        ["run", "vdd-sweep", "--set", "vdd=1.2*volt"],
+        "vdd = 1.2 V is out of range: expected 0.5 to 1 V",
+    ),
     (
         ["run", "vdd-sweep", "--set", "vdd=[0.3, 0.6]*volt"],
-        "vdd = 300. mV is out of range: at least 0.5 V",
+        "vdd = 0.3 V is out of range: expected 0.5 to 1 V",
     ),
-    (["run", "vdd-sweep", "--set", "C=0*fF"], "C = 0. F is out of range: above 0. F"),
+    (["run", "vdd-sweep", "--set", "C=0*fF"], "C = 0 F is out of range: expected above 0 F"),
     (["run", "tiny", "--set", "tau_m"], "'tau_m' is not of the form name=value"),
     (["run", "tiny", "--seed", "-1"], "seed = -1 is out of range"),
     (["run", "tiny", "--set", "duration=31.75*ms"], "whole number of time steps"),
@@ -245,7 +289,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(place, neuromod):
     ended = neuromod(*arguments)
     assert ended.code == 2
     assert ended.err.startswith("Traceback")
-    assert ended.err.endswith("such as 20. ms.\n")
+    assert ended.err.endswith("such as 20 ms.\n")
 
 
 def test_an_unexpected_error_is_named(neuromod, tmp_path):

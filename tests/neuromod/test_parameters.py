@@ -41,8 +41,8 @@ class Outer(Parameters):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"level": 0}, "level = 0.0 is out of range: above 0 was expected, and at most 2"),
-        ({"level": 2.0001}, "at most 2 and at least 0"),
+        ({"level": 0}, "level = 0 is out of range: expected above 0, at most 2"),
+        ({"level": 2.0001}, "level = 2.0001 is out of range: expected above 0, at most 2"),
         ({"level": 1 * volt}, "a number without unit was expected, such as 0.5"),
         ({"level": "high"}, "is not a number"),
         ({"level": [0.5, 0.6]}, "is not a number"),
@@ -100,7 +100,7 @@ def test_equality_is_by_value_and_class():
 
 
 def test_namespace_holds_numbers_of_inner_models_too():
-    assert set(namespace(Outer())) == {"tau", "level", "count", "supply", "codes"}
+    assert set(namespace(Outer())) == {"tau", "level", "count", "supply"}
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -117,10 +117,11 @@ def test_the_range_decides(value):
     ("about", "text"),
     [
         (About("", ""), ""),
-        (About("", "", low=0), "from 0"),
-        (About("", "", low=0 * ms, low_excluded=True), "above 0. s"),
-        (About("", "", low=0.5 * volt, high=1 * volt), "from 0.5 V to 1. V"),
-        (About("", "", high=7), "to 7"),
+        (About("", "", low=0), "at least 0"),
+        (About("", "", low=0 * ms, low_excluded=True), "above 0 ms"),
+        (About("", "", low=0.5 * volt, high=1 * volt), "0.5 to 1 V"),
+        (About("", "", high=7), "at most 7"),
+        (About("", "", low=0, high=2, low_excluded=True), "above 0, at most 2"),
         (About("", "", choices=("a", "b")), "a or b"),
     ],
 )
@@ -137,6 +138,8 @@ def test_units_are_written_as_brian_wants_them(value, unit):
 
 @pytest.mark.parametrize("name", registry.names("model"))
 def test_every_parameter_of_every_model_has_meaning_and_source(name):
-    described = list(parameters(registry.find_model(name)))
+    if registry.missing("model", name) or not issubclass(registry.find("model", name), Parameters):
+        pytest.skip("has no parameters with sources")
+    described = list(parameters(registry.find("model", name)))
     assert described
     assert all(about.meaning and about.source for _, _, about in described)

@@ -23,7 +23,7 @@ class Tiny(Protocol):
     They start at random potentials.
     """
 
-    neuron: GainLIF = parameter(GainLIF(modulated=False), "the neuron", source="see its own")
+    neuron: GainLIF = parameter(GainLIF(receptors=()), "the neuron", source="see its own")
     current: Quantity = parameter(
         np.array([0.613, 0.917]) * nA, "injected, one neuron each", source="chosen here"
     )

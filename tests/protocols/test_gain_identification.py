@@ -25,7 +25,7 @@ def cell(tmp_path):
     """A table of a cell whose input gain and threshold two drugs change, and a third silences."""
     draw = np.random.default_rng(23)
     current = np.repeat(np.linspace(0.11, 1.33, 12), 4)
-    neuron = GainLIF(modulated=False)
+    neuron = GainLIF(receptors=())
     inputs = {
         "ACSF": current,
         "5-HT 10": 1.37 * current,
@@ -171,7 +171,7 @@ def test_the_command_line_identifies_a_table(neuromod, cell, monkeypatch):
         ({"I_ext": 0.1 * uA}, "I_ext would have no effect"),
         ({"modulated": True}, "modulated must be false"),
         ({"output_gain": 1.3}, "output_gain = 1.3 is out of range"),
-        ({"margin": 0.0}, "margin = 0.0 is out of range"),
+        ({"margin": 0.0}, "margin = 0 is out of range"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message, tmp_path, monkeypatch):

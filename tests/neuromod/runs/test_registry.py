@@ -2,6 +2,7 @@ import inspect
 
 import pytest
 
+import neuromod.models
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.runs import registry
@@ -10,7 +11,7 @@ from neuromod.runs import registry
 def test_own_models_and_protocols_are_known():
     assert {"circuit", "gain-lif"} <= set(registry.names("model"))
     assert {"gain-curve", "vdd-sweep", "bio-vs-circuit", "demo"} <= set(registry.names("protocol"))
-    assert registry.find_model("gain-lif") is GainLIF
+    assert registry.find("model", "gain-lif") is GainLIF
 
 
 def test_a_protocol_of_another_package_is_found(tiny):
@@ -31,11 +32,12 @@ def test_every_protocol_accepts_its_own_defaults(name):
         assert registry.name_of(registry.find_protocol(name)()) == name
 
 
-@pytest.mark.parametrize("kind", ["model", "protocol"])
+@pytest.mark.parametrize("kind", registry.KINDS)
 def test_titles_are_those_of_the_classes(kind):
     for name in registry.names(kind):
         if not registry.missing(kind, name):
-            docstring = inspect.getdoc(registry._load(kind, name))
+            docstring = inspect.getdoc(registry.find(kind, name))
+            assert docstring
             assert registry.title(kind, name) == " ".join(docstring.partition("\n\n")[0].split())
 
 
@@ -56,16 +58,56 @@ def test_what_a_protocol_needs_is_told():
 
 
 @pytest.mark.parametrize(
-    ("find", "name", "message"),
+    ("kind", "name", "near"),
     [
-        (
-            registry.find_protocol,
-            "vddsweep",
-            "no protocol named 'vddsweep': did you mean vdd-sweep",
-        ),
-        (registry.find_model, "gain-lfi", "no model named 'gain-lfi': did you mean gain-lif"),
+        ("protocol", "vddsweep", "vdd-sweep"),
+        ("model", "gain-lfi", "gain-lif"),
+        ("model", "GainLIF", "gain-lif"),
+        ("receptor", "d1", "D1"),
+        ("delivery", "puff", "puffs"),
+        ("method", "nt-1", "nt1"),
     ],
 )
-def test_an_unknown_name_brings_the_nearest(find, name, message):
-    with pytest.raises(UserError, match=message):
-        find(name)
+def test_an_unknown_name_brings_the_nearest(kind, name, near):
+    with pytest.raises(UserError, match=f"no {kind} named '{name}': did you mean {near}"):
+        registry.find(kind, name)
+
+
+def test_one_name_may_be_of_several_kinds():
+    assert registry.kinds_of("wash") == ["protocol", "delivery"]
+    assert registry.kinds_of("alpha2") == ["receptor"]
+    with pytest.raises(UserError, match=r"delivery, method or receptor named 'voluem': .* volume"):
+        registry.kinds_of("voluem")
+
+
+def test_every_model_of_the_door_is_known_by_name():
+    pytest.importorskip("torch")
+    known = {registry.find("model", name).__name__ for name in registry.names("model")}
+    assert set(neuromod.models.__all__) - {"library", "Classifier"} <= known
+
+
+def test_receptors_are_those_of_the_library():
+    assert registry.names("receptor") == list(neuromod.models.library)
+    assert registry.find("receptor", "D1") is neuromod.models.library["D1"]
+
+
+def test_deliveries_are_functions_that_give_inputs():
+    for name in registry.names("delivery"):
+        delivery = registry.find("delivery", name)
+        assert (delivery.__name__, delivery.__annotations__["return"]) == (name, "Input")
+
+
+def test_tuning_methods_are_those_that_can_be_attached():
+    methods = pytest.importorskip("neuromod.tuning.methods")
+    found = {name: registry.find("method", name) for name in registry.names("method")}
+    assert found == methods.METHODS
+
+
+def test_titles_are_found_without_importing_anything(python):
+    ended = python(
+        "import sys; from neuromod.runs import registry\n"
+        "assert registry.title('protocol', 'puff').startswith('Single puffs')\n"
+        "assert 'trains the gains' in registry.title('method', 'nt1')\n"
+        "sys.exit(bool({'torch', 'brian2'} & set(sys.modules)))"
+    )
+    assert ended.code == 0, ended.err

@@ -44,9 +44,9 @@ def test_a_figure_becomes_a_png(tiny):
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [(1.23456789, "1.235"), (3, "3"), (np.nan, "–"), (None, "–"), ("nt1", "nt1"), (True, "True"),
-     (np.float64(1e-12), "1e-12"), (44309.0, "44309"), (123642856.0, "123642856"),
-     (3e12, "3e+12"), (44309.5, "4.431e+04")],
+    [(1.23456789, "1.235"), (3, "3"), (np.nan, "–"), (None, "–"), ("nt1", "nt1"), (True, "yes"),
+     (np.float64(1e-12), "1e-12"), (44309.0, "44 309"), (123642856.0, "123 642 856"),
+     (3e12, "3e12"), (44309.5, "44 310")],
 )  # fmt: skip
 def test_cells_are_short(value, cell):
     assert show(pd.DataFrame({"x": pd.Series([value], dtype=object)}))["rows"] == [[cell]]
@@ -63,7 +63,7 @@ def test_paragraphs_lose_their_line_breaks():
 
 def test_settings_of_inner_models_are_described(tiny):
     rows = {row["name"]: row for row in describe(tiny(current=np.linspace(0, 1, 9) * nA))}
-    assert rows["current"]["value"] == "0. A to 1. nA, 9 values"
+    assert rows["current"]["value"] == "0 to 1 nA, 9 values"
     assert rows["neuron.receptors.generic.k_on"]["source"].startswith("chosen here")
     assert rows["mode"]["range"] == "plain or fancy"
-    assert rows["weights"]["value"] == "1.5, 2.5"
+    assert rows["weights"]["value"] == "1.5 and 2.5"
