@@ -1,12 +1,12 @@
-"""Trained feed-forward networks as neurons, all images at once as copies in one simulation.
+"""Trained feed-forward networks as neurons: one simulation runs all images, each in its own copy.
 
-Every neuron is updated once per image (Barton et al. 2022, section 5.1.1), which in time is a
-volley: all inputs of a layer arrive together, and its decision is the next layer's volley. The
-analog features drive the first layer as charges that are worked out beforehand; biases are
-inputs that spike with every volley.
+Every neuron is updated once per image (Barton et al. 2022, section 5.1.1). In time this is a
+volley: all inputs of a layer arrive together, and the layer's decision is the next layer's volley.
+Analog features drive the first layer as charges that are known beforehand. Biases are inputs that
+spike with every volley.
 
-With counted spikes (as in section 6.2) there are several volleys one after another, a spike of
-every active input in some of them; neurons integrate over all, and numbers are spikes per train.
+With counted spikes (section 6.2 there) several volleys follow one another, every active input
+spikes in some of them, neurons integrate over all, and numbers are spikes per train.
 """
 
 from __future__ import annotations
@@ -22,19 +22,12 @@ import pandas as pd
 from brian2 import Quantity, second, volt
 
 from neuromod.chip.conversion import Layer
+from neuromod.chip.pulses import PulseTrain, code_pulses, mirror_pulses, respond
 from neuromod.errors import UserError
-from neuromod.experiment import (
-    Connection,
-    Experiment,
-    Population,
-    Spikes,
-    Trace,
-    code_pulses,
-    mirror_pulses,
-    pulses,
-)
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
+from neuromod.support.text import say
 
 
 class TrainedLayer(Protocol):
@@ -54,13 +47,13 @@ class TrainedLayer(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Volley:
-    """A network and its images, as what each neuron gets before its gain.
+class Unrolled:
+    """A network with one copy for each image, and the input of every neuron before its gain.
 
     Attributes
     ----------
     first : ndarray, shape (volleys, images, neurons of the first layer)
-        Input of the first layer, bias included.
+        Input of the first layer, including the bias.
     weights : tuple of ndarray, each of shape (neurons, inputs)
         Of the layers after the first.
     biases : tuple of ndarray, each of shape (neurons,)
@@ -73,13 +66,14 @@ class Volley:
     @classmethod
     def of(
         cls, features: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
-    ) -> Volley:
-        """Volleys of a network's weights and biases, all layers.
+    ) -> Unrolled:
+        """Unroll a network over its images.
 
         Parameters
         ----------
         features : ndarray, shape (volleys, images, inputs)
         weights, biases : sequence of ndarray
+            Of all layers.
         """
         return cls(features @ weights[0].T + biases[0], tuple(weights[1:]), tuple(biases[1:]))
 
@@ -90,7 +84,7 @@ class Volley:
 
     @cached_property
     def bounds(self) -> np.ndarray:
-        """Where each layer starts among the neurons of a copy, shape (layers + 1,)."""
+        """First neuron of each layer in a copy, shape (layers + 1,)."""
         return np.cumsum([0, self.first.shape[2], *(len(w) for w in self.weights)])
 
     @property
@@ -106,8 +100,7 @@ class Volley:
     def from_inputs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Synapses from the inputs: input, neuron and weight of each.
 
-        There is one input for every volley into the first layer, then one for the biases of
-        every later layer.
+        Each volley into the first layer is one input; the biases of each later layer are another.
         """
         drives = [*self.first, *(np.tile(bias, (self.images, 1)) for bias in self.biases)]
         layers = [0] * len(self.first) + [*range(1, len(self.biases) + 1)]
@@ -117,7 +110,7 @@ class Volley:
         return np.concatenate(sources), np.concatenate(neurons), weights
 
     def between_layers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Synapses between layers, those of weight 0 left out: neuron, neuron and weight."""
+        """Synapses between layers without those of weight 0: neuron, neuron and weight of each."""
         nothing = np.zeros(0, dtype=int)
         parts = [(nothing, nothing, nothing)]
         for layer, weight in enumerate(self.weights):
@@ -129,7 +122,7 @@ class Volley:
         return i, j, w
 
     def split(self, by_neuron: np.ndarray) -> list[np.ndarray]:
-        """Values of all neurons as one array per layer, each (images, neurons of the layer)."""
+        """Split values of all neurons into one array per layer, (images, neurons of the layer)."""
         copies = by_neuron.reshape(self.images, self.neurons)
         return np.split(copies, self.bounds[1:-1], axis=1)
 
@@ -142,11 +135,11 @@ def on_cells(
     latency: Quantity,
     dt: Quantity,
     seed: int,
-) -> tuple[Volley, Experiment]:
-    """A spiking network as biological neurons whose gain holds the trained gains.
+) -> tuple[Unrolled, Experiment]:
+    """Build a spiking network from biological neurons, whose gains are the trained ones.
 
-    A delta synapse is a pulse one time step long, of the height that moves a neuron at rest by
-    its weight; a trained threshold `theta` corresponds to the way from rest to threshold.
+    A synapse is a pulse of one time step that moves a neuron at rest by its weight. The trained
+    threshold `theta` corresponds to the way from rest to threshold.
 
     Parameters
     ----------
@@ -154,34 +147,33 @@ def on_cells(
         With ``synapse="pulse"``.
     layers : sequence of TrainedLayer
     theta : float
-        Threshold in training.
+        Threshold in training, in the units of the weights.
     features : ndarray, shape (images, inputs)
     latency : Quantity
         Delay of every synapse, seconds.
     dt : Quantity
         Time step, seconds.
     seed : int
-        Of the experiment that this is part of.
+        Of the experiment.
 
     Returns
     -------
-    tuple of (Volley, Experiment)
-        The population is called ``"cell"``; the first image's neurons are traced.
+    tuple of (Unrolled, Experiment)
+        The population is called ``"cell"``. The first image's neurons are traced.
     """
-    volley = Volley.of(features[None], [la.weight for la in layers], [la.bias for la in layers])
-    gain = np.tile(np.concatenate([layer.gain for layer in layers]), volley.images)
+    network = Unrolled.of(features[None], [la.weight for la in layers], [la.bias for la in layers])
+    gain = np.tile(np.concatenate([layer.gain for layer in layers]), network.images)
     reached = float(-np.expm1(-dt / neuron.tau_m))
     unit = (neuron.v_th - neuron.v_rest) / (theta * neuron.R * reached)
     population = Population("cell", neuron, len(gain), {"trained_gain": gain})
     connections = tuple(
-        connection
+        Connection(source, "cell", "I_syn", i=i, j=j, weight=w * unit, delay=latency, width=dt)
         for source, (i, j, w) in (
-            ("inputs", volley.from_inputs()),
-            ("cell", volley.between_layers()),
+            ("inputs", network.from_inputs()),
+            ("cell", network.between_layers()),
         )
-        for connection in pulses(source, "cell", "I_syn", i, j, w * unit, dt, latency)
     )
-    return volley, _experiment(volley, population, connections, latency + dt, latency, dt, seed)
+    return network, _experiment(network, population, connections, latency + dt, latency, dt, seed)
 
 
 def on_circuit(
@@ -191,50 +183,48 @@ def on_circuit(
     period: Quantity,
     dt: Quantity,
     seed: int,
-) -> tuple[Volley, Experiment]:
-    """Spiking networks as circuit neurons, each neuron at its own supply voltage.
+) -> tuple[Unrolled, Experiment]:
+    """Build spiking networks from circuit neurons, each with a supply voltage of its own.
 
     Parameters
     ----------
     circuit : CircuitNeuron
     networks : sequence of sequence of Layer
-        Networks of the same sizes, which all get all images; they lie one after another in the
-        population.
+        Networks of the same sizes, one after another in the population. All get all images.
     volleys : ndarray, shape (volleys, images, inputs)
-        Features set the charge of the first layer's pulses through the same codes and supplies
-        as all others; of counted spikes each is 0 or 1.
+        Features, which scale the first layer's pulses, or counted spikes, each 0 or 1.
     period : Quantity
         From one volley to the next, seconds.
     dt : Quantity
         Time step, seconds.
     seed : int
-        Of the experiment that this is part of.
+        Of the experiment.
 
     Returns
     -------
-    tuple of (Volley, Experiment)
-        Where the first network's neurons are, and the experiment. The population is called
-        ``"chip"``; the first image's neurons in the first network are traced.
+    tuple of (Unrolled, Experiment)
+        The first network, and the experiment. The population is called ``"chip"``. The first
+        image's neurons of the first network are traced.
 
     Raises
     ------
     UserError
-        When a volley comes while neurons are still held at reset by a spike of the one before.
+        If a volley arrives while a spike still holds neurons at reset.
     """
     delay = circuit.t_pulse + dt
     if len(volleys) > 1 and period < delay + circuit.t_spike + dt:
         raise UserError(
-            f"A period of {period} is too short: {delay + circuit.t_spike + dt} was expected at "
-            "least, for a pulse and a spike."
+            f"A period of {say(period)} is too short: a pulse and a spike need at least "
+            f"{say(delay + circuit.t_spike + dt)}."
         )
     coded = [
-        Volley.of(volleys, [la.codes for la in layers], [la.bias_codes for la in layers])
+        Unrolled.of(volleys, [la.codes for la in layers], [la.bias_codes for la in layers])
         for layers in networks
     ]
-    sizes = [volley.images * volley.neurons for volley in coded]
-    bundles = [_bundled(v, layers, volleys) for v, layers in zip(coded, networks, strict=True)]
+    sizes = [network.images * network.neurons for network in coded]
+    bundles = [_bundled(n, layers, volleys) for n, layers in zip(coded, networks, strict=True)]
     source, onto, up, down, mirrors = _one_after_another(bundles, sizes, {1})
-    i, j, codes = _one_after_another([v.between_layers() for v in coded], sizes, {0, 1})
+    i, j, codes = _one_after_another([n.between_layers() for n in coded], sizes, {0, 1})
     population = _chips(circuit, networks, len(volleys[0]))
     connections = (
         *mirror_pulses("inputs", "chip", source, onto, up, down, mirrors, circuit.t_pulse),
@@ -246,7 +236,7 @@ def on_circuit(
 def _one_after_another(
     parts: Sequence[Sequence[np.ndarray]], sizes: Sequence[int], neurons: Set[int]
 ) -> tuple[np.ndarray, ...]:
-    """Columns of several networks' synapses as one list; those named number neurons."""
+    """Join several networks' synapses; the columns named hold numbers of neurons."""
     starts = np.cumsum([0, *sizes[:-1]])
     moved = [
         [column + start if number in neurons else column for number, column in enumerate(part)]
@@ -256,7 +246,7 @@ def _one_after_another(
 
 
 def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: int) -> Population:
-    """Every network once per image, with the supplies and mirrors of its layers."""
+    """All networks, once per image, with the supplies and mirrors of their layers."""
 
     def everywhere(values: Callable[[Layer], Any]) -> np.ndarray:
         one_each = [np.concatenate([values(la) for la in layers]) for layers in networks]
@@ -270,13 +260,13 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
 
 
 def _bundled(
-    volley: Volley, layers: Sequence[Layer], volleys: np.ndarray
+    network: Unrolled, layers: Sequence[Layer], volleys: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Synapses from the inputs: input, neuron, units up and down, and references.
+    """Synapses from the inputs: input, neuron, units up and down, and references of each.
 
-    All features of an image that reach a neuron are one bundle; every one has its reference.
+    All features of an image that reach a neuron are one bundle. Each has its own reference.
     """
-    source, neuron, _ = volley.from_inputs()
+    source, neuron, _ = network.from_inputs()
     first = layers[0]
     above, below = np.maximum(volleys, 0), np.maximum(-volleys, 0)
     onto, off = np.maximum(first.codes, 0).T, np.maximum(-first.codes, 0).T
@@ -287,7 +277,7 @@ def _bundled(
     )
     parts = []
     for number, layer in enumerate(layers):
-        bias = np.tile(layer.bias_codes, (len(volleys) if number == 0 else 1, volley.images, 1))
+        bias = np.tile(layer.bias_codes, (len(volleys) if number == 0 else 1, network.images, 1))
         own = (np.maximum(bias, 0), np.maximum(-bias, 0), bias != 0)
         parts.append([a + b for a, b in zip(own, features, strict=True)] if number == 0 else own)
     kinds = zip(*parts, strict=True)
@@ -295,7 +285,7 @@ def _bundled(
 
 
 def _experiment(
-    volley: Volley,
+    network: Unrolled,
     population: Population,
     connections: tuple[Connection, ...],
     delay: Quantity,
@@ -303,8 +293,8 @@ def _experiment(
     dt: Quantity,
     seed: int,
 ) -> Experiment:
-    """An input's spike, and a layer's, reach the next layer after one delay."""
-    volleys, layers = len(volley.first), len(volley.bounds) - 1
+    """Spikes of inputs, and of each layer, reach the next layer after one delay."""
+    volleys, layers = len(network.first), len(network.bounds) - 1
     starts = np.arange(volleys) * period
     source = np.concatenate(
         [np.arange(volleys), np.repeat(volleys + np.arange(layers - 1), volleys)]
@@ -312,42 +302,51 @@ def _experiment(
     times = np.concatenate([np.asarray((starts + n * delay) / second) for n in range(layers)])
     order = np.argsort(times, kind="stable")
     inputs = Spikes("inputs", volleys + layers - 1, source[order], times[order] * second)
-    trace = Trace(population.name, ("v",), np.arange(volley.neurons))
-    # One delay after the last decision, so that traces show what follows it.
+    trace = Trace(population.name, ("v",), np.arange(network.neurons))
+    # One delay more, so that traces show what follows the last decision.
     duration = (volleys - 1) * period + (layers + 1) * delay
-    return Experiment((population,), (inputs,), connections, (trace,), duration, dt, seed)
+    return Experiment(
+        populations=(population,),
+        sources=(inputs,),
+        connections=connections,
+        traces=(trace,),
+        duration=duration,
+        dt=dt,
+        seed=seed,
+    )
 
 
 def spike_trains(features: np.ndarray, volleys: int) -> np.ndarray:
-    """Features as counted spikes, spread evenly over a train.
+    """Turn features into counted spikes, spread evenly over a train.
 
     Parameters
     ----------
     features : ndarray, shape (images, inputs)
-        From 0; 1 and more are a spike in every volley.
+        From 0. Features of 1 and more spike in every volley.
     volleys : int
         Length of a train.
 
     Returns
     -------
     ndarray of 0 and 1, shape (volleys, images, inputs)
-        Of each input ``round(feature*volleys)`` spikes.
+        Each input has ``round(feature*volleys)`` spikes.
     """
     counts = np.round(np.clip(features, 0, 1) * volleys)
-    # A spike whenever the count that is due rises by one, half a step early so as to be centred.
+    # An input spikes when its due count rises by one, half a step early to be centred.
     due = np.floor(np.arange(volleys + 1)[:, None, None] * counts / volleys + 0.5)
     return np.diff(due, axis=0)
 
 
 def expected_spikes(
-    circuit: CircuitNeuron, layers: Sequence[Layer], volleys: np.ndarray, period: Quantity,
+    circuit: CircuitNeuron,
+    layers: Sequence[Layer],
+    volleys: np.ndarray,
+    period: Quantity,
     dt: Quantity,
-) -> list[np.ndarray]:  # fmt: skip
-    """Spikes of a network on the chip by arithmetic, for the linear leak and ideal mirrors.
+) -> list[np.ndarray]:
+    """Count a network's spikes on the chip in closed form, for a linear leak and ideal mirrors.
 
-    A pulse moves the membrane by its codes times the step of its supply; the membrane decays in
-    the time step before the comparator's decision and until the next volley. It is what a
-    simulation gives but for rounding, and quick for many images.
+    Apart from rounding it gives what a simulation gives, quickly for many images.
 
     Parameters
     ----------
@@ -359,36 +358,29 @@ def expected_spikes(
     list of ndarray, each of shape (images, neurons of the layer)
         Number of spikes.
     """
-    tau = circuit.R_leak * circuit.C
-    swing = float((circuit.v_th - circuit.v_rest) / volt)
-    pulse, decision, rest = (
-        float(np.exp(-time / tau)) for time in (circuit.t_pulse, dt, period - circuit.t_pulse - dt)
-    )
-    v = [np.zeros((volleys.shape[1], len(layer.codes))) for layer in layers]
-    counts = [np.zeros_like(membrane) for membrane in v]
-    for arriving in volleys:
-        for n, layer in enumerate(layers):
-            moved = (arriving @ layer.codes.T + layer.bias_codes) * layer.steps(circuit)
-            reached = (v[n] * pulse + moved) * decision
-            arriving = (reached >= swing) * 1.0
-            counts[n] += arriving
-            v[n] = np.where(arriving, 0, reached * rest)
+    train = PulseTrain(len(volleys), period, dt)
+    counts = []
+    for layer in layers:
+        drive = (volleys @ layer.codes.T + layer.bias_codes) / layer.scale
+        fires = respond(circuit, train, np.moveaxis(drive, 0, -1), layer.vdd).fires
+        counts.append(fires.sum(axis=-1))
+        volleys = np.moveaxis(fires, -1, 0) * 1.0
     return counts
 
 
 def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
-    """How far several realisations of a network agree, neuron by neuron and image by image.
+    """Compare realisations of a network, neuron by neuron and image by image.
 
     Parameters
     ----------
     sides : mapping of str to sequence of ndarray, each of shape (images, neurons of the layer)
-        Spikes of every layer by realisation.
+        Each realisation's spikes of every layer.
 
     Returns
     -------
     DataFrame
-        One row per pair and layer: ``neurons`` compared over all images, how many ``differ``,
-        the share that agrees, and the share of images whose whole layer agrees.
+        One row per pair and layer: ``neurons`` compared over all images, the number that
+        ``differ``, the share that agrees, and the share of images whose whole layer agrees.
     """
     rows = []
     for (a, of_a), (b, of_b) in combinations(sides.items(), 2):
@@ -396,14 +388,14 @@ def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
         names = [*(f"hidden {n + 1}" for n in range(len(same) - 1)), "output", "all"]
         for name, layer in zip(names, [*same, np.hstack(same)], strict=True):
             differ = layer.size - int(layer.sum())
-            rows.append((f"{a} – {b}", name, layer.size, differ, layer.mean(),
-                         layer.all(axis=1).mean()))  # fmt: skip
+            agree = layer.mean(), layer.all(axis=1).mean()
+            rows.append((f"{a} – {b}", name, layer.size, differ, *agree))
     columns = ["pair", "layer", "neurons", "differ", "neurons_agree", "images_agree"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def accuracy(output: np.ndarray, labels: np.ndarray, least: int = 1) -> float:
-    """Share of images for which the right output neuron fires and no other does.
+    """Return the share of images for which the right output neuron fires and no other does.
 
     Parameters
     ----------
@@ -411,7 +403,7 @@ def accuracy(output: np.ndarray, labels: np.ndarray, least: int = 1) -> float:
         Spikes of the output layer.
     labels : ndarray of int, shape (images,)
     least : int
-        Spikes that count as firing; section 6.2 of Barton et al. 2022 reads three of ten.
+        Spikes that count as firing: three of ten in section 6.2 of Barton et al. 2022.
 
     Returns
     -------
@@ -423,7 +415,7 @@ def accuracy(output: np.ndarray, labels: np.ndarray, least: int = 1) -> float:
 
 
 def accuracy_by_count(output: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images for which the right output neuron gives more spikes than every other.
+    """Return the share of images for which the right output neuron spikes more than every other.
 
     Parameters
     ----------
@@ -434,7 +426,7 @@ def accuracy_by_count(output: np.ndarray, labels: np.ndarray) -> float:
     Returns
     -------
     float
-        Draws count as wrong.
+        A tie is wrong.
     """
     right = labels[:, None] == np.arange(output.shape[1])
     return float((output[right] > np.where(right, -1, output).max(axis=1)).mean())

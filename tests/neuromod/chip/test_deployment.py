@@ -8,7 +8,7 @@ from brian2 import joule, ms, mV, nsecond, volt
 
 from neuromod.chip.conversion import Layer, deploy
 from neuromod.chip.deployment import (
-    Volley,
+    Unrolled,
     accuracy,
     accuracy_by_count,
     agreement,
@@ -47,7 +47,7 @@ LAYERS = [
 ]
 FEATURES = _draw.uniform(0, 1, (IMAGES, SIZES[0]))
 CODED = [deploy(CHIP, la.weight, la.bias, la.gain, THETA) for la in LAYERS]
-CELL = GainLIF(modulated=False, synapse="pulse")
+CELL = GainLIF(receptors=(), synapse="pulse")
 
 
 def network():
@@ -158,7 +158,7 @@ def test_splitting_finds_what_the_index_finds():
 def test_synapses_are_those_of_the_weights_without_zeros():
     first = np.array([[0.3, -1.1], [0.7, 0.0]])
     weights = (np.array([[2, 0], [0, -5], [3, 4]]),)
-    volley = Volley(first[None], weights, (np.array([1, -1, 0]),))
+    volley = Unrolled(first[None], weights, (np.array([1, -1, 0]),))
     i, j, w = volley.between_layers()
     found = sorted(zip(i.tolist(), j.tolist(), w.tolist(), strict=True))
     one = [(0, 2, 2), (0, 4, 3), (1, 3, -5), (1, 4, 4)]
@@ -166,9 +166,17 @@ def test_synapses_are_those_of_the_weights_without_zeros():
     source, neuron, drive = volley.from_inputs()
     found = {(s, n): d for s, n, d in zip(source, neuron, drive, strict=True)}
     assert found == {
-        (0, 0): 0.3, (0, 1): -1.1, (0, 5): 0.7, (0, 6): 0.0,
-        (1, 2): 1, (1, 3): -1, (1, 4): 0, (1, 7): 1, (1, 8): -1, (1, 9): 0,
-    }  # fmt: skip
+        (0, 0): 0.3,
+        (0, 1): -1.1,
+        (0, 5): 0.7,
+        (0, 6): 0.0,
+        (1, 2): 1,
+        (1, 3): -1,
+        (1, 4): 0,
+        (1, 7): 1,
+        (1, 8): -1,
+        (1, 9): 0,
+    }
 
 
 def test_a_network_of_one_layer_gives_its_spikes():
@@ -328,7 +336,9 @@ def test_a_train_has_its_features_count_spread_evenly(volleys):
 
 def test_volleys_that_meet_neurons_held_at_reset_are_refused():
     trains = np.ones((2, IMAGES, SIZES[0]))
-    with pytest.raises(UserError, match=r"210\. ns is too short: 220\. ns"):
+    with pytest.raises(
+        UserError, match=r"210 ns is too short: a pulse and a spike need at least 220 ns"
+    ):
         on_circuit(CHIP, [CODED], trains, 210 * nsecond, 10 * nsecond, 3)
 
 
