@@ -96,19 +96,19 @@ def test_its_name_is_its_own():
 
 
 @pytest.mark.parametrize(
-    ("experiment", "message"),
+    ("make", "message"),
     [
-        (connected(values={"W": 0.3}), "parameter or state of synapses named 'W'"),
-        (connected(Facilitating(on_pre="g_post += w")), "variable of cells named 'g'"),
+        (lambda: connected(values={"W": 0.3}), "parameter or state of synapses named 'W'"),
+        (lambda: connected(Facilitating(on_pre="g_post += w")), "variable of cells named 'g'"),
         (
-            replace(connected(), traces=(Trace("synapses", ("U",), np.arange(1)),)),
+            lambda: replace(connected(), traces=[Trace("synapses", "U", np.arange(1))]),
             "variable of synapses named 'U'",
         ),
     ],
 )
-def test_what_no_equation_defines_is_refused_before_anything_runs(experiment, message):
+def test_what_no_equation_defines_is_refused_when_made(make, message):
     with pytest.raises(UserError, match=message):
-        simulate(experiment)
+        make()
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ import neuromod
 pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
+from neuromod.plasticity import tasks
 from neuromod.protocols.pattern_recall import PatternRecall
 from neuromod.runs.report import draw
+from neuromod.settings import change
 
 SMALL = PatternRecall(
     networks=("none", "bcm"),
@@ -23,10 +25,7 @@ SMALL = PatternRecall(
     steps=100,
     batch=32,
     episodes=150,
-    pairs=2,
-    neurons=14,
-    active=5,
-    gap=10 * ms,
+    task=tasks.PatternRecall(pairs=2, neurons=14, active=5, gap=10 * ms),
     delays=np.array([15]) * ms,
     learned_delays=np.array([15]) * ms,
     noise=np.array([0, 0.4]),
@@ -69,10 +68,10 @@ def test_a_fixed_network_alone_is_drawn_and_told_of_too(monkeypatch, tmp_path):
     ("setting", "value", "message"),
     [
         ("active", 8, "active is 8, but must be from 1 to half of 14 neurons"),
-        ("show", 12 * ms, "show = 12. ms must be a whole number of time steps"),
+        ("show", 12 * ms, "show = 12 ms must be a whole number of time steps"),
         ("rate", 230 * Hz, "230 Hz would spike more than once"),
     ],
 )
-def test_impossible_settings_are_refused_before_the_work(setting, value, message):
+def test_impossible_settings_are_refused_when_made(setting, value, message):
     with pytest.raises(neuromod.UserError, match=message):
-        replace(SMALL, **{setting: value}).experiments()
+        change(SMALL, {setting: value})

@@ -1,0 +1,40 @@
+"""Cues, a delay, a choice: does learned plasticity remember what fixed synapses cannot?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import Hz, Quantity
+
+from neuromod.parameters import parameter
+from neuromod.plasticity import tasks
+from neuromod.protocols.cue_association import words
+from neuromod.protocols.families.five_networks import FiveNetworks, difficulties
+
+
+@dataclass(frozen=True, eq=False)
+class CueAssociation(FiveNetworks):
+    """Choosing after a delay the side that had more cues, with and without learned plasticity.
+
+    Cues arrive on the left and on the right, one after the other, in noise. After a delay the
+    network is asked which side had more of them, and only then gets credit. Spiking networks
+    without plasticity are compared with networks whose synapses change during an episode by Oja's
+    or the BCM rule. All parameters of the rule are learned together with the fixed weights. In
+    modulated networks the changes are gated by a neuromodulator that the network itself releases.
+    """
+
+    noise_unit = Hz
+    noise_column = "noise_Hz"
+    noise_axis = "noise (Hz)"
+    noise_label = "a noise of {} Hz"
+
+    task: tasks.CueAssociation = parameter(tasks.CueAssociation(), "the task", source="see its own")
+    noise: Quantity = difficulties(
+        np.array([0, 20, 40, 60]) * Hz, "rates added to cues and go, in the test"
+    )
+    learned_noise: Quantity = difficulties(
+        np.array([0, 10, 20]) * Hz, "rates added to cues and go, in learning"
+    )
+
+    report = words.report

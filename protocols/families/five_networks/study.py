@@ -1,0 +1,262 @@
+"""Networks with and without plasticity learn one task and are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from brian2 import Quantity, ms, second
+from brian2.units.fundamentalunits import Unit
+
+from neuromod.checks import steps_in
+from neuromod.errors import UserError
+from neuromod.parameters import parameter
+from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn_all, success
+from neuromod.plasticity.network import NETWORKS, OWN_GATES, Shape, State
+from neuromod.plasticity.storage import save_network
+from neuromod.plasticity.tasks import Difficulty, Task
+from neuromod.protocol import Training
+from neuromod.protocols.families.five_networks import figure, words
+from neuromod.protocols.families.timing import time, time_step
+from neuromod.support.log import stage
+from neuromod.support.progress import task as progress_of
+
+LEARNED_DELAYS = np.array([0, 50, 100, 150]) * ms
+LEARNED_SHARES = np.array([0, 1 / 6, 1 / 3])
+"""Difficulties of `PatternRecall` in learning."""
+
+COURSE_EPISODES = 64
+"""Episodes over which the course of plastic traces is averaged (chosen here)."""
+
+
+def difficulties(default: Quantity | np.ndarray, meaning: str, high: Any = None) -> Any:
+    """Setting of the difficulties of test episodes, or of those in learning.
+
+    Parameters
+    ----------
+    default : Quantity or ndarray, shape (n,)
+        From 0 on.
+    meaning : str
+    high : number, optional
+
+    Returns
+    -------
+    dataclasses.Field
+    """
+    return parameter(default, meaning, source="chosen here", low=0 * default[0], high=high)
+
+
+@dataclass(frozen=True, eq=False)
+class FiveNetworks(Training):
+    """Base of studies in which five networks learn one task; a subclass brings the task.
+
+    A subclass has the settings `task`, `noise` and `learned_noise`.
+    """
+
+    shown = ("summary",)
+    noise_unit: ClassVar[Unit | float] = 1.0
+    noise_column: ClassVar[str]
+    noise_axis: ClassVar[str]
+    noise_label: ClassVar[str]
+    task: ClassVar[Any]
+    noise: ClassVar[Any]
+    learned_noise: ClassVar[Any]
+
+    networks: tuple[str, ...] = parameter(
+        tuple(NETWORKS),
+        "networks compared",
+        source="Schmidgall et al. 2021: Oja's and the BCM rule, both also modulated, and none",
+        choices=tuple(NETWORKS),
+    )
+    gate: str = parameter(
+        "direct",
+        "what modulation gates: the change itself, or an eligibility trace of past changes",
+        source="Miconi et al. 2019 have both; chosen here",
+        choices=OWN_GATES,
+    )
+    seeds: int = parameter(3, "networks of each kind", source="chosen here", low=1)
+    hidden: int = parameter(20, "neurons of the plastic layer", source="chosen here", low=1)
+    modulators: int = parameter(
+        4, "modulatory neurons of a modulated network", source="chosen here", low=1
+    )
+    delays: Quantity = difficulties(
+        np.array([0, 50, 150, 300]) * ms, "delays before the answer, in the test"
+    )
+    learned_delays: Quantity = difficulties(LEARNED_DELAYS, "delays before the answer, in learning")
+    steps: int = parameter(
+        200, f"steps of learning, a multiple of {ROUND}", source="chosen here", low=1
+    )
+    batch: int = parameter(32, "episodes in a step of learning", source="chosen here", low=1)
+    lr: float = parameter(
+        0.02,
+        "Adam's learning rate at the start; it falls to zero as a cosine",
+        source="chosen here",
+        low=0,
+        low_excluded=True,
+    )
+    episodes: int = parameter(400, "test episodes at every difficulty", source="chosen here", low=1)
+    slope: float = parameter(
+        5.0,
+        "steepness of the surrogate of a spike's derivative",
+        source="chosen here; fast sigmoid of Zenke & Ganguli 2018",
+        low=0,
+        low_excluded=True,
+    )
+    tau_m: Quantity = time(20 * ms, "time constant of membranes and readout", "that of gain-lif")
+    dt: Quantity = time_step(5 * ms, "a quarter of tau_m, for speed")
+
+    plot = figure.plot
+    report = words.report
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.networks)) < len(self.networks):
+            raise UserError(f"networks name one twice: {', '.join(self.networks)}.")
+        for name in ("delays", "learned_delays"):
+            for delay in getattr(self, name):
+                steps_in(name, delay, self.dt)
+        self.task.check_grid(self.dt, float(self.noises[1].max()))
+        self.recipes()
+
+    def train(self) -> dict[str, pd.DataFrame]:
+        """Success of all networks at every difficulty, how they learned, and the learned rules."""
+        with stage("learning"):
+            learned = self._learned
+        with stage("testing"):
+            table = self._tested()
+        return {
+            "table": table,
+            "summary": self._summary(table),
+            "curves": pd.concat([_labelled(one, one.history) for one in learned]),
+            "rules": pd.DataFrame([_label(one) | one.network.rule_values() for one in learned]),
+            "course": self._course(),
+        }
+
+    def save_extras(self, folder: Path) -> None:
+        """Write every trained network."""
+        for one in self._learned:
+            recipe = one.recipe
+            about = {"task": type(recipe.task).__name__, "seed": recipe.seed}
+            name = f"{recipe.shape.network}-{recipe.seed}.safetensors"
+            save_network(folder / name, one.network, about)
+
+    def recipes(self) -> list[Recipe]:
+        """Trainings of all networks, the seeds of each in a row."""
+        task: Task = self.task
+        dt_s, tau_s = float(self.dt / second), float(self.tau_m / second)
+        noises, delays = self.noises[0], np.asarray(self.learned_delays)
+        return [
+            Recipe(
+                Shape(
+                    inputs=task.inputs,
+                    hidden=self.hidden,
+                    outputs=task.outputs,
+                    network=network,
+                    gate=self.gate,
+                    modulators=self.modulators,
+                    dt_s=dt_s,
+                    tau_m_s=tau_s,
+                    tau_out_s=tau_s,
+                    slope=self.slope,
+                ),
+                task,
+                noises=tuple(noises.tolist()),
+                delays_s=tuple(delays.tolist()),
+                steps=self.steps,
+                batch=self.batch,
+                lr=self.lr,
+                seed=self.seed + number,
+            )
+            for network in self.networks
+            for number in range(self.seeds)
+        ]
+
+    @property
+    def chance(self) -> float:
+        """Success by guessing."""
+        return float(1 / self.task.outputs)
+
+    @property
+    def noises(self) -> tuple[np.ndarray, np.ndarray]:
+        """Noise in learning and in the test, in the task's unit."""
+        learned, tested = self.learned_noise / self.noise_unit, self.noise / self.noise_unit
+        return np.asarray(learned), np.asarray(tested)
+
+    @property
+    def hardest(self) -> tuple[float, float]:
+        """Highest noise, in the task's unit, and longest delay, in ms, in learning."""
+        return float(self.noises[0].max()), float(np.max(self.learned_delays) / ms)
+
+    @cached_property
+    def _learned(self) -> list[Learned]:
+        return learn_all(self.recipes())
+
+    def _tested(self) -> pd.DataFrame:
+        """Success of every network at every difficulty."""
+        bar, rows = progress_of("testing"), []
+        tried = [
+            Difficulty(noise, delay)
+            for noise in self.noises[1].tolist()
+            for delay in np.asarray(self.delays).tolist()
+        ]
+        for done, one in enumerate(self._learned, start=1):
+            for at in tried:
+                share = success(one.network, self.task, at, self.episodes, one.recipe.seed)
+                row = {self.noise_column: at.noise, "delay_ms": round(1e3 * at.delay_s, 6)}
+                rows.append(_label(one) | row | {"success": share})
+            bar(done, len(self._learned))
+        return pd.DataFrame(rows)
+
+    def _summary(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Means over difficulties within and beyond those of learning; spread over seeds."""
+        noise, delay = self.hardest
+        within = (table[self.noise_column] <= noise) & (table.delay_ms <= delay + 1e-6)
+        parameters = {one.recipe.shape.network: one.network.n_trained for one in self._learned}
+        rows = []
+        for network in self.networks:
+            row: dict[str, Any] = {"network": network, "parameters": parameters[network]}
+            for name, chosen in (("learned", within), ("beyond", ~within)):
+                own = table[(table.network == network) & chosen].groupby("seed").success.mean()
+                row |= {f"success_{name}_mean": own.mean(), f"success_{name}_sd": own.std()}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def _course(self) -> pd.DataFrame:
+        """Plastic traces and modulator over episodes of middling difficulty, means of all."""
+        noise = self.noises[0][len(self.noises[0]) // 2]
+        difficulty = Difficulty(noise, float(self.learned_delays[-1] / second))
+        dt_ms = float(self.dt / ms)
+        parts = []
+        for one in self._learned:
+            rng = np.random.default_rng([one.recipe.seed, 2])
+            drawn = self.task.draw(rng, COURSE_EPISODES, difficulty, dt_ms / 1e3)
+            with torch.no_grad():
+                rows = [_moment(state) for state in one.network.steps(drawn.spikes)]
+            course = pd.DataFrame(rows)
+            course.insert(0, "time_ms", dt_ms * np.arange(1, len(course) + 1))
+            parts.append(_labelled(one, course))
+        return pd.concat(parts, ignore_index=True)
+
+
+def _label(one: Learned) -> dict[str, Any]:
+    return {"network": one.recipe.shape.network, "seed": one.recipe.seed}
+
+
+def _labelled(one: Learned, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with network and seed as first columns."""
+    return pd.concat([pd.DataFrame([_label(one)] * len(table), index=table.index), table], axis=1)
+
+
+def _moment(state: State) -> dict[str, float]:
+    """Means over a batch of episodes of what the network has."""
+    found = {"rate_per_step": float(state.spikes.mean())}
+    if state.traces is not None:
+        found["plastic_rms"] = float(state.traces.plastic.square().mean().sqrt())
+    if state.modulator is not None:
+        found["concentration"] = float(state.modulator.concentration.mean())
+    return found
