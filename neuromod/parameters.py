@@ -87,8 +87,8 @@ class About:
 def parameter(
     default: Any,
     meaning: str,
-    *,
     source: str,
+    *,
     low: Any = None,
     high: Any = None,
     low_excluded: bool = False,
@@ -114,6 +114,21 @@ def parameter(
     return dataclasses.field(default=default, metadata={"about": about})
 
 
+def positive(default: Any, meaning: str, source: str, high: Any = None) -> Any:
+    """Field whose values are above 0; see `parameter`."""
+    return parameter(default, meaning, source, low=_zero(default), high=high, low_excluded=True)
+
+
+def not_negative(default: Any, meaning: str, source: str, high: Any = None) -> Any:
+    """Field whose values are 0 or above; see `parameter`."""
+    return parameter(default, meaning, source, low=_zero(default), high=high)
+
+
+def _zero(default: Any) -> Any:
+    """0 in the unit of a value."""
+    return Quantity(0, dim=default.dim) if isinstance(default, Quantity) else 0
+
+
 @dataclass(frozen=True)
 class ModelInput:
     """What reaches a neuron from outside, such as a current or a supply; a population is given it.
@@ -130,7 +145,7 @@ class ModelInput:
 
 
 def model_input(
-    default: Any, meaning: str, *, source: str, low: Any = None, high: Any = None
+    default: Any, meaning: str, source: str, *, low: Any = None, high: Any = None
 ) -> ModelInput:
     """An input of a model.
 
