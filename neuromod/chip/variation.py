@@ -124,11 +124,11 @@ class Deviations:
     thermal_voltage: Any = 0.0
 
     def __add__(self, other: Deviations) -> Deviations:
-        return Deviations(**{f.name: getattr(self, f.name) + getattr(other, f.name)
-                             for f in fields(self)})  # fmt: skip
+        names = [field.name for field in fields(self)]
+        return Deviations(*(getattr(self, name) + getattr(other, name) for name in names))
 
     def __mul__(self, factor: float) -> Deviations:
-        return Deviations(**{f.name: getattr(self, f.name) * factor for f in fields(self)})
+        return Deviations(*(getattr(self, field.name) * factor for field in fields(self)))
 
     def only(self, name: str) -> Deviations:
         """Deviations of one kind alone.

@@ -110,3 +110,23 @@ def check_reach(circuit: CircuitNeuron, gain: np.ndarray, remedy: str) -> None:
             f"Gains from {say(gain.min())} to {say(gain.max())} are out of the circuit's reach: "
             f"supplies from 0.5 to 1 V give {say(low)} to {say(high)}. {remedy}"
         )
+
+
+def keep(circuit: CircuitNeuron, why: str, **settings: str) -> None:
+    """Refuse a circuit of another kind than a protocol is for.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    why : str
+        For the message.
+    **settings : str
+        Values that parameters must have.
+
+    Raises
+    ------
+    UserError
+    """
+    for name, value in settings.items():
+        if getattr(circuit, name) != value:
+            raise UserError(f"circuit.{name} must stay {value}: {why}.")

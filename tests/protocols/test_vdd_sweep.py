@@ -40,7 +40,7 @@ def test_energy_per_spike_stays_above_the_paper_s_best(run):
 
 
 def test_synapse_energy_is_supply_times_charge(run):
-    source = run.protocol._inputs
+    source = run.protocol.inputs
     # A pulse's own units where it pushes, and its reference's.
     pushed = np.maximum(run.protocol.codes, 0)[source.neurons].sum()
     charge_units = pushed + len(source.neurons)
@@ -50,7 +50,7 @@ def test_synapse_energy_is_supply_times_charge(run):
 
 def test_membrane_never_fires_below_threshold(run):
     recording = run.recordings["sweep"]
-    neuron = int(run.protocol._shown()[0])
+    neuron = int(run.protocol.traced[0])
     v = recording.trace("chip", "v", neuron)
     spikes = recording.spikes["chip"]
     steps = np.round(spikes.times[spikes.neurons == neuron] / run.protocol.dt).astype(int)
@@ -94,8 +94,3 @@ def test_supplies_may_be_a_plain_list_and_a_model_may_be_given_whole():
 def test_an_empty_sweep_is_refused(empty):
     with pytest.raises(neuromod.UserError, match=r"at least one value|wrong unit"):
         VddSweep(**empty)
-
-
-def test_a_supply_that_the_sweep_would_overrule_is_refused():
-    with pytest.raises(neuromod.UserError, match=r"circuit\.vdd would have no effect"):
-        VddSweep(circuit=CircuitNeuron(vdd=0.6 * volt))

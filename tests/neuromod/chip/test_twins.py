@@ -10,14 +10,14 @@ from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 
 CHIP = CircuitNeuron()
-CELL = GainLIF(t_ref=0.1 * ms, synapse="pulse", modulated=False)
+CELL = GainLIF(t_ref=0.1 * ms, synapse="pulse", receptors=())
 INPUTS = Spikes("inputs", 2, np.array([0, 1, 0]), [1, 3.1, 7] * usecond)
 
 
 def both(cell=CELL, chip=CHIP):
     traces = [Trace(name, ("v",), np.arange(2)) for name in ("chip", "cell")]
-    return twins(Population("cell", cell, 2), Population("chip", chip, 2), INPUTS, (3, -2), traces,
-                 12 * usecond, 10 * nsecond, 7)  # fmt: skip
+    cells, chips = Population("cell", cell, 2), Population("chip", chip, 2)
+    return twins(cells, chips, INPUTS, (3, -2), traces, 12 * usecond, 10 * nsecond, 7)
 
 
 def test_below_threshold_twins_do_the_same_a_thousand_times_faster():
@@ -37,7 +37,7 @@ def test_one_code_moves_the_cell_by_its_share_of_the_swing():
 
 @pytest.mark.parametrize(
     ("models", "message"),
-    [((GainLIF(modulated=False), CHIP), "pulse"), ((CHIP, CHIP), "not CircuitNeuron and")],
+    [((GainLIF(receptors=()), CHIP), "pulse"), ((CHIP, CHIP), "not CircuitNeuron and")],
 )
 def test_models_that_cannot_share_an_input_are_refused(models, message):
     with pytest.raises(UserError, match=message):
