@@ -134,7 +134,6 @@ def test_another_leak_and_other_supplies_make_a_figure_too():
         ({"intervals": [100, 200] * nsecond}, "never leave the comparator a gap"),
         ({"intervals": [203] * nsecond}, "whole number of time steps"),
         ({"circuit": CircuitNeuron(comparator="continuous")}, "clocked comparator"),
-        ({"circuit": CircuitNeuron(vdd=0.6 * volt)}, "set vdd"),
         ({"v_bias": [0.3] * volt}, "without current"),
     ],
 )
