@@ -217,9 +217,9 @@ def _library() -> Any:
 def _docstring(module: str, name: str) -> str:
     """Docstring of a class or function in a module, or where that imports it from."""
     spec = _spec(module)
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+    if spec is None or not str(spec.origin).endswith(".py"):
         return ""
-    for part in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+    for part in ast.parse(Path(str(spec.origin)).read_text(encoding="utf-8")).body:
         if isinstance(part, ast.ClassDef | ast.FunctionDef) and part.name == name:
             return ast.get_docstring(part) or ""
         if isinstance(part, ast.ImportFrom) and name in (alias.name for alias in part.names):
@@ -233,8 +233,12 @@ def _spec(module: str) -> ModuleSpec | None:
     parts = module.split(".")
     for depth in range(len(parts)):
         name = ".".join(parts[: depth + 1])
-        found = (finder.find_spec(name, path) for finder in sys.meta_path)
-        spec = next((spec for spec in found if spec is not None), None)
+        try:
+            found = (finder.find_spec(name, path) for finder in sys.meta_path)
+            spec = next((spec for spec in found if spec is not None), None)
+        except KeyError:
+            # A folder without __init__.py in a package that is not imported.
+            spec = None
         if spec is None:
             return None
         path = spec.submodule_search_locations

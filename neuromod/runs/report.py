@@ -16,7 +16,7 @@ from neuromod.parameters import About, Parameters, holds_models, parameters
 from neuromod.protocol import Section, Study
 from neuromod.recording import Recording
 from neuromod.support.figures import style
-from neuromod.support.text import say
+from neuromod.support.text import number, say
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -93,7 +93,7 @@ def test_a_protocol_is_described_with_settings_and_devices(neuromod):
     assert "They start at random potentials." in ended.out
     assert "Runs on cython, cpp, genn, genn-cpu (neuromod doctor says" in ended.out
     assert re.search(r"mode +plain +word +plain or fancy +chosen here", ended.out)
-    assert "neuron.receptors.generic.k_on" in ended.out
+    assert re.search(r"neuron.receptors +none +metabotropic", ended.out)
 
 
 def test_a_protocol_that_processes_do_not_share_is_refused_under_torchrun(neuromod, monkeypatch):

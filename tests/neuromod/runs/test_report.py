@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from brian2 import nA
 
+from neuromod.models import GainLIF
 from neuromod.protocol import Section
 from neuromod.runs.report import describe, draw, page, paragraphs, show
 
@@ -62,8 +63,14 @@ def test_paragraphs_lose_their_line_breaks():
 
 
 def test_settings_of_inner_models_are_described(tiny):
-    rows = {row["name"]: row for row in describe(tiny(current=np.linspace(0, 1, 9) * nA))}
+    rows = {
+        row["name"]: row
+        for row in describe(tiny(current=np.linspace(0, 1, 9) * nA, neuron=GainLIF()))
+    }
     assert rows["current"]["value"] == "0 to 1 nA, 9 values"
-    assert rows["neuron.receptors.generic.k_on"]["source"].startswith("chosen here")
+    k_on = rows["neuron.receptors.generic.k_on"]
+    assert k_on["source"].startswith("chosen here")
+    assert (k_on["value"], k_on["range"]) == ("1 /(µM s)", "above 0 /(µM s)")
+    assert rows["neuron.receptors.generic.k_off"]["value"] == "1 /s"
     assert rows["mode"]["range"] == "plain or fancy"
     assert rows["weights"]["value"] == "1.5 and 2.5"
