@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, amp, molar, second, siemens
+from brian2 import Hz, Quantity, amp, molar, second, siemens
 from scipy.optimize import OptimizeWarning, brentq, curve_fit
 from scipy.special import expit
 from scipy.stats import t as student
@@ -92,6 +92,26 @@ class Schild:
 def has_closed_form(neuron: GainLIF) -> bool:
     """Whether the closed form of the rate holds: no after-spike current, no K+ conductance."""
     return bool(neuron.b == 0 * amp) and all(r.g_K == 0 * siemens for r in neuron.receptors)
+
+
+def closed_form_rates(neuron: GainLIF, current: Quantity, gain: Any) -> np.ndarray:
+    """Steady rates in closed form, where there is one.
+
+    Parameters
+    ----------
+    neuron : GainLIF
+    current : Quantity, shape (n,)
+        Constant, ampere.
+    gain : float or ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In hertz; nan for a neuron with an after-spike current or a K+ conductance.
+    """
+    if not has_closed_form(neuron):
+        return np.full(np.broadcast_shapes(np.shape(current), np.shape(gain)), np.nan)
+    return np.asarray(neuron.rate(current, gain) / Hz)
 
 
 def settled_rates(spikes: Spikes, duration: Quantity) -> Quantity:

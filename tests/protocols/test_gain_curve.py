@@ -83,6 +83,13 @@ def test_too_few_firing_currents_leave_the_gain_open():
     assert np.isnan(gains.slope_ratio.iloc[0])
 
 
-def test_currents_must_ascend():
-    with pytest.raises(neuromod.UserError, match="ascending"):
-        GainCurve(I=[0.9, 0.4] * nA)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"I": [0.9, 0.4] * nA}, "I must be values in ascending order, not 0.9 and 0.4 nA"),
+        ({"neuron": GainLIF(receptors=())}, "needs a receptor"),
+    ],
+)
+def test_what_has_no_curve_under_a_modulator_is_refused(settings, message):
+    with pytest.raises(neuromod.UserError, match=message):
+        GainCurve(**settings)

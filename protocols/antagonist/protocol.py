@@ -1,0 +1,174 @@
+"""Dose-response curves under a competitive antagonist, and the Schild plot of their shifts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from brian2 import Hz, Quantity, linspace, molar, nA, umolar
+
+from neuromod.analysis.dose_response import (
+    HillFit,
+    closed_form_rates,
+    fit_hill,
+    schild,
+    settled_rates,
+)
+from neuromod.errors import UserError
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
+from neuromod.parameters import parameter
+from neuromod.protocols.antagonist import figure, words
+from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations, current
+from neuromod.recording import Recording
+from neuromod.support.text import say
+
+SCHILD = ("slope", "slope_low", "slope_high", "pA2", "pA2_low", "pA2_high", "exact_pA2")
+
+
+@dataclass(frozen=True, eq=False)
+class Antagonist(BathProtocol):
+    """Shift of the dose-response curve by a competitive antagonist, and its Schild plot.
+
+    An antagonist that competes for the binding site shifts the curve of a response against the
+    agonist's concentration to the right by the dose ratio 1 + [B]/K_B (Gaddum 1937). The
+    response here is a firing rate, as an experimenter would take it: equal responses mean equal
+    occupancies, whatever lies between the receptor and the spikes. Schild's regression of
+    log(dose ratio - 1) on log [B] then has slope 1 and gives K_B.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = ("curves", "schild")
+
+    neuron: GainLIF = parameter(
+        GainLIF(receptors=(Receptor(antagonist="antagonist"),)),
+        "the neuron, with one receptor that has an antagonist",
+        source="see its own",
+    )
+    conc: Quantity = concentrations(
+        [0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000] * umolar,
+        "concentrations of the agonist",
+        "both ends of every curve, the most shifted one included",
+    )
+    antagonist: Quantity = concentrations(
+        [0.1, 0.3, 1, 3, 10] * umolar,
+        "concentrations of the antagonist, besides none",
+        "1 to 100 times a K_B of 0.1 uM",
+        none=False,
+    )
+    I: Quantity = current(  # noqa: E741
+        linspace(0.9, 1.5, 5) * nA,
+        "above rheobase at gain 1; several, because time steps round intervals",
+        "injected currents; the response is the mean rate of the cells, one at each",
+    )
+
+    plot = figure.plot
+    report = words.report
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ascending(self, conc=5, antagonist=3)
+        self._check_receptor()
+        self._check_doses()
+        self._check_rate()
+
+    @property
+    def receptor(self) -> Receptor:
+        """The receptor that both ligands bind."""
+        return self.neuron.receptors[0]
+
+    @property
+    def k_b(self) -> Quantity:
+        """The antagonist's dissociation constant."""
+        return self.receptor.k_off_antagonist / self.receptor.k_on_antagonist
+
+    @property
+    def doses(self) -> dict[str, Quantity]:
+        """Every concentration of the antagonist, none first, with every one of the agonist."""
+        return {self.receptor.antagonist: self._baths * umolar, self.ligand: self.conc}
+
+    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+        """Every cell, the mean rates, their curves, and the regression."""
+        conc, injected = self.grid()
+        rate = settled_rates(recordings["bath"].spikes["neurons"], self.duration)
+        gain = self.neuron.steady_gain(conc)
+        table = pd.DataFrame(
+            {
+                "antagonist_uM": np.asarray(conc[self.receptor.antagonist] / umolar),
+                "conc_uM": np.asarray(conc[self.ligand] / umolar),
+                "current_nA": np.asarray(injected / nA),
+                "rate_Hz": np.asarray(rate / Hz),
+                "closed_form_Hz": closed_form_rates(self.neuron, injected, gain),
+            }
+        )
+        groups = table.groupby(["antagonist_uM", "conc_uM"], as_index=False)
+        responses = groups[["rate_Hz", "closed_form_Hz"]].mean()
+        number = np.searchsorted(self._baths, responses.antagonist_uM)
+        fit = fit_hill(responses.conc_uM.to_numpy(), responses.rate_Hz.to_numpy(), number)
+        return {
+            "table": table,
+            "responses": responses,
+            "curves": self._curves(fit),
+            "schild": self._schild(fit),
+        }
+
+    @property
+    def _baths(self) -> np.ndarray:
+        """The antagonist's concentrations in uM, none first."""
+        return np.concatenate([[0], np.asarray(self.antagonist / umolar)])
+
+    def _check_receptor(self) -> None:
+        if len(self.neuron.receptors) > 1 or not self.receptor.antagonist:
+            raise UserError(
+                "The neuron must have one receptor, and that an antagonist: set "
+                f"receptors.{self.receptor.name}.antagonist to a name."
+            )
+
+    def _check_doses(self) -> None:
+        """Refuse concentrations that do not show every curve and its shift."""
+        least = 0.1 * self.k_b
+        if self.antagonist[0] < least:
+            raise UserError(
+                f"antagonist = {say(self.antagonist[0])} hardly shifts a curve: at least "
+                f"{say(least)}, a tenth of K_B, was expected."
+            )
+        first = self.receptor.ec50
+        last = first * (1 + self.antagonist[-1] / self.k_b)
+        if self.conc[self.conc > 0 * umolar][0] > first or self.conc[-1] < last:
+            raise UserError(
+                f"conc must reach from below {say(first)} to above {say(last)}, the EC50 without "
+                "and with the most antagonist."
+            )
+
+    def _check_rate(self) -> None:
+        """Refuse cells that no dose affects, as far as the closed form tells."""
+        gain = self.neuron.steady_gain({self.ligand: self.conc})
+        if np.ptp(closed_form_rates(self.neuron, self.I[-1], gain)) == 0:
+            raise UserError(
+                f"{self.ligand} does not change the rate of any cell: set a gain_max other than "
+                "1, and currents I above rheobase."
+            )
+
+    def _curves(self, fit: HillFit) -> pd.DataFrame:
+        """One row for each concentration of the antagonist."""
+        ratios = np.array([(1, np.nan, np.nan), *map(astuple, fit.dose_ratios)])
+        return pd.DataFrame(
+            {
+                "antagonist_uM": self._baths,
+                "ec50_uM": fit.ec50.value * ratios[:, 0],
+                "dose_ratio": ratios[:, 0],
+                "dose_ratio_low": ratios[:, 1],
+                "dose_ratio_high": ratios[:, 2],
+                "exact_dose_ratio": 1 + self._baths * umolar / self.k_b,
+                "hill_slope": fit.hill_slope.value,
+                "bottom_Hz": fit.bottom,
+                "top_Hz": fit.top,
+            }
+        )
+
+    def _schild(self, fit: HillFit) -> pd.DataFrame:
+        found = schild(self.antagonist, fit)
+        values = (*astuple(found.slope), *astuple(found.pA2), -np.log10(self.k_b / molar))
+        return pd.DataFrame([dict(zip(SCHILD, values, strict=True))])

@@ -1,0 +1,156 @@
+"""Gain and firing rate against a modulator's concentration, with Hill functions fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from brian2 import Hz, Quantity, nA, umolar
+
+from neuromod.analysis.dose_response import (
+    closed_form_rates,
+    fit_hill,
+    gain_from_rate,
+    half_effect,
+    has_closed_form,
+    settled_rates,
+)
+from neuromod.errors import UserError
+from neuromod.protocols.dose_response import figure, words
+from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations
+from neuromod.recording import Recording
+
+FIT = (
+    "ec50_uM",
+    "ec50_low_uM",
+    "ec50_high_uM",
+    "hill_slope",
+    "hill_slope_low",
+    "hill_slope_high",
+    "misfit_percent",
+)
+# How far beyond the doses a curve is followed for its closed-form EC50.
+BEYOND = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class DoseResponse(BathProtocol):
+    """Steady gain and firing rate against the concentration of a modulator.
+
+    Cells whose receptors have settled in baths of the modulator fire to constant currents. The
+    gain is recovered from their rates alone, by inverting the closed form of the f-I curve, and a
+    Hill function is fitted to it, as to the rate at each current. The fits are compared with what
+    the receptor's equations say.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = ("doses", "gain_fit", "rate_fits")
+
+    conc: Quantity = concentrations(
+        [0, 1e-4, 3e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100] * umolar,
+        "concentrations of what the first receptor binds",
+        "both ends of the curve for a K_D from 10 nM to 10 uM",
+    )
+    bath: Quantity = concentrations(
+        0 * umolar, "concentration of every other ligand, such as an antagonist", "none"
+    )
+
+    plot = figure.plot
+    report = words.report
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ascending(self, conc=5)
+        if self.closed:
+            self.check_effect(self.conc)
+            self.check_rheobase()
+
+    @property
+    def doses(self) -> dict[str, Quantity]:
+        """All concentrations of the first ligand, one of every other."""
+        other = [self.bath / umolar] * umolar
+        return {self.ligand: self.conc} | {
+            ligand: other for ligand in self.neuron.ligands if ligand != self.ligand
+        }
+
+    @property
+    def closed(self) -> bool:
+        """Whether rates have a closed form."""
+        return has_closed_form(self.neuron)
+
+    def steady_gain(self, conc: Any) -> np.ndarray:
+        """Steady gain at concentrations of the first ligand in uM, the others in the bath."""
+        others = dict.fromkeys(self.neuron.ligands, self.bath)
+        return self.neuron.steady_gain(others | {self.ligand: conc * umolar})
+
+    def steady_rate(self, conc: np.ndarray, current: float) -> np.ndarray:
+        """Closed form of the rate in Hz at concentrations in uM and a current in nA."""
+        return closed_form_rates(self.neuron, current * nA, self.steady_gain(conc))
+
+    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+        """Every cell, the gain at every dose, and the fits of gain and rates."""
+        baths, current = self.grid()
+        conc = np.asarray(baths[self.ligand] / umolar)
+        rate = settled_rates(recordings["bath"].spikes["neurons"], self.duration)
+        gain = self.steady_gain(conc)
+        recovered = gain_from_rate(self.neuron, current, rate, self.dt) if self.closed else np.nan
+        table = pd.DataFrame(
+            {
+                "conc_uM": conc,
+                "current_nA": np.asarray(current / nA),
+                "gain": gain,
+                "rate_Hz": np.asarray(rate / Hz),
+                "closed_form_Hz": closed_form_rates(self.neuron, current, gain),
+                "recovered_gain": recovered,
+            }
+        )
+        doses = table.groupby("conc_uM", as_index=False).agg(
+            gain=("gain", "first"),
+            recovered_gain=("recovered_gain", "mean"),
+            recovered_gain_se=("recovered_gain", "sem"),
+            cells_firing=("rate_Hz", np.count_nonzero),
+        )
+        return {
+            "table": table,
+            "doses": doses,
+            "gain_fit": self._fit_gain(doses),
+            "rate_fits": self._fit_rates(table),
+        }
+
+    def _fit_gain(self, doses: pd.DataFrame) -> pd.DataFrame:
+        fitted = _fitted(doses.conc_uM.to_numpy(), doses.recovered_gain.to_numpy(), "gain")
+        return pd.DataFrame([fitted | self._exact(self.steady_gain)])
+
+    def _fit_rates(self, table: pd.DataFrame) -> pd.DataFrame:
+        rows = []
+        for current, curve in table.groupby("current_nA"):
+            fitted = _fitted(curve.conc_uM.to_numpy(), curve.rate_Hz.to_numpy(), "Hz")
+            exact = self._exact(lambda conc, current=current: self.steady_rate(conc, current))
+            rows.append({"current_nA": current} | fitted | exact)
+        return pd.DataFrame(rows)
+
+    def _exact(self, response: Any) -> dict[str, float]:
+        """EC50 and slope of a closed form."""
+        conc = np.asarray(self.conc / umolar)
+        ec50, slope = half_effect(response, conc[conc > 0].min() / BEYOND, conc.max() * BEYOND)
+        return {"exact_ec50_uM": ec50, "exact_hill_slope": slope}
+
+
+def _fitted(conc: np.ndarray, response: np.ndarray, unit: str) -> dict[str, float]:
+    """One row of a table of Hill fits; empty where the doses do not determine one."""
+    columns = (f"bottom_{unit}", f"top_{unit}", *FIT)
+    try:
+        fit = fit_hill(conc, response)
+    except UserError:
+        return dict.fromkeys(columns, float("nan"))
+    misfit = 100 * np.nanmax(np.abs(fit(conc) - response)) / abs(fit.top - fit.bottom)
+    ec50, slope = fit.ec50, fit.hill_slope
+    values = (
+        *(fit.bottom, fit.top),
+        *(ec50.value, ec50.low, ec50.high),
+        *(slope.value, slope.low, slope.high),
+        float(misfit),
+    )
+    return dict(zip(columns, values, strict=True))
