@@ -44,13 +44,14 @@ def counted():
 
 
 def chips(run, **wanted):
-    (every,) = run.protocol._chips.values()
+    (every,) = run.protocol.chips.values()
     return [chip for chip in every if wanted.items() <= chip.about.items()]
 
 
 def codes(chip):
-    return np.concatenate([np.column_stack([la.codes, la.bias_codes]).ravel()
-                           for la in chip.layers])  # fmt: skip
+    return np.concatenate(
+        [np.column_stack([la.codes, la.bias_codes]).ravel() for la in chip.layers]
+    )
 
 
 def supplies(chip):
@@ -89,8 +90,10 @@ def test_the_coarsest_codes_are_better_tuned_on_than_rounded_to_afterwards(run):
 
 def test_only_free_gains_and_given_supplies_rewrite_the_memory(run):
     for bits in (2, 3):
-        same = {name: codes(chips(run, study="method", bits=bits, method=name)[0])
-                for name in ("free", "clipped", "bounded", "on codes")}  # fmt: skip
+        same = {
+            name: codes(chips(run, study="method", bits=bits, method=name)[0])
+            for name in ("free", "clipped", "bounded", "on codes")
+        }
         np.testing.assert_array_equal(same["bounded"], same["clipped"])
         np.testing.assert_array_equal(same["bounded"], same["on codes"])
         assert (same["bounded"] != same["free"]).mean() > 0.2
@@ -162,9 +165,9 @@ def test_counted_spikes_are_as_many_as_the_train_allows_and_some(counted):
 def test_three_spikes_alone_may_decide_instead_of_the_most(counted):
     protocol = counted.protocol
     output = np.array([[4, 2, 0, 0, 0], [4, 3, 0, 0, 0]])
-    indices = np.flatnonzero(protocol._task[1].labels == 0)[:2]
-    assert protocol._right(output, indices) == 1
-    assert ChipNetwork(coding="counts", decision="three")._right(output, indices) == 0.5
+    indices = np.flatnonzero(protocol.task[1].labels == 0)[:2]
+    assert protocol.right(output, indices) == 1
+    assert ChipNetwork(coding="counts", decision="three").right(output, indices) == 0.5
 
 
 def test_a_stored_run_is_rendered_again_without_tuning(run, folder):
@@ -179,15 +182,14 @@ def test_a_stored_run_is_rendered_again_without_tuning(run, folder):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"circuit": CircuitNeuron(vdd=0.61 * volt)}, r"circuit\.vdd would have no effect"),
-        ({"circuit": CircuitNeuron(domains=("a", "b"))}, r"circuit\.domains would have no effect"),
-        ({"circuit": CircuitNeuron(synapse="conductance")}, r"circuit\.synapse would have"),
+        ({"circuit": CircuitNeuron(synapse="conductance")}, r"circuit\.synapse must be 'mirror'"),
         ({"circuit": CircuitNeuron(vto=0.53 * volt)}, "leaves no current at 0.5 V"),
-        ({"bits": (3, 3)}, "bits name one number twice"),
-        ({"supplies": (4, 4)}, "supplies name one number twice"),
+        ({"bits": (3, 3)}, "bits = 3, 3 names one twice"),
+        ({"supplies": (4, 4)}, "supplies = 4, 4 names one twice"),
         ({"coding": "count"}, "counts"),
         ({"untuned": 1.2 * volt}, "untuned"),
         ({"dt": 30 * nsecond}, "t_pulse"),
+        ({"coding": "counts", "period": 190 * nsecond}, "shorter than a neuron's dead time"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, sentence):

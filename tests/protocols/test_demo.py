@@ -107,7 +107,7 @@ def test_the_gains_file_knows_what_it_belongs_to(folder, run):
     gains = read_tensors(folder / "gains.safetensors", GAINS)
     assert gains.header["recipe"]["method"] == "nt1"
     assert gains.header["recipe"]["kind"] == "spiking"
-    assert {"accuracy", "backbone", "data", "versions"} <= gains.header.keys()
+    assert {"accuracy", "base", "data", "versions"} <= gains.header.keys()
     stored = np.concatenate([tensor.numpy() for _, tensor in sorted(gains.tensors.items())])
     assert np.allclose(stored, run.tables["neurons"].gain)
 
@@ -132,7 +132,7 @@ def test_some_test_images_can_be_deployed_alone(folder):
 
 
 def test_what_memory_cannot_hold_is_refused_before_tuning(monkeypatch):
-    monkeypatch.setattr("neuromod.protocols.demo.MOST_SYNAPSES", 100_000)
+    monkeypatch.setattr("neuromod.protocols.demo.protocol.MOST_SYNAPSES", 100_000)
     with pytest.raises(neuromod.UserError, match="set deployed_images to 13 or less"):
         neuromod.run(Demo())
 

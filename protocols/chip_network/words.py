@@ -1,0 +1,157 @@
+"""The report of `ChipNetwork`."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from neuromod.protocol import Section
+from neuromod.support.text import listed, say
+
+if TYPE_CHECKING:
+    from neuromod.protocols.chip_network.protocol import ChipNetwork
+
+METHODS = {
+    "free": "tuned freely, memory rewritten for them",
+    "clipped": "tuned freely, by supplies alone",
+    "bounded": "kept within reach",
+    "on codes": "kept within reach, tuned on the codes",
+}
+# By the memory, and whether the supplies are tuned again.
+LINES = {
+    ("kept", False): "by supplies alone",
+    ("kept", True): "supplies tuned again",
+    ("rewritten", False): "codes rewritten",
+    ("rewritten", True): "codes rewritten, supplies tuned again",
+}
+DECISIONS = {
+    "volley": "the right output neuron fires and no other does",
+    "most": "the right output neuron spikes more than every other",
+    "three": "the right output neuron spikes three times or more and no other does",
+}
+
+
+def report(protocol: ChipNetwork, tables: dict[str, pd.DataFrame]) -> list[Section]:
+    """What helps and what does not."""
+    low, high = protocol.reach
+    bits = protocol.circuit.bits
+    return [
+        Section(
+            "Ways of tuning",
+            f"Supplies from 0.5 to 1 V reach gains of {say(low, digits=2)} to "
+            f"{say(high, digits=2)}; a gain of 1 lies at {say(protocol.untuned)}. "
+            f"{_compare_methods(tables['methods'], bits)}\n\n"
+            f"{_free_gains(tables['gains'], low, high)}",
+            "methods",
+        ),
+        Section(
+            "Fewer supplies",
+            f"With codes of {bits} bits. {_compare_supplies(tables['supplies'])}\n\n"
+            "K-means on the logarithm of the gains, over the whole chip, groups the neurons; "
+            "'layer' means one supply for each layer instead. The figures leave out supply wires, "
+            "regulators and the energy of rewriting codes.",
+            "supplies",
+        ),
+        _chip(protocol, tables["changes"]),
+        _simulation(protocol, tables["table"]),
+    ]
+
+
+def _chip(protocol: ChipNetwork, changes: pd.DataFrame) -> Section:
+    bits = protocol.bits[0]
+    sizes = changes[(changes.bits == bits) & (changes.method == "bounded")].mirror_scale
+    return Section(
+        "The chip",
+        "A layer of many inputs has small weights, so its mirrors are weaker than the circuit's: "
+        "narrower transistors and larger loads, which leave gains and supplies as they are. Sized "
+        f"by {protocol.mirrors}, the layers' mirrors are weaker by factors of "
+        f"{listed([say(scale, digits=3) for scale in sizes])} at {bits} bits (medians). The "
+        "largest weight has the largest code.\n\n"
+        "The counts are those of the first seed. supply_at_lower_end and supply_at_upper_end are "
+        "neurons that needed less than 0.5 V or more than 1 V, for which the codes make up; "
+        "negative_gain are neurons whose codes are stored inverted.",
+        "changes",
+    )
+
+
+def _simulation(protocol: ChipNetwork, table: pd.DataFrame) -> Section:
+    compared, differ = int(table.neurons_compared.sum()), int(table.neurons_differ.sum())
+    decision = "volley" if protocol.coding == "volley" else protocol.decision
+    return Section(
+        "How this was measured",
+        f"Every network ran on circuit neurons with {protocol.images} test images, which gave "
+        "simulated_accuracy and the energies. test_accuracy counts all test images in closed form: "
+        "codes times the step of their supply, for a linear leak and ideal mirrors. The two were "
+        f"compared neuron by neuron and image by image: {say(differ)} of {say(compared)} differ. "
+        "trained_accuracy is the accuracy at the end of tuning, off the chip. An image is right "
+        f"if {DECISIONS[decision]}.\n\n"
+        "The energy of the synapses follows from the mirror equation. The core's entries are "
+        "calibrated here to the paper's 1.08 pJ per spike at 3.3 MHz, so totals are estimates. The "
+        "convolutional stack is not on the chip.",
+        "table",
+    )
+
+
+def _percent(row: Any) -> str:
+    spread = row.test_accuracy_sd
+    behind = "" if pd.isna(spread) else f" ± {100 * spread:.0f}"
+    return f"{100 * row.test_accuracy_mean:.0f}{behind} %"
+
+
+def _compare_methods(methods: pd.DataFrame, bits: int) -> str:
+    shown = bits if (methods.bits == bits).any() else methods.bits.iloc[0]
+    rows = methods[methods.bits == shown].set_index("method")
+    shares = "; ".join(
+        f"{row.Index} ({METHODS[row.Index]}) {_percent(row)}" for row in rows.itertuples()
+    )
+    mean = rows.test_accuracy_mean
+    best = mean.drop("free").idxmax()
+    lost = 100 * (mean["free"] - mean[best])
+    fewest = methods.bits.min()
+    coarse = methods[methods.bits == fewest].set_index("method").test_accuracy_mean
+    helped = 100 * (coarse["on codes"] - coarse["bounded"])
+    return (
+        f"Test images right on the chip with codes of {shown} bits, for gains: {shares}. Of the "
+        f"ways that leave the memory alone, '{best}' does best, {abs(lost):.0f} points "
+        f"{'below' if lost >= 0 else 'above'} free gains. Tuning on the codes instead of the exact "
+        f"weights changes accuracy by {helped:+.0f} points with the coarsest codes ({fewest} bits)."
+    )
+
+
+def _free_gains(gains: pd.DataFrame, low: float, high: float) -> str:
+    free = gains[gains.method == "free"].gain
+    return (
+        f"Of the gains tuned freely {100 * (free < 0).mean():.0f} % are negative and "
+        f"{100 * free.between(low, high).mean():.0f} % within reach of a supply."
+    )
+
+
+def _compare_supplies(supplies: pd.DataFrame) -> str:
+    own = next(supplies[supplies.grouping == "neuron"].itertuples())
+    lines = [f"One supply for each of the {own.supplies} neurons: {_percent(own)}."]
+    shared = supplies[supplies.grouping != "neuron"]
+    for (grouping, k), rows in groupby(
+        shared.itertuples(), key=lambda row: (row.grouping, row.supplies)
+    ):
+        shares = ", ".join(f"{LINES[row.memory, row.again]} {_percent(row)}" for row in rows)
+        lines.append(f"{k} {'supplies' if k > 1 else 'supply'} ({grouping}): {shares}.")
+    energy = supplies.energy_per_image_pJ_mean
+    return (
+        f"{' '.join(lines)} An image takes {energy.min():.0f} to {energy.max():.0f} pJ. "
+        f"{_what_helps(shared)}"
+    )
+
+
+def _what_helps(shared: pd.DataFrame) -> str:
+    wide = 100 * shared.pivot(
+        index=["grouping", "supplies"], columns=["memory", "again"], values="test_accuracy_mean"
+    )
+    rewriting = wide["rewritten", False] - wide["kept", False]
+    again = wide["kept", True] - wide["kept", False]
+    return (
+        "Rewriting the codes to make up for shared supplies changes accuracy by "
+        f"{rewriting.min():+.0f} to {rewriting.max():+.0f} points; tuning the shared supplies "
+        f"again changes it by {again.min():+.0f} to {again.max():+.0f}."
+    )
