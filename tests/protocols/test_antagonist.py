@@ -101,15 +101,11 @@ WITH = GainLIF(receptors=(Receptor(antagonist="rival"),))
         ({"conc": [0, 0.9, 3.1, 47, 1900] * umolar}, "conc must reach"),
         ({"conc": [] * umolar}, "conc"),
         ({"I": [0.07, 0.11] * nA}, "does not change the rate"),
-        ({"neuron": GainLIF(receptors=WITH.receptors, conc=0.3 * umolar)}, "neuron.conc"),
-        ({"neuron": GainLIF(receptors=WITH.receptors, I_ext=0.3 * nA)}, "neuron.I_ext"),
-        ({"neuron": GainLIF(receptors=WITH.receptors, modulated=False)}, "neuron.modulated"),
-        ({"neuron": GainLIF(receptors=WITH.receptors, delivery="trace")}, "neuron.delivery"),
     ],
 )
 def test_settings_without_a_schild_plot_are_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
-        Antagonist(**settings).experiments()
+        Antagonist(**settings)
 
 
 def test_a_receptor_of_the_library_is_given_an_antagonist_and_the_run_is_read_again(tmp_path):

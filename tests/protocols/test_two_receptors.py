@@ -78,12 +78,6 @@ def test_rates_follow_the_closed_form_within_a_time_step(run):
     assert (np.abs(1 / firing.rate_Hz - 1 / firing.closed_form_Hz) <= 0.05e-3 + 1e-9).all()
 
 
-def test_a_trained_gain_is_counted_once(surface):
-    trained = run_of(UP, DOWN, trained_gain=1.3).tables["surface"]
-    assert np.allclose(trained.recovered_gain, 1.3 * surface.gain, rtol=1e-2)
-    assert np.allclose(trained.single_gains_product, trained.recovered_gain, rtol=0.015)
-
-
 def test_which_receptor_is_first_only_turns_the_table(run, surface):
     settings = SMALL | {"conc_first": SMALL["conc_second"], "conc_second": SMALL["conc_first"]}
     turned = neuromod.run(TwoReceptors(neuron=GainLIF(receptors=(DOWN, UP)), **settings))
@@ -116,16 +110,13 @@ def test_silence_in_one_modulator_leaves_the_rates_index_open():
             {"neuron": GainLIF(receptors=(UP, Receptor(name="K", g_K=3 * nS)))},
             "set b and g_K to 0",
         ),
-        ({"neuron": GainLIF(receptors=(UP, DOWN), conc=0.3 * umolar)}, "neuron.conc"),
-        ({"neuron": GainLIF(receptors=(UP, DOWN), I_ext=0.3 * nA)}, "neuron.I_ext"),
-        ({"neuron": GainLIF(receptors=(UP, DOWN), receptors=())}, "neuron.modulated"),
         ({"conc_first": [0.3, 1.1, 4.7] * umolar}, "conc_first must begin with 0"),
         ({"conc_second": [0, 4.7, 1.1] * umolar}, "conc_second must be at least 3 values in asc"),
         ({"conc_second": [0, 4.7] * umolar}, "conc_second must be at least 3"),
         ({"conc_second": [-1.3, 0, 4.7] * umolar}, "conc_second"),
-        ({"I": [0.11, 1.3] * nA}, "below rheobase at every concentration"),
+        ({"I": [0.11, 1.3] * nA}, "below rheobase in every bath"),
     ],
 )
 def test_settings_without_a_surface_are_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
-        TwoReceptors(**settings).experiments()
+        TwoReceptors(**settings)

@@ -1,0 +1,160 @@
+"""Two modulators at once on a cell with a receptor for each: gains multiply, rates do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from brian2 import Hz, Quantity, linspace, nA, umolar
+
+from neuromod.analysis.dose_response import gain_from_rate, has_closed_form, settled_rates
+from neuromod.errors import UserError
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptor_library import library
+from neuromod.parameters import parameter
+from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations, current
+from neuromod.protocols.two_receptors import figure, words
+from neuromod.recording import Recording
+
+
+@dataclass(frozen=True, eq=False)
+class TwoReceptors(BathProtocol):
+    """Co-application of two modulators: gain and rate over both concentrations.
+
+    Each modulator has a receptor of its own, and the gain is the product of the gains that they
+    set: their logarithms add, and the interaction index ln(g_ab g_00/(g_a0 g_0b)) is 0. The gain
+    in every bath is recovered from simulated rates, by inverting the closed form of the f-I
+    curve. Rates are not proportional to the gain, so that the same index of rates is not 0.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = ("surface",)
+
+    neuron: GainLIF = parameter(
+        GainLIF(receptors=(library["D1"], library["alpha2"])),
+        "the neuron, with two receptors",
+        source="chosen here: a Gs and a Gi receptor of prefrontal pyramidal cells",
+    )
+    conc_first: Quantity = concentrations(
+        [0, 0.1, 0.3, 1, 3, 10] * umolar,
+        "concentrations of what the first receptor binds, none first",
+        "around a K_D of 1 uM",
+    )
+    conc_second: Quantity = concentrations(
+        [0, 0.01, 0.03, 0.1, 0.3, 1] * umolar,
+        "concentrations of what the second receptor binds, none first",
+        "around a K_D of 0.06 uM",
+    )
+    I: Quantity = current(  # noqa: E741
+        linspace(0.75, 1.35, 7) * nA,
+        "above rheobase for gains from 0.7, and near it, where rates bend",
+        "injected currents, one cell each in every bath",
+    )
+
+    plot = figure.plot
+    report = words.report
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ascending(self, conc_first=3, conc_second=3)
+        for name in ("conc_first", "conc_second"):
+            if getattr(self, name)[0] > 0 * umolar:
+                raise UserError(f"{name} must begin with 0, where the other modulator is alone.")
+        self._check_receptors()
+        self.check_rheobase()
+
+    @property
+    def ligands(self) -> tuple[str, ...]:
+        """What the two receptors bind."""
+        return tuple(receptor.ligand for receptor in self.neuron.receptors)
+
+    @property
+    def doses(self) -> dict[str, Quantity]:
+        """Every concentration of the one with every one of the other."""
+        return dict(zip(self.ligands, (self.conc_first, self.conc_second), strict=True))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of concentrations."""
+        return len(self.conc_first), len(self.conc_second)
+
+    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+        """Every cell, and the surface over both concentrations."""
+        conc, injected = self.grid()
+        rate = settled_rates(recordings["bath"].spikes["neurons"], self.duration)
+        gain = self.neuron.steady_gain(conc)
+        cells = {
+            "current_nA": np.asarray(injected / nA),
+            "gain": gain,
+            "recovered_gain": gain_from_rate(self.neuron, injected, rate, self.dt),
+            "rate_Hz": np.asarray(rate / Hz),
+            "closed_form_Hz": np.asarray(self.neuron.rate(injected, gain) / Hz),
+        }
+        baths = {f"conc_{name}_uM": np.asarray(level / umolar) for name, level in conc.items()}
+        table = pd.DataFrame(baths | cells)
+        return {"table": table, "surface": self._surface(table, list(baths))}
+
+    def closed_form(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gain, and interaction of the mean rates, over concentrations in uM.
+
+        Parameters
+        ----------
+        first, second : ndarray, shapes (m,) and (n,)
+            Of either modulator, none first.
+
+        Returns
+        -------
+        tuple of ndarray, shape (m, n)
+        """
+        pairs = np.meshgrid(first, second, indexing="ij")
+        conc = zip(self.ligands, (side.ravel() * umolar for side in pairs), strict=True)
+        gain = self.neuron.steady_gain(dict(conc))
+        rates = [self.neuron.rate(injected, gain) / Hz for injected in self.I]
+        shape = pairs[0].shape
+        return gain.reshape(shape), _interaction(np.mean(rates, axis=0).reshape(shape))
+
+    def _check_receptors(self) -> None:
+        if len(self.neuron.receptors) != 2:
+            raise UserError(
+                f"The neuron must have two receptors, not {len(self.neuron.receptors)}, such as "
+                "D1 and alpha2."
+            )
+        one, other = self.neuron.receptors
+        for ligand in one.ligands:
+            if ligand in other.ligands:
+                raise UserError(
+                    f"{ligand} binds to both receptors, {one.name} and {other.name}: two that "
+                    "share no ligand were expected."
+                )
+        if not has_closed_form(self.neuron):
+            raise UserError(
+                "The gain is recovered by the closed form of the rate, which holds without "
+                "after-spike current and K+ conductance: set b and g_K to 0."
+            )
+
+    def _surface(self, table: pd.DataFrame, baths: list[str]) -> pd.DataFrame:
+        surface = table.groupby(baths, as_index=False).agg(
+            gain=("gain", "first"),
+            recovered_gain=("recovered_gain", "mean"),
+            recovered_gain_se=("recovered_gain", "sem"),
+            rate_Hz=("rate_Hz", "mean"),
+            closed_form_Hz=("closed_form_Hz", "mean"),
+        )
+        index = {
+            name: _interaction(surface[name].to_numpy().reshape(self.shape)).ravel()
+            for name in ("recovered_gain", "rate_Hz", "closed_form_Hz")
+        }
+        surface["single_gains_product"] = surface.recovered_gain * np.exp(-index["recovered_gain"])
+        surface["gain_interaction"] = index["recovered_gain"]
+        surface["rate_interaction"] = index["rate_Hz"]
+        surface["exact_rate_interaction"] = index["closed_form_Hz"]
+        return surface
+
+
+def _interaction(values: np.ndarray) -> np.ndarray:
+    """Logarithm of each value over what the first column's and row's multiply to."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        index = np.log(values * values[0, 0] / (values[:, :1] * values[:1, :]))
+    return np.where(np.isfinite(index), index, np.nan)
