@@ -9,7 +9,6 @@ from brian2.units.allunits import Mhertz, pjoule
 
 import neuromod
 from neuromod.chip.conversion import Costs
-from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.power_budget import PowerBudget
 from neuromod.runs.report import draw
 
@@ -85,7 +84,7 @@ def test_a_lower_supply_needs_more_synapses_and_other_costs_add_up_alike():
     costs = Costs(decision=0.2 * pjoule, reset=0.03 * pjoule, leakage=0 * nwatt, spike=0.5 * pjoule)
     run = neuromod.run(
         PowerBudget(
-            circuit=CircuitNeuron(vdd=0.5 * volt),
+            vdd=0.5 * volt,
             costs=costs,
             codes=(7, 7, 7),
             shown_rates=[1.1] * Mhertz,
@@ -110,10 +109,9 @@ def test_the_report_claims_no_numbers_of_the_paper_s_picture(run):
     ("settings", "message"),
     [
         ({"codes": (5,)}, r"add up to 5 moves the membrane by .* more than 100"),
-        ({"codes": (7,), "circuit": CircuitNeuron(vdd=0.5 * volt)}, "too little for a spike"),
+        ({"codes": (7,), "vdd": 0.5 * volt}, "too little for a spike"),
         ({"codes": (9,)}, "code 9 is out of range"),
         ({"shown_rates": [5.1] * Mhertz}, "leaves no time for a pulse and a spike"),
-        ({"circuit": CircuitNeuron(domains=("a", "b"))}, r"circuit\.domains"),
     ],
 )
 def test_what_cannot_fire_is_refused(settings, message):
