@@ -38,10 +38,13 @@ STYLE: Any = {
     "legend.fontsize": 8,
     "lines.linewidth": 1.3,
 }
-# Blue from light to dark in equal steps of lightness; the lightest still stands out from white.
-ORDERED = LinearSegmentedColormap.from_list(
-    "ordered", ["#089FD2", "#0288BE", "#0171AA", "#045A96", "#014583", "#022F71", "#0E1A59"]
-)
+# From light to dark in equal steps of lightness; the lightest still stands out from white.
+SCALES = {
+    "blue": ["#089FD2", "#0288BE", "#0171AA", "#045A96", "#014583", "#022F71", "#0E1A59"],
+    "orange": ["#E57506", "#CB6206", "#AF4F06", "#923E06", "#762F05", "#5A2104", "#3E1503"],
+    "green": ["#18A961", "#139255", "#0E7B49", "#0A643D", "#064F31", "#043B25", "#02271A"],
+}
+ORDERED = {hue: LinearSegmentedColormap.from_list(hue, scale) for hue, scale in SCALES.items()}
 MOST_NAMED = 7
 """Curves that a legend names; more get a colour bar."""
 MOST_PANELS = 12
@@ -104,19 +107,22 @@ def thin(times: Any, *traces: Any, points: int = 2000) -> tuple[Any, ...]:
     return (times[kept], *(trace[..., kept] for trace in traces))
 
 
-def ordered_colors(n: int) -> list[str]:
+def ordered_colors(n: int, hue: str = "blue") -> list[str]:
     """Colours for values that have an order, from light to dark in one hue.
 
     Parameters
     ----------
     n : int
+    hue : str
+        ``"blue"``, ``"orange"`` or ``"green"``.
 
     Returns
     -------
     list of str
         The darkest last; the middle of the scale where `n` is 1.
     """
-    return [to_hex(ORDERED(place)) for place in (np.linspace(0, 1, n) if n > 1 else [0.5])]
+    places = np.linspace(0, 1, n) if n > 1 else [0.5]
+    return [to_hex(ORDERED[hue](place)) for place in places]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +134,13 @@ class Family:
     values : array or Quantity, shape (n,)
     title : str
         What the values are.
+    hue : str
+        As for `ordered_colors`; a figure gives each of its families one of its own.
     """
 
     values: Any
     title: str
+    hue: str = "blue"
 
     @property
     def colors(self) -> list[str]:
@@ -139,8 +148,8 @@ class Family:
         plain, _ = handy(self.values)
         if len(plain) <= MOST_NAMED:
             ranks = np.argsort(np.argsort(plain, kind="stable"), kind="stable")
-            return [ordered_colors(len(plain))[rank] for rank in ranks]
-        return [to_hex(ORDERED(self._norm(value))) for value in plain]
+            return [ordered_colors(len(plain), self.hue)[rank] for rank in ranks]
+        return [to_hex(ORDERED[self.hue](self._norm(value))) for value in plain]
 
     def draw(self, axes: Axes, x: Any, rows: Any, *look: Any, **more: Any) -> None:
         """Draw one curve for each value.
@@ -169,7 +178,8 @@ class Family:
         """
         plain, unit = handy(self.values)
         if len(plain) > MOST_NAMED:
-            bar = axes.figure.colorbar(ScalarMappable(self._norm, ORDERED), ax=axes, aspect=30)
+            shades = ScalarMappable(self._norm, ORDERED[self.hue])
+            bar = axes.figure.colorbar(shades, ax=axes, aspect=30)
             bar.set_label(f"{self.title} ({unit})" if unit else self.title)
             if also:
                 legend(axes, "", below, also)

@@ -92,18 +92,24 @@ def luminance(color):
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def test_ordered_colours_darken_evenly_and_stand_out_from_white():
-    found = [luminance(color) for color in ordered_colors(7)]
+@pytest.mark.parametrize("hue", ["blue", "orange", "green"])
+def test_ordered_colours_darken_evenly_and_stand_out_from_white(hue):
+    found = [luminance(color) for color in ordered_colors(7, hue)]
     lightness = 116 * np.cbrt(found) - 16
     steps = -np.diff(lightness)
     assert steps.min() > 0.8 * steps.max() > 0
     # Web Content Accessibility Guidelines 2.1: graphics need a contrast of 3.
     assert 1.05 / (max(found) + 0.05) >= 3
-    assert len(ordered_colors(1)) == 1
+    assert len(ordered_colors(1, hue)) == 1
 
 
 def test_a_family_has_the_colours_of_its_order():
     assert Family([3, 1, 2], "dose").colors == [ordered_colors(3)[rank] for rank in (2, 0, 1)]
+
+
+def test_families_of_different_hues_have_no_colour_in_common():
+    colors = [Family([3, 1, 2], "dose", hue).colors for hue in ("blue", "orange", "green")]
+    assert len({color for family in colors for color in family}) == 9
 
 
 def drawn_family(values):
