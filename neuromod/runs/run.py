@@ -21,6 +21,7 @@ from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
 from neuromod.protocol import Study, Training
 from neuromod.recording import Recording
+from neuromod.runs.earlier import current_settings
 from neuromod.runs.registry import find_protocol, name_of
 from neuromod.runs.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
@@ -148,13 +149,16 @@ def load_run(folder: str | Path) -> Run:
     info = _read_info(folder)
     try:
         default = find_protocol(info["protocol"])()
-        protocol = change(default, read(default, info["settings"]))
+        settings = current_settings(info["settings"], flatten(default))
+        protocol = change(default, read(default, settings))
         tables = {name: _read_table(folder / f"{name}.csv") for name in info["tables"]}
         recordings = {name: Recording.load(folder / f"{name}.nix") for name in info["recordings"]}
     except UserError as error:
+        by = info.get("versions", {}).get("brian2-neuromod")
         raise UserError(
-            f"The run in {folder}, by neuromod {info.get('versions', {}).get('brian2-neuromod')}, "
-            f"cannot be read: {error}"
+            f"The run in {folder}, stored by neuromod {by}, cannot be read by "
+            f"{version('brian2-neuromod')} ({str(error).rstrip('.')}): repeat it, or read it "
+            "with the version that stored it."
         ) from error
     except (KeyError, AttributeError, TypeError, ValueError, OSError) as error:
         raise UserError(f"The run in {folder} is damaged: {error}.") from error
