@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, linspace, nA, nsecond, second, siemens, volt
+from brian2 import Quantity, linspace, nA, second, siemens, volt
 
 from neuromod.chip.conversion import (
     VDD_HIGH,
@@ -18,24 +18,21 @@ from neuromod.chip.conversion import (
     reachable_gains,
     vdd_of,
 )
+from neuromod.chip.pulses import code_pulses
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace, code_pulses
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.mirror import LAWS
-from neuromod.parameters import parameter, refuse_changed
-from neuromod.protocol import Protocol, Section
+from neuromod.parameters import parameter
+from neuromod.protocols.families.chips import ChipProtocol, keep, supply
+from neuromod.protocols.gain_to_vdd import figure, words
 from neuromod.recording import Recording
-from neuromod.support.figures import BLACK, BLUE, ORANGE, panels
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-LOOKS = {"square": (BLUE, "o-"), "ekv": (ORANGE, "^--")}
 MOST_BITS = 16
 
 
 @dataclass(frozen=True, eq=False)
-class GainToVdd(Protocol):
+class GainToVdd(ChipProtocol):
     """Gain against supply voltage: range, inverse, sensitivity, and the bits that it needs.
 
     The gain of a circuit neuron's synapses is the ratio of their current to that at 0.75 V. One
@@ -43,16 +40,9 @@ class GainToVdd(Protocol):
     gain; its steps are laid over the mirror's closed form, for transistors of both laws.
     """
 
-    shown = ("ranges", "bits")
+    shown: ClassVar[tuple[str, ...]] = ("ranges", "bits")
 
-    circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", source="see its own")
-    vdd: Quantity = parameter(
-        linspace(0.5, 1.0, 51) * volt,
-        "synapse supplies",
-        source="Barton et al. 2022, section 5.2.1: 0.5 to 1 V",
-        low=0.5 * volt,
-        high=1.0 * volt,
-    )
+    vdd: Quantity = supply(linspace(0.5, 1.0, 51) * volt, "synapse supplies, one neuron each")
     bits: tuple[int, ...] = parameter(
         (2, 3, 4, 5, 6, 7, 8, 9, 10),
         "resolutions of a supply between 0.5 and 1 V",
@@ -73,120 +63,51 @@ class GainToVdd(Protocol):
     code: int = parameter(
         1, "code of the synapse", source="chosen here: one least significant bit", low=1
     )
-    dt: Quantity = parameter(
-        10 * nsecond,
-        "time step",
-        source="chosen here: a tenth of a pulse",
-        low=0 * second,
-        low_excluded=True,
-    )
+
+    plot = figure.plot
+    report = words.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse_changed("circuit", self.circuit, ["law"], "both laws are run")
-        refuse_changed("circuit", self.circuit, ["vdd"], "set vdd, which is swept")
-        refuse_changed(
-            "circuit", self.circuit, ["synapse", "domains"], "mirrors of one supply are measured"
-        )
+        keep(self.circuit, "both laws are run", law="square")
+        keep(self.circuit, "the gain of mirrors is measured", synapse="mirror")
         self.circuit.check_codes((self.code,))
-        self.circuit.check_step(self.dt)
         if len(self.vdd) < 3 or np.any(np.diff(self.vdd) <= 0 * volt):
             raise UserError("vdd must rise, in at least three values.")
 
     def experiments(self) -> dict[str, Experiment]:
         """One pulse to a neuron at each supply, for transistors of both laws."""
-        once = Spikes("inputs", 1, np.array([0]), [0] * second)
-        populations, traces = [], []
+        supplies = {law: self._supplies(law) for law in LAWS}
         synapses: list[Connection] = []
-        for law in LAWS:
-            supplies = self._supplies(law)
-            everyone = np.arange(len(supplies))
-            populations.append(Population(law, self._chip(law), len(supplies), {"vdd": supplies}))
-            synapses += code_pulses("inputs", law, np.zeros_like(everyone), everyone, self.code,
-                                    self.circuit.t_pulse)  # fmt: skip
-            traces.append(Trace(law, ("v",), everyone))
-        length = self.circuit.t_pulse + 3 * self.dt
-        return {
-            "pulse": Experiment(populations=tuple(populations), sources=(once,), connections=tuple(synapses), traces=tuple(traces), duration=length,
-                                dt=self.dt, seed=self.seed)
-        }  # fmt: skip
+        for law, vdd in supplies.items():
+            neurons = np.arange(len(vdd))
+            ends = ("inputs", law, np.zeros_like(neurons), neurons)
+            synapses += code_pulses(*ends, self.code, self.circuit.t_pulse)
+        pulse = Experiment(
+            populations=[
+                Population(law, self._chip(law), len(vdd), {"vdd": vdd})
+                for law, vdd in supplies.items()
+            ],
+            sources=(Spikes("inputs", 1, np.array([0]), [0] * second),),
+            connections=synapses,
+            traces=[Trace(law, ("v",), np.arange(len(vdd))) for law, vdd in supplies.items()],
+            duration=self.circuit.t_pulse + 3 * self.dt,
+            dt=self.dt,
+            seed=self.seed,
+        )
+        return {"pulse": pulse}
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """Gains by supply, errors of wanted gains by bits, bits by precision, and ranges."""
         measured = {law: self._measured(law, recordings["pulse"]) for law in LAWS}
-        swept = slice(0, len(self.vdd))
-        quantised = pd.concat([self._quantised(law, measured[law]) for law in LAWS])
+        curves = [self._curve(law, measured[law][: len(self.vdd)]) for law in LAWS]
+        quantised = [self._quantised(law, measured[law]) for law in LAWS]
         return {
-            "table": pd.concat([self._curve(law, measured[law][swept]) for law in LAWS],
-                               ignore_index=True),
-            "quantised": quantised.reset_index(drop=True),
+            "table": pd.concat(curves, ignore_index=True),
+            "quantised": pd.concat(quantised, ignore_index=True),
             "bits": pd.DataFrame([self._bits(law, p) for law in LAWS for p in self.precision]),
             "ranges": pd.DataFrame([self._range(law) for law in LAWS]),
-        }  # fmt: skip
-
-    def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
-        """Gain and sensitivity against the supply, error against bits, bits against precision."""
-        del recordings
-        figure, axes = panels([["gain", "sensitivity"], ["error", "bits"]])
-        for law, (color, look) in LOOKS.items():
-            own, steps, bits = (
-                tables[name][tables[name].law == law] for name in ("table", "quantised", "bits")
-            )
-            line = look[1:]
-            axes["gain"].plot(own.vdd_V, own.gain, line, color=color)
-            axes["gain"].plot(own.vdd_V[::5], own.gain_measured[::5], look[0], color=color, ms=4,
-                              fillstyle="none", label=f"{law}, simulated")  # fmt: skip
-            axes["sensitivity"].plot(own.vdd_V, own.relative_percent_per_mV, line, color=color)
-            axes["error"].plot(steps.bits, steps.worst_percent, line, color=color)
-            axes["error"].plot(steps.bits, steps.worst_measured_percent, look[0], color=color,
-                               ms=4, fillstyle="none")  # fmt: skip
-            axes["bits"].plot(bits.precision_percent, bits.bits, look, color=color, ms=4,
-                              fillstyle="none")  # fmt: skip
-        axes["gain"].axhline(1, color=BLACK, lw=0.6)
-        axes["gain"].legend()
-        axes["gain"].set(xlabel="synapse supply VDD (V)", ylabel="gain", ylim=(0, None),
-                         title="a  Gain: closed form (lines)")  # fmt: skip
-        axes["sensitivity"].set(xlabel="synapse supply VDD (V)", ylim=(0, None),
-                                ylabel="change of gain (% per mV)",
-                                title="b  Relative sensitivity")  # fmt: skip
-        axes["error"].set(xlabel="bits of the supply", ylabel="largest error of a gain (%)",
-                          yscale="log", title="c  Nearest supply: worst case (lines)")  # fmt: skip
-        axes["bits"].set(xlabel="wanted precision of gains (%)", ylabel="bits of the supply",
-                         xscale="log", title="d  Bits that it takes")  # fmt: skip
-        for axis in (axes["error"].yaxis, axes["bits"].xaxis):
-            axis.set_major_formatter("{x:g}")
-        return figure
-
-    def report(self, tables: dict[str, pd.DataFrame]) -> list[Section]:
-        """Which gains can be had, how exactly, and with how many bits."""
-        table = tables["table"]
-        square, ekv = (row for row in tables["ranges"].itertuples())
-        off = np.max(np.abs(table.gain_measured / table.gain - 1))
-        round_trip = np.max(np.abs(table.vdd_back_V - table.vdd_V))
-        own = table[table.law == "square"]
-        first, last = own.iloc[0], own.iloc[-1]
-        return [
-            Section(
-                "Which gains can be had",
-                f"Supplies from 0.5 to 1 V give gains from {square.gain_low:.3g} to "
-                f"{square.gain_high:.3g} with square-law transistors, {ekv.gain_low:.3g} to "
-                f"{ekv.gain_high:.3g} with EKV, which conduct below threshold too. The steps of "
-                f"simulated membranes differ from these gains by {100 * off:.1g} % at most. Back "
-                f"from a gain to its supply the inverse misses by {1e9 * round_trip:.1g} nV. "
-                "The range follows from values that are calibrated here, not from the paper.",
-                "ranges",
-            ),
-            Section(
-                "How exactly a supply must be set",
-                f"A millivolt changes the gain by {first.relative_percent_per_mV:.3g} % at "
-                f"{first.vdd_V:.3g} V and by {last.relative_percent_per_mV:.3g} % at "
-                f"{last.vdd_V:.3g} V: the lower end needs the better supply. Bits are counted for "
-                "evenly spaced supplies, of which the nearest is taken, in the worst case over "
-                "the range.",
-                "bits",
-            ),
-            Section("Errors of wanted gains", _say_errors(tables["quantised"]), "quantised"),
-        ]
+        }
 
     def _chip(self, law: str) -> CircuitNeuron:
         return replace(self.circuit, law=law)
@@ -258,8 +179,13 @@ class GainToVdd(Protocol):
         chip = self._chip(law)
         low, high = reachable_gains(chip)
         one = chip.unit_current(VDD_REFERENCE)
-        return {"law": law, "gain_low": low, "gain_high": high, "ratio": high / low,
-                "current_at_gain_1_nA": float(one / nA)}  # fmt: skip
+        return {
+            "law": law,
+            "gain_low": low,
+            "gain_high": high,
+            "ratio": high / low,
+            "current_at_gain_1_nA": float(one / nA),
+        }
 
 
 def worst_error(circuit: CircuitNeuron, bits: int) -> float:
@@ -294,14 +220,3 @@ def _levels(bits: int) -> Quantity:
 
 def _nearest(vdd: Quantity, bits: int) -> Quantity:
     return _levels(bits)[np.round(np.asarray((vdd - VDD_LOW) / volt) / _spacing(bits)).astype(int)]
-
-
-def _say_errors(quantised: pd.DataFrame) -> str:
-    own = quantised[quantised.law == "square"]
-    coarse, fine = own.iloc[0], own.iloc[-1]
-    return (
-        f"With {coarse.bits} bits, {coarse.step_mV:.3g} mV apart, a wanted gain is missed by up to "
-        f"{coarse.worst_percent:.3g} %, with {fine.bits} bits by up to {fine.worst_percent:.2g} %; "
-        f"gains of simulated membranes by up to {coarse.worst_measured_percent:.3g} and "
-        f"{fine.worst_measured_percent:.2g} %. Each bit more halves the error."
-    )

@@ -54,7 +54,7 @@ def plot(
         xlabel="synapse supply VDD (V)",
         ylabel="energy per spike (pJ)",
         ylim=(0, None),
-        title="d  Energy from both supplies",
+        title="d  Energy, of which the core's is calibrated",
     )
     return figure
 

@@ -53,8 +53,8 @@ def test_each_element_obeys_its_diode_law_at_its_temperature(run, n, kelvins):
         "symmetric": scale * np.sinh(v / bend),
         "pair": 2 * scale * np.sinh(v / bend),
     }.items():
-        np.testing.assert_allclose(curve(run, device, n, kelvins).current_pA, expected,
-                                   rtol=5e-4, atol=1e-6)  # fmt: skip
+        found = curve(run, device, n, kelvins).current_pA
+        np.testing.assert_allclose(found, expected, rtol=5e-4, atol=1e-6)
 
 
 def test_a_resistor_has_the_same_resistance_everywhere(run):
@@ -101,8 +101,8 @@ def test_decays_reach_one_over_e_when_their_closed_forms_do(run):
     reached = table.dropna()
     assert len(reached) == len(table)
     for end in ("up", "down"):
-        np.testing.assert_allclose(reached[f"decay_{end}_us"],
-                                   reached[f"decay_{end}_closed_form_us"], rtol=1e-5)  # fmt: skip
+        exact = reached[f"decay_{end}_closed_form_us"]
+        np.testing.assert_allclose(reached[f"decay_{end}_us"], exact, rtol=1e-5)
 
 
 def test_one_element_holds_the_membrane_below_rest_longer_than_above(run):
@@ -123,17 +123,19 @@ def test_warmth_and_a_larger_slope_factor_straighten_the_elements(run):
 
 def test_both_readings_of_the_paper_s_resistance_are_told(run):
     text = run.protocol.report(run.tables)[1].text
-    assert "each element has 740 Mohm" in text
-    assert "the pair has 185 Mohm" in text
+    assert "each element has 740 MΩ" in text
+    assert "the pair has 185 MΩ" in text
 
 
 def test_a_decay_that_is_cut_short_has_no_time():
     short = neuromod.run(
         PseudoResistor(
-            v=[-71, 0, 71] * mV, slope_factors=np.array([1.5]), temperatures=[300] * kelvin,
+            v=[-71, 0, 71] * mV,
+            slope_factors=np.array([1.5]),
+            temperatures=[300] * kelvin,
             duration=9 * usecond,
         )
-    )  # fmt: skip
+    )
     by = short.tables["summary"].set_index("device")
     assert np.isnan(by.decay_down_us["one_sided"])
     assert by.decay_up_us["pair"] < 9
@@ -143,8 +145,11 @@ def test_a_decay_that_is_cut_short_has_no_time():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"circuit": CircuitNeuron(leak="symmetric")}, r"circuit\.leak would have no effect"),
-        ({"circuit": CircuitNeuron(comparator="continuous")}, "free to pass the threshold"),
+        (
+            {"circuit": CircuitNeuron(leak="symmetric")},
+            r"circuit\.leak must stay linear: all leaks",
+        ),
+        ({"circuit": CircuitNeuron(comparator="continuous")}, "pass the threshold freely"),
         ({"v": [-30, 0, 40] * mV}, "as far below rest as above"),
         ({"v": [30, 0, -30] * mV}, "v must rise"),
         ({"slope_factors": np.array([0.7])}, r"slope_factors = 0\.7 is out of range"),

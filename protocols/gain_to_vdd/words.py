@@ -1,0 +1,67 @@
+"""The report of `GainToVdd`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from neuromod.protocol import Section
+from neuromod.support.text import percent, say
+
+if TYPE_CHECKING:
+    from neuromod.protocols.gain_to_vdd.protocol import GainToVdd
+
+
+def report(protocol: GainToVdd, tables: dict[str, pd.DataFrame]) -> list[Section]:
+    """Which gains can be had, how exactly, and with how many bits."""
+    del protocol
+    return [
+        Section("Which gains can be had", _say_ranges(tables), "ranges"),
+        Section("How exactly a supply must be set", _say_bits(tables["table"]), "bits"),
+        Section("Errors of wanted gains", _say_errors(tables["quantised"]), "quantised"),
+    ]
+
+
+def _say_ranges(tables: dict[str, pd.DataFrame]) -> str:
+    table = tables["table"]
+    ranges = tables["ranges"].set_index("law")
+    square, ekv = (
+        f"{say(ranges.gain_low[law], digits=3)} to {say(ranges.gain_high[law], digits=3)}"
+        for law in ("square", "ekv")
+    )
+    off = np.max(np.abs(table.gain_measured / table.gain - 1))
+    back = np.max(np.abs(table.vdd_back_V - table.vdd_V))
+    return (
+        f"Supplies from 0.5 to 1 V give gains from {square} with square-law transistors and from "
+        f"{ekv} with EKV, whose transistors conduct below threshold too. The steps of simulated "
+        f"membranes differ from these gains by {percent(off, 1)} at most. Back from a gain to "
+        f"its supply the inverse misses by {say(1e9 * back, 'nV', 1)}. The range follows from "
+        "values that are calibrated here, not from the paper."
+    )
+
+
+def _say_bits(table: pd.DataFrame) -> str:
+    own = table[table.law == "square"]
+    low, high = (
+        f"{say(row.relative_percent_per_mV, '%', 3)} at {say(row.vdd_V, 'V', 3)}"
+        for row in own.iloc[[0, -1]].itertuples()
+    )
+    return (
+        f"A millivolt changes the gain by {low} and by {high}: the lower end needs the finer "
+        "supply. Bits are counted for evenly spaced supplies, of which the nearest is taken, in "
+        "the worst case over the range."
+    )
+
+
+def _say_errors(quantised: pd.DataFrame) -> str:
+    own = quantised[quantised.law == "square"]
+    coarse, fine = own.iloc[0], own.iloc[-1]
+    return (
+        f"With {say(coarse.bits)} bits, {say(coarse.step_mV, 'mV', 3)} apart, the nearest supply "
+        f"misses a wanted gain by up to {say(coarse.worst_percent, '%', 3)}, with "
+        f"{say(fine.bits)} bits by up to {say(fine.worst_percent, '%', 2)}; simulated membranes "
+        f"miss it by up to {say(coarse.worst_measured_percent, '%', 3)} and "
+        f"{say(fine.worst_measured_percent, '%', 2)}. Each further bit halves the error."
+    )
