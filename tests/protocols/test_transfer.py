@@ -14,8 +14,9 @@ pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 from neuromod.errors import UserError
-from neuromod.protocols import transfer
-from neuromod.protocols.transfer import MEANINGLESS, Transfer
+from neuromod.protocols.families import networks
+from neuromod.protocols.transfer import Transfer, protocol as transfer
+from neuromod.protocols.transfer.words import MEANINGLESS
 from neuromod.runs.run import load_run, render
 from neuromod.tuning import grid
 from neuromod.tuning.backbone import load_backbone
@@ -84,10 +85,13 @@ def test_tables_are_printed_as_in_the_paper_with_what_is_measured_beside(tables)
 def test_a_cell_is_trained_by_the_paper_s_recipe(tables):
     features, backbone = digits()
     shares = [
-        tune(features, backbone, TuningRecipe("nt1", "spiking", "simple", 0.01, 50, 64, seed,
-                                              schedule="constant")).accuracy["validation"]
+        tune(
+            features,
+            backbone,
+            TuningRecipe("nt1", "spiking", "simple", 0.01, 50, 64, seed, schedule="constant"),
+        ).accuracy["validation"]
         for seed in (1, 2)
-    ]  # fmt: skip
+    ]
     table = tables["table"]
     cell = table[(table.table == 7) & (table.data == "digits") & (table.method == "nt1")]
     assert cell.validation_accuracy_mean.item() == pytest.approx(np.mean(shares))
@@ -112,13 +116,18 @@ def test_gains_on_both_sides_are_as_many_numbers_as_rank_1(tables):
 def test_learning_rates_are_those_that_validation_images_prefer(tables):
     features, backbone = digits()
     shares = [
-        np.mean([
-            tune(features, backbone, TuningRecipe("nt2", "rate", "cross_entropy", lr, 3, seed=seed))
-            .accuracy["validation"]
-            for seed in (1, 2)
-        ])
+        np.mean(
+            [
+                tune(
+                    features,
+                    backbone,
+                    TuningRecipe("nt2", "rate", "cross_entropy", lr, 3, seed=seed),
+                ).accuracy["validation"]
+                for seed in (1, 2)
+            ]
+        )
         for lr in SMALL.candidates
-    ]  # fmt: skip
+    ]
     row = tables["equal"].set_index(["data", "method", "layers"]).loc[("digits", "nt2", 0)]
     assert shares[0] != shares[1]
     assert row.learning_rate == SMALL.candidates[np.argmax(shares)]
@@ -154,8 +163,15 @@ def test_finished_trainings_are_not_done_again(tables, monkeypatch):
 @pytest.mark.slow
 def test_processes_share_the_work_and_the_first_writes_the_run(together, tmp_path):
     """Rounding aside: in other processes the sums of a batch are taken in another order."""
-    settings = {"data": "digits", "tables": "2, equal", "methods": "nt1, nt2", "epochs": "2",
-                "runs": "1", "learning_rates": "0.01", "candidates": "0.02"}  # fmt: skip
+    settings = {
+        "data": "digits",
+        "tables": "2, equal",
+        "methods": "nt1, nt2",
+        "epochs": "2",
+        "runs": "1",
+        "learning_rates": "0.01",
+        "candidates": "0.02",
+    }
     changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     command = ["run", "transfer", *changes, "--out", str(tmp_path / "run")]
     first, second = together("from neuromod.cli import main; main()", *command)
@@ -198,8 +214,9 @@ def test_data_that_are_not_there_end_the_run_before_any_work(name, monkeypatch, 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("worked")
 
-    for work in ("load_backbone", "extract_features", "tune_all"):
-        monkeypatch.setattr(transfer, work, never)
+    monkeypatch.setattr(networks, "load_backbone", never)
+    monkeypatch.setattr(networks, "extract_features", never)
+    monkeypatch.setattr(transfer, "tune_all", never)
     protocol = Transfer(data=("digits", name), folder=str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="nowhere" if "/" not in name else "no/such/folder"):
         neuromod.run(protocol)
@@ -210,9 +227,9 @@ def test_data_that_are_not_there_end_the_run_before_any_work(name, monkeypatch, 
     [
         ({"methods": ("nt1", "nt3")}, "no tuning method named 'nt3': did you mean nt"),
         ({"tables": ("9",)}, "no tables named '9'"),
-        ({"data": ("digits", "digits")}, "data names one twice"),
+        ({"data": ("digits", "digits")}, "data = digits, digits names one twice"),
         ({"compute": "cuda:97"}, "no device 'cuda:97' for torch here: cpu"),
-        ({"candidates": np.array([0.1, 0.0])}, "candidates = 0.0 is out of range"),
+        ({"candidates": np.array([0.1, 0.0])}, "candidates = 0 is out of range"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, sentence):

@@ -1,0 +1,384 @@
+"""The paper's tables of transfer learning, and what gains reach at equal numbers of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neuromod.parameters import parameter, positive
+from neuromod.protocol import Training
+from neuromod.protocols.families.networks import (
+    backbone_name,
+    check_distinct,
+    check_methods,
+    network_count,
+    prepare_backbone,
+    prepare_features,
+    weights_file,
+)
+from neuromod.protocols.transfer import figure, words
+from neuromod.support.log import note, stage
+from neuromod.support.progress import task
+from neuromod.tuning.backbone import RANDOM, Backbone
+from neuromod.tuning.datasets import PAPER_PER_CLASS, ImageData, balanced, load_data
+from neuromod.tuning.features import Features, projections
+from neuromod.tuning.grid import Outcome, tune_all
+from neuromod.tuning.hardware import Hardware, is_small, processes
+from neuromod.tuning.methods import METHODS
+from neuromod.tuning.published import (
+    DATA,
+    TABLE_8,
+    TRAINED_8,
+    Cell,
+    cells_on,
+    published_cells,
+    recipe_of,
+)
+from neuromod.tuning.recipe import TuningRecipe, build_classifier
+from neuromod.tuning.training import training_memory
+
+TABLES = ("1", "2", "3", "4", "5", "6", "7")
+EQUAL = "equal"
+# Each method, and the number of layers that it tunes, counted from the output; 0 for all.
+CONTENDERS = {
+    "nt1": (2, 0),
+    "nt2": (2, 0),
+    "additive": (0,),
+    "probe": (0,),
+    "lora": (1, 2, 0),
+    "nt1_inputs": (0,),
+    "nt1_both": (2, 0),
+    "tft": (0,),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A target task.
+
+    Attributes
+    ----------
+    name : str
+        As in the settings.
+    features : Features
+    projected : Features or None
+        The first layer's products, if they are worth keeping.
+    """
+
+    name: str
+    features: Features
+    projected: Features | None
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer(Training):
+    """Transfer learning by gains: the paper's tables 1 to 8, and methods at equal numbers.
+
+    A pre-trained network's classifier is tuned on another task: by gains, by biases, by everything,
+    by its output layer alone, or by changes of its weights of rank 1. The trainings are those of
+    tables 1 to 7 of Barton et al. 2022 (table 8 is the best of table 7), beside the paper's
+    numbers. A comparison adds what the paper leaves open: how do gains compare at equal numbers of
+    trained parameters? There validation images choose every method's learning rate.
+
+    The paper's data sets and VGG-19's weights must be on this disk. The digits always are: a small
+    network that knows the digits 0 to 4 learns them with noise, rotated or inverted, or learns the
+    digits 5 to 9. Finished trainings are kept and not done again.
+    """
+
+    shown = ("tasks", "paper", "best", "equal")
+    shares_work = True
+
+    data: tuple[str, ...] = parameter(
+        ("digits-noise", "digits-rotated", "digits-inverted", "digits"),
+        "target tasks: digits, stl10, food11, bccd, or folders of images",
+        source="Barton et al. 2022 used the three; the digits come with scikit-learn",
+    )
+    folder: str = parameter(
+        "",
+        "folder that stl10, food11 and bccd were unpacked in, each by its name",
+        source="the cache folder if empty",
+    )
+    backbone: str = backbone_name()
+    weights: str = weights_file()
+    tables: tuple[str, ...] = parameter(
+        (*TABLES, EQUAL),
+        "tables of the paper to train, and 'equal' for the comparison",
+        source="Barton et al. 2022",
+        choices=(*TABLES, EQUAL),
+    )
+    methods: tuple[str, ...] = parameter(
+        tuple(METHODS), "ways of tuning, of those in the tables", source="Barton et al. 2022"
+    )
+    learning_rates: np.ndarray = positive(
+        np.array([1e-1, 1e-2, 1e-3, 1e-4, 1e-5]),
+        "learning rates, of those in the tables",
+        "Barton et al. 2022, tables 3 and 7",
+    )
+    candidates: np.ndarray = positive(
+        np.array([1, 0.3, 0.1, 0.03, 0.01]),
+        "learning rates that the comparison chooses from",
+        "chosen here, so that few methods are best at an end",
+    )
+    epochs: int = parameter(
+        30, "epochs in the comparison", source="chosen here: where curves are flat", low=1
+    )
+    runs: int = network_count()
+    compute: str = parameter(
+        "cpu", "torch's device: cpu, cuda, cuda:1, mps", source="chosen here: always there"
+    )
+    mixed: bool = parameter(
+        False, "products from bfloat16", source="chosen here: not every CPU has it"
+    )
+
+    plot = figure.plot
+    report = words.report
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_methods(self.methods)
+        check_distinct("data", self.data)
+        check_distinct("tables", self.tables)
+        Hardware(self.compute, self.mixed)
+
+    def train(self) -> dict[str, pd.DataFrame]:
+        """Tasks, the tables' cells, those as printed, table 8, the comparison, learning curves."""
+        images = self._images()
+        with processes():
+            targets = [self._prepared(name, data) for name, data in images.items()]
+            self._note_memory(max(len(data.classes) for data in images.values()))
+            cells = {target.name: self._train_cells(target) for target in targets}
+            equal = {target.name: self._compare(target) for target in targets}
+            tasks = pd.DataFrame([self._described(target) for target in targets])
+        table = self._cells_table(cells)
+        tables = {
+            "tasks": tasks,
+            "table": table,
+            "paper": _as_printed(table),
+            "best": _best(table),
+            "equal": _equal_table(equal),
+            "curves": _curves(equal),
+        }
+        weights = words.PRETRAINED if self._backbone.trained else RANDOM
+        return {name: found.assign(weights=weights) for name, found in tables.items()}
+
+    @cached_property
+    def _backbone(self) -> Backbone:
+        return prepare_backbone(self.backbone, self.weights, self.seed)
+
+    def _images(self) -> dict[str, ImageData]:
+        """All data sets, before any work: a missing one ends the run."""
+        with stage("data"):
+            unpacked = self.folder and {name: Path(self.folder, name) for name in DATA}
+            found = {n: load_data(n, unpacked.get(n) if unpacked else None) for n in self.data}
+            return {
+                name: balanced(data, PAPER_PER_CLASS[name], self.seed) if name in DATA else data
+                for name, data in found.items()
+            }
+
+    def _prepared(self, name: str, data: ImageData) -> Task:
+        backbone = self._backbone
+        features = prepare_features(backbone, data)
+        if is_small(backbone.network.get_submodule("classifier")):
+            return Task(name, features, None)
+        progress = task(f"first products of {name}")
+        return Task(name, features, projections(features, backbone.linears[0], progress))
+
+    def _note_memory(self, n_classes: int) -> None:
+        method = "tft" if "tft" in self.methods else "nt1"
+        recipe = TuningRecipe(method, "rate", "cross_entropy", 0.1, 1)
+        classifier = build_classifier(self._backbone, recipe, n_classes)
+        needed = training_memory(classifier, recipe.batch_size, Hardware(self.compute, self.mixed))
+        note("memory of the largest training, GB", needed / 1e9)
+
+    def _tune(self, target: Task, recipes: Sequence[TuningRecipe], what: str) -> list[Outcome]:
+        hardware = Hardware(self.compute, self.mixed)
+        progress = task(f"{what} on {target.name}: {len(recipes)} trainings")
+        return tune_all(
+            target.features, self._backbone, recipes, target.projected, hardware, progress
+        )
+
+    def _train_cells(self, target: Task) -> dict[Cell, list[Outcome]]:
+        """Runs of every wanted cell of the tables."""
+        n_outputs = self._backbone.linears[-1].out_features
+        seeds = range(self.seed, self.seed + self.runs)
+        recipes = {
+            cell: [recipe_of(cell, seed, n_outputs) for seed in seeds]
+            for cell in cells_on(target.name)
+            if self._wants(cell)
+        }
+        every = list(dict.fromkeys(recipe for own in recipes.values() for recipe in own))
+        outcomes = dict(zip(every, self._tune(target, every, "tables"), strict=True))
+        return {cell: [outcomes[recipe] for recipe in own] for cell, own in recipes.items()}
+
+    def _wants(self, cell: Cell) -> bool:
+        return (
+            str(cell.table) in self.tables
+            and cell.method in self.methods
+            and bool(np.isclose(cell.lr, self.learning_rates, rtol=1e-6).any())
+        )
+
+    def _compare(self, target: Task) -> list[list[Outcome]]:
+        """Runs of every contender at the learning rate that is best on validation images."""
+        if EQUAL not in self.tables:
+            return []
+        recipes = [
+            TuningRecipe(
+                method,
+                "rate",
+                "cross_entropy",
+                float(lr),
+                self.epochs,
+                seed=self.seed + run,
+                layers=layers,
+            )
+            for method, numbers in CONTENDERS.items()
+            if method in self.methods
+            for layers in numbers
+            for lr in self.candidates
+            for run in range(self.runs)
+        ]
+        outcomes = self._tune(target, recipes, "comparison")
+        runs = [outcomes[i : i + self.runs] for i in range(0, len(outcomes), self.runs)]
+        rates = len(self.candidates)
+        return [max(runs[i : i + rates], key=_validation) for i in range(0, len(runs), rates)]
+
+    def _described(self, target: Task) -> dict[str, Any]:
+        """What a task is, and how far: the accuracy of the untuned network."""
+        split, classes = target.features.split, len(target.features.classes)
+        recipe = TuningRecipe("none", "rate", "cross_entropy", 0.1, 1, seed=self.seed)
+        (untuned,) = self._tune(target, [recipe], "untuned")
+        return {
+            "data": target.name,
+            "classes": classes,
+            "train_images": len(split.train),
+            "validation_images": len(split.validation),
+            "test_images": len(split.test),
+            "untuned_test_accuracy": untuned.accuracy["test"],
+            "chance": 1 / classes,
+            "backbone": self._backbone.name,
+            "source_test_accuracy": self._backbone.source_accuracy,
+        }
+
+    def _cells_table(self, cells: Mapping[str, Mapping[Cell, list[Outcome]]]) -> pd.DataFrame:
+        """All wanted cells by table: those of the tasks, then the paper's that are not measured."""
+        rows = [_row(cell, outcomes) for own in cells.values() for cell, outcomes in own.items()]
+        rows += [
+            _row(cell, [])
+            for cell in published_cells()
+            if cell.data not in cells and self._wants(cell)
+        ]
+        table = pd.DataFrame(rows, columns=list(_row(published_cells()[0], [])))
+        return table.sort_values("table", kind="stable", ignore_index=True)
+
+
+def _row(cell: Cell, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """A cell with the paper's number and the one measured here."""
+    return {
+        "table": cell.table,
+        "data": cell.data,
+        "kind": cell.kind,
+        "method": cell.method,
+        "layers": cell.layers,
+        "learning_rate": cell.lr,
+        "batch_size": cell.batch_size,
+        "epochs": cell.epochs,
+        "paper_accuracy": np.nan if cell.accuracy is None else cell.accuracy,
+        "measured": "here" if outcomes else "not here",
+        **_statistics(outcomes),
+    }
+
+
+def _statistics(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Means and standard deviations over runs; a single run has no deviation."""
+    found: dict[str, Any] = {
+        "runs": len(outcomes),
+        "trained_parameters": outcomes[0].n_trained if outcomes else np.nan,
+    }
+    for part in ("validation", "test"):
+        shares = pd.Series([outcome.accuracy[part] for outcome in outcomes], dtype=float)
+        found |= {f"{part}_accuracy_mean": shares.mean(), f"{part}_accuracy_sd": shares.std()}
+    return found
+
+
+def _validation(runs: Sequence[Outcome]) -> float:
+    """Mean accuracy on validation images."""
+    return float(np.mean([run.accuracy["validation"] for run in runs]))
+
+
+def _as_printed(table: pd.DataFrame) -> pd.DataFrame:
+    """Tables 1 to 7 with a column per learning rate, the tasks measured here first.
+
+    Every cell holds the paper's accuracy and the one measured here, in percent.
+    """
+    text = [
+        f"{_percent(row.paper_accuracy)} / {_percent(row.validation_accuracy_mean)}"
+        + (f" ± {_percent(row.validation_accuracy_sd)}" if row.runs > 1 else "")
+        for row in table.itertuples()
+    ]
+    rows = ["table", "data", "kind", "method", "layers", "batch_size"]
+    order = pd.Categorical(table.data, dict.fromkeys(table.data), ordered=True)
+    wide = table.assign(cell=text, data=order).pivot(
+        index=rows, columns="learning_rate", values="cell"
+    )
+    wide = wide.sort_index(axis="columns", ascending=False).fillna("").reset_index()
+    names = [name if isinstance(name, str) else f"at {name:g}" for name in wide.columns]
+    return wide.set_axis(names, axis="columns").astype({"data": str})
+
+
+def _percent(share: float) -> str:
+    return "–" if np.isnan(share) else f"{100 * share:.1f}"
+
+
+def _best(table: pd.DataFrame) -> pd.DataFrame:
+    """Table 8 for every data set: best mean over learning rates, and trained parameters."""
+    rows = []
+    spiking = table[(table.table == 7) & (table.method != "none")]
+    for (data, method), cells in spiking.groupby(["data", "method"], sort=False):
+        best = cells.validation_accuracy_mean.max()
+        at = cells[cells.validation_accuracy_mean == best]
+        rows.append(
+            {
+                "data": data,
+                "method": method,
+                "paper_accuracy": TABLE_8.get(data, {}).get(method, np.nan),
+                "paper_trained_parameters": TRAINED_8.get(data, {}).get(method, np.nan),
+                "measured": cells.measured.iloc[0],
+                "validation_accuracy_mean": best,
+                "learning_rate": at.learning_rate.iloc[0] if len(at) else np.nan,
+                "trained_parameters": cells.trained_parameters.iloc[0],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _equal_table(equal: Mapping[str, list[list[Outcome]]]) -> pd.DataFrame:
+    """The comparison: one row per task and contender, fewest trained parameters first."""
+    rows = [
+        {
+            "data": data,
+            "method": runs[0].recipe.method,
+            "layers": runs[0].recipe.layers,
+            "learning_rate": runs[0].recipe.lr,
+            **_statistics(runs),
+        }
+        for data, contenders in equal.items()
+        for runs in sorted(contenders, key=lambda runs: runs[0].n_trained)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _curves(equal: Mapping[str, list[list[Outcome]]]) -> pd.DataFrame:
+    """Learning curves of the comparison, means over runs."""
+    found = []
+    for data, contenders in equal.items():
+        for runs in contenders:
+            mean = sum(run.history for run in runs) / len(runs)
+            recipe = runs[0].recipe
+            found.append(mean.assign(data=data, method=recipe.method, layers=recipe.layers))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
