@@ -62,11 +62,7 @@ def save_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
         Hash of everything that determines the training.
     training : Training
     """
-    header = {
-        "key": key,
-        "history": training.history,
-        "schedule": training.schedule.state_dict(),
-    }
+    header = {"key": key, "history": training.history, "schedule": training.schedule.state_dict()}
     write_tensors(path, CHECKPOINT, header, training.tensors)
 
 

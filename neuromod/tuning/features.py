@@ -118,10 +118,7 @@ def extract_features(
 
 
 def projections(
-    features: Features,
-    linear: nn.Linear,
-    progress: Progress | None = None,
-    dtype: str = "float32",
+    features: Features, linear: nn.Linear, progress: Progress | None = None, dtype: str = "float32"
 ) -> Features:
     """Compute a first layer's products ``W x`` with features, or read them from the cache.
 

@@ -10,13 +10,7 @@ from neuromod.support.tensor_file import TensorFile, TensorFileError, read_tenso
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.features import Features
 from neuromod.tuning.recipe import TuningRecipe, build_classifier
-from neuromod.tuning.trained import (
-    GAINS,
-    Base,
-    check_base,
-    load_trained_state_dict,
-    save_trained,
-)
+from neuromod.tuning.trained import GAINS, Base, check_base, load_trained_state_dict, save_trained
 from neuromod.tuning.training import TuningResult, evaluated
 
 

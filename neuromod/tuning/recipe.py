@@ -240,11 +240,7 @@ def _new_output(last: nn.Linear, n_classes: int, seed: int) -> nn.Linear:
 
 
 def loss_of(
-    classifier: Classifier,
-    recipe: TuningRecipe,
-    x: Tensor,
-    y: Tensor,
-    projected: bool = False,
+    classifier: Classifier, recipe: TuningRecipe, x: Tensor, y: Tensor, projected: bool = False
 ) -> Tensor:
     """Return the loss of a batch, by the recipe.
 

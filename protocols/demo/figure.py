@@ -135,10 +135,7 @@ def _plot_energy(axes: Any, entries: pd.DataFrame) -> None:
 
 
 def _plot_traces(
-    protocol: Demo,
-    axes: Sequence[Any],
-    neurons: pd.DataFrame,
-    recordings: Mapping[str, Recording],
+    protocol: Demo, axes: Sequence[Any], neurons: pd.DataFrame, recordings: Mapping[str, Recording]
 ) -> None:
     """Neurons of the first test image, which are the first of both populations."""
     sides = {

@@ -10,12 +10,7 @@ from pathlib import Path
 from neuromod.errors import UserError, unknown
 from neuromod.support.cache import cache_dir
 from neuromod.tuning.datasets.archives import ARCHIVES, load_archive
-from neuromod.tuning.datasets.digits import (
-    DIGIT_TASKS,
-    SOURCE_DIGITS,
-    TARGET_DIGITS,
-    load_digits,
-)
+from neuromod.tuning.datasets.digits import DIGIT_TASKS, SOURCE_DIGITS, TARGET_DIGITS, load_digits
 from neuromod.tuning.datasets.folders import check_readable, load_folder, read_image
 from neuromod.tuning.datasets.images import (
     SPLIT_SEED,

@@ -17,8 +17,7 @@ from neuromod.tuning.datasets import PAPER_PER_CLASS, load_data, load_stl10, stl
 from neuromod.tuning.datasets.archives import ARCHIVES, load_archive  # noqa: E402
 
 FOOD = replace(
-    ARCHIVES["food11"],
-    counts={"train": (4,) * 11, "validation": (2,) * 11, "test": (3,) * 11},
+    ARCHIVES["food11"], counts={"train": (4,) * 11, "validation": (2,) * 11, "test": (3,) * 11}
 )
 CELLS = replace(ARCHIVES["bccd"], counts={"train": (5,) * 4, "test": (12,) * 4})
 
