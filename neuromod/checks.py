@@ -121,7 +121,7 @@ def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
     """
     for value in (time, dt):
         if not have_same_dimensions(value, second):
-            raise UserError(f"{name} = {say(time)} in steps of {say(dt)} must be times: 10*ms.")
+            raise UserError(f"{name} must be a time, such as 10*ms, not {say(value)}.")
         if np.ndim(value):
             raise UserError(f"{name} takes one time for all, not {np.size(value)}.")
     if not dt > 0 * second:

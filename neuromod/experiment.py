@@ -22,6 +22,7 @@ from brian2 import Equations, Quantity, get_dimensions, second
 from neuromod.checks import check_finite, check_unit, index_array, steps_in, steps_of
 from neuromod.errors import UserError, unknown
 from neuromod.parameters import About, ModelInput, Parameters, abouts, check_range, own_value, used
+from neuromod.support.text import say
 
 
 class Model(Protocol):
@@ -555,7 +556,7 @@ class Experiment:
             first = order[np.flatnonzero(twice)[0]]
             raise UserError(
                 f"Neuron {source.neurons[first]} of {source.name} spikes twice in the time step at "
-                f"{source.times[first]}; one spike a step was expected."
+                f"{say(source.times[first])}; one spike a step was expected."
             )
 
     def _check_ends(self, connection: Connection | PlasticConnection) -> None:
@@ -589,8 +590,8 @@ class Experiment:
         if len(gaps) and gaps.min() < float(width) - float(self.dt) / 2:
             at = int(np.argmin(gaps))
             raise UserError(
-                f"Pulses of {width} overlap: neuron {neurons[at]} of {source.name} "
-                f"spikes again {gaps[at] * second} after its spike at {times[at] * second}."
+                f"Pulses of {say(width)} overlap: neuron {neurons[at]} of {source.name} "
+                f"spikes at {say(times[at] * second)} and again {say(gaps[at] * second)} later."
             )
 
     def _check_plastic(self, changing: PlasticConnection) -> None:
