@@ -77,8 +77,8 @@ def test_values_follow_their_synapses_when_these_are_sorted():
     [
         (lambda: connected(values={"w": np.ones(2)}), "w of synapses needs 3 values, not 2"),
         (lambda: connected(j=(0, 1)), "j of synapses needs 3 values, not 2"),
-        (lambda: connected(i=(0, 1, 3)), "inputs has neurons 0 to 2, not 3"),
-        (lambda: connected(j=(0, 1, 2)), "cells has neurons 0 to 1, not 2"),
+        (lambda: connected(i=(0, 1, 3)), "inputs has indices 0 to 2, not 3"),
+        (lambda: connected(j=(0, 1, 2)), "cells has indices 0 to 1, not 2"),
         (lambda: connected(delay=1.5 * ms), "delay"),
         (lambda: connected(ThreeFactor(), values={"tau_e": -3 * ms}), "tau_e"),
     ],
@@ -91,7 +91,7 @@ def test_a_connection_that_does_not_fit_is_refused_when_made(make, message):
 def test_its_name_is_its_own():
     experiment = connected()
     twice = (experiment.plastic[0], replace(experiment.plastic[0], name="cells"))
-    with pytest.raises(UserError, match="names of their own"):
+    with pytest.raises(UserError, match="needs its own name"):
         replace(experiment, plastic=twice)
 
 

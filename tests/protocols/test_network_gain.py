@@ -10,6 +10,7 @@ from brian2 import Hz, amp, ms, mV, nS, pA, second, umolar
 
 import neuromod
 from neuromod.devices.simulation import simulate
+from neuromod.experiment import Input
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptor_library import library
 from neuromod.protocols.network_gain import NetworkGain
@@ -46,8 +47,12 @@ def run():
 
 def trains(protocol):
     (experiment,) = protocol.experiments().values()
+    return fired(experiment)
+
+
+def fired(experiment):
     spikes = simulate(experiment).spikes["cells"]
-    return spikes.neurons, np.round(spikes.times / protocol.dt)
+    return spikes.neurons, np.round(spikes.times / experiment.dt)
 
 
 def test_rates_agree_with_mean_field_theory(run):
@@ -99,9 +104,10 @@ def test_a_gain_of_inhibitory_cells_alone_quietens_the_network_and_of_excitatory
 
 def test_a_gain_of_every_cell_is_a_gain_of_every_weight_spike_by_spike():
     # A power of two, which leaves every digit of every current as it is.
-    double = replace(TINY, neuron=GainLIF(trained_gain=2.0))
-    heavy = replace(TINY, weight=2 * TINY.weight)
-    for one, other in zip(trains(double), trains(heavy), strict=True):
+    (double,) = TINY.experiments().values()
+    (heavy,) = replace(TINY, weight=2 * TINY.weight).experiments().values()
+    double = double.add(Input("cells", {"trained_gain": 2.0}))
+    for one, other in zip(fired(double), fired(heavy), strict=True):
         assert len(one) > 300
         assert np.array_equal(one, other)
 
@@ -208,10 +214,7 @@ def test_the_figure_is_drawn_of_a_silent_network_too(run):
         ("dwell", 31 * ms, "two bins"),
         ("transient", 0.05 * ms, "transient"),
         ("delay", 0.13 * ms, "delay"),
-        ("neuron", GainLIF(conc=1 * umolar), "set conc"),
-        ("neuron", GainLIF(I_ext=30 * pA), "set drive"),
-        ("neuron", GainLIF(receptors=()), "modulated"),
-        ("neuron", GainLIF(delivery="exchange"), "delivery"),
+        ("neuron", GainLIF(receptors=()), "needs a receptor"),
         ("neuron", GainLIF(synapse="pulse"), "exponential"),
     ],
 )

@@ -1,0 +1,105 @@
+"""Protocols on excitatory and inhibitory neurons with random synapses and a drive from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from brian2 import Quantity, ms, second
+
+from neuromod.analysis.spike_trains import between
+from neuromod.checks import steps_in
+from neuromod.errors import UserError
+from neuromod.experiment import Spikes
+from neuromod.parameters import not_negative
+from neuromod.protocol import Protocol
+from neuromod.protocols.families.timing import time_step
+from neuromod.recording import Recording
+
+
+@dataclass(frozen=True, eq=False)
+class RandomNetwork(Protocol):
+    """Base of protocols on random networks.
+
+    Every neuron receives `indegree` excitatory synapses, as many from outside, and inhibitory ones
+    in the proportion of the populations. A subclass has the settings that are named here.
+    """
+
+    neuron: ClassVar[Any]
+    n_excitatory: ClassVar[Any]
+    n_inhibitory: ClassVar[Any]
+    indegree: ClassVar[Any]
+    weight: ClassVar[Any]
+    g: ClassVar[Any]
+    delay: ClassVar[Any]
+    dwell: ClassVar[Any]
+
+    transient: Quantity = not_negative(
+        0.2 * second, "time before that", "chosen here: ten membrane time constants"
+    )
+    dt: Quantity = time_step(0.1 * ms, "a twentieth of tau_syn")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.neuron.synapse != "exponential":
+            raise UserError(f"neuron.synapse must be exponential, not {self.neuron.synapse}.")
+        if self.indegree * self.n_inhibitory % self.n_excitatory:
+            raise UserError(
+                f"indegree = {self.indegree} must be such that indegree*n_inhibitory/n_excitatory "
+                "inhibitory synapses are a whole number."
+            )
+        for name in ("dwell", "transient", "delay"):
+            steps_in(name, getattr(self, name), self.dt)
+
+    @property
+    def size(self) -> int:
+        """Number of neurons; the excitatory ones come first."""
+        return int(self.n_excitatory + self.n_inhibitory)
+
+    @property
+    def indegrees(self) -> np.ndarray:
+        """Synapses onto a neuron from excitatory and inhibitory ones and from outside."""
+        inhibitory = self.indegree * self.n_inhibitory // self.n_excitatory
+        return np.array([self.indegree, inhibitory, self.indegree])
+
+    @property
+    def weights(self) -> Quantity:
+        """Of the same three kinds of synapses."""
+        return np.array([1, -self.g, 1]) * self.weight
+
+    def below_threshold(self, rise: np.ndarray) -> dict[str, Quantity]:
+        """Membrane potentials at given shares of the way from rest to threshold."""
+        return {"v": self.neuron.v_rest + rise * (self.neuron.v_th - self.neuron.v_rest)}
+
+    def window(self, recording: Recording, end: Quantity, length: Quantity) -> Spikes:
+        """Spikes of a part of a run, with times from its start."""
+        return between(recording.spikes["cells"], end - length, end, self.dt)
+
+    def draw_raster(
+        self, axes: Any, recording: Recording, longest: Quantity, groups: Mapping[str, Any]
+    ) -> None:
+        """Spikes at the end of a run, one group above the other.
+
+        Parameters
+        ----------
+        axes : Axes
+        recording : Recording
+        longest : Quantity
+            Time to show, seconds; no more than `dwell`.
+        groups : mapping of str to (ndarray of int, str)
+            Neurons and colour of each group; neurons of a group follow each other.
+        """
+        shown, first, middles = min(self.dwell, longest), 0, {}
+        spikes = self.window(recording, recording.duration, shown)
+        for name, (neurons, color) in groups.items():
+            if not len(neurons):
+                continue
+            inside = np.isin(spikes.neurons, neurons)
+            row = spikes.neurons[inside] - neurons[0] + first
+            axes.plot(spikes.times[inside] / ms, row, ".", color=color, ms=1.7)
+            middles[name] = first + len(neurons) / 2
+            first += len(neurons)
+        axes.set_yticks(list(middles.values()), list(middles), rotation=90, va="center")
+        axes.set(xlabel="time (ms)", xlim=(0, shown / ms), ylim=(-1, first))

@@ -1,0 +1,76 @@
+"""The report of `NetworkGain`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from neuromod.protocol import Section
+from neuromod.support.text import number, span
+
+if TYPE_CHECKING:
+    from neuromod.protocols.network_gain.protocol import NetworkGain
+
+# Chosen here: ten times the correlation of the default network while it is asynchronous.
+SYNCHRONOUS = 0.1
+
+
+def report(protocol: NetworkGain, tables: dict[str, pd.DataFrame]) -> list[Section]:
+    """Response gain, and how near mean-field theory comes."""
+    response = tables["response"]
+    found = "; ".join(
+        f"{row.population} cells have a gain of {number(row.gain, 3)} and a response gain of "
+        f"{number(row.response_gain, 3)} ± {number(row.response_gain_se, 2)}, "
+        f"{number(row.over_control, 3)} times that at the lowest concentration"
+        for row in response[response.conc_uM == response.conc_uM.max()].itertuples()
+    )
+    text = (
+        "The response gain is the slope of a straight line through the rates against the rate of "
+        "the neurons outside; the table gives its standard error and the drive at which the line "
+        f"begins. At the highest concentration {found}.\n\n{_on_balance(protocol)}"
+    )
+    return [
+        Section("Response gain", text, "response"),
+        Section("Mean field", _on_theory(protocol, tables["table"]), "table"),
+    ]
+
+
+def _on_balance(protocol: NetworkGain) -> str:
+    """How the balance of excitation and inhibition acts on the cells' gain."""
+    excitatory, inhibitory, _ = protocol.indegrees
+    feedback = protocol.g * inhibitory / excitatory - 1
+    if protocol.target != "all" or feedback <= 0:
+        return (
+            "A cell's gain multiplies all of its input, recurrent input too. Cells without "
+            "receptors change their rate because the others do."
+        )
+    return (
+        "A cell's gain multiplies all of its input, recurrent inhibition too. With very many "
+        "synapses inhibition balances excitation at any gain, and the slope is "
+        f"1/(g*K_I/K_E - 1) = {number(1 / feedback, 3)} (van Vreeswijk & Sompolinsky 1996, Science "
+        "274:1724-1726): a gain of all cells does not multiply the network's response but lets it "
+        "begin at a weaker drive."
+    )
+
+
+def _on_theory(protocol: NetworkGain, table: pd.DataFrame) -> str:
+    if table.mean_field_Hz.isna().all():
+        return (
+            "Mean-field theory holds without after-spike current and K+ conductance, so there is "
+            "none to compare with here."
+        )
+    off = (table.rate_Hz - table.mean_field_Hz).abs()
+    together = int((table.correlation > SYNCHRONOUS).sum())
+    synchrony = (
+        f" In {together} of {len(table)} rows the correlation exceeds {SYNCHRONOUS}: these cells "
+        "fire in synchrony, where the theory does not hold."
+    )
+    return (
+        "Mean-field theory replaces each cell's input by noise of the same mean and variance "
+        "(Brunel 2000; Fourcaud & Brunel 2002, for exponential synapses). Simulated rates differ "
+        f"from it by {off.mean():.2g} Hz on average and {off.max():.2g} Hz at most. The theory is "
+        "for many weak synapses and independent trains. How far that holds here, correlations of "
+        f"{span(table.correlation, digits=2)} and CVs of {span(table.cv, digits=2)} tell, over "
+        f"{protocol.sample} neurons of each population.{synchrony if together else ''}"
+    )
