@@ -16,7 +16,6 @@ from neuromod.chip.conversion import (
     SHARED_BY,
     VDD_HIGH,
     VDD_LOW,
-    Costs,
     Design,
     Layer,
     deploy,
@@ -41,11 +40,9 @@ from neuromod.experiment import Experiment
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.parameters import parameter
 from neuromod.protocols.chip_network import figure, words
-from neuromod.protocols.families.chips import ChipProtocol
 from neuromod.protocols.families.networks import (
+    NetworkOnChip,
     check_distinct,
-    core_costs,
-    network_count,
     prepare_backbone,
     prepare_features,
 )
@@ -91,7 +88,7 @@ class Chip:
 
 
 @dataclass(frozen=True, eq=False)
-class ChipNetwork(ChipProtocol):
+class ChipNetwork(NetworkOnChip):
     """Gains as supply voltages: what tuning reaches on the chip, and with how few supplies.
 
     A network that knows the digits 0 to 4 lies in the chip's memory as codes of a few bits. It
@@ -127,7 +124,6 @@ class ChipNetwork(ChipProtocol):
         source="chosen here; Barton et al. 2022, section 7, leave shared domains to the future",
         low=1,
     )
-    seeds: int = network_count()
     images: int = parameter(
         30, "test images that every network is simulated with", source="chosen here", low=1
     )
@@ -158,7 +154,6 @@ class ChipNetwork(ChipProtocol):
         source="chosen here; three: Barton et al. 2022, section 6.2",
         choices=("most", "three"),
     )
-    costs: Costs = core_costs()
 
     plot = figure.plot
     report = words.report

@@ -16,7 +16,7 @@ from brian2 import Quantity, volt
 from brian2.units.allunits import pjoule
 
 from neuromod.checks import steps_in
-from neuromod.chip.conversion import TIME_SCALE, Costs, Layer, deploy, energies, ledger
+from neuromod.chip.conversion import TIME_SCALE, Layer, deploy, energies, ledger
 from neuromod.chip.deployment import Unrolled, accuracy, agreement, on_cells, on_circuit
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
@@ -24,15 +24,11 @@ from neuromod.models.classifier import SpikingClassifier
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import parameter
 from neuromod.protocols.demo import figure, words
-from neuromod.protocols.families.chips import ChipProtocol
 from neuromod.protocols.families.networks import (
-    backbone_name,
+    NetworkOnChip,
+    NetworkStudy,
     check_methods,
-    core_costs,
-    network_count,
-    prepare_backbone,
     prepare_features,
-    weights_file,
 )
 from neuromod.recording import Recording
 from neuromod.support.log import stage
@@ -82,7 +78,7 @@ class Tuned:
 
 
 @dataclass(frozen=True, eq=False)
-class Demo(ChipProtocol):
+class Demo(NetworkStudy, NetworkOnChip):
     """One gain per neuron: from images to a trained network, to cells, to a chip.
 
     By default, a network that knows the digits 0 to 4 learns the digits 5 to 9. Its weights stay
@@ -106,8 +102,6 @@ class Demo(ChipProtocol):
         "'digits' (5 to 9) or another data set's name, or a folder with one of images per class",
         source="scikit-learn's handwritten digits (Alpaydin & Kaynak 1998, UCI)",
     )
-    backbone: str = backbone_name()
-    weights: str = weights_file()
     methods: tuple[str, ...] = parameter(
         ("none", "additive", "nt1", "nt2", "tft"),
         "ways of tuning",
@@ -121,11 +115,9 @@ class Demo(ChipProtocol):
     deployed_images: int = parameter(
         0, "test images to run through neurons, 0 for all", source="chosen here", low=0
     )
-    seeds: int = network_count()
     neuron: GainLIF = parameter(
         GainLIF(synapse="pulse", receptors=()), "the biological neuron", source="see its own"
     )
-    costs: Costs = core_costs()
 
     plot = figure.plot
     report = words.report
@@ -195,7 +187,7 @@ class Demo(ChipProtocol):
     @cached_property
     def tuned(self) -> Tuned:
         """The tuned networks, or the one whose gains were given."""
-        backbone = prepare_backbone(self.backbone, self.weights)
+        backbone = self.pretrained
         features = prepare_features(backbone, load_data(self.data))
         images = _evenly(features.split.test, self.deployed_images)
         _check_size(backbone, len(images))

@@ -1,13 +1,16 @@
-"""Settings and first steps of studies that tune a network's gains: backbone, methods, features."""
+"""Settings and first steps of studies that tune a network's gains."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 from neuromod.chip.conversion import Costs
 from neuromod.errors import UserError, unknown
 from neuromod.parameters import parameter
+from neuromod.protocol import Study
+from neuromod.protocols.families.chips import ChipProtocol
 from neuromod.support.log import note, stage
 from neuromod.support.progress import task
 from neuromod.tuning.backbone import Backbone, load_backbone
@@ -16,85 +19,43 @@ from neuromod.tuning.features import Features, extract_features
 from neuromod.tuning.methods import METHODS
 
 
-def backbone_name() -> Any:
-    """Setting of the pre-trained network.
+@dataclass(frozen=True, eq=False)
+class NetworkStudy(Study):
+    """Base of studies that start from a pre-trained network of the user's choice."""
 
-    Returns
-    -------
-    dataclasses.Field
-    """
-    return parameter(
+    backbone: str = parameter(
         "digits-vgg",
         "'digits-vgg' (pre-trained on digits 0 to 4), or a VGG of torchvision",
-        source="Barton et al. 2022 used VGG-19",
+        "Barton et al. 2022 used VGG-19",
     )
-
-
-def weights_file() -> Any:
-    """Setting of the pre-trained network's weights.
-
-    Returns
-    -------
-    dataclasses.Field
-    """
-    return parameter(
+    weights: str = parameter(
         "",
         "file with the weights of a torchvision VGG, or 'random' for timing alone",
-        source="torchvision's cache if empty",
+        "torchvision's cache if empty",
     )
 
-
-def network_count(default: int = 3) -> Any:
-    """Setting of the number of networks, each of a seed of its own.
-
-    Parameters
-    ----------
-    default : int
-
-    Returns
-    -------
-    dataclasses.Field
-    """
-    return parameter(default, "networks tuned in each way", source="chosen here", low=1)
+    @cached_property
+    def pretrained(self) -> Backbone:
+        """The pre-trained network."""
+        return prepare_backbone(self.backbone, self.weights, self.seed)
 
 
-def core_costs() -> Any:
-    """Setting of the energy of the circuit neuron's core.
+@dataclass(frozen=True, eq=False)
+class NetworkOnChip(ChipProtocol):
+    """Base of protocols that tune several networks and run them as circuit neurons."""
 
-    Returns
-    -------
-    dataclasses.Field
-    """
-    return parameter(Costs(), "energy of the core's events", source="see its own")
+    seeds: int = parameter(3, "networks tuned in each way", "chosen here", low=1)
+    costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
 
 
 def check_distinct(name: str, values: Sequence[object]) -> None:
-    """Refuse a setting that names something twice.
-
-    Parameters
-    ----------
-    name : str
-    values : sequence
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse a setting that names something twice."""
     if len(set(values)) < len(values):
         raise UserError(f"{name} = {', '.join(map(str, values))} names one twice: name each once.")
 
 
 def check_methods(methods: Sequence[str]) -> None:
-    """Refuse methods of tuning that do not exist, or are named twice.
-
-    Parameters
-    ----------
-    methods : sequence of str
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse methods of tuning that do not exist, or are named twice."""
     for method in methods:
         if method not in METHODS:
             raise unknown("tuning method", method, METHODS)
@@ -102,19 +63,7 @@ def check_methods(methods: Sequence[str]) -> None:
 
 
 def prepare_backbone(name: str = "digits-vgg", weights: str = "", seed: int = 0) -> Backbone:
-    """Load a backbone, show the progress of its pre-training, and note it in the run.
-
-    Parameters
-    ----------
-    name, weights : str
-        As the settings.
-    seed : int
-        Of random weights.
-
-    Returns
-    -------
-    Backbone
-    """
+    """Load a backbone, show the progress of its pre-training, and note it in the run."""
     with stage("backbone"):
         backbone = load_backbone(name, weights or None, task("pre-training the backbone"), seed)
     note("weights from cache", backbone.from_cache)
@@ -123,17 +72,7 @@ def prepare_backbone(name: str = "digits-vgg", weights: str = "", seed: int = 0)
 
 
 def prepare_features(backbone: Backbone, data: ImageData) -> Features:
-    """Compute the features of a data set, show the progress, and note it in the run.
-
-    Parameters
-    ----------
-    backbone : Backbone
-    data : ImageData
-
-    Returns
-    -------
-    Features
-    """
+    """Compute the features of a data set, show the progress, and note it in the run."""
     with stage("features"):
         features = extract_features(backbone, data, progress=task(f"features of {data.name}"))
     note("features from cache", features.from_cache)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,15 @@ import pandas as pd
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Training
 from neuromod.protocols.families.networks import (
-    backbone_name,
+    NetworkStudy,
     check_distinct,
     check_methods,
-    network_count,
-    prepare_backbone,
     prepare_features,
-    weights_file,
 )
 from neuromod.protocols.transfer import figure, words
 from neuromod.support.log import note, stage
 from neuromod.support.progress import task
-from neuromod.tuning.backbone import RANDOM, Backbone
+from neuromod.tuning.backbone import RANDOM
 from neuromod.tuning.datasets import PAPER_PER_CLASS, ImageData, balanced, load_data
 from neuromod.tuning.features import Features, projections
 from neuromod.tuning.grid import Outcome, tune_all
@@ -77,7 +73,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Transfer(Training):
+class Transfer(NetworkStudy, Training):
     """Transfer learning by gains: the paper's tables 1 to 8, and methods at equal numbers.
 
     A pre-trained network's classifier is tuned on another task: by gains, by biases, by everything,
@@ -104,8 +100,6 @@ class Transfer(Training):
         "folder that stl10, food11 and bccd were unpacked in, each by its name",
         source="the cache folder if empty",
     )
-    backbone: str = backbone_name()
-    weights: str = weights_file()
     tables: tuple[str, ...] = parameter(
         (*TABLES, EQUAL),
         "tables of the paper to train, and 'equal' for the comparison",
@@ -128,7 +122,9 @@ class Transfer(Training):
     epochs: int = parameter(
         30, "epochs in the comparison", source="chosen here: where curves are flat", low=1
     )
-    runs: int = network_count()
+    runs: int = parameter(
+        3, "networks tuned in each way", "chosen here; the paper has five, or ten", low=1
+    )
     compute: str = parameter(
         "cpu", "torch's device: cpu, cuda, cuda:1, mps", source="chosen here: always there"
     )
@@ -164,12 +160,8 @@ class Transfer(Training):
             "equal": _equal_table(equal),
             "curves": _curves(equal),
         }
-        weights = words.PRETRAINED if self._backbone.trained else RANDOM
+        weights = words.PRETRAINED if self.pretrained.trained else RANDOM
         return {name: found.assign(weights=weights) for name, found in tables.items()}
-
-    @cached_property
-    def _backbone(self) -> Backbone:
-        return prepare_backbone(self.backbone, self.weights, self.seed)
 
     def _images(self) -> dict[str, ImageData]:
         """All data sets, before any work: a missing one ends the run."""
@@ -182,7 +174,7 @@ class Transfer(Training):
             }
 
     def _prepared(self, name: str, data: ImageData) -> Task:
-        backbone = self._backbone
+        backbone = self.pretrained
         features = prepare_features(backbone, data)
         if is_small(backbone.network.get_submodule("classifier")):
             return Task(name, features, None)
@@ -192,7 +184,7 @@ class Transfer(Training):
     def _note_memory(self, n_classes: int) -> None:
         method = "tft" if "tft" in self.methods else "nt1"
         recipe = TuningRecipe(method, "rate", "cross_entropy", 0.1, 1)
-        classifier = build_classifier(self._backbone, recipe, n_classes)
+        classifier = build_classifier(self.pretrained, recipe, n_classes)
         needed = training_memory(classifier, recipe.batch_size, Hardware(self.compute, self.mixed))
         note("memory of the largest training, GB", needed / 1e9)
 
@@ -200,12 +192,12 @@ class Transfer(Training):
         hardware = Hardware(self.compute, self.mixed)
         progress = task(f"{what} on {target.name}: {len(recipes)} trainings")
         return tune_all(
-            target.features, self._backbone, recipes, target.projected, hardware, progress
+            target.features, self.pretrained, recipes, target.projected, hardware, progress
         )
 
     def _train_cells(self, target: Task) -> dict[Cell, list[Outcome]]:
         """Runs of every wanted cell of the tables."""
-        n_outputs = self._backbone.linears[-1].out_features
+        n_outputs = self.pretrained.linears[-1].out_features
         seeds = range(self.seed, self.seed + self.runs)
         recipes = {
             cell: [recipe_of(cell, seed, n_outputs) for seed in seeds]
@@ -261,8 +253,8 @@ class Transfer(Training):
             "test_images": len(split.test),
             "untuned_test_accuracy": untuned.accuracy["test"],
             "chance": 1 / classes,
-            "backbone": self._backbone.name,
-            "source_test_accuracy": self._backbone.source_accuracy,
+            "backbone": self.pretrained.name,
+            "source_test_accuracy": self.pretrained.source_accuracy,
         }
 
     def _cells_table(self, cells: Mapping[str, Mapping[Cell, list[Outcome]]]) -> pd.DataFrame:
