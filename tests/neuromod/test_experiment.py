@@ -200,7 +200,7 @@ def test_pulses_of_one_source_must_not_overlap():
     sources = [Spikes("inputs", 2, np.array([0, 1, 0]), [0.3, 0.5, 0.7] * ms)]
     for width in (0.1 * ms, 0.4 * ms):
         assert experiment(sources=sources, connections=[connection(width=width)])
-    with pytest.raises(UserError, match="overlap: neuron 0 of inputs spikes again"):
+    with pytest.raises(UserError, match="overlap: neuron 0 of inputs spikes at 0.3 ms and again 0.4 ms"):
         experiment(sources=sources, connections=[connection(width=0.5 * ms)])
     # Neuron 1 fires once, and nothing but it is connected.
     assert experiment(sources=sources, connections=[connection((1,), (2,), width=0.5 * ms)])
