@@ -130,10 +130,12 @@ def name_of(protocol: Study) -> str:
     -------
     str
     """
-    home = (type(protocol).__module__, type(protocol).__qualname__)
-    entries = _entries("protocol").items()
-    found = (name for name, entry in entries if (entry.module, entry.attr) == home)
-    return next(found, type(protocol).__name__)
+    home, own = type(protocol).__module__, type(protocol).__qualname__
+    for name, entry in _entries("protocol").items():
+        # A protocol that is a folder comes through the folder's own door.
+        if entry.attr == own and f"{home}.".startswith(f"{entry.module}."):
+            return name
+    return own
 
 
 def title(kind: str, name: str) -> str:
