@@ -62,6 +62,7 @@ class Antagonist(BathProtocol):
         linspace(0.9, 1.5, 5) * nA,
         "above rheobase at gain 1; several, because time steps round intervals",
         "injected currents; the response is the mean rate of the cells, one at each",
+        positive=True,
     )
 
     plot = figure.plot

@@ -41,7 +41,9 @@ def concentrations(default: Quantity, meaning: str, why: str, none: bool = True)
     )
 
 
-def current(default: Quantity, why: str, meaning: str = "injected current") -> Any:
+def current(
+    default: Quantity, why: str, meaning: str = "injected current", positive: bool = False
+) -> Any:
     """Setting of one or several injected currents.
 
     Parameters
@@ -51,12 +53,16 @@ def current(default: Quantity, why: str, meaning: str = "injected current") -> A
     why : str
         Why this default was chosen.
     meaning : str
+    positive : bool
+        Whether it must be above 0.
 
     Returns
     -------
     dataclasses.Field
     """
-    return parameter(default, meaning, source=f"chosen here: {why}")
+    low = 0 * nA if positive else None
+    source = f"chosen here: {why}"
+    return parameter(default, meaning, source=source, low=low, low_excluded=positive)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +111,7 @@ class BathProtocol(CellProtocol):
         linspace(0.6, 2.4, 7) * nA,
         "above rheobase for gains from 0.3",
         "injected currents, one cell each in every bath",
+        positive=True,
     )
     duration: Quantity = time(
         1 * second,

@@ -11,10 +11,18 @@ from neuromod.protocols.volume import Volume
 from neuromod.runs.report import draw
 
 SMALL = {
-    "cells": 37, "side": 110 * um, "length": 23 * um, "amount": 0.37 * umolar, "seed": 5,
-    "tau_clear": 170 * ms, "active": 1.4 * second, "after": 0.3 * second, "releasing": 40,
-    "rate": 17 * Hz, "burst": 4,
-}  # fmt: skip
+    "cells": 37,
+    "side": 110 * um,
+    "length": 23 * um,
+    "amount": 0.37 * umolar,
+    "seed": 5,
+    "tau_clear": 170 * ms,
+    "active": 1.4 * second,
+    "after": 0.3 * second,
+    "releasing": 40,
+    "rate": 17 * Hz,
+    "burst": 4,
+}
 
 
 @cache
@@ -45,7 +53,7 @@ def test_the_steady_mean_is_amount_times_rate_times_clearance_times_the_kernels(
 
 def test_by_hand_the_first_release_of_the_burst():
     protocol, recording = run().protocol, run().recordings["burst"]
-    places, sites = protocol._places()
+    places, sites = protocol.places()
     apart = np.sqrt((((places - sites["burst"]) / um) ** 2).sum(axis=1))
     conc = np.asarray(recording.signals["cells"]["conc_modulator"].values / umolar)
     # Fired in step 100, acting in step 101, seen one step of 1 ms of clearance later.
@@ -79,8 +87,7 @@ def test_the_figure_can_be_drawn_in_three_dimensions():
         ({"active": 300 * ms}, "at least 4 times tau_clear"),
         ({"dimensions": 4}, "dimensions"),
         ({"after": 0.3015 * second}, "whole number of time steps"),
-        ({"neuron": GainLIF(delivery="trace")}, "delivery would have no effect"),
-        ({"neuron": GainLIF(tau_clear=3 * second)}, "tau_clear would have no effect"),
+        ({"neuron": GainLIF(receptors=())}, "needs a receptor"),
     ],
 )
 def test_what_no_tissue_can_be_is_refused(settings, message):

@@ -14,9 +14,13 @@ from neuromod.runs.report import draw
 
 # Time constants of 26 to 111 ms between exchanges of 1.5 ms and 1.3 s.
 RECEPTOR = {
-    "k_on": 11 * PER_UMOLAR_SECOND, "k_off": 9 / second, "tau_messenger": 60 * ms, "n": 1.7,
-    "K": 0.41, "gain_max": 2.6,
-}  # fmt: skip
+    "k_on": 11 * PER_UMOLAR_SECOND,
+    "k_off": 9 / second,
+    "tau_messenger": 60 * ms,
+    "n": 1.7,
+    "K": 0.41,
+    "gain_max": 2.6,
+}
 SMALL = {
     "conc": [0.4, 2.7] * umolar,
     "tau_exchange": [0.0015, 0.11, 1.3] * second,
@@ -134,19 +138,15 @@ def test_other_effects_of_the_receptor_leave_its_gain_as_it_is(run):
         ({"conc": [0, 1] * umolar}, "above 0"),
         ({"tau_exchange": [3, 1] * second}, "tau_exchange must be values in ascending"),
         ({"onset": 1.0003 * second}, "onset .* whole number"),
-        ({"offset": 0.7 * second}, "The wash-in lasts -300. ms"),
-        ({"offset": 37 * second}, "The wash-in lasts 36. s: at least 40. s"),
-        ({"duration": 40 * second}, "The wash-out lasts -1. s: at least 40. s"),
-        ({"tau_exchange": [11] * second}, "at least 55. s"),
+        ({"offset": 0.7 * second}, "The wash-in lasts -300 ms"),
+        ({"offset": 37 * second}, "The wash-in lasts 36 s: at least 40 s"),
+        ({"duration": 40 * second}, "The wash-out lasts -1 s: at least 40 s"),
+        ({"tau_exchange": [11] * second}, "at least 55 s"),
         (
             {"neuron": GainLIF(receptors=(Receptor(k_off=0.09 / second),))},
-            "The wash-in lasts 40. s: at least 55.5",
+            r"The wash-in lasts 40 s: at least 55\.5",
         ),
-        ({"neuron": GainLIF(conc=1 * umolar)}, "neuron.conc would have no effect"),
-        ({"neuron": GainLIF(tau_clear=2 * second)}, "neuron.tau_clear would have no effect"),
-        ({"neuron": GainLIF(delivery="trace")}, "neuron.delivery"),
-        ({"neuron": GainLIF(I_ext=1 * nA)}, "neuron.I_ext"),
-        ({"neuron": GainLIF(modulated=False)}, "neuron.modulated"),
+        ({"neuron": GainLIF(receptors=())}, "needs a receptor"),
         ({"neuron": GainLIF(receptors=(Receptor(gain_max=1.0),))}, "does not change the gain"),
     ],
 )
