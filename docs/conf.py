@@ -3,8 +3,10 @@
 from inspect import getdoc
 from pathlib import Path
 
-from neuromod import __version__, registry
-from neuromod.models.receptor_library import library
+from neuromod import __version__
+from neuromod.models import library
+from neuromod.parameters import Parameters
+from neuromod.runs import registry
 from neuromod.runs.report import describe
 
 project = "neuromod"
@@ -23,15 +25,19 @@ GENERATED = Path(__file__).parent / "_generated"
 
 
 def write_tables() -> None:
-    """One page part per model and protocol with name, default, meaning, range and source."""
+    """Name, default, meaning, range and source of every parameter, as parts of two pages."""
     GENERATED.mkdir(exist_ok=True)
-    for kind, find in (("model", registry.find_model), ("protocol", registry.find_protocol)):
-        for name in registry.names(kind):
-            (GENERATED / f"{name}.md").write_text(table(describe(find(name)())), encoding="utf-8")
-    parts = (
+    parts = [
+        f"## {name}\n\n{table(describe(found()))}"
+        for kind in ("model", "protocol")
+        for name in registry.names(kind)
+        if issubclass(found := registry.find(kind, name), Parameters)
+    ]
+    (GENERATED / "parameters.md").write_text("\n".join(parts), encoding="utf-8")
+    parts = [
         f"### {name}\n\n{getdoc(receptor)}\n\n{table(describe(receptor))}"
         for name, receptor in library.items()
-    )
+    ]
     (GENERATED / "receptors.md").write_text("\n".join(parts), encoding="utf-8")
 
 
