@@ -1,0 +1,317 @@
+"""A memory that homeostatic rewiring stores without any Hebbian rule, and loses again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from brian2 import Hz, Quantity, amp, ms, pA, second
+from scipy.sparse import csr_matrix
+from scipy.stats import mannwhitneyu
+
+from neuromod.analysis.mean_field import check_theory
+from neuromod.analysis.spike_trains import count_correlation, interval_cvs
+from neuromod.checks import steps_in
+from neuromod.errors import UserError
+from neuromod.experiment import Connection, Experiment, Population, Spikes
+from neuromod.inputs.spikes import fixed_indegree, poisson
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.structural import CODE, StructuralPlasticity, Wiring
+from neuromod.parameters import not_negative, parameter, positive
+from neuromod.plasticity.rewiring import (
+    RewiredNetwork,
+    develop,
+    homeostatic_indegree,
+    synapses_between,
+)
+from neuromod.protocols.engram import figure, words
+from neuromod.protocols.families.random_networks import RandomNetwork
+from neuromod.recording import Recording
+
+MOMENTS = ("naive", "learned", "forgotten")
+SAMPLE = 100
+"""Neurons whose trains are compared (chosen here)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Engram(RandomNetwork):
+    """Silent memory of a network whose synapses only hold firing rates.
+
+    Excitatory neurons create and delete the synapses among themselves to hold a target rate
+    (Gallinaro, Gašparović & Rotter 2022). A stimulated group fires too much and loses synapses.
+    After the stimulus it regrows them with the neurons that grow at the same time: with itself. Its
+    rate is then that of all others, and the memory is silent until a cue to some of the group
+    excites the rest. Rewiring runs on mean-field rates of single neurons. Spiking networks with the
+    synapses of three moments are simulated under cues and compared with the theory.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = ("table", "wirings")
+
+    neuron: GainLIF = parameter(GainLIF(receptors=()), "every neuron", "see its own")
+    plasticity: StructuralPlasticity = parameter(
+        StructuralPlasticity(), "rule of the excitatory neurons", "see its own"
+    )
+    n_excitatory: int = parameter(
+        800, "excitatory neurons", "chosen here: 1000 neurons in all", low=4
+    )
+    n_inhibitory: int = parameter(200, "inhibitory neurons", f"{CODE}: a quarter as many", low=2)
+    n_outside: int = parameter(
+        4000,
+        "neurons outside",
+        "chosen here: two neurons share 2 % of their input from there",
+        low=1,
+    )
+    indegree: int = parameter(
+        80,
+        "excitatory synapses onto every inhibitory neuron, as many from outside onto every "
+        "neuron, and inhibitory ones in the proportion of the populations",
+        f"{CODE}: a tenth of the possible ones",
+        low=1,
+    )
+    weight: Quantity = positive(
+        125 * pA,
+        "step of the synaptic current after an excitatory spike",
+        "chosen here: its charge would lift the membrane by 0.5 mV; 0.1 mV at 12.5 times the "
+        f"neurons in the {CODE}",
+    )
+    g: float = not_negative(8.0, "inhibitory over excitatory weight", CODE)
+    drive: Quantity = positive(
+        27.5 * Hz,
+        "rate of every neuron outside",
+        "chosen here: 1.1 times the rate that alone brings the mean to threshold, so that some 70 "
+        "synapses are left to grow",
+    )
+    delay: Quantity = not_negative(1 * ms, "delay of every synapse", CODE)
+    irregularity: float = positive(
+        0.7,
+        "coefficient of variation of inter-spike intervals, for the noise of calcium",
+        "calibrated here: that of the spiking network, as the table shows",
+    )
+    engram: float = positive(0.1, "share of the excitatory neurons stimulated", CODE, high=0.5)
+    stimulus: float = parameter(
+        1.25,
+        "drive of stimulated or cued neurons over that of the others",
+        f"chosen here; 1.05 to 1.4 in the {CODE}",
+        low=1,
+        low_excluded=True,
+    )
+    repeats: int = parameter(2, "stimuli", "chosen here", low=1)
+    growing: Quantity = not_negative(500 * second, "time to grow from no synapses", CODE)
+    stimulation: Quantity = positive(150 * second, "length of a stimulus", CODE)
+    rest: Quantity = not_negative(
+        300 * second,
+        "time after each stimulus",
+        f"chosen here: until rates have returned; 150 s in the {CODE}",
+    )
+    forgetting: Quantity = positive(
+        7200 * second, "time without stimulus at the end", "chosen here: two hours"
+    )
+    cues: np.ndarray = not_negative(
+        np.array([0, 0.25, 0.5, 0.75, 1]), "shares of the engram cued", "chosen here", high=1
+    )
+    dwell: Quantity = positive(2 * second, "measured time of a cue", CODE)
+
+    plot = figure.plot
+    report = words.report
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.neuron.receptors:
+            raise UserError("neuron.receptors must be empty: this network has no modulator.")
+        check_theory(self.neuron)
+        if self.members < 2:
+            raise UserError(f"engram = {self.engram} must be at least 2 neurons.")
+        if np.any(np.diff(self.cues) <= 0) or self.cues[0] != 0:
+            raise UserError("cues must be in ascending order and begin with 0: no cue.")
+        self._phases()
+
+    def experiments(self) -> dict[str, Experiment]:
+        """Networks with the synapses of each moment, one copy for each cue side by side."""
+        generator = self._generators[2]
+        duration = self.transient + self.dwell
+        rates = {"outside": self.drive, "cue": (self.stimulus - 1) * self.drive}
+        sources = [
+            poisson(name, self.n_outside, rate, self.dt, duration, self.dt, generator)
+            for name, rate in rates.items()
+        ]
+        rise = np.tile(generator.uniform(0, 1, self.size), len(self.cues))
+        cells = Population("cells", self.neuron, len(rise), self.below_threshold(rise))
+        return {
+            moment: Experiment(
+                populations=[cells],
+                sources=sources,
+                connections=self._connections(wiring),
+                duration=duration,
+                dt=self.dt,
+                seed=self.seed,
+            )
+            for moment, (_, wiring) in self._development[1].items()
+        }
+
+    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+        """Rates and recall under every cue, the synapses of each moment, and their history."""
+        rows = [
+            self._row(moment, number, recordings[moment])
+            for moment in MOMENTS
+            for number in range(len(self.cues))
+        ]
+        history, moments = self._development
+        wanted = homeostatic_indegree(
+            self.neuron, self.plasticity.target, self.indegrees, self.weights, self.drive
+        )
+        wirings = [
+            {
+                "moment": moment,
+                "time_s": float(step * self.plasticity.interval / second),
+                "homeostatic_indegree": wanted,
+                **synapses_between(self._network.groups, wiring),
+            }
+            for moment, (step, wiring) in moments.items()
+        ]
+        return {"table": pd.DataFrame(rows), "wirings": pd.DataFrame(wirings), "history": history}
+
+    @property
+    def members(self) -> int:
+        """Neurons of the engram: the first."""
+        return round(self.engram * self.n_excitatory)
+
+    def groups(self, cue: float) -> dict[str, np.ndarray]:
+        """Neurons by their role under a cue to a share of the engram."""
+        ends = [round(cue * self.members), self.members, self.n_excitatory]
+        names = ("cued", "uncued", "others", "inhibitory")
+        return dict(zip(names, np.split(np.arange(self.size), ends), strict=True))
+
+    def forgotten(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+        """Synapses within the engram after learning, and what random turnover leaves of them."""
+        history, learned = tables["history"], tables["wirings"].time_s[1]
+        after = history[history.time_s >= learned]
+        everyone = after.indegree / (self.n_excitatory - 1)
+        excess = after.within_engram.iloc[0] - everyone.iloc[0]
+        left = np.exp(after.turnover.iloc[0] - after.turnover)
+        return pd.DataFrame(
+            {
+                "time_h": (after.time_s - learned) / 3600,
+                "within_engram": after.within_engram,
+                "everyone": everyone,
+                "predicted": everyone + excess * left,
+            }
+        )
+
+    def _phases(self) -> dict[str, int]:
+        """Rewirings in every phase."""
+        phases, interval = (
+            ("growing", "stimulation", "rest", "forgetting"),
+            self.plasticity.interval,
+        )
+        return {phase: steps_in(phase, getattr(self, phase), interval) for phase in phases}
+
+    @cached_property
+    def _generators(self) -> list[np.random.Generator]:
+        """Of fixed synapses, of rewiring, and of the simulations."""
+        return np.random.default_rng(self.seed).spawn(3)
+
+    @cached_property
+    def _fixed(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Source and target of the synapses that do not rewire, by the name of their source."""
+        excitatory, cells = np.arange(self.n_excitatory), np.arange(self.size)
+        inhibitory, generator = cells[self.n_excitatory :], self._generators[0]
+        among, off, outside = self.indegrees
+        there = np.arange(self.n_outside)
+        return {
+            "excitatory": fixed_indegree(excitatory, inhibitory, among, generator),
+            "inhibitory": fixed_indegree(inhibitory, cells, off, generator, recurrent=True),
+            "outside": fixed_indegree(there, cells, outside, generator),
+            "cue": fixed_indegree(there, np.arange(self.members), outside, generator),
+        }
+
+    @cached_property
+    def _network(self) -> RewiredNetwork:
+        kinds = [self._fixed[name] for name in ("excitatory", "inhibitory")]
+        values = np.repeat(np.asarray(self.weights / amp)[:2], [len(pre) for pre, _ in kinds])
+        pre, post = (np.concatenate(side) for side in zip(*kinds, strict=True))
+        fixed = csr_matrix((values, (post, pre)), (self.size, self.size))
+        groups = (np.arange(self.n_excitatory) < self.members).astype(int)
+        return RewiredNetwork(
+            self.neuron, self.plasticity, self.weight, fixed, groups, self.irregularity
+        )
+
+    @cached_property
+    def _development(self) -> tuple[pd.DataFrame, dict[str, tuple[int, Wiring]]]:
+        """History, and each moment's rewiring and synapses."""
+        steps = self._phases()
+        lesson = np.repeat([1, 0], [steps["stimulation"], steps["rest"]])
+        parts = [np.zeros(steps["growing"], int), *[lesson] * self.repeats]
+        ends = [len(parts[0]), sum(map(len, parts))]
+        schedule = np.concatenate([*parts, np.zeros(steps["forgetting"], int)])
+        kept = dict(zip(MOMENTS, [*ends, len(schedule)], strict=True))
+        inputs = [self._outside(0), self._outside(1)]
+        history, wirings = develop(
+            self._network, inputs, schedule, kept.values(), self._generators[1]
+        )
+        return history, {moment: (step, wirings[step]) for moment, step in kept.items()}
+
+    def _outside(self, cue: float) -> np.ndarray:
+        """Mean and variance of the input from outside under a cue."""
+        over = np.where(np.arange(self.size) < len(self.groups(cue)["cued"]), self.stimulus, 1)
+        weight, drive = float(self.weight / amp), float(self.drive / Hz)
+        return self._network.rates.outside(self.indegrees[2] * over, weight, drive)
+
+    def _connections(self, wiring: Wiring) -> list[Connection]:
+        """Of one network for each cue, all with the same synapses and input."""
+        rewired = np.append([wiring.pre, wiring.post], self._fixed["excitatory"], axis=1)
+        copies = np.arange(len(self.cues))[:, None]
+        within = [
+            ("cells", (pre + self.size * copies).ravel(), (post + self.size * copies).ravel())
+            for pre, post in (rewired, self._fixed["inhibitory"])
+        ]
+        cued = np.array([len(self.groups(cue)["cued"]) for cue in self.cues])
+        for name, reached in (("outside", np.full(len(cued), self.size)), ("cue", cued)):
+            pre, post = self._fixed[name]
+            copy, synapse = np.nonzero(post < reached[:, None])
+            within.append((name, pre[synapse], post[synapse] + self.size * copy))
+        weights = [*self.weights, self.weight]
+        return [
+            Connection(source, "cells", "I_syn", i=i, j=j, weight=weight, delay=self.delay)
+            for (source, i, j), weight in zip(within, weights, strict=True)
+        ]
+
+    def _row(self, moment: str, number: int, recording: Recording) -> dict[str, Any]:
+        """Rates of the groups, simulated and by theory, and recall under one cue."""
+        cue, first = float(self.cues[number]), number * self.size
+        spikes = self.window(recording, recording.duration, self.dwell)
+        own = (spikes.neurons >= first) & (spikes.neurons < first + self.size)
+        spikes = Spikes("cells", self.size, spikes.neurons[own] - first, spikes.times[own])
+        simulated = spikes.counts() / float(self.dwell / second)
+        weights = self._network.weights(self._development[1][moment][1])
+        theory = self._network.rates.settled(weights, self._outside(cue), simulated)
+        groups = self.groups(cue)
+        some = groups["others"][:SAMPLE]
+        recall, chance = _recall(simulated[groups["uncued"]], simulated[groups["others"]])
+        cvs = interval_cvs(spikes, some)
+        return {
+            "moment": moment,
+            "cue": cue,
+            **{f"{name}_Hz": _mean(simulated[group]) for name, group in groups.items()},
+            **{f"mean_field_{name}_Hz": _mean(theory[group]) for name, group in groups.items()},
+            "recall": recall,
+            "chance_sd": chance,
+            "cv": _mean(cvs[np.isfinite(cvs)]),
+            "correlation": count_correlation(spikes, some, self.neuron.tau_m, self.dwell),
+        }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _recall(uncued: np.ndarray, others: np.ndarray) -> tuple[float, float]:
+    """Area under the ROC curve, and its standard deviation where both are alike."""
+    pairs = uncued.size * others.size
+    if not pairs:
+        return float("nan"), float("nan")
+    area = mannwhitneyu(uncued, others).statistic / pairs
+    return float(area), float(np.sqrt((uncued.size + others.size + 1) / 12 / pairs))
