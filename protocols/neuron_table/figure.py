@@ -14,6 +14,7 @@ from neuromod.chip.conversion import MAX_RATE, VDD_REFERENCE
 from neuromod.protocols.neuron_table.published import ALL, DRIVES, FEWEST, PAPER_RATE, PUBLISHED
 from neuromod.recording import Recording
 from neuromod.support.figures import BLACK, ORANGE, Family, panels
+from neuromod.support.text import say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +69,7 @@ def _plot_designs(axes: Any, table: pd.DataFrame) -> None:
         xlabel="highest spike rate (MHz)",
         ylabel="energy per spike (pJ)",
         ylim=(0.2, 200),
-        title="a  Table 9 (black) and this model",
+        title="a  Table 9 and (orange) this model",
     )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
@@ -94,21 +95,21 @@ def _plot_sweep(axes: Any, sweep: pd.DataFrame, supplies: Family) -> None:
         ylim=(0, None),
         title="b  Output against input",
     )
-    drives = {
-        FEWEST: {"color": BLACK, "ls": "-", "marker": "o", "ms": 3.5, "fillstyle": "none"},
-        ALL: {"color": BLACK, "ls": ":", "marker": "s", "ms": 3.5, "fillstyle": "none"},
+    open_ones: dict[str, Any] = {"color": BLACK, "ms": 3.5, "fillstyle": "none"}
+    looks = {
+        FEWEST: {"marker": MARKERS[FEWEST], "ls": "-", **open_ones},
+        ALL: {"marker": MARKERS[ALL], "ls": ":", **open_ones},
+        f"{PAPER_RATE} (a)": {"marker": MARKERS[PAPER_RATE], "ls": "", **open_ones},
         "paper, 3.3 MHz": {"color": BLACK, "ls": "--"},
     }
-    supplies.explain(axes, also=drives)
+    supplies.explain(axes, also=looks)
 
 
 def _plot_bias(protocol: NeuronTable, width: Any, rate: Any, biases: pd.DataFrame) -> None:
     fine = np.linspace(biases.v_bias_V.min(), biases.v_bias_V.max(), 200) * volt
     width.plot(fine / volt, protocol.circuit.spike_width(fine) / nsecond, color=BLACK)
-    width.set(ylabel="width of a spike (ns)", title="c  Closed form")
+    width.set(ylabel="width of a spike (ns)", title="c  Width of a spike, closed form")
     rate.plot(biases.v_bias_V, biases.rate_MHz, "o", color=BLACK, ms=5, fillstyle="none")
-    rate.set(
-        ylabel="highest rate (MHz)", title=f"d  Fewest units at {float(VDD_REFERENCE / volt):g} V"
-    )
+    rate.set(ylabel="highest rate (MHz)", title=f"d  Highest rate, {FEWEST}, {say(VDD_REFERENCE)}")
     for axes in (width, rate):
         axes.set(xlabel="bias of the spike generator (V)", ylim=(0, None))
