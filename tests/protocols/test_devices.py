@@ -17,49 +17,51 @@ import neuromod
 from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
-from neuromod.protocol import Protocol
-from neuromod.protocols.antagonist import Antagonist
-from neuromod.protocols.bio_vs_circuit import BioVsCircuit
-from neuromod.protocols.dose_response import DoseResponse
-from neuromod.protocols.engram import Engram
-from neuromod.protocols.gain_curve import GainCurve
-from neuromod.protocols.gain_identification import GainIdentification
-from neuromod.protocols.gain_to_vdd import GainToVdd
-from neuromod.protocols.gain_trace import GainTrace
-from neuromod.protocols.mismatch import ChipMismatch
-from neuromod.protocols.network_gain import NetworkGain
-from neuromod.protocols.neuron_table import NeuronTable
-from neuromod.protocols.power_budget import PowerBudget
-from neuromod.protocols.pseudo_resistor import PseudoResistor
-from neuromod.protocols.puff import Puff
-from neuromod.protocols.reward_learning import RewardLearning
-from neuromod.protocols.synapse_families import SynapseFamilies
-from neuromod.protocols.two_receptors import TwoReceptors
-from neuromod.protocols.vdd_sweep import VddSweep
-from neuromod.protocols.volume import Volume
-from neuromod.protocols.wash import Wash
-from neuromod.protocols.xor import Xor
+from neuromod.protocol import Protocol, Training
+from neuromod.protocols import (
+    Antagonist,
+    BioVsCircuit,
+    ChipMismatch,
+    DoseResponse,
+    Engram,
+    GainCurve,
+    GainIdentification,
+    GainToVdd,
+    GainTrace,
+    NetworkGain,
+    NeuronTable,
+    PowerBudget,
+    PseudoResistor,
+    Puff,
+    RewardLearning,
+    SynapseFamilies,
+    TwoReceptors,
+    VddSweep,
+    Volume,
+    Wash,
+    Xor,
+)
 from neuromod.recording import Recording
 from neuromod.runs.registry import find_protocol, names
 
 
 def demo() -> Protocol:
     pytest.importorskip("torch")
-    from neuromod.protocols.demo import Demo
+    from neuromod.protocols import Demo
 
     return Demo(methods=("nt1",), seeds=1)
 
 
 def chip_network() -> Protocol:
     pytest.importorskip("torch")
-    from neuromod.protocols.chip_network import ChipNetwork
+    from neuromod.protocols import ChipNetwork
 
     return ChipNetwork(bits=(3,), supplies=(5,), seeds=1, images=3)
 
 
 def plastic_codes() -> Protocol:
     pytest.importorskip("torch")
-    from neuromod.protocols.plastic_codes import PlasticCodes
+    from neuromod.protocols import PlasticCodes
 
     return PlasticCodes(
         seeds=1, hidden=7, steps=20, episodes=5, calibration=5, bits=(3,), delay=0 * ms
@@ -287,19 +289,18 @@ def on_genn(name: str, device: str, precision: str) -> Agreement:
     return agreements(PROTOCOLS[name].make().experiments(), device, precision)
 
 
-# Networks are tuned in torch there, and no neuron is simulated.
-WITHOUT_EXPERIMENTS = ("cue-association", "pattern-recall", "transfer")
+# They work with torch alone.
+TRAININGS = ("cue-association", "pattern-recall", "transfer")
 
 
 def test_every_protocol_is_compared():
-    assert sorted([*PROTOCOLS, *WITHOUT_EXPERIMENTS]) == names("protocol")
+    assert sorted([*PROTOCOLS, *TRAININGS]) == names("protocol")
 
 
-@pytest.mark.parametrize("name", WITHOUT_EXPERIMENTS)
-def test_protocols_that_are_not_compared_simulate_nothing(name):
+@pytest.mark.parametrize("name", TRAININGS)
+def test_trainings_run_on_no_device(name):
     pytest.importorskip("torch")
-    assert not find_protocol(name).simulates
-    assert find_protocol(name)().experiments() == {}
+    assert issubclass(find_protocol(name), Training)
     with pytest.raises(UserError, match=f"{name} works with torch alone"):
         neuromod.run(name, device="cpp")
 
