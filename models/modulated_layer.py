@@ -13,47 +13,25 @@ say that the gain acts on weights and bias alike. In a convolution, each channel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class LayerParameters:
-    """A layer's numbers for building its neurons elsewhere: ``v = gain*(weight@x + bias)``.
+class LayerParameters(NamedTuple):
+    """A layer as numbers in double precision, such that ``v = gain*(weight x + bias)``.
 
     Attributes
     ----------
-    weight : array of float64, shape (out, in)
-    bias : array of float64, shape (out,)
-    gain : array of float64, shape (out,)
-    """
-
-    weight: FloatArray
-    bias: FloatArray
-    gain: FloatArray
-
-
-class Folded(NamedTuple):
-    """A layer's tensors in double precision, such that ``v = gain*(weight x + bias)``.
-
-    Attributes
-    ----------
-    weight : Tensor
+    weight : Tensor or array of float64
         Shape (out, in), of a convolution (out, in/groups, height, width).
-    bias : Tensor, shape (out,)
-    gain : Tensor, shape (out,)
+    bias, gain : Tensor or array of float64, shape (out,)
     """
 
-    weight: Tensor
-    bias: Tensor
-    gain: Tensor
+    weight: Any
+    bias: Any
+    gain: Any
 
 
 class ModulatedLayer(nn.Module):
@@ -142,11 +120,11 @@ class ModulatedLayer(nn.Module):
         tensor = getattr(self.base if name in self.trains else self, name)
         return tensor if tensor is None else tensor.detach().to(self.weight)
 
-    def folded(self) -> Folded:
+    def folded(self) -> LayerParameters:
         """Return weights, biases and gains that compute what the layer does, for any method."""
         weight = in_double(self.weight)
         bias = weight.new_zeros(self.n_neurons) if self.bias is None else in_double(self.bias)
-        return Folded(weight, bias, torch.ones_like(bias))
+        return LayerParameters(weight, bias, torch.ones_like(bias))
 
     def layer_parameters(self) -> LayerParameters:
         """Weights, bias and gain as NumPy float64; a convolution's weights keep their shape."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from neuromod.support.cache import cache_dir, digest, written_whole
@@ -18,35 +17,12 @@ from neuromod.tuning.features import Features
 from neuromod.tuning.hardware import CPU, Hardware, add_up, is_small, rank_and_size
 from neuromod.tuning.recipe import TuningRecipe
 from neuromod.tuning.row_file import Progress
-from neuromod.tuning.training import TuningResult, history_table, tune
+from neuromod.tuning.training import Outcome, TuningResult, history_table, tune
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
 """Increased with every change of the code that changes the result of a training."""
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """The result of a training without its network.
-
-    Attributes
-    ----------
-    recipe : TuningRecipe
-    n_trained : int
-    accuracy : dict
-        As in `TuningResult`.
-    history : DataFrame
-        As in `TuningResult`.
-    from_cache : bool
-        Whether it was on disk already.
-    """
-
-    recipe: TuningRecipe
-    n_trained: int
-    accuracy: dict[str, float]
-    history: pd.DataFrame
-    from_cache: bool = False
 
 
 def tune_all(

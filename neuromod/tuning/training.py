@@ -36,14 +36,12 @@ EVALUATED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class TuningResult:
-    """A tuned network, with its accuracy and the course of its training.
+class Outcome:
+    """How a training went.
 
     Attributes
     ----------
     recipe : TuningRecipe
-    classifier : Classifier
-        In evaluation mode, in single precision.
     n_trained : int
         Number of trained parameters.
     accuracy : dict
@@ -51,13 +49,28 @@ class TuningResult:
         ``1/classes``, for spiking classifiers ``1/2**classes``.
     history : DataFrame
         One row per epoch: epoch, loss (mean over its batches), validation_accuracy.
+    from_cache : bool
+        Whether it was on disk already.
     """
 
     recipe: TuningRecipe
-    classifier: Classifier
     n_trained: int
     accuracy: dict[str, float]
     history: pd.DataFrame
+    from_cache: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TuningResult(Outcome):
+    """A tuned network and how its training went.
+
+    Attributes
+    ----------
+    classifier : Classifier
+        In evaluation mode, in single precision.
+    """
+
+    classifier: Classifier
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -136,14 +149,16 @@ def tune(
     with threads_for(classifier), frozen_in_bfloat16(classifier, hardware):
         history = _train(classifier, images, recipe, progress, checkpoint, key)
         accuracy = _accuracies(classifier, images)
-    return TuningResult(recipe, classifier.cpu(), classifier.n_trained, accuracy, history)
+    n_trained = classifier.n_trained
+    return TuningResult(recipe, n_trained, accuracy, history, classifier=classifier.cpu())
 
 
 def evaluated(recipe: TuningRecipe, classifier: Classifier, features: Features) -> TuningResult:
     """Measure a network that was tuned before on all three parts of the data."""
     with threads_for(classifier):
         accuracy = _accuracies(classifier, Images(features))
-    return TuningResult(recipe, classifier, classifier.n_trained, accuracy, history_table([]))
+    n_trained, history = classifier.n_trained, history_table([])
+    return TuningResult(recipe, n_trained, accuracy, history, classifier=classifier)
 
 
 def _accuracies(classifier: Classifier, images: Images) -> dict[str, float]:

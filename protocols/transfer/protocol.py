@@ -24,7 +24,7 @@ from neuromod.support.progress import task
 from neuromod.tuning.backbone import RANDOM
 from neuromod.tuning.datasets import PAPER_PER_CLASS, ImageData, balanced, load_data
 from neuromod.tuning.features import Features, projections
-from neuromod.tuning.grid import Outcome, tune_all
+from neuromod.tuning.grid import tune_all
 from neuromod.tuning.hardware import Hardware, is_small, processes
 from neuromod.tuning.methods import METHODS
 from neuromod.tuning.published import (
@@ -37,7 +37,7 @@ from neuromod.tuning.published import (
     recipe_of,
 )
 from neuromod.tuning.recipe import TuningRecipe, build_classifier
-from neuromod.tuning.training import training_memory
+from neuromod.tuning.training import Outcome, training_memory
 
 TABLES = ("1", "2", "3", "4", "5", "6", "7")
 EQUAL = "equal"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuromod.models.modulated_layer import Folded, ModulatedLayer, in_double
+from neuromod.models.modulated_layer import LayerParameters, ModulatedLayer, in_double
 
 
 class Additive(ModulatedLayer):
@@ -18,6 +18,6 @@ class Additive(ModulatedLayer):
     def membrane(self, projection: Tensor) -> Tensor:
         return super().membrane(projection) + self.spread(self.shift)
 
-    def folded(self) -> Folded:
+    def folded(self) -> LayerParameters:
         frozen = super().folded()
         return frozen._replace(bias=frozen.bias + in_double(self.shift))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
-from neuromod.models.modulated_layer import Folded, ModulatedLayer, in_double
+from neuromod.models.modulated_layer import LayerParameters, ModulatedLayer, in_double
 
 
 class LoRA(ModulatedLayer):
@@ -50,7 +50,7 @@ class LoRA(ModulatedLayer):
             change = nn.functional.linear(low, self.up)
         return super().project(x) + change
 
-    def folded(self) -> Folded:
+    def folded(self) -> LayerParameters:
         frozen = super().folded()
         change = torch.tensordot(in_double(self.up), in_double(self.down), 1)
         return frozen._replace(weight=frozen.weight + change)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from neuromod.models.modulated_layer import Folded, in_double
+from neuromod.models.modulated_layer import LayerParameters, in_double
 from neuromod.tuning.methods.gained import GainedLayer
 
 
@@ -14,6 +14,6 @@ class NT1(GainedLayer):
     def membrane(self, projection: Tensor) -> Tensor:
         return self.spread(self.gains[-self.n_neurons :]) * super().membrane(projection)
 
-    def folded(self) -> Folded:
+    def folded(self) -> LayerParameters:
         frozen = super().folded()
         return frozen._replace(gain=in_double(self.gains[-self.n_neurons :]))

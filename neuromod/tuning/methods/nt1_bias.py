@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
-from neuromod.models.modulated_layer import Folded, in_double
+from neuromod.models.modulated_layer import LayerParameters, in_double
 from neuromod.tuning.methods.gained import GainedLayer
 
 
@@ -22,6 +22,6 @@ class NT1Bias(GainedLayer):
     def membrane(self, projection: Tensor) -> Tensor:
         return projection + self.spread(self.gains * self.bias)
 
-    def folded(self) -> Folded:
+    def folded(self) -> LayerParameters:
         frozen = super().folded()
         return frozen._replace(bias=frozen.bias * in_double(self.gains))

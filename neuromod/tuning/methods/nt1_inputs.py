@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from neuromod.models.modulated_layer import Folded, in_double
+from neuromod.models.modulated_layer import LayerParameters, in_double
 from neuromod.tuning.methods.gained import GainedLayer
 
 
@@ -22,7 +22,7 @@ class NT1Inputs(GainedLayer):
     def project(self, x: Tensor) -> Tensor:
         return super().project(x * self.spread(self.gains[: self.n_inputs]))
 
-    def folded(self) -> Folded:
+    def folded(self) -> LayerParameters:
         frozen = super().folded()
         # A grouped convolution's neurons see only the inputs of their own group.
         groups = self.base.groups if isinstance(self.base, nn.Conv2d) else 1
