@@ -339,6 +339,9 @@ class CircuitNeuron(Parameters):
     def check_values(self, own: Callable[[str], Any]) -> None:
         """Refuse values that do not go together, of the model or of single neurons."""
         v_rest, v_th = own("v_rest"), own("v_th")
+        if np.ndim(v_th):
+            # A comparator's offset may exceed the swing: that chip fails, which is no mistake.
+            v_th = self.v_th
         refuse_where(v_rest >= v_th, "v_rest = {} must lie below v_th = {}", v_rest, v_th)
         if self.synapse == "conductance" and (self._sags or self.output != "ideal"):
             raise UserError(

@@ -176,8 +176,8 @@ class Gates:
         ]
         return Experiment(
             populations=(
-                self._population("hidden", circuit, slice(0, 2)),
-                self._population("output", circuit, slice(2, 3)),
+                self._population("hidden", circuit, slice(0, 2), train.dt),
+                self._population("output", circuit, slice(2, 3), train.dt),
             ),
             sources=(train.spikes("inputs", 2),),
             connections=(*self._from_inputs(circuit.t_pulse), *self._from_hidden(circuit.t_pulse)),
@@ -187,12 +187,17 @@ class Gates:
             seed=seed,
         )
 
-    def _population(self, name: str, circuit: CircuitNeuron, neurons: slice) -> Population:
+    def _population(
+        self, name: str, circuit: CircuitNeuron, neurons: slice, dt: Quantity
+    ) -> Population:
         # Repeated for every row, an array keeps the order of gate, row and neuron when made flat.
         values = {
             key: np.repeat(value[:, neurons], len(ROWS), axis=0).ravel()
             for key, value in {"vdd": self.vdd, **self.values}.items()
         }
+        if "t_spike" in values:
+            # A membrane is released at the start of the step in which its spike ends.
+            values["t_spike"] = np.floor(np.asarray(values["t_spike"] / dt) + 1e-3) * dt
         return Population(name, circuit, len(values["vdd"]), values)
 
     def _from_inputs(self, width: Quantity) -> tuple[Connection, ...]:

@@ -112,7 +112,7 @@ def check_reach(circuit: CircuitNeuron, gain: np.ndarray, remedy: str) -> None:
         )
 
 
-def keep(circuit: CircuitNeuron, why: str, **settings: str) -> None:
+def keep(circuit: CircuitNeuron, why: str, **settings: Any) -> None:
     """Refuse a circuit of another kind than a protocol is for.
 
     Parameters
@@ -120,7 +120,7 @@ def keep(circuit: CircuitNeuron, why: str, **settings: str) -> None:
     circuit : CircuitNeuron
     why : str
         For the message.
-    **settings : str
+    **settings : str or Quantity
         Values that parameters must have.
 
     Raises
@@ -129,4 +129,4 @@ def keep(circuit: CircuitNeuron, why: str, **settings: str) -> None:
     """
     for name, value in settings.items():
         if getattr(circuit, name) != value:
-            raise UserError(f"circuit.{name} must stay {value}: {why}.")
+            raise UserError(f"circuit.{name} must stay {say(value)}: {why}.")

@@ -169,6 +169,13 @@ def test_what_no_neuron_of_a_population_can_have_is_refused(values, message):
         Population("chip", CHIP, 2, values)
 
 
+def test_a_comparator_s_offset_may_exceed_the_swing():
+    chips = Population("chip", CHIP, 2, {"v_th": [0.35, 0.24] * volt})
+    assert chips.own("v_th")[1] == 0.24 * volt
+    with pytest.raises(UserError, match="v_rest = 0.25 V must lie below v_th = 0.24 V"):
+        Population("chip", CHIP, 2, {"v_th": 0.24 * volt})
+
+
 def test_a_population_has_the_supply_of_the_papers_figure_4_unless_it_is_given_another():
     chips = Population("chip", CHIP, 3)
     assert chips.own("vdd") == 0.75 * volt

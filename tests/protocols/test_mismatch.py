@@ -9,7 +9,7 @@ from brian2 import kelvin, mV, volt
 import neuromod
 from neuromod.chip.xor import Gates, computes, join
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.protocols.mismatch import SOURCES, ChipMismatch
+from neuromod.protocols.mismatch.protocol import SOURCES, ChipMismatch
 
 SETTINGS = {
     "vdd": [0.91] * volt,
@@ -62,16 +62,16 @@ def test_intervals_are_wilson_s(run):
 
 def test_every_chip_answers_in_simulation_as_in_closed_form(run):
     protocol = run.protocol
-    gates = join([part for both in protocol._chips for part in both[1:]])
-    answers = gates.answers(protocol.circuit, protocol._volleys)
+    gates = join([part for made in protocol.gates for part in made[1:]])
+    answers = gates.answers(protocol.circuit, protocol.train)
     counts = run.recordings["chips"].spikes["output"].counts().reshape(-1, 4)
     np.testing.assert_array_equal(counts, answers)
     assert 0 < (~computes(counts).all(axis=1)).sum() < len(counts)
 
 
 def test_each_kind_of_device_varies_alone(run):
-    labels, made, _ = run.protocol._chips[0]
-    design = Gates.of(run.protocol._designs.iloc[[0]])
+    labels, made, _ = run.protocol.gates[0]
+    design = Gates.of(run.protocol.designs.iloc[[0]])
     capacitors = (labels.condition == SOURCES["C"]).to_numpy()
     np.testing.assert_allclose(made.codes[capacitors], np.repeat(design.codes, 31, axis=0))
     assert np.std(made.values["C"][capacitors]) > 0
@@ -98,13 +98,13 @@ def test_thermal_noise_alone_changes_no_answer(run):
 
 def test_tuned_supplies_stay_where_synapses_can_run():
     protocol = ChipMismatch(**SETTINGS | {"vdd": [0.97] * volt})
-    for _, _, tuned in protocol._chips:
+    for _, _, tuned in protocol.gates:
         assert (tuned.vdd <= 1 * volt).all()
         assert (tuned.vdd >= 0.5 * volt).all()
 
 
 def test_another_seed_makes_other_chips():
-    one, same, other = (ChipMismatch(**SETTINGS, seed=seed)._chips[0][1] for seed in (3, 3, 4))
+    one, same, other = (ChipMismatch(**SETTINGS, seed=seed).gates[0][1] for seed in (3, 3, 4))
     np.testing.assert_array_equal(one.codes, same.codes)
     assert (one.codes != other.codes).any()
 
@@ -119,10 +119,10 @@ def test_the_report_says_what_its_intervals_cover(run):
     ("settings", "message"),
     [
         ({"trim": [-20, 20] * mV}, "trim = .* must contain 0 mV"),
-        ({"circuit": CircuitNeuron(leak="symmetric")}, "leak would have no effect"),
+        ({"circuit": CircuitNeuron(leak="symmetric")}, "leak must stay linear"),
         ({"supply_noise": [40] * mV}, "VDD of neuron"),
         ({"vdd": [0.56] * volt}, "No network"),
-        ({"chips": 0}, "at least 1"),
+        ({"chips": 0}, "chips = 0"),
     ],
 )
 def test_settings_that_no_chip_can_have_are_refused(settings, message):

@@ -72,7 +72,7 @@ def test_codes_beyond_the_bits_are_refused():
 
 
 def test_supply_out_of_range_is_refused():
-    with pytest.raises(neuromod.UserError, match="at most 1"):
+    with pytest.raises(neuromod.UserError, match=r"expected 0\.5 to 1 V"):
         neuromod.run("vdd-sweep", vdd=2 * volt)
 
 

@@ -86,9 +86,9 @@ def test_supplies_at_which_nothing_computes_xor_are_refused():
     ("settings", "message"),
     [
         ({"period": 280 * nsecond}, "dead time"),
-        ({"circuit": CircuitNeuron(comparator="continuous")}, "comparator would have no effect"),
-        ({"circuit": CircuitNeuron(vdd=0.9 * volt)}, "vdd would have no effect"),
-        ({"vdd": 1.2 * volt}, "at most 1"),
+        ({"circuit": CircuitNeuron(comparator="continuous")}, "comparator must stay clocked"),
+        ({"circuit": CircuitNeuron(synapse="conductance")}, "synapse must stay mirror"),
+        ({"vdd": 1.2 * volt}, r"expected 0\.5 to 1 V"),
     ],
 )
 def test_settings_that_cannot_be_searched_are_refused(settings, message):
