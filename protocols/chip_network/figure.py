@@ -96,7 +96,12 @@ def _plot_supplies(axes: Any, supplies: pd.DataFrame, measure: str, factor: floa
     for (memory, again), name in LINES.items():
         rows = supplies[(supplies.memory == memory) & (supplies.again == again)]
         line = pd.concat([own, rows[rows.grouping == "k-means"]]).sort_values("supplies")
-        look = {"color": MEMORIES[memory], "marker": "s" if again else "o", "ms": 5}
+        look = {
+            "color": MEMORIES[memory],
+            "marker": "s" if again else "o",
+            "ms": 5,
+            "clip_on": False,
+        }
         axes.errorbar(
             line.supplies,
             factor * line[mean],

@@ -64,11 +64,11 @@ def _chip(protocol: ChipNetwork, changes: pd.DataFrame) -> Section:
     sizes = changes[(changes.bits == bits) & (changes.method == "bounded")].mirror_scale
     return Section(
         "The chip",
-        "A layer of many inputs has small weights, so its mirrors are weaker than the circuit's: "
-        "narrower transistors and larger loads, which leave gains and supplies as they are. Sized "
-        f"by {protocol.mirrors}, the layers' mirrors are weaker by factors of "
-        f"{listed([say(scale, digits=3) for scale in sizes])} at {bits} bits (medians). The "
-        "largest weight has the largest code.\n\n"
+        "Mirrors are sized to the weights: a layer of many inputs has small weights and needs "
+        "weaker mirrors, with narrower transistors and larger loads, which leave gains and "
+        f"supplies as they are. Sized by {protocol.mirrors}, the layers' mirrors are "
+        f"{listed([say(scale, digits=3) for scale in sizes])} times weaker than the circuit's at "
+        f"{bits} bits (medians). The largest weight has the largest code.\n\n"
         "The counts are those of the first seed. supply_at_lower_end and supply_at_upper_end are "
         "neurons that needed less than 0.5 V or more than 1 V, for which the codes make up; "
         "negative_gain are neurons whose codes are stored inverted.",

@@ -44,12 +44,12 @@ def plot(
     """Accuracies, deployment, supplies, energy, and traces of cells over the circuit's."""
     figure, axes = panels(
         [
-            [[["methods", "methods", "deployed"]]],
+            [[["methods", "methods", "methods", "deployed", "deployed"]]],
             [[["supply", "energy"]]],
             [[[f"trace {n}" for n in range(4)]]],
         ],
         width=10,
-        height=11,
+        height=10,
     )
     _plot_methods(axes["methods"], tables["summary"], tables["task"].iloc[0])
     _plot_deployed(axes["deployed"], tables["deployment"])
@@ -65,27 +65,18 @@ def _plot_methods(axes: Any, summary: pd.DataFrame, task: pd.Series) -> None:
     width = 0.8 / len(networks)
     for number, ((network, loss), rows) in enumerate(networks):
         at = np.arange(len(methods)) + (number - (len(networks) - 1) / 2) * width
-        own = (
-            100
-            * rows.set_index("method").reindex(methods)[["test_accuracy_mean", "test_accuracy_sd"]]
-        )
-        axes.bar(
-            at,
-            own.test_accuracy_mean,
-            width * 0.92,
-            yerr=own.test_accuracy_sd.fillna(0),
-            color=NETWORKS[loss],
-            label=f"{network}, {loss.replace('_', ' ')} loss",
-        )
-    for chance, style, kind in (
-        (task.chance_rate, ":", "rate"),
-        (task.chance_spiking, "--", "spiking"),
-    ):
-        axes.axhline(100 * chance, color=BLACK, lw=0.9, ls=style, label=f"chance, {kind}")
+        own = 100 * rows.set_index("method").filter(like="test_accuracy").reindex(methods)
+        spread = own.test_accuracy_sd.fillna(0)
+        look = {"color": NETWORKS[loss], "label": f"{network},\n{loss.replace('_', ' ')} loss"}
+        axes.bar(at, own.test_accuracy_mean, width * 0.92, yerr=spread, **look)
+    for kind, style in (("rate", ":"), ("spiking", "--")):
+        chance = 100 * task[f"chance_{kind}"]
+        axes.axhline(chance, color=BLACK, lw=0.9, ls=style, label=f"chance, {kind}")
     counts = summary.groupby("method").trained_parameters.first()
-    axes.set_xticks(range(len(methods)), [f"{m}\n{say(counts[m])} trained" for m in methods])
-    axes.set(ylabel="test images right (%)", ylim=(0, 105), title="a  Ways of tuning")
-    legend(axes, below=True)
+    axes.set_xticks(range(len(methods)), [f"{m}\n{say(counts[m])}" for m in methods])
+    labels = {"xlabel": "method, trained parameters", "ylabel": "test images right (%)"}
+    axes.set(ylim=(0, 105), title="a  Ways of tuning", **labels)
+    legend(axes)
 
 
 def _plot_deployed(axes: Any, deployment: pd.DataFrame) -> None:
@@ -96,41 +87,27 @@ def _plot_deployed(axes: Any, deployment: pd.DataFrame) -> None:
 
 
 def _plot_supplies(axes: Any, neurons: pd.DataFrame) -> None:
+    look = {"color": BLACK, "mfc": "none", "mew": 0.7, "ms": 4}
     for (layer, rows), marker in zip(neurons.groupby("layer", sort=False), MARKERS, strict=False):
-        axes.plot(
-            rows.gain, rows.vdd_V, marker, color=BLACK, mfc="none", mew=0.7, ms=4, label=layer
-        )
+        axes.plot(rows.gain, rows.vdd_V, marker, label=layer, **look)
     for end in (VDD_LOW, VDD_HIGH):
         axes.axhline(float(end), color=BLACK, lw=0.8, ls=":")
-    axes.set(
-        xlabel="trained gain",
-        ylabel="supply VDD (V)",
-        ylim=(0.45, 1.05),
-        title="c  Supply of every neuron, range dotted",
-    )
+    labels = {"xlabel": "trained gain", "ylabel": "supply VDD (V)"}
+    axes.set(ylim=(0.45, 1.05), title="c  Supply of every neuron, range dotted", **labels)
     legend(axes)
 
 
 def _plot_energy(axes: Any, entries: pd.DataFrame) -> None:
     parts = entries[entries.entry != "total"].iloc[::-1]
+    energy = parts.energy_per_image_pJ
     for supply, color in SUPPLIES.items():
-        own = parts.energy_per_image_pJ.where(parts.supply == supply, 0)
-        axes.barh(parts.entry, own, color=color, label=f"{supply} supply")
-    for place, energy in enumerate(parts.energy_per_image_pJ):
-        axes.annotate(
-            f"{energy:.3g}",
-            (energy, place),
-            (2, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
+        own = energy.where(parts.supply == supply, 0)
+        axes.barh(parts.entry, own, color=color, label=f"{supply}\nsupply")
+    for place, value in enumerate(energy):
+        axes.text(value, place, f" {value:.3g}", va="center", fontsize=8)
     total = entries.energy_per_image_pJ.iloc[-1]
-    axes.set(
-        xlabel="energy per image (pJ)",
-        xlim=(0, 1.15 * parts.energy_per_image_pJ.max()),
-        title=f"d  Circuit: {say(total, 'pJ', 3)} per image",
-    )
+    title = f"d  Circuit: {say(total, 'pJ', 3)} per image"
+    axes.set(xlabel="energy per image (pJ)", xlim=(0, 1.15 * energy.max()), title=title)
     legend(axes)
 
 
