@@ -8,46 +8,44 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Hz, Quantity, ms, nA, second, umolar
+from brian2 import Quantity, ms, nA, second, umolar
 
-from neuromod.analysis.dose_response import has_closed_form
+from neuromod.analysis.dose_response import closed_form_rates
 from neuromod.analysis.time_course import integrated_gain, measure_response, momentary_rates
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.modulators import exchanged, puffs
-from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import parameter
-from neuromod.protocol import Protocol
+from neuromod.protocols.families.cells import CellProtocol, check_ascending, concentrations, current
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.puff import figure, words
 from neuromod.recording import Recording
+from neuromod.support.text import say
 
 
 @dataclass(frozen=True, eq=False)
-class Puff(Protocol):
-    """Single puffs and trains of puffs of a modulator: how a cell's gain and rate answer in time.
+class Puff(CellProtocol):
+    """Single puffs and trains of puffs of a modulator: how a cell's gain and rate respond in time.
 
-    A pipette fills the surroundings of a cell for a moment with a modulator, which is then
-    cleared. Binding and messenger make the gain follow late, for long, and less than in
-    proportion. Every concentration is puffed once with every width, and in trains with the first
-    width at every interval; cells fire to a constant current all the time. Concentrations are
-    laid beside the closed form of clearance, and gains beside an independent integration.
+    A pipette briefly fills the surroundings of a cell with a modulator, which is then cleared.
+    Because of binding and the messenger the gain lags behind the concentration, outlasts it, and
+    saturates. Every concentration is puffed once with every width, and in trains with the first
+    width at every interval; the cells fire to a constant current throughout. Concentrations are
+    compared with the closed form of clearance, and gains with an independent integration.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("table", "summation")
 
-    neuron: GainLIF = parameter(GainLIF(), "the neuron", source="see its own")
-    conc: Quantity = parameter(
+    conc: Quantity = concentrations(
         [1, 3, 10, 30] * umolar,
-        "concentrations of what the first receptor binds that an endless puff would reach",
-        source="chosen here: from K_D on, for puffs are short",
-        low=0 * umolar,
-        low_excluded=True,
+        "concentrations in the pipette of what the first receptor binds",
+        "from K_D up, because puffs are short",
+        none=False,
     )
     width: Quantity = time(
         [100, 300, 1000] * ms,
-        "lengths of single puffs; the first is that of the trains' puffs",
+        "lengths of single puffs; trains have the first",
         "as pressure is applied to pipettes",
     )
     interval: Quantity = time(
@@ -58,18 +56,16 @@ class Puff(Protocol):
     puffs: int = parameter(6, "puffs of a train", source="chosen here", low=2)
     tau_clear: Quantity = time(
         200 * ms,
-        "time constant in which the modulator comes and goes",
+        "time constant with which the modulator comes and goes",
         "shorter than the cascade's",
     )
-    I: Quantity = parameter(  # noqa: E741
-        0.7 * nA, "injected current", source="chosen here: somewhat above rheobase"
-    )
+    I: Quantity = current(0.7 * nA, "somewhat above rheobase")  # noqa: E741
     onset: Quantity = time(
         0.5 * second, "start of the first puff", "several intervals between spikes of control"
     )
     after: Quantity = time(
         6 * second,
-        "time recorded from the end of the last puff on",
+        "time recorded after the end of the last puff",
         "several time constants of the cascade",
     )
     dt: Quantity = time_step(0.2 * ms, "a hundredth of the intervals between spikes")
@@ -79,30 +75,21 @@ class Puff(Protocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("conc", "width", "interval"):
-            values = getattr(self, name)
-            if np.any(np.diff(values) <= 0 * values[0]):
-                raise UserError(f"{name} must be values in ascending order, not {values}.")
+        check_ascending(self, conc=1, width=1, interval=1)
         for name in ("width", "interval", "onset", "after"):
             for one in np.atleast_1d(getattr(self, name)):
                 steps_in(name, one, self.dt)
         if self.interval[0] <= self.width[0]:
             raise UserError(
-                f"Puffs of {self.width[0]} every {self.interval[0]} overlap: an interval longer "
-                "than the first width was expected."
+                f"Puffs of {say(self.width[0])} every {say(self.interval[0])} overlap: an interval "
+                "longer than the first width was expected."
             )
         if self.after + self.width[0] < self.interval[-1]:
             raise UserError(
-                f"after = {self.after} must last until the next puff of a train would come, "
-                f"{self.interval[-1]} after the last."
+                f"after = {say(self.after)} must last until the next puff of a train would come, "
+                f"{say(self.interval[-1])} after the last."
             )
-        if not self.neuron.receptors:
-            raise UserError("A puff needs a neuron with a receptor, such as receptors=D1.")
-        if np.ptp(self.neuron.steady_gain({self.ligand: [0, *self.conc / umolar] * umolar})) == 0:
-            raise UserError(
-                f"{self.ligand} does not change the gain of this neuron: set a gain_max other "
-                "than 1."
-            )
+        self.check_effect(self.conc)
 
     def experiments(self) -> dict[str, Experiment]:
         """One network for each width and each interval, one neuron per concentration."""
@@ -130,11 +117,6 @@ class Puff(Protocol):
             "agreement": self._agreement(recordings),
         }
 
-    @property
-    def ligand(self) -> str:
-        """What the first receptor binds."""
-        return self.neuron.ligands[0]
-
     def _onsets(self, interval: Quantity = 0 * second) -> Quantity:
         """Start of every puff of a train."""
         return self.onset + np.arange(self.puffs) * interval
@@ -161,7 +143,7 @@ class Puff(Protocol):
         ).add(puffed)
 
     def _solved(self, times: Quantity, onsets: Quantity, width: Quantity) -> tuple[Any, Any]:
-        """Concentrations in uM in closed form and gains by integration, shape (n, steps)."""
+        """Concentrations in uM by the closed form, gains by integration, shape (n, steps)."""
         level = np.asarray(self.conc)
         kinks = np.concatenate([np.asarray(onsets), np.asarray(onsets + width)])
 
@@ -174,7 +156,7 @@ class Puff(Protocol):
         return np.outer(self.conc / umolar, share(times)), gain
 
     def _agreement(self, recordings: Mapping[str, Recording]) -> pd.DataFrame:
-        """How far concentrations are off the closed form, and gains off the integration."""
+        """Greatest errors of concentrations and gains against the independent solutions."""
         rows = []
         for name, (onsets, width) in self._patterns().items():
             conc, gain = self.signals(recordings[name])
@@ -209,7 +191,7 @@ class Puff(Protocol):
                     "half_decay_s": response.half_decay,
                     "gain_area_s": response.area,
                     "rate_at_peak_Hz": rate,
-                    "closed_form_rate_Hz": self._rate(peak),
+                    "closed_form_rate_Hz": closed_form_rates(self.neuron, self.I, peak).item(),
                 }
             )
         return pd.DataFrame(rows)
@@ -222,7 +204,7 @@ class Puff(Protocol):
         for cell in range(len(self.conc)):
             for number, onset in enumerate(onsets):
                 start = steps_in("onset", onset, self.dt)
-                # What follows the last puff is its own until the response has passed.
+                # All that follows the last puff is its own response.
                 end = start + period if number + 1 < len(onsets) else None
                 here = gain[cell, start:end]
                 change = here - gain[cell, 0]
@@ -240,7 +222,7 @@ class Puff(Protocol):
     def _summation(self, singles: pd.DataFrame, trains: pd.DataFrame) -> pd.DataFrame:
         """Last puff of every train against one puff alone, and the bath that a train becomes."""
         alone = singles.drop_duplicates("conc_uM").set_index("conc_uM").peak_gain
-        base = float(self.neuron.steady_gain({}))
+        base = float(self.steady_gain(0))
         rows = []
         for (conc, interval), train in trains.groupby(["conc_uM", "interval_s"]):
             bath = conc * float(self.width[0] / second) / interval
@@ -254,7 +236,7 @@ class Puff(Protocol):
                     "summation": (last.peak_gain - base) / (alone[conc] - base),
                     "last_mean_conc_uM": last.mean_conc_uM,
                     "endless_mean_conc_uM": bath,
-                    "bath_gain": float(self.neuron.steady_gain({self.ligand: bath * umolar})),
+                    "bath_gain": float(self.steady_gain(bath)),
                 }
             )
         return pd.DataFrame(rows)
@@ -265,15 +247,9 @@ class Puff(Protocol):
         conc = np.asarray(signals[f"conc_{self.ligand}"].values / umolar)
         return conc, np.asarray(signals["gain"].values)
 
-    def _rate(self, gain: float) -> float:
-        """Closed form of the rate in Hz; nan where there is none."""
-        if not has_closed_form(self.neuron):
-            return float("nan")
-        return float(self.neuron.rate([self.I / nA] * nA, gain)[0] / Hz)
-
 
 def _rate_at(recording: Recording, cell: int, time: float) -> float:
-    """Inverse of the interval between spikes around a time in seconds; 0 outside all of them."""
+    """Rate in Hz from the interval between spikes around a time in seconds; 0 outside of any."""
     at, rate = momentary_rates(recording.spikes["neurons"], cell)
     around = np.abs(at - time) <= 0.5 / rate
     return float(rate[around][0]) if around.any() else 0.0

@@ -67,15 +67,19 @@ def test_longer_and_stronger_puffs_do_more(run):
 
 # Binding and messenger far from saturation are linear.
 LINEAR = Receptor(
-    k_on=0.9 * PER_UMOLAR_SECOND, k_off=1.9 / second, tau_messenger=0.21 * second, n=1.0, K=700.0,
+    k_on=0.9 * PER_UMOLAR_SECOND,
+    k_off=1.9 / second,
+    tau_messenger=0.21 * second,
+    n=1.0,
+    K=700.0,
     gain_max=2.7,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
 def linear():
-    return run_of(LINEAR, conc=[0.0011, 0.0033] * umolar, I=0.6 * nA,
-                  interval=[0.9] * second)  # fmt: skip
+    weak = [0.0011, 0.0033] * umolar
+    return run_of(LINEAR, conc=weak, I=0.6 * nA, interval=[0.9] * second)
 
 
 def test_a_weak_puff_leaves_an_area_that_affinity_and_dose_alone_decide(linear):
@@ -155,18 +159,14 @@ def test_after_spike_and_potassium_currents_leave_the_rates_closed_form_empty():
         ({"conc": [0, 1] * umolar}, "above 0"),
         ({"width": [20, 20] * ms}, "ascending"),
         ({"interval": [2, 0.7] * second}, "ascending"),
-        ({"width": [0.31] * ms}, "width = 310. us must be a whole number"),
+        ({"width": [0.31] * ms}, r"width = 0\.31 ms must be a whole number"),
         ({"interval": [300.1] * ms}, "interval .* whole number"),
         ({"onset": 0.5 * second + 0.1 * ms}, "onset .* whole number"),
         ({"width": [300] * ms}, "overlap"),
         ({"after": 2.5 * second}, "after = 2.5 s must last"),
         ({"puffs": 1}, "puffs = 1 is out of range"),
         ({"tau_clear": 3 * nA}, "tau_clear"),
-        ({"neuron": GainLIF(conc=1 * umolar)}, "neuron.conc would have no effect"),
-        ({"neuron": GainLIF(tau_clear=2 * second)}, "neuron.tau_clear would have no effect"),
-        ({"neuron": GainLIF(delivery="trace")}, "neuron.delivery"),
-        ({"neuron": GainLIF(I_ext=1 * nA)}, "neuron.I_ext"),
-        ({"neuron": GainLIF(modulated=False)}, "neuron.modulated"),
+        ({"neuron": GainLIF(receptors=())}, "needs a receptor"),
         ({"neuron": GainLIF(receptors=(Receptor(gain_max=1.0),))}, "does not change the gain"),
     ],
 )
@@ -178,6 +178,18 @@ def test_puffs_that_cannot_be_are_refused(settings, message):
 def test_report_and_figure_need_no_more_than_one_concentration():
     result = run_of(Receptor(), conc=[5.1] * umolar, **SHORT)
     assert draw(result.protocol, result.tables, result.recordings)
-    assert [section.table for section in result.protocol.report(result.tables)] == [
-        "table", "summation", "trains", "agreement",
-    ]  # fmt: skip
+    named = [section.table for section in result.protocol.report(result.tables)]
+    assert named == ["table", "summation", "trains", "agreement"]
+
+
+def test_the_figure_shows_every_peak_of_a_train_at_its_full_height():
+    result = run_of(Receptor(), **SHORT | {"interval": [0.5] * second})
+    recording = result.recordings["train_0"]
+    conc, _ = result.protocol.signals(recording)
+    figure = result.protocol.plot(result.tables, result.recordings)
+    drawn = figure.axes[1].lines[0].get_xydata()
+    assert len(drawn) < recording.times.size
+    for puff in range(4):
+        here = (drawn[:, 0] > 0.5 * puff) & (drawn[:, 0] < 0.5 * puff + 0.3)
+        start = round((0.3 + 0.5 * puff) / 0.25e-3)
+        assert drawn[here, 1].max() == conc[-1, start : start + 1200].max()
