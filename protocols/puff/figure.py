@@ -59,8 +59,8 @@ def _plot_course(
     since, conc, gain = thin(np.asarray(recording.times / second) - onset, conc, gain)
     at, rate = momentary_rates(recording.spikes["neurons"], cell % len(protocol.conc))
     courses = {
-        "conc": (times, conc, "-"),
-        "gain": (times, gain, "-"),
+        "conc": (since, conc, "-"),
+        "gain": (since, gain, "-"),
         "rate": (at - onset, rate, "."),
     }
     labels = {"conc": f"{protocol.ligand} (µM)", "gain": "gain", "rate": "firing rate (Hz)"}
@@ -102,7 +102,7 @@ def _plot_summation(axes: Any, protocol: Puff, summation: pd.DataFrame, interval
     axes.set(
         xscale="log",
         xlabel=f"{protocol.ligand} in the pipette (µM)",
-        ylabel="effect of the last puff over one alone",
+        ylabel="change by the last puff over one",
         title="e  Summation in trains",
     )
     legend(axes)
