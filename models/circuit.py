@@ -54,7 +54,9 @@ from neuromod.parameters import (
     Parameters,
     model_input,
     namespace,
+    not_negative,
     parameter,
+    positive,
     refuse_where,
     used,
 )
@@ -163,7 +165,7 @@ SAG_STEPS = 8
 def _lines(equations: str) -> dict[str, str]:
     """Lines of a text by the variable that each defines, without their comments."""
     lines = [line.partition("#")[0].strip() for line in equations.strip().splitlines()]
-    return {re.match(r"(?:d(?=\w+/dt))?(\w+)", line)[1]: line for line in lines}
+    return {re.sub(r"^d(\w+)/dt", r"\1", line).split()[0]: line for line in lines}
 
 
 # Variables that a neuron has once for each power domain.
@@ -190,64 +192,40 @@ class CircuitNeuron(Parameters):
     `EQUATIONS`.
     """
 
-    C: Quantity = parameter(
-        50 * ffarad,
-        "membrane capacitor",
-        source=f"{PAPER}, section 5.2",
-        low=0 * ffarad,
-        low_excluded=True,
+    C: Quantity = positive(50 * ffarad, "membrane capacitor", f"{PAPER}, section 5.2")
+    v_rest: Quantity = not_negative(
+        250 * mV, "resting and reset potential", f"{PAPER}, section 5.2.2"
     )
-    v_rest: Quantity = parameter(
-        250 * mV, "resting and reset potential", source=f"{PAPER}, section 5.2.2", low=0 * mV
-    )
-    v_th: Quantity = parameter(
-        350 * mV, "comparator threshold", source=f"{PAPER}, section 5.2.2", low=0 * mV
-    )
-    t_spike: Quantity = parameter(
+    v_th: Quantity = not_negative(350 * mV, "comparator threshold", f"{PAPER}, section 5.2.2")
+    t_spike: Quantity = positive(
         100 * nsecond,
         "width of a spike, during which the membrane is held at reset",
-        source=f"{PAPER}, section 5.2",
-        low=0 * nsecond,
-        low_excluded=True,
+        f"{PAPER}, section 5.2",
     )
-    t_pulse: Quantity = parameter(
-        100 * nsecond,
-        "width of an input pulse",
-        source=f"{PAPER}, section 5.2: a spike's width",
-        low=0 * nsecond,
-        low_excluded=True,
+    t_pulse: Quantity = positive(
+        100 * nsecond, "width of an input pulse", f"{PAPER}, section 5.2: a spike's width"
     )
-    C_delay: Quantity = parameter(
+    C_delay: Quantity = positive(
         2 * ffarad,
         "load of the spike generator's delay cells, which gives a width for each bias",
-        source="calibrated here: 100 ns at a bias of 0.55 V",
-        low=0 * ffarad,
-        low_excluded=True,
+        "calibrated here: 100 ns at a bias of 0.55 V",
     )
-    V_core: Quantity = parameter(
-        1 * volt,
-        "supply of the core",
-        source=f"{PAPER}, section 5.2.1",
-        low=0 * volt,
-        low_excluded=True,
-    )
+    V_core: Quantity = positive(1 * volt, "supply of the core", f"{PAPER}, section 5.2.1")
     synapse: str = parameter(
         "mirror",
         "current mirror, or a conductance to the supply or to ground",
-        source=f"{PAPER}, section 5.2.1; conductances: {RYNDIN}",
+        f"{PAPER}, section 5.2.1; conductances: {RYNDIN}",
         choices=("mirror", "conductance"),
     )
-    G_unit: Quantity = parameter(
+    G_unit: Quantity = positive(
         20 * nsiemens,
         "conductance of one unit, for synapse=conductance",
-        source="calibrated here: 10 nA at rest from 0.75 V, as the mirror",
-        low=0 * siemens,
-        low_excluded=True,
+        "calibrated here: 10 nA at rest from 0.75 V, as the mirror",
     )
     law: str = parameter(
         "square",
         "transistors of the mirror: square law, or EKV, which conducts below threshold too",
-        source=f"{PAPER}, equation 14; EKV: Enz, Krummenacher & Vittoz 1995, Analog Integr. "
+        f"{PAPER}, equation 14; EKV: Enz, Krummenacher & Vittoz 1995, Analog Integr. "
         "Circuits Signal Process. 8:83-114",
         choices=LAWS,
     )
@@ -255,76 +233,50 @@ class CircuitNeuron(Parameters):
         "ideal",
         "the mirror's output: a current source, or a transistor that leaves saturation as the "
         "membrane nears its supply",
-        source=f"{PAPER}, section 5.2.2; ideal chosen here",
+        f"{PAPER}, section 5.2.2; ideal chosen here",
         choices=("ideal", "mosfet"),
     )
-    channel_modulation: Quantity = parameter(
+    channel_modulation: Quantity = not_negative(
         0 / volt,
         "relative rise of a saturated transistor's current with drain voltage, for output=mosfet",
-        source="chosen here: none; 0.1 to 0.3/V is usual for short channels",
-        low=0 / volt,
+        "chosen here: none; 0.1 to 0.3/V is usual for short channels",
     )
-    R_supply: Quantity = parameter(
+    R_supply: Quantity = not_negative(
         0 * ohm,
         "resistance between a supply and a neuron's synapses, over which it sags",
-        source="chosen here: none",
-        low=0 * ohm,
+        "chosen here: none",
     )
-    beta: Quantity = parameter(
-        0.5 * uA / volt**2,
-        "transconductance factor of the mirror",
-        source=CALIBRATED,
-        low=0 * uA / volt**2,
-        low_excluded=True,
+    beta: Quantity = positive(
+        0.5 * uA / volt**2, "transconductance factor of the mirror", CALIBRATED
     )
-    R_S: Quantity = parameter(
-        20 * Mohm,
-        "load resistor of the mirror",
-        source=CALIBRATED,
-        low=0 * ohm,
-        low_excluded=True,
-    )
+    R_S: Quantity = positive(20 * Mohm, "load resistor of the mirror", CALIBRATED)
     vto: Quantity = parameter(
         0.35 * volt,
         "threshold of the mirror's transistor",
-        source=CALIBRATED,
+        CALIBRATED,
         low=0 * volt,
         high=0.7 * volt,
     )
     bits: int = parameter(
-        3,
-        "bits of a code besides its sign",
-        source=f"{PAPER}, section 5.2: six sources",
-        low=1,
-        high=16,
+        3, "bits of a code besides its sign", f"{PAPER}, section 5.2: six sources", low=1, high=16
     )
-    R_leak: Quantity = parameter(
-        400 * Mohm,
-        "leak resistance at zero bias",
-        source=f"{PAPER}, section 5.2.2",
-        low=0 * ohm,
-        low_excluded=True,
+    R_leak: Quantity = positive(
+        400 * Mohm, "leak resistance at zero bias", f"{PAPER}, section 5.2.2"
     )
     leak: str = parameter(
         "linear",
         "leak element: resistor, one transdiode pair, or two in opposition",
-        source=f"{PAPER}, figure 6; linear chosen here",
+        f"{PAPER}, figure 6; linear chosen here",
         choices=tuple(LEAK),
     )
     slope_factor: float = parameter(
-        1.5, "subthreshold slope factor of pseudo-resistor and mirror", source=CALIBRATED, low=1
+        1.5, "subthreshold slope factor of pseudo-resistor and mirror", CALIBRATED, low=1
     )
-    temperature: Quantity = parameter(
-        300 * kelvin,
-        "temperature of the transistors",
-        source="chosen here",
-        low=0 * kelvin,
-        low_excluded=True,
-    )
+    temperature: Quantity = positive(300 * kelvin, "temperature of the transistors", "chosen here")
     comparator: str = parameter(
         "clocked",
         "decides when the last input pulse ends, or at any time",
-        source=f"{PAPER}, section 5.2.2",
+        f"{PAPER}, section 5.2.2",
         choices=tuple(COMPARATOR),
     )
 

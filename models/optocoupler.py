@@ -10,52 +10,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Gohm, Mohm, Quantity, amp, ohm, siemens, uA, volt
+from brian2 import Gohm, Mohm, Quantity, siemens, uA, volt
 
 from neuromod.errors import UserError
-from neuromod.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, parameter, positive
 
 
 @dataclass(frozen=True, eq=False)
 class Optocoupler(Parameters):
     """Photoresistor and light-emitting diode: conductance by the diode's current."""
 
-    R_lit: Quantity = parameter(
+    R_lit: Quantity = positive(
         5 * Mohm,
         "resistance at I_lit, besides what it has in the dark",
-        source="chosen here: so that the membrane of 50 fF can be charged in 100 ns; couplers on "
+        "chosen here: so that the membrane of 50 fF can be charged in 100 ns; couplers on "
         "the market are kilohms",
-        low=0 * ohm,
-        low_excluded=True,
     )
-    I_lit: Quantity = parameter(
-        10 * uA,
-        "diode current at which R_lit holds",
-        source="chosen here",
-        low=0 * amp,
-        low_excluded=True,
-    )
+    I_lit: Quantity = positive(10 * uA, "diode current at which R_lit holds", "chosen here")
     gamma: float = parameter(
         0.8,
         "exponent of conductance over light",
-        source="chosen here: 0.5 to 1 in photoconductors (Bube 1960)",
+        "chosen here: 0.5 to 1 in photoconductors (Bube 1960)",
         low=0,
         low_excluded=True,
         high=1.5,
     )
-    R_dark: Quantity = parameter(
-        2 * Gohm,
-        "resistance in the dark",
-        source="chosen here",
-        low=0 * ohm,
-        low_excluded=True,
-    )
-    V_diode: Quantity = parameter(
-        1.8 * volt,
-        "forward voltage of the diode",
-        source="chosen here: usual for red diodes",
-        low=0 * volt,
-        low_excluded=True,
+    R_dark: Quantity = positive(2 * Gohm, "resistance in the dark", "chosen here")
+    V_diode: Quantity = positive(
+        1.8 * volt, "forward voltage of the diode", "chosen here: usual for red diodes"
     )
 
     def conductance(self, I_led: Quantity) -> Quantity:

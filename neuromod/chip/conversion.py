@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, joule, nwatt, uwatt, volt
+from brian2 import Quantity, nwatt, uwatt, volt
 from brian2.units.allunits import Mhertz, pjoule
 
 from neuromod.errors import UserError, unknown
 from neuromod.models.circuit import CALIBRATED, PAPER, CircuitNeuron
-from neuromod.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, not_negative
 
 VDD_LOW, VDD_HIGH = 0.5 * volt, 1.0 * volt
 VDD_REFERENCE = 0.75 * volt
@@ -96,26 +96,18 @@ class Costs(Parameters):
     two decisions of the comparator, one after an input and one after the spike itself.
     """
 
-    decision: Quantity = parameter(
-        DECISION, "one decision of the comparator", source=CALIBRATED, low=0 * joule
-    )
-    continuous: Quantity = parameter(
+    decision: Quantity = not_negative(DECISION, "one decision of the comparator", CALIBRATED)
+    continuous: Quantity = not_negative(
         CONTINUOUS,
         "static power of a continuous comparator, instead of decisions",
-        source="chosen here: 1 uA at the core's 1 V",
-        low=0 * uwatt,
+        "chosen here: 1 uA at the core's 1 V",
     )
-    reset: Quantity = parameter(
-        RESET, "switching the reset transistor once", source=CALIBRATED, low=0 * joule
-    )
-    leakage: Quantity = parameter(
-        LEAKAGE, "static power of the core", source=CALIBRATED, low=0 * nwatt
-    )
-    spike: Quantity = parameter(
+    reset: Quantity = not_negative(RESET, "switching the reset transistor once", CALIBRATED)
+    leakage: Quantity = not_negative(LEAKAGE, "static power of the core", CALIBRATED)
+    spike: Quantity = not_negative(
         ENERGY_AT_MAX_RATE - 2 * DECISION - RESET - LEAKAGE / MAX_RATE,
         "one spike of the spike generator",
-        source=f"calibrated here: what is left of 1.08 pJ at 3.3 MHz ({PAPER}, table 9)",
-        low=0 * joule,
+        f"calibrated here: what is left of 1.08 pJ at 3.3 MHz ({PAPER}, table 9)",
     )
 
 

@@ -16,7 +16,7 @@ from brian2 import Quantity, kelvin, mV, um, volt
 from neuromod.errors import UserError, unknown
 from neuromod.models.circuit import PAPER, CircuitNeuron
 from neuromod.models.mirror import Mirror
-from neuromod.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, not_negative, positive
 
 PELGROM = "Pelgrom, Duinmaijer & Welbers 1989, IEEE J. Solid-State Circuits 24:1433-1440"
 FILANOVSKY = "Filanovsky & Allam 2001, IEEE Trans. Circuits Syst. I 48:876-884"
@@ -30,67 +30,57 @@ class Mismatch(Parameters):
     Those of a transistor fall with the root of its area (Pelgrom's law).
     """
 
-    A_vt: Quantity = parameter(
+    A_vt: Quantity = not_negative(
         2 * mV * um,
         "threshold voltage's standard deviation times the root of the area",
-        source=f"law: {PELGROM}; value for 28 nm: {ESTIMATE}",
-        low=0 * mV * um,
+        f"law: {PELGROM}; value for 28 nm: {ESTIMATE}",
     )
-    A_beta: Quantity = parameter(
+    A_beta: Quantity = not_negative(
         0.01 * um,
         "transconductance factor's relative standard deviation times the root of the area",
-        source=f"law: {PELGROM}; 1 %*um for 28 nm: {ESTIMATE}",
-        low=0 * um,
+        f"law: {PELGROM}; 1 %*um for 28 nm: {ESTIMATE}",
     )
-    area: Quantity = parameter(
+    area: Quantity = positive(
         1 * um**2,
         "gate area of a transistor of one unit; a source of m units has m of them",
-        source=f"chosen here: 15 of them a synapse's share of 598 um^2 ({PAPER}, table 9) allows",
-        low=0 * um**2,
-        low_excluded=True,
+        f"chosen here: 15 of them a synapse's share of 598 um^2 ({PAPER}, table 9) allows",
     )
-    load: float = parameter(
-        0.01, "relative standard deviation of the mirror's resistor", source=ESTIMATE, low=0
+    load: float = not_negative(
+        0.01, "relative standard deviation of the mirror's resistor", ESTIMATE
     )
-    capacitor: float = parameter(
-        0.002, "relative standard deviation of the membrane's capacitor", source=ESTIMATE, low=0
+    capacitor: float = not_negative(
+        0.002, "relative standard deviation of the membrane's capacitor", ESTIMATE
     )
-    leak_area: Quantity = parameter(
+    leak_area: Quantity = positive(
         0.35 * um**2,
         "gate area of the pseudo-resistor, whose threshold varies as any transistor's",
-        source=f"{PAPER}, section 5.2.2: 0.7 um x 0.5 um",
-        low=0 * um**2,
-        low_excluded=True,
+        f"{PAPER}, section 5.2.2: 0.7 um x 0.5 um",
     )
-    offset: Quantity = parameter(
-        5 * mV, "standard deviation of the comparator's threshold", source=ESTIMATE, low=0 * mV
+    offset: Quantity = not_negative(
+        5 * mV, "standard deviation of the comparator's threshold", ESTIMATE
     )
-    width: float = parameter(
-        0.03, "relative standard deviation of a spike's width", source=ESTIMATE, low=0
-    )
+    width: float = not_negative(0.03, "relative standard deviation of a spike's width", ESTIMATE)
 
 
 @dataclass(frozen=True, eq=False)
 class Process(Parameters):
     """How far corners lie from typical, and what temperature does."""
 
-    corner_vto: Quantity = parameter(
-        30 * mV, "threshold voltage of a slow corner above typical", source=ESTIMATE, low=0 * mV
+    corner_vto: Quantity = not_negative(
+        30 * mV, "threshold voltage of a slow corner above typical", ESTIMATE
     )
-    corner_beta: float = parameter(
-        0.1, "transconductance factor of a fast corner above typical", source=ESTIMATE, low=0
+    corner_beta: float = not_negative(
+        0.1, "transconductance factor of a fast corner above typical", ESTIMATE
     )
-    vto_drift: Quantity = parameter(
+    vto_drift: Quantity = not_negative(
         1 * mV / kelvin,
         "fall of the threshold voltage with temperature",
-        source=f"law: {FILANOVSKY}; value: {ESTIMATE}",
-        low=0 * mV / kelvin,
+        f"law: {FILANOVSKY}; value: {ESTIMATE}",
     )
-    mobility_exponent: float = parameter(
+    mobility_exponent: float = not_negative(
         1.5,
         "exponent of the fall of mobility, hence of beta, with absolute temperature",
-        source=f"law: {FILANOVSKY}; value: {ESTIMATE}",
-        low=0,
+        f"law: {FILANOVSKY}; value: {ESTIMATE}",
     )
 
 

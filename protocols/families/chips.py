@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, hertz, nsecond
+from brian2 import Quantity, nsecond
 
 from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, VDD_REFERENCE, reachable_gains, vdd_of
 from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.parameters import parameter
+from neuromod.parameters import parameter, positive
 from neuromod.protocol import Protocol
 from neuromod.protocols.families.timing import time_step
 from neuromod.support.text import say
@@ -27,7 +27,7 @@ class ChipProtocol(Protocol):
         When a pulse or a spike is no whole number of time steps.
     """
 
-    circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", source="see its own")
+    circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", "see its own")
     dt: Quantity = time_step(10 * nsecond, "a tenth of a pulse")
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ def supply(default: Quantity = VDD_REFERENCE, meaning: str = "synapse supply") -
     return parameter(
         default,
         meaning,
-        source="Barton et al. 2022, section 5.2.1: 0.5 to 1 V",
+        "Barton et al. 2022, section 5.2.1: 0.5 to 1 V",
         low=VDD_LOW,
         high=VDD_HIGH,
     )
@@ -64,7 +64,7 @@ def input_codes() -> Any:
     -------
     dataclasses.Field
     """
-    return parameter((4, 3, 2, -2), "code of each input's synapse", source="chosen here")
+    return parameter((4, 3, 2, -2), "code of each input's synapse", "chosen here")
 
 
 def input_rate(default: Quantity, meaning: str = "mean rate of each input") -> Any:
@@ -80,13 +80,7 @@ def input_rate(default: Quantity, meaning: str = "mean rate of each input") -> A
     -------
     dataclasses.Field
     """
-    return parameter(
-        default,
-        meaning,
-        source="chosen here: below the neuron's own 3.3 MHz",
-        low=0 * hertz,
-        low_excluded=True,
-    )
+    return positive(default, meaning, "chosen here: below the neuron's own 3.3 MHz")
 
 
 def check_reach(circuit: CircuitNeuron, gain: np.ndarray, remedy: str) -> None:

@@ -31,7 +31,7 @@ class GateProtocol(ChipProtocol):
         "supplies at which codes are searched, each for all three neurons of a gate",
     )
     spikes: int = parameter(
-        10, "input spikes of a 1", source="Barton et al. 2022, section 6.2", low=1, high=64
+        10, "input spikes of a 1", "Barton et al. 2022, section 6.2", low=1, high=64
     )
     period: Quantity = time(
         370 * nsecond,

@@ -23,7 +23,7 @@ from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.mirror import LAWS
-from neuromod.parameters import parameter
+from neuromod.parameters import parameter, positive
 from neuromod.protocols.families.chips import ChipProtocol, keep, supply
 from neuromod.protocols.gain_to_vdd import figure, words
 from neuromod.recording import Recording
@@ -46,23 +46,19 @@ class GainToVdd(ChipProtocol):
     bits: tuple[int, ...] = parameter(
         (2, 3, 4, 5, 6, 7, 8, 9, 10),
         "resolutions of a supply between 0.5 and 1 V",
-        source="chosen here",
+        "chosen here",
         low=1,
         high=MOST_BITS,
     )
-    precision: np.ndarray = parameter(
+    precision: np.ndarray = positive(
         np.array([0.2, 0.1, 0.05, 0.02, 0.01, 0.005]),
         "largest relative errors of a gain for which bits are sought",
-        source="chosen here",
-        low=0,
-        low_excluded=True,
+        "chosen here",
     )
     targets: int = parameter(
-        101, "wanted gains, spread evenly over the reachable ones", source="chosen here", low=2
+        101, "wanted gains, spread evenly over the reachable ones", "chosen here", low=2
     )
-    code: int = parameter(
-        1, "code of the synapse", source="chosen here: one least significant bit", low=1
-    )
+    code: int = parameter(1, "code of the synapse", "chosen here: one least significant bit", low=1)
 
     plot = figure.plot
     report = words.report

@@ -26,7 +26,7 @@ from neuromod.chip.xor import ROW_NAMES, Gates, computes, join, pick, retune
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.inputs.noise import noisy_supply, thermal
-from neuromod.parameters import parameter
+from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocols.families.chips import keep
 from neuromod.protocols.families.gates import GateProtocol
 from neuromod.protocols.mismatch import figure, words
@@ -61,41 +61,36 @@ class ChipMismatch(GateProtocol):
 
     shown: ClassVar[tuple[str, ...]] = ("table", "sources", "conditions", "noise")
 
-    mismatch: Mismatch = parameter(Mismatch(), "one standard deviation", source="see its own")
-    process: Process = parameter(Process(), "corners and temperature", source="see its own")
+    mismatch: Mismatch = parameter(Mismatch(), "one standard deviation", "see its own")
+    process: Process = parameter(Process(), "corners and temperature", "see its own")
     trim: Quantity = parameter(
         linspace(-100, 100, 11) * mV,
         "changes of a neuron's supply that re-tuning may make, as far as 0.5 to 1 V allow",
-        source="chosen here: steps of about 4 % of a current",
+        "chosen here: steps of about 4 % of a current",
     )
     chips: int = parameter(
-        200, "chips at each size of the mismatch", source="chosen here: +-7 % at worst", low=1
+        200, "chips at each size of the mismatch", "chosen here: +-7 % at worst", low=1
     )
-    sizes: np.ndarray = parameter(
+    sizes: np.ndarray = not_negative(
         np.array([0.5, 1, 2, 3, 4, 6]),
         "sizes of the mismatch, in the standard deviations given",
-        source="chosen here: from a better process to a yield below a half",
-        low=0,
+        "chosen here: from a better process to a yield below a half",
     )
-    source_size: float = parameter(
+    source_size: float = not_negative(
         4.0,
         "size of the mismatch where one kind of device varies alone",
-        source="chosen here: where up to half of the gates fail when all vary",
-        low=0,
+        "chosen here: where up to half of the gates fail when all vary",
     )
-    temperature: Quantity = parameter(
+    temperature: Quantity = positive(
         [233, 273, 300, 333, 358, 398] * kelvin,
         "temperatures",
-        source="chosen here: -40 to 125 degrees Celsius",
-        low=0 * kelvin,
-        low_excluded=True,
+        "chosen here: -40 to 125 degrees Celsius",
     )
-    supply_noise: Quantity = parameter(
+    supply_noise: Quantity = not_negative(
         [0, 4, 8] * mV,
         "standard deviations of the noise on every neuron's supply, beside thermal noise; a new "
         "value every period",
-        source="chosen here",
-        low=0 * mV,
+        "chosen here",
     )
     plot = figure.plot
     report = words.report

@@ -49,7 +49,7 @@ def _say_sizes(table: pd.DataFrame) -> str:
         one = rows.iloc[np.argmin(np.abs(rows.size_sigma.astype(float) - 1))]
         last = rows.iloc[-1]
         said.append(
-            f"Of the gate {NAMES[str(design)]}, {_share(one.yield_percent)} "
+            f"Of the copies of the gate {NAMES[str(design)]}, {_share(one.yield_percent)} "
             f"({say(one.yield_low_percent, digits=3)} to {_share(one.yield_high_percent)}) work at "
             f"{say(one.size_sigma)} times the mismatch given, and {_share(last.yield_percent)} at "
             f"{say(last.size_sigma)} times. With a supply for each neuron these become "
@@ -98,7 +98,7 @@ def _say_noise(protocol: ChipMismatch, noise: pd.DataFrame) -> str:
         f"The gates as designed were run {say(int(worst.trials))} times at each noise. Thermal "
         f"noise alone has a standard deviation of {say(thermal, mV, 2)} on the membrane, far below "
         "the margins; the supplies' noise comes on top, a new value for every volley of spikes. "
-        f"The lowest share of gates with all four rows right is {_share(worst.right_percent)} "
+        f"At worst all four rows are right in {_share(worst.right_percent)} of the gates "
         f"({say(worst.right_low_percent, digits=3)} to {_share(worst.right_high_percent)}), for "
         f"the gate {NAMES[worst.design]} at {say(worst.supply_noise_mV, 'mV')}."
     )

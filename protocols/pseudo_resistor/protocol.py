@@ -13,7 +13,7 @@ from brian2 import Mohm, Quantity, kelvin, linspace, mV, nsecond, pA, usecond, v
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.parameters import parameter
+from neuromod.parameters import parameter, positive
 from neuromod.protocol import Protocol
 from neuromod.protocols.families.chips import keep
 from neuromod.protocols.families.timing import time, time_step
@@ -43,24 +43,22 @@ class PseudoResistor(Protocol):
 
     shown: ClassVar[tuple[str, ...]] = ("summary",)
 
-    circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", source="see its own")
+    circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", "see its own")
     v: Quantity = parameter(
         linspace(-100, 100, 81) * mV,
         "potentials from which membranes are released, from rest",
-        source="Barton et al. 2022, section 5.2.2: a swing of 100 mV, here to both sides",
+        "Barton et al. 2022, section 5.2.2: a swing of 100 mV, here to both sides",
     )
     slope_factors: np.ndarray = parameter(
         np.array([1.2, 1.8]),
         "slope factors besides the circuit's own",
-        source="chosen here: around its own",
+        "chosen here: around its own",
         low=1,
     )
-    temperatures: Quantity = parameter(
+    temperatures: Quantity = positive(
         [233, 398] * kelvin,
         "temperatures besides the circuit's own",
-        source="chosen here: -40 and 125 C, the industrial range",
-        low=0 * kelvin,
-        low_excluded=True,
+        "chosen here: -40 and 125 C, the industrial range",
     )
     duration: Quantity = time(80 * usecond, "length of the decays", "four membrane time constants")
     dt: Quantity = time_step(10 * nsecond, "1/2000 of the membrane's time constant")

@@ -33,7 +33,7 @@ class VddSweep(ChipProtocol):
     neuron that differ in VDD alone, as in figures 4 and 8 of Barton et al. 2022.
     """
 
-    costs: Costs = parameter(Costs(), "energy of the core's events", source="see its own")
+    costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
     vdd: Quantity = supply(linspace(0.5, 1.0, 51) * volt, "synapse supplies, one neuron each")
     codes: tuple[int, ...] = input_codes()
     input_rate: Quantity = input_rate(300 * khertz)

@@ -34,7 +34,7 @@ class Xor(GateProtocol):
 
     shown: ClassVar[tuple[str, ...]] = ("designs", "table", "supplies")
 
-    costs: Costs = parameter(Costs(), "energy of the core's events", source="see its own")
+    costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
 
     plot = figure.plot
     report = words.report

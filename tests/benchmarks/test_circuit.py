@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 from brian2 import Quantity, khertz, nsecond, usecond, volt
 
+from neuromod.chip.pulses import code_pulses
 from neuromod.devices.simulation import simulate
 from neuromod.devices.spice.ngspice import simulate_in_spice, version
 from neuromod.devices.spice.validation import validate
 from neuromod.devices.spice.wiring import choose
-from neuromod.experiment import Experiment, Population, code_pulses
+from neuromod.experiment import Experiment, Population
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
 
@@ -46,7 +47,9 @@ def sweep(size: int, dt: Quantity, circuit: CircuitNeuron, duration: Quantity) -
     i, j = (side.ravel() for side in np.indices((len(CODES), size)))
     chip = Population("chip", circuit, size, {"vdd": np.linspace(1.0, 0.55, size) * volt})
     wires = code_pulses("inputs", "chip", i, j, np.array(CODES)[i], circuit.t_pulse)
-    return Experiment((chip,), (source,), wires, (), duration, dt, 5)
+    return Experiment(
+        populations=(chip,), sources=(source,), connections=wires, duration=duration, dt=dt, seed=5
+    )
 
 
 @pytest.mark.slow

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from brian2 import usecond, volt
 from brian2.units.allunits import Mhertz, fjoule, pjoule
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from neuromod.chip.conversion import (
     SOURCES,

@@ -5,7 +5,7 @@ import pytest
 from brian2 import Mohm, mV, nsecond, volt
 from brian2.units.allunits import ffarad
 
-from neuromod.chip.pulses import PulseTrain, mirror_pulses, respond
+from neuromod.chip.pulses import PulseTrain, code_pulses, mirror_pulses, respond
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
@@ -50,6 +50,22 @@ def simulated(values, drive):
             dt=DT,
         )
     )
+
+
+def test_code_pulses_push_or_pull_by_their_codes_and_count_by_one():
+    i, j, codes = np.array([0, 1, 2]), np.array([0, 0, 1]), np.array([5, -3, 0])
+    made = code_pulses("inputs", "chip", i, j, codes, 100 * nsecond, "soma")
+    assert all(c.width == 100 * nsecond and c.delay == 0 * nsecond for c in made)
+    found = {
+        c.variable: list(zip(c.i.tolist(), c.j.tolist(), c.weight.tolist(), strict=True))
+        for c in made
+    }
+    assert found == {
+        "up_soma": [(0, 0, 5)],
+        "down_soma": [(1, 0, 3)],
+        "mirrors_soma": [(0, 0, 1), (1, 0, 1)],
+        "active": [(0, 0, 1), (1, 0, 1), (2, 1, 1)],
+    }
 
 
 @pytest.fixture(scope="module")
