@@ -9,7 +9,7 @@ import numpy as np
 from brian2 import Quantity, ms, nS, second, umolar
 
 from neuromod.errors import UserError
-from neuromod.parameters import Parameters, parameter, used
+from neuromod.parameters import Parameters, not_negative, parameter, positive, used
 
 PER_UMOLAR_SECOND = 1 / (umolar * second)
 
@@ -23,82 +23,58 @@ class Receptor(Parameters):
     micromolar range; `neuromod.models.library` has named ones.
     """
 
-    name: str = parameter("generic", "name, which its variables carry", source="chosen here")
-    ligand: str = parameter("modulator", "what it binds", source="chosen here")
-    k_on: Quantity = parameter(
+    name: str = parameter("generic", "name, which its variables carry", "chosen here")
+    ligand: str = parameter("modulator", "what it binds", "chosen here")
+    k_on: Quantity = positive(
         PER_UMOLAR_SECOND,
         "binding rate",
-        source="chosen here: with k_off, a time constant of 0.5 s at 1 uM",
-        low=0 * PER_UMOLAR_SECOND,
-        low_excluded=True,
+        "chosen here: with k_off, a time constant of 0.5 s at 1 uM",
     )
-    k_off: Quantity = parameter(
+    k_off: Quantity = positive(
         1 / second,
         "unbinding rate; K_D = k_off/k_on",
-        source="chosen here: K_D = 1 uM, of the order of low-affinity dopamine D1 sites "
+        "chosen here: K_D = 1 uM, of the order of low-affinity dopamine D1 sites "
         "(Richfield et al. 1989, Neuroscience 30:767-777)",
-        low=0 / second,
-        low_excluded=True,
     )
     antagonist: str = parameter(
-        "", "a ligand that competes for the binding site; none if empty", source="chosen here"
+        "", "a ligand that competes for the binding site; none if empty", "chosen here"
     )
-    k_on_antagonist: Quantity = parameter(
-        PER_UMOLAR_SECOND,
-        "the antagonist's binding rate",
-        source="chosen here",
-        low=0 * PER_UMOLAR_SECOND,
-        low_excluded=True,
+    k_on_antagonist: Quantity = positive(
+        PER_UMOLAR_SECOND, "the antagonist's binding rate", "chosen here"
     )
-    k_off_antagonist: Quantity = parameter(
+    k_off_antagonist: Quantity = positive(
         0.1 / second,
         "the antagonist's unbinding rate; K_B = k_off_antagonist/k_on_antagonist",
-        source="chosen here: K_B = 0.1 uM",
-        low=0 / second,
-        low_excluded=True,
+        "chosen here: K_B = 0.1 uM",
     )
-    k_desensitise: Quantity = parameter(
-        0 / second,
-        "rate at which bound receptors stop responding; 0: never",
-        source="chosen here: off",
-        low=0 / second,
+    k_desensitise: Quantity = not_negative(
+        0 / second, "rate at which bound receptors stop responding; 0: never", "chosen here: off"
     )
-    tau_recover: Quantity = parameter(
+    tau_recover: Quantity = positive(
         100 * second,
         "time constant in which they respond again",
-        source="chosen here: resensitisation takes minutes "
-        "(Ferguson 2001, Pharmacol. Rev. 53:1-24)",
-        low=0 * second,
-        low_excluded=True,
+        "chosen here: resensitisation takes minutes (Ferguson 2001, Pharmacol. Rev. 53:1-24)",
     )
-    tau_messenger: Quantity = parameter(
+    tau_messenger: Quantity = positive(
         500 * ms,
         "time constant of G protein to second messenger",
-        source="chosen here: metabotropic responses take hundreds of milliseconds",
-        low=0 * second,
-        low_excluded=True,
+        "chosen here: metabotropic responses take hundreds of milliseconds",
     )
-    n: float = parameter(2.0, "Hill coefficient", source="chosen here", low=0, low_excluded=True)
-    K: float = parameter(
-        0.5, "messenger level of half activation", source="chosen here", low=0, low_excluded=True
-    )
-    gain_max: float = parameter(
-        3.0,
-        "gain at full activation: above 1 Gs-like, below 1 Gi-like",
-        source="chosen here",
-        low=0,
+    n: float = positive(2.0, "Hill coefficient", "chosen here")
+    K: float = positive(0.5, "messenger level of half activation", "chosen here")
+    gain_max: float = not_negative(
+        3.0, "gain at full activation: above 1 Gs-like, below 1 Gi-like", "chosen here"
     )
     g_K: Quantity = parameter(
         0 * nS,
         "K+ conductance opened at full activation (negative: closed), which shifts the resting "
         "potential; 0: none",
-        source="chosen here: off",
+        "chosen here: off",
     )
-    ahp_max: float = parameter(
+    ahp_max: float = not_negative(
         1.0,
         "factor on the after-spike current at full activation; 1: no effect",
-        source="chosen here: off",
-        low=0,
+        "chosen here: off",
     )
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from neuromod.experiment import Experiment
-from neuromod.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, not_negative
 from neuromod.recording import Recording
 from neuromod.support.log import stage
 from neuromod.support.text import plain_sections
@@ -69,7 +69,7 @@ class Study(Parameters):
     shares_work: ClassVar[bool] = False
     """Whether processes that torchrun has started may share the work; the first writes the run."""
 
-    seed: int = parameter(1, "seed of everything random", source="chosen here", low=0)
+    seed: int = not_negative(1, "seed of everything random", "chosen here")
 
     def perform(self, simulate: Simulate) -> Results:
         """Do the work.

@@ -17,8 +17,7 @@ import numpy as np
 from brian2 import Hz, second
 from scipy.interpolate import BSpline
 from scipy.optimize import least_squares, minimize_scalar, nnls
-from scipy.stats import f as f_distribution
-from scipy.stats import t as student
+from scipy.stats import f as f_distribution, t as student
 
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF

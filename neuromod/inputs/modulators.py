@@ -284,12 +284,7 @@ def trace(
     source = Spikes(f"trace_{ligand}", len(turns), np.arange(len(turns)), (knots[1:] - 1) * dt)
     i, j = (side.ravel() for side in np.indices((len(turns), population.size)))
     change = Connection(
-        source.name,
-        population.name,
-        f"slope_{ligand}",
-        i=i,
-        j=j,
-        weight=turns[i] * umolar / dt,
+        source.name, population.name, f"slope_{ligand}", i=i, j=j, weight=turns[i] * umolar / dt
     )
     return Input(
         population.name,

@@ -181,12 +181,7 @@ def fixed_indegree(
 
 
 def circuit_inputs(
-    circuit: CircuitNeuron,
-    size: int,
-    rate: Quantity,
-    duration: Quantity,
-    dt: Quantity,
-    seed: int,
+    circuit: CircuitNeuron, size: int, rate: Quantity, duration: Quantity, dt: Quantity, seed: int
 ) -> Spikes:
     """Spike trains as other circuit neurons would send them.
 

@@ -15,14 +15,7 @@ from brian2 import Hz, second, umolar
 from torch import Tensor
 
 from neuromod.errors import UserError
-from neuromod.experiment import (
-    Connection,
-    Experiment,
-    PlasticConnection,
-    Population,
-    Spikes,
-    Trace,
-)
+from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes, Trace
 from neuromod.models.three_factor import LIGAND, PlasticLIF, ThreeFactor
 from neuromod.plasticity.network import PlasticNetwork
 from neuromod.plasticity.rules import BOUND

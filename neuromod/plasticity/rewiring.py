@@ -134,11 +134,7 @@ def develop(
 
 
 def homeostatic_indegree(
-    neuron: GainLIF,
-    target: Quantity,
-    indegree: np.ndarray,
-    weight: Quantity,
-    drive: Quantity,
+    neuron: GainLIF, target: Quantity, indegree: np.ndarray, weight: Quantity, drive: Quantity
 ) -> float:
     """Plastic synapses per neuron at which the neurons that rewire fire at their target rate.
 

@@ -45,7 +45,7 @@ class Antagonist(BathProtocol):
     neuron: GainLIF = parameter(
         GainLIF(receptors=(Receptor(antagonist="antagonist"),)),
         "the neuron, with one receptor that has an antagonist",
-        source="see its own",
+        "see its own",
     )
     conc: Quantity = concentrations(
         [0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000] * umolar,

@@ -17,7 +17,7 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.gain_lif import GainLIF
-from neuromod.parameters import parameter
+from neuromod.parameters import parameter, positive
 from neuromod.protocols.bio_vs_circuit import figure, words
 from neuromod.protocols.families.chips import ChipProtocol, check_reach, input_codes, input_rate
 from neuromod.protocols.families.timing import time
@@ -38,14 +38,12 @@ class BioVsCircuit(ChipProtocol):
     bio: GainLIF = parameter(
         GainLIF(t_ref=0.1 * ms, synapse="pulse", receptors=()),
         "the biological neuron",
-        source="see its own; refractory for 1000 times the chip's 100 ns",
+        "see its own; refractory for 1000 times the chip's 100 ns",
     )
-    gain: np.ndarray = parameter(
+    gain: np.ndarray = positive(
         np.linspace(0.25, 1.85, 33),
         "gains, one neuron of either kind for each",
-        source="calibrated here: what 0.5 to 1 V reach",
-        low=0,
-        low_excluded=True,
+        "calibrated here: what 0.5 to 1 V reach",
     )
     codes: tuple[int, ...] = input_codes()
     input_rate: Quantity = input_rate(300 * khertz, "mean rate of each input, chip time")

@@ -43,6 +43,8 @@ from neuromod.protocols.chip_network import figure, words
 from neuromod.protocols.families.networks import (
     NetworkOnChip,
     check_distinct,
+    check_synapses,
+    evenly,
     prepare_backbone,
     prepare_features,
 )
@@ -57,8 +59,6 @@ from neuromod.tuning.features import Features
 from neuromod.tuning.recipe import SharedGains, TuningRecipe, calibrated
 from neuromod.tuning.training import TuningResult, tune
 
-# A synapse between neurons takes some 200 bytes in Brian2 and in the experiment.
-MOST_SYNAPSES = 30_000_000
 # Section 6.2 of the paper reads fewer spikes as a 0.
 THREE = 3
 # Kind of classifier, loss, and the threshold that one spike of a weight of 1 has to reach. With
@@ -112,36 +112,36 @@ class ChipNetwork(NetworkOnChip):
     coding: str = parameter(
         "volley",
         "every neuron updated once per image, or trains of counted spikes",
-        source="Barton et al. 2022, sections 5.1.1 and 6.2",
+        "Barton et al. 2022, sections 5.1.1 and 6.2",
         choices=tuple(CODINGS),
     )
     bits: tuple[int, ...] = parameter(
-        (2, 3, 4), "bits of a code besides its sign, compared", source="chosen here", low=1, high=16
+        (2, 3, 4), "bits of a code besides its sign, compared", "chosen here", low=1, high=16
     )
     supplies: tuple[int, ...] = parameter(
         (16, 4, 1),
         "supplies shared by all neurons of the chip, besides one per neuron and one per layer",
-        source="chosen here; Barton et al. 2022, section 7, leave shared domains to the future",
+        "chosen here; Barton et al. 2022, section 7, leave shared domains to the future",
         low=1,
     )
     images: int = parameter(
-        30, "test images that every network is simulated with", source="chosen here", low=1
+        30, "test images that every network is simulated with", "chosen here", low=1
     )
     mirrors: str = parameter(
         "layer",
         "what shares one size of mirrors and one scale of codes",
-        source="chosen here",
+        "chosen here",
         choices=SHARED_BY,
     )
     untuned: Quantity = parameter(
         0.6 * volt,
         "supply of a gain of 1",
-        source="calibrated here: best of 0.52 to 0.75 V on validation images (coding=volley)",
+        "calibrated here: best of 0.52 to 0.75 V on validation images (coding=volley)",
         low=VDD_LOW,
         high=VDD_HIGH,
     )
     train: int = parameter(
-        10, "volleys of a train, for coding=counts", source="Barton et al. 2022, section 6.2", low=2
+        10, "volleys of a train, for coding=counts", "Barton et al. 2022, section 6.2", low=2
     )
     period: Quantity = time(
         330 * nsecond,
@@ -151,7 +151,7 @@ class ChipNetwork(NetworkOnChip):
     decision: str = parameter(
         "most",
         "class of counted spikes: that of most spikes, or of the only neuron with three or more",
-        source="chosen here; three: Barton et al. 2022, section 6.2",
+        "chosen here; three: Barton et al. 2022, section 6.2",
         choices=("most", "three"),
     )
 
@@ -238,15 +238,8 @@ class ChipNetwork(NetworkOnChip):
         """Refuse what memory cannot hold, before anything is tuned."""
         by_method = len(words.METHODS) * len(self.bits)
         by_supplies = len(words.LINES) * (len(self.supplies) + 1) + 1
-        networks = self.seeds * (by_method + by_supplies)
         copy = sum(linear.weight.numel() for linear in self.task[0].linears[1:])
-        if networks * copy * self.images > MOST_SYNAPSES:
-            most = MOST_SYNAPSES // (networks * copy)
-            raise UserError(
-                f"{networks} networks with {self.images} images each need "
-                f"{networks * copy * self.images:.2g} synapses, and at most {MOST_SYNAPSES:.2g} "
-                f"fit: set images to {most} or less, or fewer seeds, bits or supplies."
-            )
+        check_synapses(self.seeds * (by_method + by_supplies) * copy, self.images, "images")
 
     def _by_method(self, seed: int) -> Iterator[Chip]:
         """Ways of tuning, each with codes of several sizes."""
@@ -268,16 +261,8 @@ class ChipNetwork(NetworkOnChip):
                 ("bounded", self._supplied(memory, _gains(bounded)), bounded),
                 ("on codes", self._supplied(memory, _gains(on_codes)), on_codes),
             ):
-                about = {
-                    "study": "method",
-                    "seed": seed,
-                    "method": method,
-                    "bits": bits,
-                    "memory": "rewritten" if method == "free" else "kept",
-                    "again": False,
-                    "grouping": "neuron",
-                    "supplies": len(_gains(tuned)),
-                }
+                memory_is = "rewritten" if method == "free" else "kept"
+                about = _about("method", seed, method, bits, len(_gains(tuned)), memory_is)
                 yield Chip(about, layers, tuned.accuracy["test"], _gains(tuned))
 
     def _by_supplies(self, seed: int) -> Iterator[Chip]:
@@ -286,16 +271,7 @@ class ChipNetwork(NetworkOnChip):
         memory = self._memory(self.circuit)
         tuned = tune(features, self._coded(memory), self._bounded(seed))
         gains = _gains(tuned)
-        about = {
-            "study": "supplies",
-            "seed": seed,
-            "method": "on codes",
-            "bits": self.circuit.bits,
-            "memory": "kept",
-            "again": False,
-            "grouping": "neuron",
-            "supplies": len(gains),
-        }
+        about = _about("supplies", seed, "on codes", self.circuit.bits, len(gains))
         yield Chip(about, self._supplied(memory, gains), tuned.accuracy["test"], gains)
         by_layer = np.repeat(np.arange(len(memory)), [len(layer.codes) for layer in memory])
         groupings = [("k-means", power_domains(gains, k, seed)) for k in self.supplies]
@@ -361,7 +337,7 @@ class ChipNetwork(NetworkOnChip):
 
     @cached_property
     def _built(self) -> dict[str, tuple[Unrolled, Experiment]]:
-        volleys = self._volleys(self.task[1].split.test[self._shown])
+        volleys = self._volleys(evenly(self.task[1].split.test, self.images))
         found = {}
         for name, chips in self.chips.items():
             networks = [chip.layers for chip in chips]
@@ -369,12 +345,6 @@ class ChipNetwork(NetworkOnChip):
                 self.circuit, networks, volleys, self.period, self.dt, self.seed
             )
         return found
-
-    @property
-    def _shown(self) -> np.ndarray:
-        """Test images that are simulated, spread evenly because they may be sorted by class."""
-        there = len(self.task[1].split.test)
-        return np.linspace(0, there - 1, min(self.images, there)).round().astype(int)
 
     def _volleys(self, indices: np.ndarray) -> np.ndarray:
         features = np.asarray(self.task[1].values[indices], dtype=float)
@@ -401,7 +371,7 @@ class ChipNetwork(NetworkOnChip):
             for values in (counts, energy)
         )
         test = self.task[1].split.test
-        volleys, shown = self._volleys(test), self._shown
+        volleys, shown = self._volleys(test), evenly(np.arange(len(test)), self.images)
         for chip, spikes, own in zip(chips, simulated, drawn, strict=True):
             expected = expected_spikes(self.circuit, chip.layers, volleys, self.period, self.dt)
             differ = sum(int((a != b[shown]).sum()) for a, b in zip(spikes, expected, strict=True))
@@ -440,6 +410,16 @@ class ChipNetwork(NetworkOnChip):
             for gain in chip.gains
         ]
         return pd.DataFrame(rows)
+
+
+def _about(
+    study: str, seed: int, method: str, bits: int, supplies: int, memory: str = "kept"
+) -> dict[str, Any]:
+    """What distinguishes a network with a supply for each neuron."""
+    return {
+        **{"study": study, "seed": seed, "method": method, "bits": bits, "memory": memory},
+        **{"again": False, "grouping": "neuron", "supplies": supplies},
+    }
 
 
 def _gains(result: TuningResult) -> np.ndarray:

@@ -22,12 +22,14 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.models.classifier import SpikingClassifier
 from neuromod.models.gain_lif import GainLIF
-from neuromod.parameters import parameter
+from neuromod.parameters import not_negative, parameter
 from neuromod.protocols.demo import figure, words
 from neuromod.protocols.families.networks import (
     NetworkOnChip,
     NetworkStudy,
     check_methods,
+    check_synapses,
+    evenly,
     prepare_features,
 )
 from neuromod.recording import Recording
@@ -40,8 +42,6 @@ from neuromod.tuning.gains import load_result, save_gains
 from neuromod.tuning.recipe import calibrated
 from neuromod.tuning.training import TuningResult, tune
 
-# A synapse takes some 200 bytes in Brian2.
-MOST_SYNAPSES = 30_000_000
 NETWORKS = (("rate", "cross_entropy"), ("spiking", "simple"), ("spiking", "membrane"))
 
 
@@ -100,23 +100,23 @@ class Demo(NetworkStudy, NetworkOnChip):
     data: str = parameter(
         "digits",
         "'digits' (5 to 9) or another data set's name, or a folder with one of images per class",
-        source="scikit-learn's handwritten digits (Alpaydin & Kaynak 1998, UCI)",
+        "scikit-learn's handwritten digits (Alpaydin & Kaynak 1998, UCI)",
     )
     methods: tuple[str, ...] = parameter(
         ("none", "additive", "nt1", "nt2", "tft"),
         "ways of tuning",
-        source="Barton et al. 2022, section 3.2 and table 7",
+        "Barton et al. 2022, section 3.2 and table 7",
     )
     gains: str = parameter(
         "",
         "gains file of a spiking network to deploy instead of tuning any",
-        source="a run's gains.safetensors",
+        "a run's gains.safetensors",
     )
-    deployed_images: int = parameter(
-        0, "test images to run through neurons, 0 for all", source="chosen here", low=0
+    deployed_images: int = not_negative(
+        0, "test images to run through neurons, 0 for all", "chosen here"
     )
     neuron: GainLIF = parameter(
-        GainLIF(synapse="pulse", receptors=()), "the biological neuron", source="see its own"
+        GainLIF(synapse="pulse", receptors=()), "the biological neuron", "see its own"
     )
 
     plot = figure.plot
@@ -189,11 +189,16 @@ class Demo(NetworkStudy, NetworkOnChip):
         """The tuned networks, or the one whose gains were given."""
         backbone = self.pretrained
         features = prepare_features(backbone, load_data(self.data))
-        images = _evenly(features.split.test, self.deployed_images)
-        _check_size(backbone, len(images))
+        images = evenly(features.split.test, self.deployed_images or len(features.split.test))
+        per_image = sum(linear.weight.numel() for linear in backbone.linears[1:])
+        check_synapses(per_image, len(images), "deployed_images")
         if self.gains:
             loaded = load_result(self.gains, features, backbone)
-            _check_deployable(loaded, self.gains)
+            kind, method = loaded.recipe.kind, loaded.recipe.method
+            if (kind, method) != ("spiking", "nt1"):
+                raise UserError(
+                    f"{self.gains} holds a {kind} {method} network: a spiking nt1 one was expected."
+                )
             return Tuned(backbone, features, (loaded,), loaded, images)
         with stage("tuning"):
             results = self._tune_all(features, backbone)
@@ -306,29 +311,6 @@ class Demo(NetworkStudy, NetworkOnChip):
         per_image = {name: entry / images for name, entry in spent.items()}
         table = ledger(per_image, spikes / images)
         return table.rename(columns={"energy_pJ": "energy_per_image_pJ"})
-
-
-def _check_deployable(result: TuningResult, path: str) -> None:
-    kind, method = result.recipe.kind, result.recipe.method
-    if (kind, method) != ("spiking", "nt1"):
-        raise UserError(f"{path} holds a {kind} {method} network: a spiking nt1 one was expected.")
-
-
-def _evenly(indices: np.ndarray, most: int) -> np.ndarray:
-    """At most so many indices, spread over all, because data sets are sorted by class."""
-    if not most or most >= len(indices):
-        return indices
-    return np.asarray(indices[np.linspace(0, len(indices) - 1, most).round().astype(int)])
-
-
-def _check_size(backbone: Backbone, images: int) -> None:
-    """Refuse what memory cannot hold, before anything is tuned."""
-    per_image = sum(linear.weight.numel() for linear in backbone.linears[1:])
-    if per_image * images > MOST_SYNAPSES:
-        raise UserError(
-            f"{images} images need {per_image * images:.2g} synapses between layers, and at most "
-            f"{MOST_SYNAPSES:.2g} fit: set deployed_images to {MOST_SYNAPSES // per_image} or less."
-        )
 
 
 def _row(result: TuningResult) -> dict[str, Any]:

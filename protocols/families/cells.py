@@ -36,9 +36,7 @@ def concentrations(default: Quantity, meaning: str, why: str, none: bool = True)
     dataclasses.Field
     """
     zero = 0 * umolar
-    return parameter(
-        default, meaning, source=f"chosen here: {why}", low=zero, low_excluded=not none
-    )
+    return parameter(default, meaning, f"chosen here: {why}", low=zero, low_excluded=not none)
 
 
 def current(
@@ -62,7 +60,7 @@ def current(
     """
     low = 0 * nA if positive else None
     source = f"chosen here: {why}"
-    return parameter(default, meaning, source=source, low=low, low_excluded=positive)
+    return parameter(default, meaning, source, low=low, low_excluded=positive)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ class CellProtocol(Protocol):
         When the neuron has no receptor.
     """
 
-    neuron: GainLIF = parameter(GainLIF(), "the neuron", source="see its own")
+    neuron: GainLIF = parameter(GainLIF(), "the neuron", "see its own")
 
     def __post_init__(self) -> None:
         super().__post_init__()

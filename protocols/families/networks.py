@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from neuromod.chip.conversion import Costs
 from neuromod.errors import UserError, unknown
 from neuromod.parameters import parameter
@@ -17,6 +19,9 @@ from neuromod.tuning.backbone import Backbone, load_backbone
 from neuromod.tuning.datasets import ImageData
 from neuromod.tuning.features import Features, extract_features
 from neuromod.tuning.methods import METHODS
+
+# A synapse between neurons takes some 200 bytes in Brian2 and in the experiment.
+MOST_SYNAPSES = 30_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +57,21 @@ def check_distinct(name: str, values: Sequence[object]) -> None:
     """Refuse a setting that names something twice."""
     if len(set(values)) < len(values):
         raise UserError(f"{name} = {', '.join(map(str, values))} names one twice: name each once.")
+
+
+def check_synapses(per_image: int, images: int, setting: str) -> None:
+    """Refuse more synapses than memory holds, and say how many images fit."""
+    if per_image * images > MOST_SYNAPSES:
+        raise UserError(
+            f"{images} images need {per_image * images:.2g} synapses between layers, and at most "
+            f"{MOST_SYNAPSES:.2g} fit: set {setting} to {MOST_SYNAPSES // per_image} or less."
+        )
+
+
+def evenly(indices: np.ndarray, most: int) -> np.ndarray:
+    """Return at most so many indices, spread over all, because data sets are sorted by class."""
+    count = min(most, len(indices))
+    return np.asarray(indices[np.linspace(0, len(indices) - 1, count).round().astype(int)])
 
 
 def check_methods(methods: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ def time(default: Quantity, meaning: str, why: str) -> Any:
     dataclasses.Field
     """
     none = 0 * second
-    return parameter(default, meaning, source=f"chosen here: {why}", low=none, low_excluded=True)
+    return parameter(default, meaning, f"chosen here: {why}", low=none, low_excluded=True)
 
 
 def time_step(default: Quantity, why: str) -> Any:

@@ -62,12 +62,7 @@ def _plot_gains(axes: Any, protocol: GainCurve, gains: pd.DataFrame) -> None:
         label="fitted to the rates",
     )
     axes.plot(
-        shown,
-        gains.slope_ratio * gains.gain.iloc[0],
-        "x",
-        color=RED,
-        ms=8,
-        label="ratio of slopes",
+        shown, gains.slope_ratio * gains.gain.iloc[0], "x", color=RED, ms=8, label="ratio of slopes"
     )
     axes.set(
         xscale="log",

@@ -39,18 +39,18 @@ class NeuronTable(ChipProtocol):
     none.
     """
 
-    costs: Costs = parameter(Costs(), "energy of the core's events", source="see its own")
+    costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
     vdd: Quantity = supply([0.5, 0.75, 1] * volt, "synapse supplies")
     inputs: int = parameter(
         3,
         "synapses of a neuron, all of which pulse in a volley of all units",
-        source="Barton et al. 2022, section 5.2.2: a 4-input NOR, one of them the neuron's spike",
+        "Barton et al. 2022, section 5.2.2: a 4-input NOR, one of them the neuron's spike",
         low=1,
     )
     v_bias: Quantity = parameter(
         [0.45, 0.5, 0.6, 0.7] * volt,
         "biases of the spike generator besides the one that gives t_spike",
-        source="chosen here: above the transistor's threshold",
+        "chosen here: above the transistor's threshold",
     )
     intervals: Quantity = time(
         np.arange(110, 521, 10) * nsecond,

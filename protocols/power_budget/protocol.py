@@ -16,7 +16,7 @@ from neuromod.chip.pulses import code_pulses
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.inputs.spikes import regular
-from neuromod.parameters import parameter
+from neuromod.parameters import parameter, positive
 from neuromod.protocols.families.chips import ChipProtocol, supply
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.power_budget import figure, words
@@ -37,23 +37,19 @@ class PowerBudget(ChipProtocol):
     shown: ClassVar[tuple[str, ...]] = ("budget",)
 
     vdd: Quantity = supply()
-    costs: Costs = parameter(Costs(), "energy of the core's events", source="see its own")
-    shown_rates: Quantity = parameter(
+    costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
+    shown_rates: Quantity = positive(
         [0.33, 3.3] * Mhertz,
         "rates whose budget is shown",
-        source="Barton et al. 2022, table 9: 3.3 MHz at most; a tenth of it chosen here",
-        low=0 * hertz,
-        low_excluded=True,
+        "Barton et al. 2022, table 9: 3.3 MHz at most; a tenth of it chosen here",
     )
-    rates: Quantity = parameter(
+    rates: Quantity = positive(
         np.append(np.geomspace(20, 4760, 20), 5000) * khertz,
         "rates besides these",
-        source="chosen here: up to the highest of the model, and a step below it",
-        low=0 * hertz,
-        low_excluded=True,
+        "chosen here: up to the highest of the model, and a step below it",
     )
     codes: tuple[int, ...] = parameter(
-        (7,), "codes of the synapses that pulse together for each spike", source="chosen here"
+        (7,), "codes of the synapses that pulse together for each spike", "chosen here"
     )
     duration: Quantity = time(300 * usecond, "length of the run", "six spikes at the lowest rate")
 

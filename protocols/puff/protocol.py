@@ -53,7 +53,7 @@ class Puff(CellProtocol):
         "from one puff of a train to the next",
         "shorter and longer than the cascade's time constants",
     )
-    puffs: int = parameter(6, "puffs of a train", source="chosen here", low=2)
+    puffs: int = parameter(6, "puffs of a train", "chosen here", low=2)
     tau_clear: Quantity = time(
         200 * ms,
         "time constant with which the modulator comes and goes",

@@ -20,7 +20,7 @@ from neuromod.experiment import Connection, Experiment, Population, Spikes, Trac
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.optocoupler import Optocoupler
-from neuromod.parameters import parameter
+from neuromod.parameters import not_negative, parameter
 from neuromod.protocols.families.chips import ChipProtocol, input_rate, supply
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.synapse_families import figure, words
@@ -47,20 +47,19 @@ class SynapseFamilies(ChipProtocol):
 
     vdd: Quantity = supply()
     optocoupler: Optocoupler = parameter(
-        Optocoupler(), "memory of the analog synapse", source="see its own"
+        Optocoupler(), "memory of the analog synapse", "see its own"
     )
     stored: np.ndarray = parameter(
         np.linspace(0, 1, 29),
         "stored values as shares of full scale: diode current, or code",
-        source="chosen here",
+        "chosen here",
         low=0,
         high=1,
     )
-    v_start: Quantity = parameter(
+    v_start: Quantity = not_negative(
         [210, 250, 290, 330] * mV,
         "membrane potentials at which a pulse begins; one must be the resting potential",
-        source="chosen here: below threshold, around rest",
-        low=0 * mV,
+        "chosen here: below threshold, around rest",
     )
     input_rate: Quantity = input_rate(
         1400 * khertz, "mean rate of the input that drives the neurons to spike"

@@ -93,21 +93,21 @@ class Transfer(NetworkStudy, Training):
     data: tuple[str, ...] = parameter(
         ("digits-noise", "digits-rotated", "digits-inverted", "digits"),
         "target tasks: digits, stl10, food11, bccd, or folders of images",
-        source="Barton et al. 2022 used the three; the digits come with scikit-learn",
+        "Barton et al. 2022 used the three; the digits come with scikit-learn",
     )
     folder: str = parameter(
         "",
         "folder that stl10, food11 and bccd were unpacked in, each by its name",
-        source="the cache folder if empty",
+        "the cache folder if empty",
     )
     tables: tuple[str, ...] = parameter(
         (*TABLES, EQUAL),
         "tables of the paper to train, and 'equal' for the comparison",
-        source="Barton et al. 2022",
+        "Barton et al. 2022",
         choices=(*TABLES, EQUAL),
     )
     methods: tuple[str, ...] = parameter(
-        tuple(METHODS), "ways of tuning, of those in the tables", source="Barton et al. 2022"
+        tuple(METHODS), "ways of tuning, of those in the tables", "Barton et al. 2022"
     )
     learning_rates: np.ndarray = positive(
         np.array([1e-1, 1e-2, 1e-3, 1e-4, 1e-5]),
@@ -120,17 +120,15 @@ class Transfer(NetworkStudy, Training):
         "chosen here, so that few methods are best at an end",
     )
     epochs: int = parameter(
-        30, "epochs in the comparison", source="chosen here: where curves are flat", low=1
+        30, "epochs in the comparison", "chosen here: where curves are flat", low=1
     )
     runs: int = parameter(
         3, "networks tuned in each way", "chosen here; the paper has five, or ten", low=1
     )
     compute: str = parameter(
-        "cpu", "torch's device: cpu, cuda, cuda:1, mps", source="chosen here: always there"
+        "cpu", "torch's device: cpu, cuda, cuda:1, mps", "chosen here: always there"
     )
-    mixed: bool = parameter(
-        False, "products from bfloat16", source="chosen here: not every CPU has it"
-    )
+    mixed: bool = parameter(False, "products from bfloat16", "chosen here: not every CPU has it")
 
     plot = figure.plot
     report = words.report
@@ -220,20 +218,12 @@ class Transfer(NetworkStudy, Training):
         if EQUAL not in self.tables:
             return []
         recipes = [
-            TuningRecipe(
-                method,
-                "rate",
-                "cross_entropy",
-                float(lr),
-                self.epochs,
-                seed=self.seed + run,
-                layers=layers,
-            )
+            TuningRecipe(method, "rate", "cross_entropy", lr, self.epochs, seed=seed, layers=layers)
             for method, numbers in CONTENDERS.items()
             if method in self.methods
             for layers in numbers
-            for lr in self.candidates
-            for run in range(self.runs)
+            for lr in self.candidates.tolist()
+            for seed in range(self.seed, self.seed + self.runs)
         ]
         outcomes = self._tune(target, recipes, "comparison")
         runs = [outcomes[i : i + self.runs] for i in range(0, len(outcomes), self.runs)]

@@ -35,7 +35,7 @@ class TwoReceptors(BathProtocol):
     neuron: GainLIF = parameter(
         GainLIF(receptors=(library["D1"], library["alpha2"])),
         "the neuron, with two receptors",
-        source="chosen here: a Gs and a Gi receptor of prefrontal pyramidal cells",
+        "chosen here: a Gs and a Gi receptor of prefrontal pyramidal cells",
     )
     conc_first: Quantity = concentrations(
         [0, 0.1, 0.3, 1, 3, 10] * umolar,

@@ -16,7 +16,7 @@ from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.inputs.modulators import volume
 from neuromod.inputs.spikes import poisson
 from neuromod.models.gain_lif import GainLIF
-from neuromod.parameters import parameter
+from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocols.families.cells import CellProtocol, concentrations, current
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.volume import figure, words
@@ -28,7 +28,7 @@ SETTLED = 4
 
 
 def _extent(default: Quantity, meaning: str, source: str) -> Quantity:
-    return parameter(default, meaning, source=source, low=0 * um, low_excluded=True)
+    return positive(default, meaning, source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,10 @@ class Volume(CellProtocol):
 
     shown: ClassVar[tuple[str, ...]] = ("profile", "tissue")
 
-    neuron: GainLIF = parameter(GainLIF(), "the cells", source="see its own")
+    neuron: GainLIF = parameter(GainLIF(), "the cells", "see its own")
     side: Quantity = _extent(200 * um, "side of the square, or cube, of tissue", "chosen here")
-    dimensions: int = parameter(2, "of the tissue", source="chosen here", low=2, high=3)
-    cells: int = parameter(300, "cells at random places", source="chosen here", low=2)
+    dimensions: int = parameter(2, "of the tissue", "chosen here", low=2, high=3)
+    cells: int = parameter(300, "cells at random places", "chosen here", low=2)
     amount: Quantity = concentrations(
         0.5 * umolar,
         "rise of concentration at the place of one release",
@@ -61,21 +61,15 @@ class Volume(CellProtocol):
     tau_clear: Quantity = time(
         500 * ms, "time constant of clearance", "of the order of dopamine's in cortex"
     )
-    burst: int = parameter(10, "spikes of the burst", source="chosen here", low=1)
+    burst: int = parameter(10, "spikes of the burst", "chosen here", low=1)
     burst_interval: Quantity = time(50 * ms, "between spikes of the burst", "20 Hz")
-    releasing: int = parameter(
-        12, "modulatory neurons at random places", source="chosen here", low=1
-    )
-    rate: Quantity = parameter(
-        5 * Hz,
-        "rate of each",
-        source="chosen here: as neuromodulatory neurons fire",
-        low=0 * Hz,
-        low_excluded=True,
+    releasing: int = parameter(12, "modulatory neurons at random places", "chosen here", low=1)
+    rate: Quantity = positive(
+        5 * Hz, "rate of each", "chosen here: as neuromodulatory neurons fire"
     )
     active: Quantity = time(3 * second, "how long they fire", "several time constants")
-    after: Quantity = parameter(
-        2.5 * second, "time recorded after the last release", source="chosen here", low=0 * second
+    after: Quantity = not_negative(
+        2.5 * second, "time recorded after the last release", "chosen here"
     )
     I: Quantity = current(  # noqa: E741
         0.7 * nA, "above rheobase", "current injected into the cells"
