@@ -270,8 +270,8 @@ def designed(per, gain=None, seed=17, vdd=None, circuit=CHIP):
 def test_mirrors_made_for_a_network_of_many_inputs_run_it_at_the_untuned_supply(per):
     layer, weight, bias = designed(per)
     np.testing.assert_allclose(layer.vdd / volt, 0.63)
-    codes, table = (np.column_stack(pair) for pair in ((layer.codes, layer.bias_codes),
-                                                       (weight, bias)))  # fmt: skip
+    codes = np.column_stack([layer.codes, layer.bias_codes])
+    table = np.column_stack([weight, bias])
     moved = codes * layer.steps(CHIP)[:, None]
     half = layer.steps(CHIP)[:, None] / 2
     assert (np.abs(moved - table * WAY / 0.7) <= half * (1 + 1e-9)).all()
@@ -329,8 +329,8 @@ def test_what_codes_stand_for_is_stored_as_the_same_codes(bits):
 
 
 def test_a_neuron_without_weights_gets_mirrors_as_they_are():
-    layer = deploy(CHIP, np.array([[0.0, 0.0], [0.3, -0.1]]), np.zeros(2), np.ones(2), 1.0,
-                   Design("neuron"))  # fmt: skip
+    weight = np.array([[0.0, 0.0], [0.3, -0.1]])
+    layer = deploy(CHIP, weight, np.zeros(2), np.ones(2), 1.0, Design("neuron"))
     assert layer.scale[0] == 1
     assert layer.codes.tolist() == [[0, 0], [7, -2]]
 
