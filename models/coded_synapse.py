@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from neuromod.models.three_factor import ThreeFactor
-from neuromod.parameters import parameter
+from neuromod.parameters import parameter, positive
 
 PAPER = "Barton et al. 2022"
 
@@ -27,17 +27,15 @@ class CodedSynapse(ThreeFactor):
     or against the sign of the supply.
     """
 
-    lsb: float = parameter(
-        0.02, "plastic weight per step of the code", source="chosen here", low=0, low_excluded=True
-    )
+    lsb: float = positive(0.02, "plastic weight per step of the code", "chosen here")
     polarity: float = parameter(
-        1.0, "sign of the third factor, fixed for a supply", source="chosen here", low=-1, high=1
+        1.0, "sign of the third factor, fixed for a supply", "chosen here", low=-1, high=1
     )
     M_low: float = parameter(
-        0.25, "third factor at the lowest supply", source=f"{PAPER}: 0.5 V over 0.75 V"
+        0.25, "third factor at the lowest supply", f"{PAPER}: 0.5 V over 0.75 V"
     )
     M_high: float = parameter(
-        1.88, "third factor at the highest supply", source=f"{PAPER}: 1 V over 0.75 V"
+        1.88, "third factor at the highest supply", f"{PAPER}: 1 V over 0.75 V"
     )
 
     plastic_weight: ClassVar[str] = "lsb*floor(alpha*E/lsb + 0.5)"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from brian2 import Hz, Quantity, second
 
-from neuromod.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, positive
 
 CODE = "published code of Gallinaro, Gašparović & Rotter 2022, PLoS Comput. Biol. 18:e1009836"
 
@@ -28,26 +28,18 @@ class StructuralPlasticity(Parameters):
     fall below 0; only whole elements make synapses.
     """
 
-    target: Quantity = parameter(
-        8 * Hz, "rate to which every neuron returns", source=CODE, low=0 * Hz, low_excluded=True
-    )
-    growth: float = parameter(
+    target: Quantity = positive(8 * Hz, "rate to which every neuron returns", CODE)
+    growth: float = positive(
         0.1,
         "elements grown per second and hertz below the target: the cost of one spike",
-        source=f"calibrated here: 0.5 at 0.1 mV a synapse in the {CODE}; at 0.5 mV a fifth of it "
+        f"calibrated here: 0.5 at 0.1 mV a synapse in the {CODE}; at 0.5 mV a fifth of it "
         "brings a rate back as fast",
-        low=0,
-        low_excluded=True,
     )
-    tau_calcium: Quantity = parameter(
-        10 * second, "decay of the calcium trace", source=CODE, low=0 * second, low_excluded=True
-    )
-    interval: Quantity = parameter(
+    tau_calcium: Quantity = positive(10 * second, "decay of the calcium trace", CODE)
+    interval: Quantity = positive(
         1 * second,
         "time between two rewirings",
-        source=f"chosen here: a tenth of tau_calcium; 0.1 s in the {CODE}",
-        low=0 * second,
-        low_excluded=True,
+        f"chosen here: a tenth of tau_calcium; 0.1 s in the {CODE}",
     )
 
     def traced(self, calcium: np.ndarray, spikes: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from brian2.stateupdaters.exponential_euler import get_conditionally_linear_syst
 from brian2.utils.stringtools import get_identifiers
 
 from neuromod.errors import UserError
-from neuromod.parameters import Parameters, namespace, parameter, used
+from neuromod.parameters import Parameters, namespace, not_negative, parameter, positive, used
 
 IZHIKEVICH = "Izhikevich 2007, Cereb. Cortex 17:2443-2452"
 OJA = "Oja 1982, J. Math. Biol. 15:267-273"
@@ -38,11 +38,7 @@ tonic : 1 (constant)
 sensitivity : meter**3/mole (constant)
 """.strip()
 
-CHANGE = {
-    "oja": "x*y_post - y_post**2*E",
-    "bcm": "x*y_post*(y_post - theta_post)",
-    "stdp": "0",
-}
+CHANGE = {"oja": "x*y_post - y_post**2*E", "bcm": "x*y_post*(y_post - theta_post)", "stdp": "0"}
 """The rules: the change of the plastic trace E that the traces of presynaptic spikes, x, and of
 postsynaptic spikes, y, propose, with BCM's threshold theta; stdp acts at spikes alone."""
 
@@ -114,53 +110,35 @@ class PlasticLIF(Parameters):
     around the cell, which spikes of modulatory neurons raise.
     """
 
-    tau_m: Quantity = parameter(
-        20 * ms,
-        "membrane time constant",
-        source="chosen here: usual for cortical cells",
-        low=0 * second,
-        low_excluded=True,
+    tau_m: Quantity = positive(
+        20 * ms, "membrane time constant", "chosen here: usual for cortical cells"
     )
-    v_th: float = parameter(
-        1.0, "spike threshold", source="chosen here: the unit of v", low=0, low_excluded=True
-    )
-    tau_y: Quantity = parameter(
+    v_th: float = positive(1.0, "spike threshold", "chosen here: the unit of v")
+    tau_y: Quantity = positive(
         20 * ms,
         "decay of the trace of a neuron's own spikes",
-        source=f"{IZHIKEVICH}: of the order of its spike-timing window",
-        low=0 * second,
-        low_excluded=True,
+        f"{IZHIKEVICH}: of the order of its spike-timing window",
     )
-    y_target: float = parameter(
+    y_target: float = positive(
         1.0,
         "fixed point of BCM's threshold: the trace at which synapses do not change",
-        source=f"{BCM}: exists; value chosen here",
-        low=0,
-        low_excluded=True,
+        f"{BCM}: exists; value chosen here",
     )
-    tau_theta: Quantity = parameter(
+    tau_theta: Quantity = positive(
         1 * second,
         "time constant of BCM's threshold",
-        source=f"{BCM}: slower than the trace; value chosen here",
-        low=0 * second,
-        low_excluded=True,
+        f"{BCM}: slower than the trace; value chosen here",
     )
-    tau_clear: Quantity = parameter(
-        200 * ms,
-        "clearance of the modulator",
-        source=f"{IZHIKEVICH}: dopamine",
-        low=0 * second,
-        low_excluded=True,
+    tau_clear: Quantity = positive(
+        200 * ms, "clearance of the modulator", f"{IZHIKEVICH}: dopamine"
     )
     tonic: float = parameter(
-        0.0,
-        "third factor without modulator",
-        source="chosen here: no change without modulator",
+        0.0, "third factor without modulator", "chosen here: no change without modulator"
     )
     sensitivity: Quantity = parameter(
         1 / umolar,
         "third factor per concentration; negative where the modulator reverses changes",
-        source="chosen here: at 1 µM synapses change at the rate eta",
+        "chosen here: at 1 µM synapses change at the rate eta",
     )
 
     threshold: ClassVar[str] = "v > v_th"
@@ -200,42 +178,34 @@ class ThreeFactor(Parameters):
     rule: str = parameter(
         "oja",
         "rule by which spikes propose a change",
-        source=f"{OJA}; {BCM}; {IZHIKEVICH}",
+        f"{OJA}; {BCM}; {IZHIKEVICH}",
         choices=tuple(CHANGE),
     )
     gate: str = parameter(
         "eligibility",
         "where the third factor acts",
-        source="Schmidgall et al. 2021 (SpikePropamine): directly or through an eligibility trace",
+        "Schmidgall et al. 2021 (SpikePropamine): directly or through an eligibility trace",
         choices=tuple(GATES),
     )
-    w: float = parameter(0.1, "fixed weight, in thresholds", source="chosen here")
-    alpha: float = parameter(1.0, "weight per plastic trace, in thresholds", source="chosen here")
-    eta: Quantity = parameter(1 * Hz, "learning rate", source="chosen here")
-    tau_x: Quantity = parameter(
+    w: float = parameter(0.1, "fixed weight, in thresholds", "chosen here")
+    alpha: float = parameter(1.0, "weight per plastic trace, in thresholds", "chosen here")
+    eta: Quantity = parameter(1 * Hz, "learning rate", "chosen here")
+    tau_x: Quantity = positive(
         20 * ms,
         "decay of the trace of presynaptic spikes",
-        source=f"{IZHIKEVICH}: of the order of its spike-timing window",
-        low=0 * second,
-        low_excluded=True,
+        f"{IZHIKEVICH}: of the order of its spike-timing window",
     )
-    tau_e: Quantity = parameter(
-        1 * second, "decay of eligibility", source=IZHIKEVICH, low=0 * second, low_excluded=True
-    )
-    bound: float = parameter(
-        1.0, "largest plastic trace of either sign", source="chosen here", low=0, low_excluded=True
-    )
-    A_plus: float = parameter(
+    tau_e: Quantity = positive(1 * second, "decay of eligibility", IZHIKEVICH)
+    bound: float = positive(1.0, "largest plastic trace of either sign", "chosen here")
+    A_plus: float = not_negative(
         1.0,
         "eligibility gained when post follows pre at once, for stdp",
-        source="chosen here: the unit of eligibility",
-        low=0,
+        "chosen here: the unit of eligibility",
     )
-    A_minus: float = parameter(
+    A_minus: float = not_negative(
         1.5,
         "eligibility lost when pre follows post at once, for stdp",
-        source=f"{IZHIKEVICH}: pairs by chance depress",
-        low=0,
+        f"{IZHIKEVICH}: pairs by chance depress",
     )
 
     modulation: ClassVar[str] = MODULATION

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, not_negative, parameter, positive
 
 BELLEC = "Bellec et al. 2020"
 FloatArray = npt.NDArray[np.float64]
@@ -146,44 +146,23 @@ class CueAssociation(Task):
     """
 
     cues: int = parameter(
-        5, "cues in an episode, an odd number", source=f"chosen here; 7 in {BELLEC}", low=1
+        5, "cues in an episode, an odd number", f"chosen here; 7 in {BELLEC}", low=1
     )
     neurons: int = parameter(
         8,
         "input neurons in each of the groups left, right, go and context",
-        source=f"chosen here; 10 in {BELLEC}",
+        f"chosen here; 10 in {BELLEC}",
         low=1,
     )
-    cue: Quantity = parameter(
-        30 * ms,
-        "length of a cue",
-        source=f"chosen here, for speed; 100 ms in {BELLEC}",
-        low=0 * second,
-        low_excluded=True,
+    cue: Quantity = positive(
+        30 * ms, "length of a cue", f"chosen here, for speed; 100 ms in {BELLEC}"
     )
-    gap: Quantity = parameter(
-        15 * ms,
-        "pause after a cue",
-        source=f"chosen here, for speed; 50 ms in {BELLEC}",
-        low=0 * second,
+    gap: Quantity = not_negative(
+        15 * ms, "pause after a cue", f"chosen here, for speed; 50 ms in {BELLEC}"
     )
-    response: Quantity = parameter(
-        50 * ms,
-        "time in which the answer is read",
-        source="chosen here",
-        low=0 * second,
-        low_excluded=True,
-    )
-    rate: Quantity = parameter(
-        80 * Hz,
-        "rate of cued neurons, and of go",
-        source="chosen here",
-        low=0 * Hz,
-        low_excluded=True,
-    )
-    context: Quantity = parameter(
-        40 * Hz, "rate of context neurons, throughout", source="chosen here", low=0 * Hz
-    )
+    response: Quantity = positive(50 * ms, "time in which the answer is read", "chosen here")
+    rate: Quantity = positive(80 * Hz, "rate of cued neurons, and of go", "chosen here")
+    context: Quantity = not_negative(40 * Hz, "rate of context neurons, throughout", "chosen here")
 
     durations = ("cue", "gap", "response")
     outputs = 2
@@ -234,29 +213,17 @@ class PatternRecall(Task):
     """
 
     pairs: int = parameter(
-        3, "patterns in an episode, and answers to choose among", source="chosen here", low=1
+        3, "patterns in an episode, and answers to choose among", "chosen here", low=1
     )
-    neurons: int = parameter(24, "input neurons that make up patterns", source="chosen here", low=2)
-    active: int = parameter(6, "active neurons of a pattern", source="chosen here", low=1)
-    group: int = parameter(4, "input neurons for each answer", source="chosen here", low=1)
-    show: Quantity = parameter(
-        60 * ms,
-        "time for which a pair is shown",
-        source="chosen here",
-        low=0 * second,
-        low_excluded=True,
+    neurons: int = parameter(24, "input neurons that make up patterns", "chosen here", low=2)
+    active: int = parameter(6, "active neurons of a pattern", "chosen here", low=1)
+    group: int = parameter(4, "input neurons for each answer", "chosen here", low=1)
+    show: Quantity = positive(60 * ms, "time for which a pair is shown", "chosen here")
+    gap: Quantity = not_negative(20 * ms, "pause after a pair", "chosen here")
+    response: Quantity = positive(
+        80 * ms, "length of the question; the answer is read in its second half", "chosen here"
     )
-    gap: Quantity = parameter(20 * ms, "pause after a pair", source="chosen here", low=0 * second)
-    response: Quantity = parameter(
-        80 * ms,
-        "length of the question; the answer is read in its second half",
-        source="chosen here",
-        low=0 * second,
-        low_excluded=True,
-    )
-    rate: Quantity = parameter(
-        80 * Hz, "rate of active neurons", source="chosen here", low=0 * Hz, low_excluded=True
-    )
+    rate: Quantity = positive(80 * Hz, "rate of active neurons", "chosen here")
 
     durations = ("show", "gap", "response")
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from brian2 import Hz, Quantity
 
-from neuromod.parameters import parameter
+from neuromod.parameters import not_negative, parameter
 from neuromod.plasticity import tasks
 from neuromod.protocols.cue_association import words
-from neuromod.protocols.families.five_networks import FiveNetworks, difficulties
+from neuromod.protocols.families.five_networks import FiveNetworks
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +29,12 @@ class CueAssociation(FiveNetworks):
     noise_axis = "noise (Hz)"
     noise_label = "a noise of {} Hz"
 
-    task: tasks.CueAssociation = parameter(tasks.CueAssociation(), "the task", source="see its own")
-    noise: Quantity = difficulties(
-        np.array([0, 20, 40, 60]) * Hz, "rates added to cues and go, in the test"
+    task: tasks.CueAssociation = parameter(tasks.CueAssociation(), "the task", "see its own")
+    noise: Quantity = not_negative(
+        np.array([0, 20, 40, 60]) * Hz, "rates added to cues and go, in the test", "chosen here"
     )
-    learned_noise: Quantity = difficulties(
-        np.array([0, 10, 20]) * Hz, "rates added to cues and go, in learning"
+    learned_noise: Quantity = not_negative(
+        np.array([0, 10, 20]) * Hz, "rates added to cues and go, in learning", "chosen here"
     )
 
     report = words.report

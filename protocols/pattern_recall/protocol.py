@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuromod.parameters import parameter
+from neuromod.parameters import not_negative, parameter
 from neuromod.plasticity import tasks
-from neuromod.protocols.families.five_networks import FiveNetworks, difficulties
-from neuromod.protocols.families.five_networks.study import LEARNED_SHARES
+from neuromod.protocols.families.five_networks.study import LEARNED_SHARES, FiveNetworks
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +27,13 @@ class PatternRecall(FiveNetworks):
     noise_axis = "share exchanged"
     noise_label = "{} of the pattern exchanged"
 
-    task: tasks.PatternRecall = parameter(tasks.PatternRecall(), "the task", source="see its own")
-    noise: np.ndarray = difficulties(
-        np.array([0, 1 / 6, 1 / 3, 1 / 2]), "shares of a pattern exchanged, in the test", high=1
+    task: tasks.PatternRecall = parameter(tasks.PatternRecall(), "the task", "see its own")
+    noise: np.ndarray = not_negative(
+        np.array([0, 1 / 6, 1 / 3, 1 / 2]),
+        "shares of a pattern exchanged, in the test",
+        "chosen here",
+        high=1,
     )
-    learned_noise: np.ndarray = difficulties(
-        LEARNED_SHARES, "shares of a pattern exchanged, in learning", high=1
+    learned_noise: np.ndarray = not_negative(
+        LEARNED_SHARES, "shares of a pattern exchanged, in learning", "chosen here", high=1
     )

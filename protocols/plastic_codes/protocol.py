@@ -104,11 +104,10 @@ class PlasticCodes(Protocol):
     seeds: int = parameter(3, "networks", "chosen here", low=1)
     hidden: int = parameter(20, "cells", "chosen here: as in pattern-recall", low=1)
     steps: int = parameter(200, "steps of learning", "chosen here: as in pattern-recall", low=1)
-    bits: tuple[int, ...] = parameter(
+    bits: tuple[int, ...] = not_negative(
         (0, 1, 2, 3, 4, 5),
         "bits of a code besides its sign; 0: no plastic part",
         "chosen here; the circuit of Barton et al. 2022 has 3",
-        low=0,
         high=16,
     )
     noise: float = not_negative(1 / 6, "share of a pattern exchanged", "chosen here", high=1)

@@ -1,5 +1,5 @@
 """Family of studies in which networks with and without plasticity learn one task."""
 
-from neuromod.protocols.families.five_networks.study import FiveNetworks, difficulties
+from neuromod.protocols.families.five_networks.study import FiveNetworks
 
-__all__ = ["FiveNetworks", "difficulties"]
+__all__ = ["FiveNetworks"]

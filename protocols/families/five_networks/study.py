@@ -15,7 +15,7 @@ from brian2.units.fundamentalunits import Unit
 
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.parameters import parameter
+from neuromod.parameters import parameter, positive
 from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn_all, success
 from neuromod.plasticity.network import NETWORKS, OWN_GATES, Shape, State
 from neuromod.plasticity.storage import save_network
@@ -32,23 +32,6 @@ LEARNED_SHARES = np.array([0, 1 / 6, 1 / 3])
 
 COURSE_EPISODES = 64
 """Episodes over which the course of plastic traces is averaged (chosen here)."""
-
-
-def difficulties(default: Quantity | np.ndarray, meaning: str, high: Any = None) -> Any:
-    """Setting of the difficulties of test episodes, or of those in learning.
-
-    Parameters
-    ----------
-    default : Quantity or ndarray, shape (n,)
-        From 0 on.
-    meaning : str
-    high : number, optional
-
-    Returns
-    -------
-    dataclasses.Field
-    """
-    return parameter(default, meaning, source="chosen here", low=0 * default[0], high=high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,42 +53,36 @@ class FiveNetworks(Training):
     networks: tuple[str, ...] = parameter(
         tuple(NETWORKS),
         "networks compared",
-        source="Schmidgall et al. 2021: Oja's and the BCM rule, both also modulated, and none",
+        "Schmidgall et al. 2021: Oja's and the BCM rule, both also modulated, and none",
         choices=tuple(NETWORKS),
     )
     gate: str = parameter(
         "direct",
         "what modulation gates: the change itself, or an eligibility trace of past changes",
-        source="Miconi et al. 2019 have both; chosen here",
+        "Miconi et al. 2019 have both; chosen here",
         choices=OWN_GATES,
     )
-    seeds: int = parameter(3, "networks of each kind", source="chosen here", low=1)
-    hidden: int = parameter(20, "neurons of the plastic layer", source="chosen here", low=1)
+    seeds: int = parameter(3, "networks of each kind", "chosen here", low=1)
+    hidden: int = parameter(20, "neurons of the plastic layer", "chosen here", low=1)
     modulators: int = parameter(
-        4, "modulatory neurons of a modulated network", source="chosen here", low=1
+        4, "modulatory neurons of a modulated network", "chosen here", low=1
     )
-    delays: Quantity = difficulties(
-        np.array([0, 50, 150, 300]) * ms, "delays before the answer, in the test"
+    delays: Quantity = not_negative(
+        np.array([0, 50, 150, 300]) * ms, "delays before the answer, in the test", "chosen here"
     )
-    learned_delays: Quantity = difficulties(LEARNED_DELAYS, "delays before the answer, in learning")
-    steps: int = parameter(
-        200, f"steps of learning, a multiple of {ROUND}", source="chosen here", low=1
+    learned_delays: Quantity = not_negative(
+        LEARNED_DELAYS, "delays before the answer, in learning", "chosen here"
     )
-    batch: int = parameter(32, "episodes in a step of learning", source="chosen here", low=1)
-    lr: float = parameter(
-        0.02,
-        "Adam's learning rate at the start; it falls to zero as a cosine",
-        source="chosen here",
-        low=0,
-        low_excluded=True,
+    steps: int = parameter(200, f"steps of learning, a multiple of {ROUND}", "chosen here", low=1)
+    batch: int = parameter(32, "episodes in a step of learning", "chosen here", low=1)
+    lr: float = positive(
+        0.02, "Adam's learning rate at the start; it falls to zero as a cosine", "chosen here"
     )
-    episodes: int = parameter(400, "test episodes at every difficulty", source="chosen here", low=1)
-    slope: float = parameter(
+    episodes: int = parameter(400, "test episodes at every difficulty", "chosen here", low=1)
+    slope: float = positive(
         5.0,
         "steepness of the surrogate of a spike's derivative",
-        source="chosen here; fast sigmoid of Zenke & Ganguli 2018",
-        low=0,
-        low_excluded=True,
+        "chosen here; fast sigmoid of Zenke & Ganguli 2018",
     )
     tau_m: Quantity = time(20 * ms, "time constant of membranes and readout", "that of gain-lif")
     dt: Quantity = time_step(5 * ms, "a quarter of tau_m, for speed")
@@ -148,29 +125,23 @@ class FiveNetworks(Training):
     def recipes(self) -> list[Recipe]:
         """Trainings of all networks, the seeds of each in a row."""
         task: Task = self.task
-        dt_s, tau_s = float(self.dt / second), float(self.tau_m / second)
-        noises, delays = self.noises[0], np.asarray(self.learned_delays)
+        sizes = {"inputs": task.inputs, "hidden": self.hidden, "outputs": task.outputs}
+        sizes |= {"modulators": self.modulators}
+        tau_s, dt_s = float(self.tau_m / second), float(self.dt / second)
+        times = {"dt_s": dt_s, "tau_m_s": tau_s, "tau_out_s": tau_s, "slope": self.slope}
+        noises, delays = (
+            tuple(x.tolist()) for x in (self.noises[0], np.asarray(self.learned_delays))
+        )
         return [
             Recipe(
-                Shape(
-                    inputs=task.inputs,
-                    hidden=self.hidden,
-                    outputs=task.outputs,
-                    network=network,
-                    gate=self.gate,
-                    modulators=self.modulators,
-                    dt_s=dt_s,
-                    tau_m_s=tau_s,
-                    tau_out_s=tau_s,
-                    slope=self.slope,
-                ),
+                Shape(**sizes, network=network, gate=self.gate, **times),
                 task,
-                noises=tuple(noises.tolist()),
-                delays_s=tuple(delays.tolist()),
-                steps=self.steps,
-                batch=self.batch,
-                lr=self.lr,
-                seed=self.seed + number,
+                noises,
+                delays,
+                self.steps,
+                self.batch,
+                self.lr,
+                self.seed + number,
             )
             for network in self.networks
             for number in range(self.seeds)
