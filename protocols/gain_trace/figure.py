@@ -10,7 +10,7 @@ import pandas as pd
 from brian2 import ms, mV, second, umolar
 
 from neuromod.recording import Recording
-from neuromod.support.figures import BLACK, GREEN, ORANGE, RED, Family, legend, panels, thin
+from neuromod.support.figures import BLACK, GREEN, ORANGE, PURPLE, Family, legend, panels, thin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,22 +29,26 @@ def plot(
         [["conc", "supply"], ["gain", "rate"], ["error", "factor"]], width=10, height=8.5
     )
     table, rates = tables["table"], tables["rates"]
-    colors = [ORANGE, *Family(table.bits[1:-1].to_numpy(), "bits").colors, RED]
+    colors = [BLACK, *Family(table.bits[1:-1].to_numpy(), "bits").colors, ORANGE]
     edges = np.append(rates.time_s, rates.time_s.iloc[-1] + protocol.bin / second)
     _plot_cell(protocol, axes["conc"], axes["gain"], recordings["bio"])
     axes["rate"].stairs(rates.cell_Hz, edges, label="cell", **CELL)
     # Exact, the first of few bits, a middle one, constant.
     for neuron in sorted({0, 1, len(table) // 2, len(table) - 1}):
-        look = {"color": colors[neuron], "lw": 1.2, "label": table.supply[neuron]}
+        look = {"color": colors[neuron], "lw": 1.2}
         vdd = recordings["circuit"].trace("chip", "vdd", neuron) / mV
-        axes["supply"].plot(*thin(recordings["circuit"].times / ms, vdd), **look)
+        times, vdd = thin(recordings["circuit"].times / ms, vdd)
+        axes["supply"].plot(times, vdd, label=table.supply[neuron], **look)
         axes["rate"].stairs(rates.iloc[:, 2 + neuron], edges, **look)
     axes["supply"].set(xlabel=TIME, ylabel="VDD (mV)", title="c  Supplies of the chip")
     legend(axes["supply"], "supply")
     axes["rate"].set(
-        xlabel=TIME, ylabel="rate (Hz, biological time)", ylim=(0, None), title="d  Output"
+        xlabel=TIME,
+        ylabel="rate (Hz, biological time)",
+        ylim=(0, None),
+        title="d  Output, colours as in c",
     )
-    legend(axes["rate"], "supply")
+    legend(axes["rate"])
     for name, column in (("error", "gain_error_rms"), ("factor", "coincidence_factor")):
         _plot_resolutions(axes[name], table, column, colors)
     axes["error"].set(ylabel="error of the gain (RMS)", title="e  How far the gain is off")
@@ -58,7 +62,7 @@ def _plot_cell(protocol: GainTrace, conc: Any, gain: Any, bio: Recording) -> Non
         bio.trace("cell", f"conc_{protocol.ligand}", 0) / umolar,
         bio.trace("cell", "gain", 0),
     )
-    conc.plot(time, level, color=BLACK)
+    conc.plot(time, level, color=PURPLE)
     conc.set(
         xlabel="biological time (s)",
         ylabel=f"{protocol.ligand} (µM)",

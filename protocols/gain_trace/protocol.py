@@ -59,9 +59,7 @@ class GainTrace(ChipProtocol):
         0.3 * second, "start of the puff, biological time", "a tenth of the run as a baseline"
     )
     width: Quantity = time(
-        0.4 * second,
-        "length of the puff, biological time",
-        "about the cascade's time constants",
+        0.4 * second, "length of the puff, biological time", "about the cascade's time constants"
     )
     tau_clear: Quantity = time(
         0.2 * second,
@@ -131,14 +129,7 @@ class GainTrace(ChipProtocol):
             Trace("chip", ("vdd", "v"), np.arange(chips.size)),
         ]
         both = twins(
-            cells,
-            chips,
-            inputs,
-            self.codes,
-            traces,
-            self.duration / TIME_SCALE,
-            self.dt,
-            self.seed,
+            cells, chips, inputs, self.codes, traces, self.duration / TIME_SCALE, self.dt, self.seed
         )
         puffed = puffs(
             self.ligand,

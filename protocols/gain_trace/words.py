@@ -24,7 +24,7 @@ def report(protocol: GainTrace, tables: dict[str, pd.DataFrame]) -> list[Section
     coarse = table[table.bits.notna()]
     near = coarse[coarse.coincidence_factor >= NEAR * exact.coincidence_factor]
     enough = (
-        f"{near.supply.iloc[0]} give a coincidence factor within 2 % of it"
+        f"the coarsest with a coincidence factor within 2 % of it is {near.supply.iloc[0]}"
         if len(near)
         else "none comes within 2 % of it"
     )
@@ -39,8 +39,9 @@ def report(protocol: GainTrace, tables: dict[str, pd.DataFrame]) -> list[Section
             f"held between updates. The chip then fires {exact.chip_spikes} spikes where the cell "
             f"fires {exact.cell_spikes}, with a coincidence factor of "
             f"{say(exact.coincidence_factor, digits=2)}; with a constant supply it fires "
-            f"{still.chip_spikes}, with {say(still.coincidence_factor, digits=2)}. What differs "
-            "with an exact supply is the comparator, which decides when input pulses have ended. "
+            f"{still.chip_spikes}, with {say(still.coincidence_factor, digits=2)}. With an "
+            "exact supply the only difference left is the comparator, which decides when input "
+            "pulses have ended. "
             f"Of the resolutions between 0.5 and 1 V, {enough}.",
             "table",
         ),

@@ -50,10 +50,10 @@ def report(protocol: NeuronTable, tables: dict[str, pd.DataFrame]) -> list[Secti
             "as well: a neuron that needs an input for each spike stays below "
             f"{say(MAX_RATE)} there.\n\n"
             "Where the next pulse begins before the spike ends, that end does not clock the "
-            "comparator: decisions per spike number "
+            "comparator: decisions per spike fall from "
+            f"{span(slow.decisions_per_spike, digits=3)} at {say(MAX_RATE)} to "
             f"{span(fewest.decisions_per_spike, digits=3)} at the highest rates of the fewest "
-            f"units, and {span(slow.decisions_per_spike, digits=3)} at {say(MAX_RATE)}. Hence the "
-            "lower energy.",
+            "units. Hence the lower energy.",
             "rates",
         ),
         Section("Width of a spike", _say_bias(protocol.biases(tables["rates"]))),

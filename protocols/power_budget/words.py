@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from brian2.units.allunits import Mhertz
 
 from neuromod.chip.conversion import ENERGY_AT_MAX_RATE, MAX_RATE
 from neuromod.protocol import Section
@@ -42,16 +43,17 @@ def _say_budget(rate: float, entries: pd.DataFrame) -> str:
 def _say_energy(table: pd.DataFrame) -> str:
     low, high = table.loc[table.rate_MHz.idxmin()], table.loc[table.rate_MHz.idxmax()]
     said = (
-        f"A spike takes {say(low.energy_per_spike_pJ, 'pJ', 3)} at {say(low.rate_MHz, 'MHz', 2)} "
-        f"and {say(high.energy_per_spike_pJ, 'pJ', 3)} at {say(high.rate_MHz, 'MHz', 3)}, because "
-        "more spikes share the leakage. Of the latter the synapses take "
-        f"{say(1e3 * high.energy_synapse_pJ, 'fJ', 3)}, from their own supply."
+        f"A spike takes {say(low.energy_per_spike_pJ, 'pJ', 3)} at "
+        f"{say(low.rate_MHz * Mhertz, digits=3)} and {say(high.energy_per_spike_pJ, 'pJ', 3)} at "
+        f"{say(high.rate_MHz * Mhertz, digits=3)}, because more spikes share the leakage. Of the "
+        f"latter the synapses take {say(1e3 * high.energy_synapse_pJ, 'fJ', 3)}, from their own "
+        "supply."
     )
     if high.decisions_per_spike < low.decisions_per_spike - 0.5:
         said += (
             " At the highest rate a pulse begins while the spike before it lasts. The end of that "
-            "spike then no longer clocks the comparator, which decides "
-            f"{say(high.decisions_per_spike, digits=3)} times per spike instead of "
-            f"{say(low.decisions_per_spike, digits=3)}."
+            "spike then no longer clocks the comparator, whose decisions per spike fall from "
+            f"{say(low.decisions_per_spike, digits=3)} to "
+            f"{say(high.decisions_per_spike, digits=3)}."
         )
     return said
