@@ -15,7 +15,7 @@ from brian2.units.fundamentalunits import Unit
 
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.parameters import parameter, positive
+from neuromod.parameters import not_negative, parameter, positive
 from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn_all, success
 from neuromod.plasticity.network import NETWORKS, OWN_GATES, Shape, State
 from neuromod.plasticity.storage import save_network
@@ -129,9 +129,8 @@ class FiveNetworks(Training):
         sizes |= {"modulators": self.modulators}
         tau_s, dt_s = float(self.tau_m / second), float(self.dt / second)
         times = {"dt_s": dt_s, "tau_m_s": tau_s, "tau_out_s": tau_s, "slope": self.slope}
-        noises, delays = (
-            tuple(x.tolist()) for x in (self.noises[0], np.asarray(self.learned_delays))
-        )
+        noises = tuple(self.noises[0].tolist())
+        delays = tuple(np.asarray(self.learned_delays).tolist())
         return [
             Recipe(
                 Shape(**sizes, network=network, gate=self.gate, **times),
