@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import Any
 
 MAX_LISTED = 40
 
@@ -48,3 +49,32 @@ def listed(words: Iterable[str], last: str = "and") -> str:
     if len(words) < 2:
         return words[0] if words else "none"
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def with_advice(load: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Loader of a package's names that says how to get a package that one of them needs.
+
+    Parameters
+    ----------
+    load : callable
+        Of a name; gives what it names.
+
+    Returns
+    -------
+    callable
+        The same, and raises ModuleNotFoundError with advice.
+    """
+
+    def advised(name: str) -> Any:
+        try:
+            return load(name)
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("neuromod"):
+                raise
+            raise ModuleNotFoundError(
+                f"{name} needs {error.name}, which is not installed: "
+                "pip install 'brian2-neuromod[train]' brings it.",
+                name=error.name,
+            ) from error
+
+    return advised
