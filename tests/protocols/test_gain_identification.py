@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
-from brian2 import Hz, linspace, mV, nA, second, uA
+from brian2 import Hz, linspace, mV, nA, second
 
 import neuromod
 from neuromod.analysis.identification import ADDITIVE, EFFECTS, INPUT, NONE, OUTPUT, SHIFT
@@ -55,9 +55,8 @@ def test_every_modulation_of_the_simulated_neurons_is_named(run):
 
 def test_what_was_done_lies_within_the_intervals(run):
     told = run.table.dropna(subset="truth").set_index("hypothesis")
-    assert told.truth.to_dict() == {
-        INPUT.name: 1.37, OUTPUT.name: 0.6, ADDITIVE.name: 12, SHIFT.name: 0.173,
-    }  # fmt: skip
+    done = {INPUT.name: 1.37, OUTPUT.name: 0.6, ADDITIVE.name: 12, SHIFT.name: 0.173}
+    assert told.truth.to_dict() == done
     assert (told.low < told.truth).all()
     assert (told.truth < told.high).all()
 
@@ -99,7 +98,7 @@ def test_the_report_says_what_was_found_and_what_no_single_neuron_does(run):
 def test_verdicts_that_name_nothing_say_why(run):
     tables = run.tables | {"verdicts": run.tables["verdicts"].assign(verdict="other")}
     text = run.protocol.report(tables)[0].text
-    assert "input gain: none of the hypotheses. Curves of their own fit" in text
+    assert "input gain: none of the hypotheses. Separate curves fit" in text
     tables["verdicts"] = run.tables["verdicts"].assign(verdict="undecided")
     text = run.protocol.report(tables)[0].text
     assert "undecided; possible: input gain. A wider range of currents" in text
@@ -116,9 +115,8 @@ def test_a_range_of_currents_far_above_rheobase_leaves_adding_and_shifting_undec
 def test_a_table_of_the_users_own_is_identified(cell):
     run = neuromod.run("gain-identification", data=str(cell), control="ACSF")
     verdicts = run.tables["verdicts"].set_index("condition")
-    assert verdicts.verdict.to_dict() == {
-        "5-HT 10": INPUT.name, "NE, 3 uM": SHIFT.name, "GABA": "undecided",
-    }  # fmt: skip
+    found = {"5-HT 10": INPUT.name, "NE, 3 uM": SHIFT.name, "GABA": "undecided"}
+    assert verdicts.verdict.to_dict() == found
     assert verdicts.low["5-HT 10"] < 1.37 < verdicts.high["5-HT 10"]
     assert verdicts.low["NE, 3 uM"] < 0.19 < verdicts.high["NE, 3 uM"]
     assert "0 of which make the neuron fire" in verdicts.why["GABA"]
@@ -149,10 +147,8 @@ def test_concentrations_as_conditions_survive_the_way_through_the_folder(cell, t
 
 def test_the_command_line_identifies_a_table(neuromod, cell, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    ended = neuromod(
-        "run", "gain-identification", "--set", f"data={cell}", "--set", "control=ACSF",
-        "--out", "here",
-    )  # fmt: skip
+    settings = ("--set", f"data={cell}", "--set", "control=ACSF")
+    ended = neuromod("run", "gain-identification", *settings, "--out", "here")
     assert (ended.code, ended.err) == (0, "")
     assert "threshold shift" in ended.out
 
@@ -168,8 +164,7 @@ def test_the_command_line_identifies_a_table(neuromod, cell, monkeypatch):
         ({"I": [0.3, 0.4, 0.3] * nA}, "different currents"),
         ({"I": [0.3, 0.4] * nA}, "different currents"),
         ({"I": linspace(0.1, 0.4, 9) * nA}, "fire"),
-        ({"I_ext": 0.1 * uA}, "I_ext would have no effect"),
-        ({"modulated": True}, "modulated must be false"),
+        ({"receptors": "D1"}, "receptors would have no effect here"),
         ({"output_gain": 1.3}, "output_gain = 1.3 is out of range"),
         ({"margin": 0.0}, "margin = 0 is out of range"),
     ],
@@ -180,7 +175,7 @@ def test_impossible_settings_are_refused(settings, message, tmp_path, monkeypatc
         neuromod.run("gain-identification", **settings)
 
 
-def test_a_control_that_no_file_names_is_refused_before_the_work(cell):
+def test_a_control_that_no_file_names_is_refused(cell):
     protocol = GainIdentification(data=str(cell), control="Ringer")
     with pytest.raises(neuromod.UserError, match="There is no control condition named 'Ringer'"):
-        protocol.experiments()
+        neuromod.run(protocol)

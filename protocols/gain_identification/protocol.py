@@ -1,0 +1,260 @@
+"""What a modulator did to a neuron, told from its f-I curves alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from brian2 import Hz, Quantity, linspace, ms, mV, nA, second
+from scipy.stats import binom, poisson
+
+from neuromod.analysis.fi_files import read_curves
+from neuromod.analysis.identification import (
+    ADDITIVE,
+    EFFECTS,
+    INPUT,
+    NONE,
+    OUTPUT,
+    SHIFT,
+    UNDECIDED,
+    Curve,
+    Fit,
+    Identification,
+    identify,
+    lif_check,
+)
+from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population
+from neuromod.models.gain_lif import GainLIF
+from neuromod.parameters import parameter, refuse_changed
+from neuromod.protocol import Protocol
+from neuromod.protocols.families.cells import current
+from neuromod.protocols.families.timing import time, time_step
+from neuromod.protocols.gain_identification import figure, words
+from neuromod.recording import Recording
+from neuromod.support.log import note
+from neuromod.support.text import say
+
+OF_FILES = ("control", "spike_level")
+OF_SIMULATIONS = (
+    *("neuron", "I", "trials", "noise", "input_gain"),
+    *("output_gain", "added_rate", "shift", "duration", "dt"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class GainIdentification(Protocol):
+    """Whether a modulator multiplied, shifted or added, told from f-I curves alone.
+
+    A modulator can multiply a neuron's input, f(g I), as a gain on its synapses does; multiply
+    its output, g f(I); add to its output, f(I) + b; or shift its threshold, f(I - dI). The first
+    two are both called multiplicative (Chance, Abbott & Reyes 2002, Neuron 35:773-782; Silver
+    2010, Nat. Rev. Neurosci. 11:474-489; Ferguson & Cardin 2020, Nat. Rev. Neurosci. 21:80-92)
+    and are kept apart here. Nothing is assumed of the control curve f except that it never falls:
+    it is fitted to control and modulated rates together, once for each hypothesis.
+
+    The f-I curves come from the file in `data`. Without one, neurons with known modulation are
+    simulated, and the table shows the truth beside what was found.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = ("verdicts",)
+
+    data: str = parameter(
+        "", "file of f-I curves, .csv or .nwb; empty: simulated", source="chosen here"
+    )
+    control: str = parameter("control", "name of the control condition", source="chosen here")
+    spike_level: Quantity = parameter(
+        0 * mV, "potential whose upward crossing is a spike, NWB only", source="Elephant's default"
+    )
+    margin: float = parameter(
+        0.1,
+        "relative change of the input gain that counts as none",
+        source="chosen here",
+        low=0,
+        low_excluded=True,
+    )
+    neuron: GainLIF = parameter(
+        GainLIF(receptors=()), "the neuron, without receptors", source="see its own"
+    )
+    I: Quantity = current(linspace(0.2, 1.4, 16) * nA, "around rheobase", "injected currents")  # noqa: E741
+    trials: int = parameter(4, "trials of each current", source="chosen here", low=1)
+    noise: Quantity = parameter(
+        1.2 * mV,
+        "standard deviation of the resting potential between trials",
+        source="chosen here",
+        low=0 * mV,
+    )
+    input_gain: float = parameter(
+        1.4, "gain of the input", source="chosen here", low=0, low_excluded=True
+    )
+    output_gain: float = parameter(
+        0.6, "share of spikes that get through", source="chosen here", low=0, high=1
+    )
+    added_rate: Quantity = parameter(
+        12 * Hz, "rate of spikes from elsewhere", source="chosen here", low=0 * Hz
+    )
+    shift: Quantity = current(0.15 * nA, "a third of rheobase", "current taken from the input")
+    duration: Quantity = time(1 * second, "length of a step", "usual in slices")
+    dt: Quantity = time_step(0.1 * ms, "a two-hundredth of tau_m")
+
+    plot = figure.plot
+    report = words.report
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data:
+            instead = "the rates come from a file"
+            refuse_changed("gain-identification", self, OF_SIMULATIONS, instead)
+            return
+        refuse_changed("gain-identification", self, OF_FILES, "they are for a file, given as data")
+        if len(np.unique(self.I / nA)) < len(self.I):
+            raise UserError(f"I must be different currents, not {say(self.I)}.")
+        if self.neuron.receptors:
+            raise UserError(
+                "The neuron's receptors would have no effect here: modulation is given by "
+                "input_gain, for a neuron with receptors=none."
+            )
+
+    def experiments(self) -> dict[str, Experiment]:
+        """One network with a neuron for each condition, current and trial; none with a file."""
+        if self.data:
+            return {}
+        grid = self._grid
+        shift = np.where(grid.condition == SHIFT.name, 1, 0) * self.shift
+        values = {
+            "I_ext": np.asarray(grid.current_nA) * nA - shift,
+            "trained_gain": np.where(grid.condition == INPUT.name, self.input_gain, 1.0),
+            "v_rest": self.neuron.v_rest + np.asarray(grid.rest) * self.noise,
+        }
+        population = Population("neurons", self.neuron, len(grid), values)
+        return {
+            "steps": Experiment(
+                populations=[population], duration=self.duration, dt=self.dt, seed=self.seed
+            )
+        }
+
+    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+        """Rates, fits of every hypothesis with their intervals and weights, and verdicts."""
+        curves = self._read() if self.data else self._simulated(recordings["steps"])
+        control = _curve(curves, self.control)
+        rows: list[dict[str, Any]] = []
+        verdicts, fits = [], []
+        for condition in dict.fromkeys(curves.condition):
+            if condition == self.control:
+                continue
+            try:
+                found = identify(control, _curve(curves, condition), self.margin)
+            except UserError as error:
+                # One silent condition leaves the others to be identified.
+                verdicts.append({"condition": condition, "verdict": UNDECIDED, "why": str(error)})
+                continue
+            verdicts.append({"condition": condition} | _verdict(found))
+            rows += [{"condition": condition} | row for row in self._rows(condition, found)]
+            fits.append(_drawn(condition, found, curves.current_nA))
+        if not fits:
+            raise UserError(f"No condition can be identified: {verdicts[0]['why']}")
+        return {
+            "table": pd.DataFrame(rows),
+            "verdicts": pd.DataFrame(verdicts),
+            "curves": curves,
+            "fits": pd.concat(fits, ignore_index=True),
+        }
+
+    def _read(self) -> pd.DataFrame:
+        path = Path(self.data).absolute()
+        curves = read_curves(path, self.control, self.spike_level)
+        note("data", str(path))
+        note("data sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+        return curves
+
+    @cached_property
+    def _grid(self) -> pd.DataFrame:
+        """Condition, current and trial of every neuron, and all that is left to chance."""
+        conditions = [self.control, *(effect.name for effect in EFFECTS), NONE.name]
+        trials = range(1, self.trials + 1)
+        levels = [conditions, np.asarray(self.I / nA), trials]
+        index = pd.MultiIndex.from_product(levels, names=["condition", "current_nA", "trial"])
+        generator = np.random.default_rng(self.seed)
+        drawn = {
+            "rest": generator.standard_normal(len(index)),
+            "luck": generator.uniform(size=len(index)),
+        }
+        return pd.DataFrame(drawn, index).reset_index()
+
+    @property
+    def _truth(self) -> dict[str, float]:
+        """What was done, by condition, in the hypotheses' units."""
+        return {
+            INPUT.name: self.input_gain,
+            OUTPUT.name: self.output_gain,
+            ADDITIVE.name: float(self.added_rate / Hz),
+            SHIFT.name: float(self.shift / nA),
+        }
+
+    def _simulated(self, recording: Recording) -> pd.DataFrame:
+        """Rates of the neurons; what no LIF neuron does is done to its spikes."""
+        grid = self._grid
+        counts = recording.spikes["neurons"].counts()
+        elsewhere = poisson.ppf(grid.luck, float(self.added_rate * self.duration))
+        counts = np.where(grid.condition == ADDITIVE.name, counts + elsewhere, counts)
+        through = binom.ppf(grid.luck, counts, self.output_gain)
+        counts = np.where(grid.condition == OUTPUT.name, through, counts)
+        rate = counts / float(self.duration / second)
+        return grid[["condition", "current_nA", "trial"]].assign(rate_Hz=rate)
+
+    def _rows(self, condition: str, found: Identification) -> list[dict[str, Any]]:
+        """One row for each hypothesis; for simulated neurons with the truth."""
+        rows = []
+        for fit in found.fits:
+            name = fit.hypothesis.name
+            by_lif, lif_rmse = lif_check(fit)
+            row: dict[str, Any] = {"hypothesis": name} | _parameter(fit)
+            row |= {
+                "weight": found.weights[name],
+                "rmse_Hz": fit.rmse,
+                "misfit_p": fit.misfit(),
+                "lif_estimate": by_lif if fit.hypothesis.unit else np.nan,
+                "lif_rmse_Hz": lif_rmse,
+            }
+            if not self.data:
+                row["truth"] = self._truth.get(name, np.nan) if name == condition else np.nan
+            rows.append(row)
+        return rows
+
+
+def _curve(curves: pd.DataFrame, condition: str) -> Curve:
+    rows = curves[curves.condition == condition]
+    return Curve(rows.current_nA.to_numpy(float), rows.rate_Hz.to_numpy(float))
+
+
+def _verdict(found: Identification) -> dict[str, Any]:
+    """The verdict, and the parameter of the hypothesis that it names or else of the likeliest."""
+    name = found.verdict if found.verdict in found.weights else found.candidates[0]
+    fit = next(fit for fit in found.fits if fit.hypothesis.name == name)
+    weight = {"weight": found.weights[name], "candidates": " or ".join(found.candidates)}
+    return {"verdict": found.verdict} | _parameter(fit) | weight
+
+
+def _parameter(fit: Fit) -> dict[str, Any]:
+    if not fit.hypothesis.unit:
+        return {"estimate": np.nan, "low": np.nan, "high": np.nan, "unit": None}
+    low, high = fit.interval()
+    return {"estimate": fit.value, "low": low, "high": high, "unit": fit.hypothesis.unit}
+
+
+def _drawn(condition: str, found: Identification, current: pd.Series) -> pd.DataFrame:
+    """Fitted curves on a fine grid."""
+    fine = np.linspace(current.min(), current.max(), 200)
+    parts = []
+    for fit in found.fits:
+        control, modulated = fit.rates(fine, fine)
+        columns: dict[str, Any] = {"condition": condition, "hypothesis": fit.hypothesis.name}
+        columns |= {"current_nA": fine, "control_Hz": control, "modulated_Hz": modulated}
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
