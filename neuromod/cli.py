@@ -1,4 +1,4 @@
-"""The command line: words in, words out; what is done is done by the modules that it calls."""
+"""The command line: it reads arguments, calls the modules that do the work, and prints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from neuromod import __version__
 from neuromod.errors import UserError
 from neuromod.runs import registry
 
-# Whatever imports Brian2, pandas or torch is imported where it is used: help must be quick.
+# Modules that need Brian2, pandas or torch are imported where they are used, so that help is quick.
 if TYPE_CHECKING:
     import pandas as pd
     from brian2 import Quantity
@@ -145,7 +145,7 @@ def run(
     from neuromod.settings import read, split_assignments
     from neuromod.support.progress import bars
 
-    # Brian2 complains of every object whose simulation an error or Ctrl-C kept from starting.
+    # After an error or Ctrl-C, Brian2 would complain of every object that was not simulated.
     BrianLogger.suppress_name("unused_brian_object")
     default = registry.find_protocol(protocol)()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not default.shares_work:
@@ -183,7 +183,7 @@ def demo(
 
 @app.command()
 def pretrain() -> None:
-    """Train the embedded network and keep it in the cache folder, unless it is there already."""
+    """Train the embedded network and keep it in the cache folder, unless it is already there."""
     try:
         from neuromod.tuning.backbone import pretrain as pretrain_backbone
     except ModuleNotFoundError as error:
@@ -266,7 +266,7 @@ def validate(
 
 @app.command()
 def doctor() -> None:
-    """Show what works on this machine, and how to get what does not."""
+    """Show what works on this machine, and how to get the rest."""
     from neuromod.devices.doctor import examine
     from neuromod.devices.simulation import DEVICES
     from neuromod.support.progress import bars
@@ -282,7 +282,7 @@ def doctor() -> None:
 
 
 def _protocol(name: str, settings: Sequence[str] | None, dt: Quantity | None = None) -> Protocol:
-    """A protocol with its settings; with a time step for circuits, unless it was set."""
+    """A protocol with its settings, and with a time step for circuits unless one was set."""
     from neuromod.models import CircuitNeuron
     from neuromod.protocol import Protocol
     from neuromod.settings import change, read, split_assignments
@@ -344,24 +344,21 @@ def _describe_callable(name: str, found: Any) -> None:
 
 
 def _devices_of(protocol: Study) -> str:
-    """Where a protocol runs, by its models; its experiments may take minutes to make."""
+    """Where a protocol runs, judged by its models: making experiments may take minutes."""
     from neuromod.devices.genn.limits import obstacles
     from neuromod.devices.simulation import DEVICES
     from neuromod.protocol import Training
 
     if isinstance(protocol, Training):
-        return "Works with torch alone; Brian2's devices have no part in it."
+        return "Works with torch alone, without Brian2's devices."
     models = (value for value in vars(protocol).values() if hasattr(value, "threshold"))
-    obstacle = next(
-        (found for model in models for found in obstacles(model, model.equations, model.constants)),
-        None,
-    )
+    obstacle = next((found for model in models for found in obstacles(model)), None)
     if obstacle:
         everywhere = ", ".join(name for name in DEVICES if not name.startswith("genn"))
         return f"Runs on {everywhere}; not on GeNN: {obstacle}."
     return (
-        f"Runs on {', '.join(DEVICES)} (neuromod doctor says which of them work here), with "
-        "--precision double everywhere the same spikes; single moves some."
+        f"Runs on {', '.join(DEVICES)} (neuromod doctor says which of them work here): the same "
+        "spikes everywhere with --precision double; single moves some."
     )
 
 
@@ -398,10 +395,11 @@ def _table(table: pd.DataFrame, heading: str, most: int, file: str = "") -> Tabl
     return _columns(shown["columns"], shown["rows"], heading, more)
 
 
-def _columns(names: Sequence[str], rows: Iterable[Sequence[str]], title: str = "",
-             caption: str = "") -> Table:  # fmt: skip
-    table = Table(box=None, title=title or None, title_justify="left", caption=caption or None,
-                  caption_justify="left", pad_edge=False)  # fmt: skip
+def _columns(
+    names: Sequence[str], rows: Iterable[Sequence[str]], title: str = "", caption: str = ""
+) -> Table:
+    table = _grid(title, show_header=True)
+    table.caption, table.caption_justify = caption or None, "left"
     for name in names:
         # Spaces, unlike underscores, let a narrow terminal break a long name.
         table.add_column(Text(name.replace("_", " ")), overflow="fold")
@@ -410,9 +408,9 @@ def _columns(names: Sequence[str], rows: Iterable[Sequence[str]], title: str = "
     return table
 
 
-def _grid(heading: str) -> Table:
-    return Table(box=None, show_header=False, title=heading or None, title_justify="left",
-                 pad_edge=False)  # fmt: skip
+def _grid(heading: str, show_header: bool = False) -> Table:
+    look = {"box": None, "pad_edge": False, "title_justify": "left"}
+    return Table(show_header=show_header, title=heading or None, **look)
 
 
 def _print(table: Table) -> None:

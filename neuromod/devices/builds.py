@@ -1,8 +1,8 @@
-"""Compiled programs of Brian2's standalone devices, each kept and compiled once.
+"""Programs of Brian2's standalone devices, compiled once and kept.
 
-The text of a program follows from what an experiment is made of. The values of its parameters,
-its weights and its input spikes are read from files when the program starts, so that another run
-with other values finds its program compiled.
+The equations, sizes and times of an experiment decide on the text of its program. Values of
+parameters, weights and input spikes are read from files when the program starts, so that a run with
+other values needs no compiler.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ KEPT = 100
 
 
 class CompiledOnce:
-    """What a standalone device must do besides to be compiled once for all values.
+    """What lets a standalone device be compiled once for all values.
 
     Attributes
     ----------
     products : tuple of str
-        The files that compiling brings about.
+        Files that compiling makes.
     data : tuple of str
-        Patterns of the files that a program reads and writes, which are no part of its text.
+        Patterns of the files that a program reads and writes; its text is all the others.
     compiled : bool
         Whether this run had to compile.
     started_at, ended_at : float
@@ -51,7 +51,7 @@ class CompiledOnce:
     started_at = ended_at = 0.0
 
     def fill_with_array(self: Any, var: ArrayVariable, arr: Any) -> None:
-        """Give a variable its values from a file; a single value would stand in the text."""
+        """Read a variable's values from a file; Brian2 writes a single value into the text."""
         super().fill_with_array(var, arr)  # type: ignore[misc]
         if not np.size(arr):
             return
@@ -63,7 +63,7 @@ class CompiledOnce:
             self.main_queue[-1] = ("insert_code", loop)
 
     def compile_source(self: Any, *_: Any) -> None:
-        """Compile what `build` has written, or take it from an earlier time."""
+        """Compile what `build` has written, or take a kept program."""
         folder = Path(self.project_dir)
         kept = cache_dir() / "builds" / _key(folder, self.data, self.identity())
         self.compiled = not _take(kept, folder, self.products)
@@ -82,7 +82,7 @@ class Standalone(CompiledOnce, CPPStandaloneDevice):  # type: ignore[misc]
     """Brian2's C++ standalone device."""
 
     def identity(self) -> str:
-        """What besides the text decides on the program."""
+        """What decides on the program besides its text."""
         return compiler()
 
     def make(self, folder: Path) -> None:
@@ -94,7 +94,7 @@ class Standalone(CompiledOnce, CPPStandaloneDevice):  # type: ignore[misc]
 def call(
     command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> None:
-    """Run a step of a build, and keep its words only where it fails.
+    """Run a step of a build, and keep its output only if it fails.
 
     Parameters
     ----------
@@ -107,12 +107,17 @@ def call(
     Raises
     ------
     UserError
-        When it fails, with the first error and where to read the rest.
+        When it fails; the message names the first error and the log.
     """
     ended = subprocess.run(
-        command, cwd=folder, env={**os.environ, **(environment or {})}, capture_output=True,
-        text=True, errors="replace", check=False,
-    )  # fmt: skip
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
     if ended.returncode:
         log = cache_dir() / "failed-build.log"
         log.write_text(f"{ended.stdout}\n{ended.stderr}")
@@ -125,7 +130,7 @@ def call(
 
 
 def compiler() -> str:
-    """What the compiler says of itself and of the processor that it compiles for.
+    """The compiler's description of itself and of the processor that it compiles for.
 
     Returns
     -------
@@ -141,7 +146,7 @@ def compiler() -> str:
 
 
 def flags() -> list[str]:
-    """Brian2's compiler options, as its preferences have them."""
+    """Compiler options of Brian2's preferences."""
     chosen = prefs["codegen.cpp.extra_compile_args"]
     return list(prefs["codegen.cpp.extra_compile_args_gcc"] if chosen is None else chosen)
 
@@ -158,7 +163,7 @@ def _key(folder: Path, data: Sequence[str], identity: str) -> str:
 
 
 def _take(kept: Path, folder: Path, products: Sequence[str]) -> bool:
-    """Copy a kept program to where it is run; another process may just be removing it."""
+    """Copy a kept program to where it runs; another process may be removing it."""
     try:
         for name in products:
             shutil.copy(kept / Path(name).name, _made(folder / name))
@@ -169,7 +174,7 @@ def _take(kept: Path, folder: Path, products: Sequence[str]) -> bool:
 
 
 def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:
-    """Keep a program whole or not at all, and no more than `KEPT`, the last used ones."""
+    """Keep a program, whole or not at all, and the `KEPT` programs used last."""
     shelf = _made(kept).parent
     partial = Path(tempfile.mkdtemp(dir=shelf, prefix=".partial-"))
     try:

@@ -29,7 +29,7 @@ GET_TORCH = "pip install 'brian2-neuromod[train]'"
 
 
 def examine() -> dict[str, list[Finding]]:
-    """Look at versions, compilers, GeNN, devices, SPICE and what training needs.
+    """Check versions, compilers, GeNN, devices, SPICE and what training needs.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def try_device(device: str) -> Finding:
     started = time.perf_counter()
     try:
         counts = simulate(two_neurons(), device).spikes["pair"].counts()
-    # Compilers fail in as many ways as there are machines.
+    # Compilers fail in many ways.
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         return Finding(device, False, reason, GET_COMPILER)
@@ -89,7 +89,7 @@ def expected_spikes() -> float:
 
 
 def _lacking(device: str) -> Finding | None:
-    """What a GeNN device lacks first; the others need no more than a compiler."""
+    """The first thing that a GeNN device lacks; other devices need only a compiler."""
     if not device.startswith("genn"):
         return None
     return next((step for step in steps(gpu=device == "genn") if not step.works), None)
@@ -117,7 +117,7 @@ def _ngspice() -> Finding:
 
 
 def _imports(name: str) -> Finding:
-    # A torchvision built for another torch is installed and yet fails at import.
+    # A torchvision built for another torch fails at import.
     try:
         module = import_module(name)
     except (ImportError, RuntimeError, OSError) as error:

@@ -1,4 +1,4 @@
-"""One thing that was looked at on this machine."""
+"""What was found on this machine, one thing at a time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked on this machine.
 
     Attributes
     ----------
     name : str
     works : bool
     found : str
-        A version, a path, a measurement, or what went wrong.
+        A version, a path, a measurement, or the problem.
     get : str
         The next step to take; empty where it works or none is known.
     """

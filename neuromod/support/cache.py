@@ -1,4 +1,4 @@
-"""Where backbones, features and compiled programs are kept, and how files come into being whole."""
+"""Where backbones, features and compiled programs are kept, and how files are written whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is told of itself while it works: wall time of each stage, what came from a cache."""
+"""Journal of a run: the wall time of each stage, and notes such as what came from a cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _open: ContextVar[Journal | None] = ContextVar("open", default=None)
 
 @contextmanager
 def journal() -> Iterator[Journal]:
-    """Collect the stages and notes of everything that runs inside this context."""
+    """Collect the stages and notes of all that runs in this context."""
     token = _open.set(Journal())
     try:
         yield _open.get()  # type: ignore[misc]
@@ -51,7 +51,7 @@ def stage(name: str) -> Iterator[None]:
 
 
 def note(name: str, value: Any) -> None:
-    """Keep a fact about the run, of a type that JSON holds."""
+    """Note a fact about the run, of a type that JSON holds."""
     current = _open.get()
     if current is not None:
         current.notes[name] = value

@@ -1,4 +1,4 @@
-"""Progress bars where a person is watching, nothing where none is."""
+"""Progress bars on a terminal, and nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
 
 @contextmanager
 def bars() -> Iterator[None]:
-    """Show every `task` that runs inside this context on standard error."""
+    """Show every `task` of this context on standard error."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -51,12 +51,12 @@ def task(description: str) -> Callable[[int, int], None]:
     Returns
     -------
     callable of (int, int)
-        To be called with what is done and what there is in total.
+        To be called with the work done and the work in total.
     """
     progress = _shown.get()
     if progress is None:
         return lambda _done, _total: None
-    # Not before there is something to show: an error in the request prints nothing but itself.
+    # Started late, so that an error in the request prints nothing else.
     progress.start()
     bar = progress.add_task(description, total=None)
     return lambda done, total: progress.update(bar, completed=done, total=total)

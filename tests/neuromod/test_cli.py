@@ -132,9 +132,17 @@ def test_genn_that_is_not_here_is_told_with_the_next_step(neuromod, monkeypatch)
 
 def test_a_run_is_written_and_shown(neuromod, tmp_path):
     ended = neuromod(
-        "run", "tiny", "--set", "tau_m=17.3*ms", "--set", "current=[0.7, 0.9, 1.1]*nA",
-        "--seed", "5", "--out", "here",
-    )  # fmt: skip
+        "run",
+        "tiny",
+        "--set",
+        "tau_m=17.3*ms",
+        "--set",
+        "current=[0.7, 0.9, 1.1]*nA",
+        "--seed",
+        "5",
+        "--out",
+        "here",
+    )
     assert (ended.code, ended.err) == (0, "")
     assert re.search(r"current nA +spikes +rate Hz *\n0\.7 ", ended.out)
     assert "Figure: here/figure.png\nReport: here/report.html" in ended.out
@@ -307,11 +315,7 @@ FAIL_BUILDING = "from neuromod.devices import simulation; simulation.SpikeMonito
 
 @pytest.mark.parametrize(
     ("code", "setting", "exit_code"),
-    [
-        (MAIN, "tau_m=3*mV", 2),
-        (MAIN, "broken=true", 1),
-        (FAIL_BUILDING + MAIN, "seed=3", 1),
-    ],
+    [(MAIN, "tau_m=3*mV", 2), (MAIN, "broken=true", 1), (FAIL_BUILDING + MAIN, "seed=3", 1)],
 )
 def test_brian_adds_no_words_and_no_files(
     code, setting, exit_code, plugin, tmp_path, tmp_path_factory
@@ -373,16 +377,30 @@ def runs_program(pid, name):
 def test_ctrl_c_leaves_nothing(device, program, plugin, tmp_path, tmp_path_factory):
     """A week of biological time, interrupted as a terminal does it: the whole process group."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from neuromod.cli import main; main()", "run", "tiny",
-         "--device", device, "--set", "duration=604800*second", "--out", "here"],
+        [
+            sys.executable,
+            "-c",
+            "from neuromod.cli import main; main()",
+            "run",
+            "tiny",
+            "--device",
+            device,
+            "--set",
+            "duration=604800*second",
+            "--out",
+            "here",
+        ],
         # A program that was kept would not be compiled.
-        env={**plugin, "TMPDIR": str(tmp_path),
-             "NEUROMOD_CACHE": str(tmp_path_factory.mktemp("cache"))},
+        env={
+            **plugin,
+            "TMPDIR": str(tmp_path),
+            "NEUROMOD_CACHE": str(tmp_path_factory.mktemp("cache")),
+        },
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
     try:
         give_up = time.monotonic() + 200
         while time.monotonic() < give_up and not (

@@ -1,9 +1,9 @@
-"""Brian2GeNN's device with what current releases of Brian2 and setuptools no longer bring.
+"""Brian2GeNN's device, with what current releases of Brian2 and setuptools no longer provide.
 
-Brian2GeNN 1.7 was written for Brian2 2.5. On later ones its template of the program's arrays
-wants a list of timed arrays, of which there are none here; results are looked for in a folder
-that nobody has named; and since Brian2 2.8 there is no generator of random numbers in C for it to
-compile and seed, which nothing here uses. No installed file is changed.
+Brian2GeNN 1.7 was written for Brian2 2.5. With later releases its template of the program's arrays
+needs a list of timed arrays (here empty), and the folder of results has no name. Since Brian2 2.8
+there is no random number generator in C to compile and seed; nothing here uses one. No installed
+file is changed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ NO_RANDOMKIT = """\
 GeNNUserCodeObject.templater.env.globals.setdefault("timed_arrays", {})
 
 
-# How the code of a group of neurons begins on a CPU, and how it had better begin.
+# How the code of a group of neurons begins on a CPU, and what takes its place.
 BEHIND_POINTER = re.compile(r"const auto \*group = &(merged\w+)\[g\];")
 OWN_COPY = r"const auto own = \1[g]; const auto *group = &own;"
 
@@ -59,16 +59,16 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
     """Brian2GeNN's device, on a GPU or on one CPU core."""
 
     products = ("main", "magicnetwork_model_CODE/librunner.so")
-    # These count synapses while GeNN's code is generated; `identity` has what comes out.
+    # These count synapses while GeNN's code is generated; `identity` holds the result.
     data = (*CompiledOnce.data, "code_objects/*_max_row_length*.cpp")
 
     def network_run(self, *arguments: Any, **options: Any) -> None:
-        """Run a network, without the words that Brian2GeNN prints."""
+        """Run a network without what Brian2GeNN prints."""
         with redirect_stdout(io.StringIO()):
             super().network_run(*arguments, **options)
 
     def code_object(self, *arguments: Any, template_kwds: Any = None, **options: Any) -> Any:
-        """Write a piece of code; what a spike monitor records comes as a set."""
+        """Write a piece of code; sort what a spike monitor records, which comes as a set."""
         if template_kwds and "record_variables" in template_kwds:
             recorded = sorted(template_kwds["record_variables"].items())
             template_kwds = {**template_kwds, "record_variables": dict(recorded)}
@@ -78,13 +78,13 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
         """Write the program, compile it where need be, and run it."""
         self.use_GPU = use_GPU
         self.results_dir = f"{Path(directory, 'results')}{os.sep}"
-        # Sets have another order in every process, in the text and in sums of currents.
+        # The order of sets differs between processes, in the text and in sums of currents.
         self.max_row_length_synapses: list[str] = sorted(self.max_row_length_synapses)
         self.net_objects: list[Any] = sorted(self.net_objects, key=lambda part: str(part.name))
         super().build(directory=directory, use_GPU=use_GPU, **options)
 
     def identity(self) -> str:
-        """What besides the text decides on the program."""
+        """What decides on the program besides its text."""
         path = genn_path()
         machine = [compiler(), str(path), (path / "version.txt").read_text()]
         if self.use_GPU:
@@ -111,7 +111,7 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
         super().generate_makefile(directory, use_GPU)
 
     def copy_source_files(self, writer: Any, directory: str) -> None:
-        """Copy what programs have in common."""
+        """Copy what all programs share."""
         super().copy_source_files(writer, directory)
         source = Path(directory, f"{RANDOMKIT}.c")
         if not source.exists():
@@ -121,15 +121,14 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
 
     def _most_synapses(self) -> list[str]:
         """Most synapses of any source and target: GeNN's tables are compiled to hold these."""
-        ends = {name: pairs for name, pairs in self.static_arrays.items()
-                if name.endswith(("_sources", "_targets"))}  # fmt: skip
-        return [f"{name} {np.bincount(ends[name]).max()}" for name in sorted(ends)]
+        ends = sorted(n for n in self.static_arrays if n.endswith(("_sources", "_targets")))
+        return [f"{name} {np.bincount(self.static_arrays[name]).max()}" for name in ends]
 
 
 def _hold_constants(path: Path) -> None:
-    """Let the compiler know that a model's constants stay what they are while cells are updated.
+    """Tell the compiler that a model's constants do not change while cells are updated.
 
-    Behind a pointer they might be changed by any value that is written, and every exponential of
-    a time constant is computed for each cell in each step, which took 6 times as long.
+    Behind a pointer any write might change them, so that every exponential of a time constant is
+    computed for each cell in each step. That took 6 times as long.
     """
     path.write_text(BEHIND_POINTER.sub(OWN_COPY, path.read_text()))

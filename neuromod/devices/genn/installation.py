@@ -1,4 +1,4 @@
-"""Which GeNN is here and what it lacks, step by step."""
+"""Which GeNN is installed and what it lacks, step by step."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def require(gpu: bool) -> None:
     Raises
     ------
     UserError
-        With the first thing that is missing and how to get it.
+        Naming the first thing that is missing, and how to get it.
     """
     for finding in steps(gpu):
         if not finding.works:
@@ -74,7 +74,7 @@ def steps(gpu: bool) -> Iterator[Finding]:
 
 
 def genn_path() -> Path:
-    """Where GeNN is; only to be asked once `require` has not refused."""
+    """Where GeNN is, once `require` has found it."""
     found = look_for_genn()
     assert found is not None, "a step before this one has found it"
     return found[0]
@@ -104,7 +104,7 @@ def cuda_path() -> Path | None:
 
 
 def said(*command: str | Path) -> str:
-    """What a program says on standard output; empty where it fails or is missing."""
+    """Standard output of a program; empty where it fails or is missing."""
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
@@ -168,8 +168,8 @@ def _genn_writable() -> Finding:
     places = [path / folder for folder in ("lib", "src/genn/generator") if (path / folder).exists()]
     closed = [place for place in (path, *places) if not os.access(place, os.W_OK)]
     if closed:
-        return Finding(name, False, f"{closed[0]} is not writable", f"cp -r {path} ~/genn and "
-                       "export GENN_PATH=~/genn")  # fmt: skip
+        get = f"cp -r {path} ~/genn and export GENN_PATH=~/genn"
+        return Finding(name, False, f"{closed[0]} is not writable", get)
     return Finding(name, True, "writable")
 
 

@@ -1,4 +1,4 @@
-"""What GeNN cannot run, or would run wrongly without a word, refused before code is generated.
+"""What GeNN cannot run, or would run wrongly without warning, refused before code is generated.
 
 Each entry was tried through Brian2GeNN 1.7 and GeNN 4.9 against Brian2's runtime. What an
 experiment cannot express is not looked for: random connections, several clocks, delays of single
@@ -17,15 +17,17 @@ from brian2.equations.equations import BOOLEAN, PARAMETER
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Model, Plastic
 
-# GeNN's own in the code of a neuron; with the first of them nothing ever spiked, without a word.
-RESERVED = {
-    "inSyn", "Isyn", "sT", "seT", "DT", "id", "idx", "num", "numNeurons", "spk", "spkCnt",
-    "spkQuePtr", "glbSpk", "glbSpkCnt", "inSynInSyn0", "addtoinSyn",
-}  # fmt: skip
-FUNCTIONS = {
-    "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "exp", "log",
-    "log10", "sqrt", "ceil", "floor", "abs", "sign", "int", "timestep",
-}  # fmt: skip
+# GeNN's own names in the code of a neuron; with the first of them nothing ever spiked.
+RESERVED_WORDS = (
+    "inSyn Isyn sT seT DT id idx num numNeurons spk spkCnt spkQuePtr glbSpk glbSpkCnt inSynInSyn0 "
+    "addtoinSyn"
+)
+RESERVED = set(RESERVED_WORDS.split())
+FUNCTION_WORDS = (
+    "sin cos tan sinh cosh tanh arcsin arccos arctan exp log log10 sqrt ceil floor abs sign int "
+    "timestep"
+)
+FUNCTIONS = set(FUNCTION_WORDS.split())
 RANDOM = {"rand", "randn", "poisson"}
 INSTEAD = {
     "clip": "GeNN computes it in single precision, so write x*int(x > 0) and sums of such terms",
@@ -51,8 +53,8 @@ def refuse(experiment: Experiment) -> None:
         With what stands in the way and what to write instead.
     """
     for population in experiment.populations:
-        traced = [name for trace in experiment.traces if trace.population == population.name
-                  for name in trace.variables]  # fmt: skip
+        traces = (trace for trace in experiment.traces if trace.population == population.name)
+        traced = [name for trace in traces for name in trace.variables]
         every = (
             *obstacles(population.model, population.equations, population.constants),
             *_texts({**population.model.start, **population.completed}),
@@ -65,10 +67,7 @@ def refuse(experiment: Experiment) -> None:
             )
     for changing in experiment.plastic:
         model = changing.model
-        found = (
-            *obstacles(model, model.equations, model.constants),
-            *_texts(dict(changing.values)),
-        )
+        found = (*obstacles(model), *_texts(dict(changing.values)))
         if found:
             raise UserError(
                 f"GeNN cannot run the plastic connection {changing.name}: {found[0]} "
@@ -76,22 +75,25 @@ def refuse(experiment: Experiment) -> None:
             )
 
 
-def obstacles(model: Model | Plastic, text: str, constants: Mapping[str, Any]) -> Iterator[str]:
+def obstacles(
+    model: Model | Plastic, text: str = "", constants: Mapping[str, Any] | None = None
+) -> Iterator[str]:
     """What in a model GeNN cannot run, each with what to do instead.
 
     Parameters
     ----------
     model : Model or Plastic
-    text : str
-        Its equations, with those of what reaches it.
-    constants : mapping of str to value
-        What they name.
+    text : str, optional
+        Its equations together with those of its inputs; by default its own.
+    constants : mapping of str to value, optional
+        What they name; by default the model's.
 
     Yields
     ------
     str
     """
-    equations = Equations(text)
+    equations = Equations(text or model.equations)
+    constants = model.constants if constants is None else constants
     for name in sorted((equations.names | constants.keys()) & RESERVED):
         yield f"the name {name} is GeNN's own; choose another one"
     for name, value in constants.items():
@@ -130,8 +132,8 @@ def _codes(model: Model | Plastic, equations: Equations) -> Iterator[str]:
 
 def _unfit_events(model: Plastic, equations: Equations) -> Iterator[str]:
     """What GeNN cannot do when a spike comes to a plastic synapse."""
-    names = {node.id for node in ast.walk(ast.parse(f"{model.on_pre}\n{model.on_post}"))
-             if isinstance(node, ast.Name)}  # fmt: skip
+    tree = ast.parse(f"{model.on_pre}\n{model.on_post}")
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for name in sorted(names & equations.subexpr_names):
         yield f"a spike cannot read {name}, which is a subexpression; write it out"
     for name in sorted(names):
@@ -140,7 +142,7 @@ def _unfit_events(model: Plastic, equations: Equations) -> Iterator[str]:
 
 
 def _unfit(tree: ast.AST, logical: set[str]) -> Iterator[str]:
-    """What in a piece of code GeNN has not, or has otherwise than Brian2."""
+    """What in a piece of code GeNN lacks, or computes otherwise than Brian2."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and (node.id == "xi" or node.id.startswith("xi_")):
             yield f"{node.id} is noise drawn on the device, the same in every run of GeNN; {DRAW}"
@@ -156,7 +158,7 @@ def _unfit(tree: ast.AST, logical: set[str]) -> Iterator[str]:
             )
         elif name not in FUNCTIONS:
             instead = INSTEAD.get(name, f"there are {', '.join(sorted(FUNCTIONS))}")
-            yield f"it has no function {name} that could be used; {instead}"
+            yield f"it has no usable function {name}; {instead}"
 
 
 def _is_logical(node: ast.AST, logical: set[str]) -> bool:

@@ -17,11 +17,20 @@ DT = 0.1 * ms
 
 
 def experiment(
-    tau_m=17.3, start=-66.1, current=(0.61, 0.93), weight=0.83, weights=(0.7, 1.3), delay=1.3,
-    steps=(3, 40, 41), size=2, duration=31.7, trace=("v",), constant="tau_m",
-):  # fmt: skip
+    tau_m=17.3,
+    start=-66.1,
+    current=(0.61, 0.93),
+    weight=0.83,
+    weights=(0.7, 1.3),
+    delay=1.3,
+    steps=(3, 40, 41),
+    size=2,
+    duration=31.7,
+    trace=("v",),
+    constant="tau_m",
+):
     """Two cells driven by currents, spikes and one another; every argument is one aspect."""
-    model = GainLIF(modulated=False, tau_m=tau_m * ms)
+    model = GainLIF(receptors=(), tau_m=tau_m * ms)
     values = {"v": start * mV, "I_ext": np.resize(current, size) * nA, constant: model.tau_m}
     inputs = Spikes("inputs", 3, np.arange(len(steps)) % 3, np.array(steps) * DT)
     two, one = np.arange(2), np.zeros(2, int)
@@ -69,11 +78,16 @@ def key(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"tau_m": 11.9}, {"start": -61.7}, {"current": (0.71, 0.44)}, {"weight": -0.31},
-        {"weights": (0.2, 4.1)}, {"delay": 4.7}, {"steps": (0, 300)},
+        {"tau_m": 11.9},
+        {"start": -61.7},
+        {"current": (0.71, 0.44)},
+        {"weight": -0.31},
+        {"weights": (0.2, 4.1)},
+        {"delay": 4.7},
+        {"steps": (0, 300)},
     ],
     ids=lambda change: next(iter(change)),
-)  # fmt: skip
+)
 def test_values_do_not_stand_in_the_text_of_a_program(change, key):
     assert key(**change) == key()
 
@@ -134,9 +148,14 @@ def test_a_kept_program_runs_with_other_values_without_a_compiler(monkeypatch, t
     assert first["compiled"]
     monkeypatch.setattr(builds.Standalone, "make", None)
     other = experiment(
-        tau_m=11.9, start=-61.7, current=(0.71, 0.95), weight=1.31, weights=(0.2, 4.1), delay=4.7,
+        tau_m=11.9,
+        start=-61.7,
+        current=(0.71, 0.95),
+        weight=1.31,
+        weights=(0.2, 4.1),
+        delay=4.7,
         steps=(0, 300),
-    )  # fmt: skip
+    )
     by_cpp, by_cython = simulate(other, "cpp"), simulate(other)
     assert not by_cpp.provenance["compiled"]
     assert by_cpp.provenance["build_s"] < first["build_s"]

@@ -92,13 +92,18 @@ def test_names_that_genn_uses_itself_are_refused_as_variables_and_as_constants(n
     [
         Cell(drawn("I*int(v > 0.5 and not (t < 3*ms))")),
         Cell("dv/dt = (I*int(high) - v)/(9.7*ms) : 1\nI : 1\nhigh = v > 0.5 : boolean"),
-        Cell("dv/dt = (I - v)/(9.7*ms) : 1 (unless refractory)\nI : 1", refractory=2 * ms,
-             reset="v = 0.1*int(not_refractory)"),
+        Cell(
+            "dv/dt = (I - v)/(9.7*ms) : 1 (unless refractory)\nI : 1",
+            refractory=2 * ms,
+            reset="v = 0.1*int(not_refractory)",
+        ),
         Cell(drawn("I*sqrt(1 + tanh(v)**2)*(1 + floor(3*v) % 2)")),
-        GainLIF(), GainLIF(site="threshold", synapse="pulse"), GainLIF(modulated=False),
+        GainLIF(),
+        GainLIF(site="threshold", synapse="pulse"),
+        GainLIF(receptors=()),
         *(CircuitNeuron(leak=leak) for leak in ("linear", "one_sided", "symmetric")),
     ],
-)  # fmt: skip
+)
 def test_what_genn_runs_as_brian2_does_is_not_refused(model):
     assert not list(obstacles(model))
 
@@ -270,17 +275,23 @@ def needs_genn():
 def wired(i, j, weight, *, steps=(0, 1, 30, 31, 200, 299), traced=("v", "I_syn")):
     """Cells that spikes reach over given pairs of neurons, at once and later."""
     inputs = Spikes("inputs", 3, np.arange(len(steps)) % 3, np.array(steps) * DT)
-    cells = Population("cells", GainLIF(modulated=False, v_th=-69.1 * mV, v_reset=-70.3 * mV), 4)
+    cells = Population("cells", GainLIF(receptors=(), v_th=-69.1 * mV, v_reset=-70.3 * mV), 4)
     i, j, weight = np.array(i), np.array(j), np.array(weight) * nA
     return Experiment(
-        populations=(cells,), sources=(inputs,),
+        populations=(cells,),
+        sources=(inputs,),
         connections=(
             Connection("inputs", "cells", "I_syn", i=i, j=j, weight=weight),
             Connection("inputs", "cells", "I_syn", i=i, j=j, weight=-0.4 * weight, delay=1.7 * ms),
-            Connection("cells", "cells", "I_syn", i=np.array([2, 1]), j=np.array([0, 3]), weight=0.9 * nA),
+            Connection(
+                "cells", "cells", "I_syn", i=np.array([2, 1]), j=np.array([0, 3]), weight=0.9 * nA
+            ),
         ),
-        traces=(Trace("cells", traced, np.array([3, 0, 2])),), duration=300 * DT, dt=DT, seed=1,
-    )  # fmt: skip
+        traces=(Trace("cells", traced, np.array([3, 0, 2])),),
+        duration=300 * DT,
+        dt=DT,
+        seed=1,
+    )
 
 
 UNSORTED = wired([2, 0, 1, 0, 2, 0], [0, 3, 1, 2, 0, 2], [0.71, 1.93, 2.47, 0.31, 1.17, 0.53])
@@ -308,8 +319,12 @@ def test_genn_keeps_weights_delays_and_samples_in_order_whatever_the_order_of_sy
     needs_genn()
     monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
     assert assert_same(UNSORTED).provenance["compiled"]
-    other = wired([2, 0, 1, 0, 2, 0], [0, 3, 1, 2, 0, 2], [1.9, 0.2, 2.1, 0.7, 0.6, 1.5],
-                  steps=(3, 40, 90, 120, 121))  # fmt: skip
+    other = wired(
+        [2, 0, 1, 0, 2, 0],
+        [0, 3, 1, 2, 0, 2],
+        [1.9, 0.2, 2.1, 0.7, 0.6, 1.5],
+        steps=(3, 40, 90, 120, 121),
+    )
     assert not assert_same(other).provenance["compiled"]
     assert assert_same(ONE_ROW).provenance["compiled"]
 
@@ -327,5 +342,6 @@ def test_genn_says_nothing_and_leaves_preferences_alone(capfd):
     assert get_device() is before[1]
     assert recording.provenance["precision"] == "single"
     assert recording.trace("cells", "v", 3).shape == (300,)
-    np.testing.assert_array_equal(recording.spikes["cells"].times,
-                                  simulate(UNSORTED).spikes["cells"].times)  # fmt: skip
+    np.testing.assert_array_equal(
+        recording.spikes["cells"].times, simulate(UNSORTED).spikes["cells"].times
+    )

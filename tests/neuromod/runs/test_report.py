@@ -28,8 +28,14 @@ def test_a_page_is_self_contained_and_escaped(tiny):
     text = page(tiny(), INFO, {"table": table}, sections, b"PNG")
     assert "<script>" not in text
     assert not re.search(r"(src|href)=\"(?!data:)", text)
-    for shown in ("Spikes of neurons driven", "<p>Second line.</p>", "1.235", "neuron.tau_m",
-                  "membrane time constant", "&lt;cold&gt;"):  # fmt: skip
+    for shown in (
+        "Spikes of neurons driven",
+        "<p>Second line.</p>",
+        "1.235",
+        "neuron.tau_m",
+        "membrane time constant",
+        "&lt;cold&gt;",
+    ):
         assert shown in " ".join(text.split()), shown
 
 
@@ -45,10 +51,20 @@ def test_a_figure_becomes_a_png(tiny):
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [(1.23456789, "1.235"), (3, "3"), (np.nan, "–"), (None, "–"), ("nt1", "nt1"), (True, "yes"),
-     (np.float64(1e-12), "1e-12"), (44309.0, "44 309"), (123642856.0, "123 642 856"),
-     (3e12, "3e12"), (44309.5, "44 310")],
-)  # fmt: skip
+    [
+        (1.23456789, "1.235"),
+        (3, "3"),
+        (np.nan, "–"),
+        (None, "–"),
+        ("nt1", "nt1"),
+        (True, "yes"),
+        (np.float64(1e-12), "1e-12"),
+        (44309.0, "44 309"),
+        (123642856.0, "123 642 856"),
+        (3e12, "3e12"),
+        (44309.5, "44 310"),
+    ],
+)
 def test_cells_are_short(value, cell):
     assert show(pd.DataFrame({"x": pd.Series([value], dtype=object)}))["rows"] == [[cell]]
 

@@ -43,7 +43,7 @@ def test_a_run_is_written_whole_and_alone(folder):
 
 def test_a_stored_run_says_how_to_repeat_it(tiny, folder):
     stored = load_run(folder)
-    assert stored.protocol == tiny(seed=12, neuron=GainLIF(modulated=False, tau_m=17.3 * ms))
+    assert stored.protocol == tiny(seed=12, neuron=GainLIF(receptors=(), tau_m=17.3 * ms))
     again = run(stored.protocol)
     pd.testing.assert_frame_equal(again.table, stored.table, check_exact=True)
     spikes, before = (r.recordings["tiny"].spikes["cells"] for r in (again, stored))

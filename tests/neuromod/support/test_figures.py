@@ -124,8 +124,10 @@ def drawn_family(values):
 def test_up_to_seven_curves_have_a_legend():
     figure, axes = drawn_family([0.0003, 0.001, 0.01] * mM)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        "0.3 µM", "1 µM", "10 µM",
-    ]  # fmt: skip
+        "0.3 µM",
+        "1 µM",
+        "10 µM",
+    ]
     assert axes.get_legend().get_title().get_text() == "dopamine"
     assert len(figure.axes) == 1
 
@@ -179,8 +181,9 @@ def test_a_plain_figure_draws_numbers_against_the_first_column():
     )
     figure = plain_figure({"table": table, "other": table}, {})
     assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes] == [
-        ("conc (µM)", "gain"), ("conc (µM)", "n"),
-    ]  # fmt: skip
+        ("conc (µM)", "gain"),
+        ("conc (µM)", "n"),
+    ]
     assert figure.axes[0].lines[0].get_ydata().tolist() == [1.5, 2.5]
 
 

@@ -69,11 +69,26 @@ def test_quantities_are_written_in_the_unit_of_the_field(value, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(173.0, "173"), (3, "3"), (np.int64(20000), "20 000"), (123652866, "123 652 866"),
-     (0.1 + 0.2, "0.3"), (12345.678, "12 346"), (1 / 3, "0.3333"), (np.float32(0.1), "0.1"),
-     (99999.6, "100 000"), (1.5e-7, "1.5e-7"), (2.5e12, "2.5e12"), (0.0, "0"), (-0.0, "0"),
-     (0.00012, "0.00012"), (-12345, "-12 345"), (np.nan, "nan"), (np.inf, "inf")],
-)  # fmt: skip
+    [
+        (173.0, "173"),
+        (3, "3"),
+        (np.int64(20000), "20 000"),
+        (123652866, "123 652 866"),
+        (0.1 + 0.2, "0.3"),
+        (12345.678, "12 346"),
+        (1 / 3, "0.3333"),
+        (np.float32(0.1), "0.1"),
+        (99999.6, "100 000"),
+        (1.5e-7, "1.5e-7"),
+        (2.5e12, "2.5e12"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (0.00012, "0.00012"),
+        (-12345, "-12 345"),
+        (np.nan, "nan"),
+        (np.inf, "inf"),
+    ],
+)
 def test_numbers_have_no_digits_that_say_nothing(value, text):
     assert say(value) == text
     assert number(value) == text
@@ -109,9 +124,17 @@ def test_lists_are_written_out_or_by_their_ends(value, text):
 
 @pytest.mark.parametrize(
     ("unit", "text"),
-    [(1 / ms, "/ms"), (1 / second, "/s"), (uM, "µM"), (mV, "mV"), (Mohm, "MΩ"),
-     (uF / cmetre**2, "µF/cm²"), (1 / (uM * second), "/(µM s)"), (uM**-1 * second**-1, "/(µM s)")],
-)  # fmt: skip
+    [
+        (1 / ms, "/ms"),
+        (1 / second, "/s"),
+        (uM, "µM"),
+        (mV, "mV"),
+        (Mohm, "MΩ"),
+        (uF / cmetre**2, "µF/cm²"),
+        (1 / (uM * second), "/(µM s)"),
+        (uM**-1 * second**-1, "/(µM s)"),
+    ],
+)
 def test_a_unit_alone_is_its_symbol(unit, text):
     assert say(unit) == text
 
@@ -132,8 +155,11 @@ def test_a_unit_that_does_not_fit_is_refused():
 
 def test_words_and_truths_are_themselves():
     assert [say(value) for value in ("nt1", True, np.bool_(False), None)] == [
-        "nt1", "true", "false", "none",
-    ]  # fmt: skip
+        "nt1",
+        "true",
+        "false",
+        "none",
+    ]
 
 
 def test_a_span_is_one_value_where_both_ends_read_alike():
@@ -154,11 +180,20 @@ def test_a_list_in_a_sentence():
 
 @pytest.mark.parametrize(
     ("name", "label"),
-    [("peak_conc_uM", "peak conc (µM)"), ("gain", "gain"), ("slope_per_V", "slope (/V)"),
-     ("relative_percent_per_mV", "relative (%/mV)"), ("exact_pA2", "exact pA2"), ("s", "s"),
-     ("energy_per_image_pJ_sd", "energy per image sd (pJ)"), ("ec50_low_uM", "ec50 low (µM)"),
-     ("R_zero_Mohm", "R zero (MΩ)"), ("yield_percent", "yield (%)"), ("train_mean", "train mean")],
-)  # fmt: skip
+    [
+        ("peak_conc_uM", "peak conc (µM)"),
+        ("gain", "gain"),
+        ("slope_per_V", "slope (/V)"),
+        ("relative_percent_per_mV", "relative (%/mV)"),
+        ("exact_pA2", "exact pA2"),
+        ("s", "s"),
+        ("energy_per_image_pJ_sd", "energy per image sd (pJ)"),
+        ("ec50_low_uM", "ec50 low (µM)"),
+        ("R_zero_Mohm", "R zero (MΩ)"),
+        ("yield_percent", "yield (%)"),
+        ("train_mean", "train mean"),
+    ],
+)
 def test_a_column_becomes_a_label(name, label):
     assert column_label(name) == label
 
