@@ -19,7 +19,7 @@ from neuromod.experiment import Spikes
 from neuromod.models.gain_lif import GainLIF
 
 CONFIDENCE = 0.95
-# Enough steps in log concentration to see whether a curve turns back.
+# Enough points on a curve to see whether it turns back.
 FINE = 400
 
 
@@ -39,22 +39,22 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class HillFit:
-    """Hill functions of concentration that differ at most in their EC50.
+    """Hill functions of concentration that share everything but their EC50.
 
     Attributes
     ----------
     bottom, top : float
-        Response without and with the greatest effect, in the response's unit; `top` is the lower
-        one where the ligand inhibits.
+        Response without effect and at the greatest effect, in the response's unit; `top` is the
+        lower one where the ligand inhibits.
     ec50 : Estimate
         Of the first curve, in the unit of the concentrations.
     hill_slope : Estimate
     dose_ratios : tuple of Estimate
         EC50 of every further curve over that of the first.
     covariance : ndarray, shape (dose ratios, dose ratios)
-        Of the natural logarithms of the dose ratios, which have the first curve in common.
+        Of the natural logarithms of the dose ratios, which share the error of the first curve.
     freedom : int
-        Points less parameters.
+        Degrees of freedom: points minus parameters.
     """
 
     bottom: float
@@ -82,7 +82,7 @@ class Schild:
     slope : Estimate
         1 for simple competition.
     pA2 : Estimate
-        ``-log10`` of the concentration in mol/l that doubles the agonist's equally effective dose.
+        ``-log10`` of the concentration in mol/l at which twice the agonist has the same effect.
     """
 
     slope: Estimate
@@ -115,7 +115,7 @@ def closed_form_rates(neuron: GainLIF, current: Quantity, gain: Any) -> np.ndarr
 
 
 def settled_rates(spikes: Spikes, duration: Quantity) -> Quantity:
-    """Rate of every neuron in the second half of a run, when an after-spike current has settled.
+    """Rate of every neuron in the second half of a run, once after-spike currents have settled.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quant
     Returns
     -------
     ndarray, shape (n,)
-        nan where nothing fires. The inverse of `GainLIF.rate`.
+        The inverse of `GainLIF.rate`; nan for silent neurons.
     """
     with np.errstate(divide="ignore"):
         charging = (1 / np.asarray(rate) * second + dt / 2 - neuron.t_ref) / neuron.tau_m
@@ -161,7 +161,7 @@ def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quant
 
 
 def fit_hill(conc: np.ndarray, response: np.ndarray, curve: np.ndarray | None = None) -> HillFit:
-    """Least-squares Hill functions, parallel ones where there are several curves.
+    """Hill functions by least squares; several curves are fitted in parallel.
 
     Parameters
     ----------
@@ -170,14 +170,14 @@ def fit_hill(conc: np.ndarray, response: np.ndarray, curve: np.ndarray | None = 
     response : ndarray, shape (n,)
         Any unit; missing ones (nan) are left out.
     curve : ndarray of int, shape (n,), optional
-        Number of the curve that each point is on, from 0; one curve by default.
+        Number of each point's curve, from 0; one curve by default.
 
     Returns
     -------
     HillFit
         EC50, slope and dose ratios are fitted as logarithms; their intervals are Student's t
         intervals from the fit's covariance on that scale (Motulsky & Christopoulos 2004, Fitting
-        Models to Biological Data). They take what no Hill function can follow for noise.
+        Models to Biological Data). What no Hill function can follow counts as noise.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def fit_hill(conc: np.ndarray, response: np.ndarray, curve: np.ndarray | None = 
         When the points do not determine the curves.
     """
     known = np.isfinite(response)
-    # curve_fit takes no -inf; the least number has no effect either.
+    # curve_fit takes no -inf; the smallest number has no effect either.
     x, response = np.log(np.maximum(conc[known], np.finfo(float).tiny)), response[known]
     number = (np.zeros(len(conc), dtype=int) if curve is None else curve)[known]
     start = _start(x, response, number)
@@ -216,13 +216,13 @@ def half_effect(
     response : callable
         Response at concentrations of shape (n,), any units.
     low, high : float
-        Concentrations between which the curve rises or falls, except for a billionth.
+        Concentrations between which all but a billionth of the effect lies.
 
     Returns
     -------
     tuple of float
         Concentration, and slope of ``log(effect/(greatest - effect))`` against its logarithm; nan
-        for a curve that is flat, unknown (nan) or turns back.
+        for a curve that is flat, turns back or is unknown (nan).
     """
     values = response(np.concatenate([[0], np.geomspace(low, high, FINE)]))
     span = values[-1] - values[0]
@@ -252,8 +252,8 @@ def schild(antagonist: Quantity, fit: HillFit) -> Schild:
     Returns
     -------
     Schild
-        With Student's t intervals. Arunlakshana & Schild 1959, Br. J. Pharmacol. 14:48-58; by
-        generalised least squares, because all dose ratios share the error of the first curve.
+        With Student's t intervals (Arunlakshana & Schild 1959, Br. J. Pharmacol. 14:48-58). Fitted
+        by generalised least squares, because all dose ratios share the error of the first curve.
 
     Raises
     ------
@@ -278,7 +278,7 @@ def schild(antagonist: Quantity, fit: HillFit) -> Schild:
 
 
 def for_log_axis(conc: Any) -> np.ndarray:
-    """Concentrations on a logarithmic axis, where none stands a third below the lowest.
+    """Concentrations for a logarithmic axis, with 0 placed at a third of the lowest.
 
     Parameters
     ----------
@@ -294,7 +294,7 @@ def for_log_axis(conc: Any) -> np.ndarray:
 
 
 def _start(x: np.ndarray, response: np.ndarray, number: np.ndarray) -> list[float]:
-    """Ends of the curves, slope 1, and where each response is nearest to the middle."""
+    """First guess: the ends, slope 1, and where each response is nearest to the middle."""
     if not len(x):
         return [0.0] * 4
     bottom, top = response[np.argmin(x)], response[np.argmax(x)]
@@ -319,7 +319,7 @@ def _fit(
 
 
 def _exponential(logarithm: Estimate) -> Estimate:
-    """From the logarithmic scale; an interval may be open."""
+    """Back from the logarithmic scale; an interval may be open."""
     with np.errstate(over="ignore"):
         return Estimate(*np.exp(astuple(logarithm)).tolist())
 

@@ -1,4 +1,4 @@
-"""Numbers from spike trains and traces."""
+"""Measures of spike trains, traces and f-I curves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 
-# Chosen here: fewer intervals say little of their variation.
+# Chosen here: fewer intervals say little about their variation.
 LEAST_INTERVALS = 5
 
 
@@ -29,7 +29,7 @@ def steady_rates(spikes: Spikes) -> Quantity:
     Returns
     -------
     Quantity, shape (neurons,)
-        In hertz; 0 with fewer than two spikes. Unlike a count over the duration it does not
+        In hertz; 0 with fewer than two spikes. Unlike the count over the duration, it does not
         depend on where in an interval the recording stops.
     """
     times = np.asarray(spikes.times / second)
@@ -43,13 +43,13 @@ def steady_rates(spikes: Spikes) -> Quantity:
 
 
 def between(spikes: Spikes, start: Quantity, stop: Quantity, dt: Quantity) -> Spikes:
-    """Spikes of a part of a run, with times from its start.
+    """Spikes of a part of a run, at times counted from its start.
 
     Parameters
     ----------
     spikes : Spikes
     start, stop : Quantity
-        In seconds, whole numbers of time steps; the last step before `stop` is the last inside.
+        In seconds, whole numbers of time steps; the step at `stop` is no longer inside.
     dt : Quantity
         Time step, seconds.
 
@@ -60,7 +60,7 @@ def between(spikes: Spikes, start: Quantity, stop: Quantity, dt: Quantity) -> Sp
     Raises
     ------
     UserError
-        When the part does not begin and end with a time step.
+        When the part does not start and stop with a time step.
     """
     first, end = steps_in("start", start, dt), steps_in("stop", stop, dt)
     steps = np.round(np.asarray(spikes.times / dt)).astype(int)
@@ -80,8 +80,8 @@ def interval_cvs(spikes: Spikes, neurons: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (n,)
         Sample standard deviation over mean: 0 for a clock, 1 for a Poisson process; nan with
-        fewer than 5 intervals. Short recordings miss the longest intervals: that of a Poisson
-        process with 30 spikes reads 0.97 on average.
+        fewer than 5 intervals. Short recordings miss the longest intervals: a Poisson process
+        with 30 spikes gives 0.97 on average.
     """
     intervals = [isi(times) for times in _times_of(spikes, neurons)]
     return np.array(
@@ -101,13 +101,13 @@ def count_correlation(
     width : Quantity
         Of the bins in which spikes are counted, seconds.
     duration : Quantity
-        Length of the recording, seconds; what is left after the last whole bin is not counted.
+        Length of the recording, seconds; spikes after the last whole bin are left out.
 
     Returns
     -------
     float
-        Pearson's coefficient, mean of all pairs of neurons whose counts vary; nan with fewer
-        than two such neurons. Independent trains give 0 on average, each pair with a standard
+        Pearson's coefficient, averaged over all pairs of neurons whose counts vary; nan with
+        fewer than two such neurons. Independent trains give 0 on average; one pair has a standard
         deviation of one over the root of the number of bins.
     """
     bins = int(float(duration / width) + 1e-9)
@@ -134,21 +134,21 @@ def _times_of(spikes: Spikes, neurons: np.ndarray) -> list[np.ndarray]:
 def coincidence_factor(
     data: np.ndarray, model: np.ndarray, window: float, duration: float
 ) -> float:
-    """Coincidence factor of two spike trains, each spike matched at most once.
+    """Coincidence factor of two spike trains; each spike is matched at most once.
 
     Parameters
     ----------
     data, model : ndarray, shape (spikes,)
         Spike times in seconds, sorted.
     window : float
-        Largest distance of a coincidence, seconds.
+        Largest distance of two spikes that coincide, seconds.
     duration : float
         Length of the trains, seconds.
 
     Returns
     -------
     float
-        1 for trains that coincide (two empty ones too), 0 at chance level, nan where the model's
+        1 for trains that coincide, as two empty ones do; 0 at chance level; nan where the model's
         rate is so high that chance alone fills every window. Kistler, Gerstner & van Hemmen
         1997, Neural Comput. 9:1015-1045; Jolivet et al. 2008, J. Neurosci. Methods 169:417-424.
     """
@@ -190,8 +190,8 @@ def van_rossum(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> flo
     Returns
     -------
     float
-        1 for one spike more or less, far from all others. van Rossum 2001, Neural Comput.
-        13:751-763, in Elephant's normalisation.
+        1 where one train has one more spike, far from all others. van Rossum 2001, Neural
+        Comput. 13:751-763, in Elephant's normalisation.
     """
     pair = [_train(a, duration), _train(b, duration)]
     return float(van_rossum_distance(pair, time_constant=tau * pq.s)[0, 1])
@@ -205,7 +205,7 @@ def victor_purpura(a: np.ndarray, b: np.ndarray, tau: float, duration: float) ->
     a, b : ndarray, shape (spikes,)
         Spike times in seconds.
     tau : float
-        Shift in seconds that costs as much as one spike.
+        Shift in seconds that costs as much as adding or removing a spike.
     duration : float
         Length of the trains, seconds.
 
@@ -239,11 +239,11 @@ def rmse(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
 
 
 def slope_ratio(currents: np.ndarray, control: np.ndarray, modulated: np.ndarray) -> float:
-    """Gain from two f-I curves alone: how much less current gives the same rate.
+    """Gain from two f-I curves alone: the ratio of currents that give the same rate.
 
-    Multiplying the input by a gain stretches the curve along the current axis, so that at equal
-    rates its slope is the gain times the control's. The ratio of currents at equal rates is
-    fitted by a line through the origin.
+    Multiplying the input by a gain compresses the curve along the current axis, so that at equal
+    rates its slope is the control's times the gain. The ratio of currents at equal rates is fitted
+    by a line through the origin.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def slope_ratio(currents: np.ndarray, control: np.ndarray, modulated: np.ndarray
     firing = [np.asarray(r)[on] for r, on in zip((control, modulated), both, strict=True)]
     low, high = max(f[0] for f in firing), min(f[-1] for f in firing)
     if low >= high:
-        raise UserError("A slope ratio needs f-I curves that share a range of rates.")
+        raise UserError("A slope ratio needs f-I curves with a range of rates in common.")
     rates = np.linspace(low, high, 50)
     at_control, at_modulated = (
         np.interp(rates, f, np.asarray(currents)[on]) for f, on in zip(firing, both, strict=True)

@@ -1,4 +1,4 @@
-"""Time courses of a modulator's effect: measured, and integrated without a device."""
+"""Time courses of a modulator's effect: measured, and integrated independently of any device."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from neuromod.experiment import Spikes
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 
-# The part of a change that an exponential is fitted to, as in rise times.
+# The part of a change that an exponential is fitted to, as rise times are measured.
 FITTED = (0.1, 0.9)
 
 
 @dataclass(frozen=True)
 class Response:
-    """A passing response.
+    """A transient response.
 
     Attributes
     ----------
     peak : float
         Greatest deviation from the first value, with its sign, in the unit of the values.
     latency : float
-        Until then, seconds.
+        From the stimulus to the peak, seconds.
     half_decay : float
-        From then until half of the deviation is left, seconds; nan if that is not recorded.
+        From the peak until half of the deviation is left, seconds; nan if that is not recorded.
     area : float
         Integral of the deviation, in the unit of the values times seconds.
     """
@@ -70,7 +70,7 @@ def measure_response(times: np.ndarray, values: np.ndarray) -> Response:
 
 
 def time_constant(times: np.ndarray, values: np.ndarray) -> float:
-    """Time constant of an exponential that is fitted to a change.
+    """Time constant of an exponential fitted to a change.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ def time_constant(times: np.ndarray, values: np.ndarray) -> float:
     Returns
     -------
     float
-        Seconds. The last value is taken for the end; the fit, by least squares, is to the part
-        from 10 to 90 % of the change, as of rise times, so that a delayed start does not count.
-        nan where nothing changes, or within fewer than three samples.
+        Seconds. The last value counts as the end of the change. The exponential is fitted by least
+        squares to the part from 10 to 90 %, so that a delayed start does not count. nan where
+        nothing changes, or all of it within fewer than three samples.
     """
     whole = values[-1] - values[0]
     if whole == 0:
@@ -106,7 +106,7 @@ def time_constant(times: np.ndarray, values: np.ndarray) -> float:
 
 
 def momentary_rates(spikes: Spikes, neuron: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rate of one neuron from spike to spike.
+    """Instantaneous rate of one neuron.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def momentary_rates(spikes: Spikes, neuron: int) -> tuple[np.ndarray, np.ndarray
     Returns
     -------
     tuple of ndarray, shape (intervals,)
-        Middles of the intervals in seconds, and their inverses in hertz.
+        Midpoints of the intervals between spikes in seconds, and the intervals' inverses in hertz.
     """
     times = np.asarray(spikes.times / second)[spikes.neurons == neuron]
     return (times[1:] + times[:-1]) / 2, 1 / np.diff(times)
@@ -128,22 +128,22 @@ def integrated_gain(
     times: Quantity,
     kinks: Sequence[float] = (),
 ) -> np.ndarray:
-    """Gain under a changing concentration, from the equations of the cascade and SciPy alone.
+    """Gain under a changing concentration, by SciPy: a reference for what devices simulate.
 
-    Mass action of the ligand and an antagonist, desensitisation, messenger and Hill function are
-    written down anew here, and solved with control of the error (LSODA, Petzold 1983, SIAM J.
-    Sci. Stat. Comput. 4:136-148): what a device simulates is to be compared with this.
+    The equations of binding, desensitisation, messenger and Hill function are written down here a
+    second time, and solved with error control (LSODA, Petzold 1983, SIAM J. Sci. Stat. Comput.
+    4:136-148).
 
     Parameters
     ----------
     neuron : GainLIF
     conc : callable of float
-        Gives the concentration of the neuron's first ligand in mol/m^3 at a time in seconds,
-        shape (n,), for n neurons; there is nothing of its other ligands.
+        Concentration of the neuron's first ligand in mol/m^3 at a time in seconds, shape (n,) for
+        n neurons; other ligands are absent.
     times : Quantity, shape (steps,)
-        In seconds, in order; at the first, nothing is bound.
+        In seconds, in order; nothing is bound at the first.
     kinks : sequence of float
-        Seconds at which the concentration turns, which an integrator should not step over.
+        Seconds at which the concentration has a kink, over which no step may reach.
 
     Returns
     -------
@@ -190,8 +190,8 @@ def _messenger(
     parts = []
     for start, end in pairwise(ends):
         wanted = times[(times >= start) & (times < end)]
-        solved = solve_ivp(slopes, (start, end), state, method="LSODA", rtol=1e-8, atol=1e-11,
-                           t_eval=np.append(wanted, end))  # fmt: skip
+        accuracy = {"method": "LSODA", "rtol": 1e-8, "atol": 1e-11}
+        solved = solve_ivp(slopes, (start, end), state, t_eval=np.append(wanted, end), **accuracy)
         parts.append(solved.y[3 * size :, :-1])
         state = solved.y[:, -1]
     return np.concatenate([*parts, state[3 * size :, np.newaxis]], axis=1)

@@ -1,4 +1,4 @@
-"""Input spikes and random synapses, drawn before any device runs: the same ones on every device."""
+"""Input spikes and random synapses, drawn beforehand, so that every device has the same."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from neuromod.checks import GRID_TOLERANCE, steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 from neuromod.models.circuit import CircuitNeuron
+from neuromod.support.text import say
 
 
 def poisson(
@@ -47,13 +48,15 @@ def poisson(
     # A neuron spikes at most once in a step.
     dead_steps = max(1, int(np.ceil(float(dead_time / dt) - 1e-6)))
     if rate < 0 * Hz:
-        raise UserError(f"A rate of {rate} must not be negative.")
+        raise UserError(f"A rate of {say(rate)} must not be negative.")
     if rate == 0 * Hz:
         return Spikes(name, size, np.zeros(0, dtype=int), np.zeros(0) * dt)
     free_steps = float(1 / rate / dt) - dead_steps
     if free_steps <= 0:
-        raise UserError(f"A rate of {rate} does not fit a dead time of {dead_steps * dt}.")
-    # Enough intervals that a train is all but never too short: mean and six standard deviations.
+        raise UserError(
+            f"A rate of {say(rate)} does not fit a dead time of {say(dead_steps * dt)}."
+        )
+    # The mean and six standard deviations: hardly any train has too few intervals.
     expected = float(duration * rate)
     count = int(expected + 6 * np.sqrt(expected) + 10)
     intervals = generator.exponential(free_steps, (size, count)) + dead_steps
@@ -80,7 +83,7 @@ def staircase(
     size : int
         Number of independent trains.
     rates : Quantity, shape (stairs,)
-        Mean rates of each train, one after another, hertz.
+        Mean rates of each train, in turn, hertz.
     dwell, dt : Quantity
         Time at each rate, and time step, seconds.
     generator : numpy.random.Generator
@@ -93,7 +96,7 @@ def staircase(
     Raises
     ------
     UserError
-        When a rate does not fit the time step.
+        When a rate leaves no room for the time step.
     """
     stairs = [poisson(name, size, rate, dt, dwell, dt, generator) for rate in rates]
     neurons = np.concatenate([stair.neurons for stair in stairs])
@@ -104,7 +107,7 @@ def staircase(
 
 
 def regular(name: str, rates: Quantity, duration: Quantity, dt: Quantity) -> Spikes:
-    """Spike trains as regular as time steps allow, each at its own rate.
+    """Spike trains as regular as the time step allows, each at its own rate.
 
     Parameters
     ----------
@@ -117,16 +120,16 @@ def regular(name: str, rates: Quantity, duration: Quantity, dt: Quantity) -> Spi
     Returns
     -------
     Spikes
-        At starts of time steps, the first at 0; intervals of broken steps are kept on average.
+        At starts of time steps, the first at 0; intervals are exact on average.
 
     Raises
     ------
     UserError
-        When a rate is not above 0, or asks for several spikes in a step.
+        When a rate is not above 0, or means several spikes in a step.
     """
     steps = steps_in("duration", duration, dt)
     if np.any(rates <= 0 * Hz) or np.any(rates > (1 + GRID_TOLERANCE) / dt):
-        raise UserError(f"Rates must lie above 0 and up to {1 / dt}, one spike a time step.")
+        raise UserError(f"Rates must lie above 0 and up to {say(1 / dt)}, one spike a time step.")
     interval = np.asarray(1 / (rates * dt))
     counts = np.ceil(steps / interval).astype(int)
     neurons = np.repeat(np.arange(len(interval)), counts)
@@ -144,28 +147,28 @@ def fixed_indegree(
     generator: np.random.Generator,
     recurrent: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random synapses, as many onto every target, each from another source.
+    """Random synapses: the same number onto every target, each from a different source.
 
     Parameters
     ----------
     sources, targets : ndarray of int, shapes (m,) and (n,)
-        Neurons to choose from, and neurons that receive.
+        Neurons to draw from, and neurons that receive.
     indegree : int
         Synapses onto every target.
     generator : numpy.random.Generator
     recurrent : bool
-        Whether both number the same population; no neuron is then its own source.
+        Whether both belong to one population; no neuron is then its own source.
 
     Returns
     -------
     tuple of ndarray of int, shape (n*indegree,)
-        Source and target of every synapse. Brunel 2000, J. Comput. Neurosci. 8:183-208, has
-        the same random graph.
+        Source and target of every synapse, the random graph of Brunel 2000, J. Comput. Neurosci.
+        8:183-208.
 
     Raises
     ------
     UserError
-        When there are not as many sources.
+        When there are too few sources.
     """
     there = len(sources)
     place = {int(neuron): k for k, neuron in enumerate(sources)} if recurrent else {}

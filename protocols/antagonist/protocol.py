@@ -62,7 +62,7 @@ class Antagonist(BathProtocol):
         linspace(0.9, 1.5, 5) * nA,
         "above rheobase at gain 1; several, because time steps round intervals",
         "injected currents; the response is the mean rate of the cells, one at each",
-        positive=True,
+        above_0=True,
     )
 
     plot = figure.plot

@@ -12,7 +12,7 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.inputs.modulators import bath
 from neuromod.models.gain_lif import GainLIF
-from neuromod.parameters import Parameters, parameter
+from neuromod.parameters import Parameters, not_negative, parameter, positive
 from neuromod.protocol import Protocol
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.support.text import say
@@ -35,12 +35,12 @@ def concentrations(default: Quantity, meaning: str, why: str, none: bool = True)
     -------
     dataclasses.Field
     """
-    zero = 0 * umolar
-    return parameter(default, meaning, f"chosen here: {why}", low=zero, low_excluded=not none)
+    setting = not_negative if none else positive
+    return setting(default, meaning, f"chosen here: {why}")
 
 
 def current(
-    default: Quantity, why: str, meaning: str = "injected current", positive: bool = False
+    default: Quantity, why: str, meaning: str = "injected current", above_0: bool = False
 ) -> Any:
     """Setting of one or several injected currents.
 
@@ -51,16 +51,15 @@ def current(
     why : str
         Why this default was chosen.
     meaning : str
-    positive : bool
-        Whether it must be above 0.
+    above_0 : bool
+        Whether all must be above 0.
 
     Returns
     -------
     dataclasses.Field
     """
-    low = 0 * nA if positive else None
-    source = f"chosen here: {why}"
-    return parameter(default, meaning, source, low=low, low_excluded=positive)
+    setting = positive if above_0 else parameter
+    return setting(default, meaning, f"chosen here: {why}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +108,7 @@ class BathProtocol(CellProtocol):
         linspace(0.6, 2.4, 7) * nA,
         "above rheobase for gains from 0.3",
         "injected currents, one cell each in every bath",
-        positive=True,
+        above_0=True,
     )
     duration: Quantity = time(
         1 * second,

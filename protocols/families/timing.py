@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from brian2 import Quantity, second
+from brian2 import Quantity
 
-from neuromod.parameters import parameter
+from neuromod.parameters import positive
 
 
 def time(default: Quantity, meaning: str, why: str) -> Any:
@@ -24,8 +24,7 @@ def time(default: Quantity, meaning: str, why: str) -> Any:
     -------
     dataclasses.Field
     """
-    none = 0 * second
-    return parameter(default, meaning, f"chosen here: {why}", low=none, low_excluded=True)
+    return positive(default, meaning, f"chosen here: {why}")
 
 
 def time_step(default: Quantity, why: str) -> Any:

@@ -32,7 +32,7 @@ from neuromod.analysis.identification import (
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.models.gain_lif import GainLIF
-from neuromod.parameters import parameter, refuse_changed
+from neuromod.parameters import not_negative, parameter, positive, refuse_changed
 from neuromod.protocol import Protocol
 from neuromod.protocols.families.cells import current
 from neuromod.protocols.families.timing import time, time_step
@@ -65,40 +65,27 @@ class GainIdentification(Protocol):
 
     shown: ClassVar[tuple[str, ...]] = ("verdicts",)
 
-    data: str = parameter(
-        "", "file of f-I curves, .csv or .nwb; empty: simulated", source="chosen here"
-    )
-    control: str = parameter("control", "name of the control condition", source="chosen here")
+    data: str = parameter("", "file of f-I curves, .csv or .nwb; empty: simulated", "chosen here")
+    control: str = parameter("control", "name of the control condition", "chosen here")
     spike_level: Quantity = parameter(
-        0 * mV, "potential whose upward crossing is a spike, NWB only", source="Elephant's default"
+        0 * mV, "potential whose upward crossing is a spike, NWB only", "Elephant's default"
     )
-    margin: float = parameter(
-        0.1,
-        "relative change of the input gain that counts as none",
-        source="chosen here",
-        low=0,
-        low_excluded=True,
+    margin: float = positive(
+        0.1, "relative change of the input gain that counts as none", "chosen here"
     )
     neuron: GainLIF = parameter(
-        GainLIF(receptors=()), "the neuron, without receptors", source="see its own"
+        GainLIF(receptors=()), "the neuron, without receptors", "see its own"
     )
     I: Quantity = current(linspace(0.2, 1.4, 16) * nA, "around rheobase", "injected currents")  # noqa: E741
-    trials: int = parameter(4, "trials of each current", source="chosen here", low=1)
-    noise: Quantity = parameter(
-        1.2 * mV,
-        "standard deviation of the resting potential between trials",
-        source="chosen here",
-        low=0 * mV,
+    trials: int = parameter(4, "trials of each current", "chosen here", low=1)
+    noise: Quantity = not_negative(
+        1.2 * mV, "standard deviation of the resting potential between trials", "chosen here"
     )
-    input_gain: float = parameter(
-        1.4, "gain of the input", source="chosen here", low=0, low_excluded=True
-    )
+    input_gain: float = positive(1.4, "gain of the input", "chosen here")
     output_gain: float = parameter(
-        0.6, "share of spikes that get through", source="chosen here", low=0, high=1
+        0.6, "share of spikes that get through", "chosen here", low=0, high=1
     )
-    added_rate: Quantity = parameter(
-        12 * Hz, "rate of spikes from elsewhere", source="chosen here", low=0 * Hz
-    )
+    added_rate: Quantity = not_negative(12 * Hz, "rate of spikes from elsewhere", "chosen here")
     shift: Quantity = current(0.15 * nA, "a third of rheobase", "current taken from the input")
     duration: Quantity = time(1 * second, "length of a step", "usual in slices")
     dt: Quantity = time_step(0.1 * ms, "a two-hundredth of tau_m")

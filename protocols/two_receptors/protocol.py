@@ -51,7 +51,7 @@ class TwoReceptors(BathProtocol):
         linspace(0.75, 1.35, 7) * nA,
         "above rheobase for gains from 0.7, and near it, where rates bend",
         "injected currents, one cell each in every bath",
-        positive=True,
+        above_0=True,
     )
 
     plot = figure.plot

@@ -27,10 +27,6 @@ from neuromod.support.text import say
 SETTLED = 4
 
 
-def _extent(default: Quantity, meaning: str, source: str) -> Quantity:
-    return positive(default, meaning, source)
-
-
 @dataclass(frozen=True, eq=False)
 class Volume(CellProtocol):
     """Gain of cells over distance and time when modulatory neurons release into the tissue.
@@ -44,7 +40,7 @@ class Volume(CellProtocol):
     shown: ClassVar[tuple[str, ...]] = ("profile", "tissue")
 
     neuron: GainLIF = parameter(GainLIF(), "the cells", "see its own")
-    side: Quantity = _extent(200 * um, "side of the square, or cube, of tissue", "chosen here")
+    side: Quantity = positive(200 * um, "side of the square, or cube, of tissue", "chosen here")
     dimensions: int = parameter(2, "of the tissue", "chosen here", low=2, high=3)
     cells: int = parameter(300, "cells at random places", "chosen here", low=2)
     amount: Quantity = concentrations(
@@ -53,7 +49,7 @@ class Volume(CellProtocol):
         "releases sum to around K_D",
         none=False,
     )
-    length: Quantity = _extent(
+    length: Quantity = positive(
         30 * um,
         "space constant of a release",
         "chosen here: between dopamine and noradrenaline in cortex",

@@ -81,14 +81,18 @@ def nwb(tmp_path):
             for pa, spikes in zip(level, counts, strict=True):
                 number = len(file.acquisition)
                 words = {named: condition} if named != "condition" else {}
+                sweep = {"sweep_number": np.uint64(number), **common}
                 response = CurrentClampSeries(
-                    name=f"response {number}", data=potential(spikes), conversion=1e-3,
-                    sweep_number=np.uint64(number), rate=SAMPLING, **words, **common,
-                )  # fmt: skip
+                    name=f"response {number}",
+                    data=potential(spikes),
+                    conversion=1e-3,
+                    rate=SAMPLING,
+                    **words,
+                    **sweep,
+                )
                 stimulus = CurrentClampStimulusSeries(
-                    name=f"stimulus {number}", data=command(pa, holding_pa),
-                    sweep_number=np.uint64(number), **timing, **common,
-                )  # fmt: skip
+                    name=f"stimulus {number}", data=command(pa, holding_pa), **timing, **sweep
+                )
                 if joined == "tables":
                     row = file.add_intracellular_recording(
                         electrode=electrode, stimulus=stimulus, response=response

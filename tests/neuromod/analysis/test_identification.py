@@ -33,7 +33,7 @@ TRUTHS = [
 
 
 def lif(current):
-    return np.asarray(GainLIF(modulated=False).rate(current * nA) / Hz)
+    return np.asarray(GainLIF(receptors=()).rate(current * nA) / Hz)
 
 
 def sigmoid(current):
