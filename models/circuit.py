@@ -285,6 +285,8 @@ class CircuitNeuron(Parameters):
     totals: ClassVar[tuple[str, ...]] = ("energy", "clocks")
     """State variables that add up over a run."""
 
+    reset: ClassVar[str] = "v = v_rest"
+    refractory: ClassVar[str] = "t_spike"
     solvable: ClassVar[tuple[str, ...]] = TRANSISTOR
     """Parameters of single neurons that `complete` may take up, whatever the equations name."""
 
@@ -306,22 +308,7 @@ class CircuitNeuron(Parameters):
         return {f"vdd{suffix(domain)}": VDD for domain in self.domains}
 
     def given(self, values: Mapping[str, Any]) -> CircuitNeuron:
-        """The circuit with the power domains whose supplies a population is given.
-
-        Parameters
-        ----------
-        values : mapping of str to value
-            The population's.
-
-        Returns
-        -------
-        CircuitNeuron
-
-        Raises
-        ------
-        UserError
-            When it is given both `vdd` and supplies of domains.
-        """
+        """The circuit with the power domains whose supplies a population is given."""
         found = tuple(name[4:] for name in values if re.fullmatch(r"vdd_\w+", name))
         if found and "vdd" in values:
             raise UserError(
@@ -352,16 +339,6 @@ class CircuitNeuron(Parameters):
     def threshold(self) -> str:
         """Condition for a spike."""
         return COMPARATOR[self.comparator]
-
-    @property
-    def reset(self) -> str:
-        """What a spike does."""
-        return "v = v_rest"
-
-    @property
-    def refractory(self) -> str:
-        """How long the membrane is held at reset, by name."""
-        return "t_spike"
 
     @property
     def method(self) -> Clocked:
@@ -420,17 +397,7 @@ class CircuitNeuron(Parameters):
         return completed
 
     def mirror(self, **own: Quantity) -> Mirror:
-        """The mirror that is solved for every supply.
-
-        Parameters
-        ----------
-        **own : Quantity, shape () or (n,)
-            ``beta``, ``vto`` or ``R_S`` of single neurons, instead of the model's.
-
-        Returns
-        -------
-        Mirror
-        """
+        """The mirror that is solved for every supply; `own` are values of single neurons."""
         value = {name: own.get(name, getattr(self, name)) for name in TRANSISTOR}
         return Mirror(
             self.law,
@@ -484,36 +451,15 @@ class CircuitNeuron(Parameters):
         return self.t_spike + 2 * self.t_pulse
 
     def check_step(self, dt: Quantity) -> None:
-        """Refuse a time step of which pulses and spikes are no whole number.
-
-        Parameters
-        ----------
-        dt : Quantity
-            In seconds.
-
-        Raises
-        ------
-        UserError
-        """
+        """Refuse a time step, seconds, of which pulses and spikes are no whole number."""
         for name in ("t_pulse", "t_spike"):
             steps = float(getattr(self, name) / dt)
-            if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
-                raise UserError(
-                    f"dt = {dt} must go into {name} = {getattr(self, name)} a whole number of "
-                    "times."
-                )
+            off = round(steps) < 1 or abs(steps - round(steps)) > 1e-6
+            problem = f"dt = {{}} must go into {name} = {{}} a whole number of times"
+            refuse_where(off, problem, dt, getattr(self, name))
 
     def check_codes(self, codes: Sequence[int]) -> None:
-        """Refuse codes that the synapses' bits cannot hold.
-
-        Parameters
-        ----------
-        codes : sequence of int
-
-        Raises
-        ------
-        UserError
-        """
+        """Refuse codes that the synapses' bits cannot hold."""
         for code in codes:
             if abs(code) > self.code_max:
                 raise UserError(
@@ -600,11 +546,8 @@ class CircuitNeuron(Parameters):
             When the transistor is off.
         """
         current = self._starving.current(np.asarray((v_bias - self.vto) / volt)) * amp
-        if np.any(current <= 0 * amp):
-            raise UserError(
-                f"A bias of {v_bias} leaves the spike generator without current: above "
-                f"{self.vto} was expected."
-            )
+        off = "A bias of {} leaves the spike generator without current: above {} was expected"
+        refuse_where(current <= 0 * amp, off, v_bias, self.vto)
         return self.C_delay * self.V_core / (2 * current)
 
     def bias_for(self, width: Quantity) -> Quantity:

@@ -36,50 +36,18 @@ class ChipProtocol(Protocol):
 
 
 def supply(default: Quantity = VDD_REFERENCE, meaning: str = "synapse supply") -> Any:
-    """Setting of one or several synapse supplies, from 0.5 to 1 V.
-
-    Parameters
-    ----------
-    default : Quantity, shape () or (n,)
-        In volt.
-    meaning : str
-
-    Returns
-    -------
-    dataclasses.Field
-    """
-    return parameter(
-        default,
-        meaning,
-        "Barton et al. 2022, section 5.2.1: 0.5 to 1 V",
-        low=VDD_LOW,
-        high=VDD_HIGH,
-    )
+    """Setting of one or several synapse supplies, from 0.5 to 1 V; see `parameter`."""
+    source = "Barton et al. 2022, section 5.2.1: 0.5 to 1 V"
+    return parameter(default, meaning, source, low=VDD_LOW, high=VDD_HIGH)
 
 
 def input_codes() -> Any:
-    """Setting of the code of each input's synapse.
-
-    Returns
-    -------
-    dataclasses.Field
-    """
+    """Setting of the code of each input's synapse."""
     return parameter((4, 3, 2, -2), "code of each input's synapse", "chosen here")
 
 
 def input_rate(default: Quantity, meaning: str = "mean rate of each input") -> Any:
-    """Setting of the rate of random inputs.
-
-    Parameters
-    ----------
-    default : Quantity
-        In hertz.
-    meaning : str
-
-    Returns
-    -------
-    dataclasses.Field
-    """
+    """Setting of the rate of random inputs; see `positive`."""
     return positive(default, meaning, "chosen here: below the neuron's own 3.3 MHz")
 
 

@@ -43,9 +43,9 @@ def plot(
     )
     _plot_sources(protocol, axes["sources"], tables["sources"])
     _plot_conditions(axes["conditions"], tables["conditions"])
-    designs = {NAMES[name]: {"color": color} for name, color in COLORS.items()}
-    states = {"as made": {"color": BLACK, **MADE}, "re-tuned": {"color": BLACK, **TUNED}}
-    legend(axes["sources"], also=designs | states)
+    looks: dict[str, Any] = {NAMES[name]: {"color": color} for name, color in COLORS.items()}
+    looks |= {"as made": {"color": BLACK, **MADE}, "re-tuned": {"color": BLACK, **TUNED}}
+    legend(axes["sources"], also=looks)
     return figure
 
 

@@ -152,16 +152,16 @@ def test_what_no_circuit_can_have_is_refused(values, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"vdd": 0.49 * volt}, "vdd of chip = 490 mV is out of range"),
+        ({"vdd": 0.49 * volt}, "vdd of chip = 0.49 V is out of range"),
         ({"vdd": [0.6, 1.01] * volt}, "vdd of chip = 1.01 V is out of range"),
-        ({"vdd_soma": [0.6, 0.4] * volt}, "vdd_soma of chip = 400 mV is out of range"),
+        ({"vdd_soma": [0.6, 0.4] * volt}, "vdd_soma of chip = 0.4 V is out of range"),
         ({"vdd": 0.7}, "a value in volt was expected"),
         ({"vdd": [0.7] * 3 * volt}, "vdd of chip needs 2 values, not 3"),
         ({"vdd": [0.7, np.nan] * volt}, "must be finite"),
         ({"vdd": 0.7 * volt, "vdd_soma": 0.6 * volt}, "one or the other"),
         ({"vdd_a b": 0.7 * volt}, "no input, parameter or state of chip named 'vdd_a b'"),
-        ({"v_rest": [0.25, 0.36] * volt}, r"v_rest = 360 mV must lie below .* \(neuron 1\)"),
-        ({"vto": [0.3, 0.8] * volt}, "vto of chip = 800 mV is out of range"),
+        ({"v_rest": [0.25, 0.36] * volt}, r"v_rest = 0.36 V must lie below .* \(neuron 1\)"),
+        ({"vto": [0.3, 0.8] * volt}, "vto of chip = 0.8 V is out of range"),
     ],
 )
 def test_what_no_neuron_of_a_population_can_have_is_refused(values, message):
