@@ -28,10 +28,7 @@ PAPER = "Barton et al. 2022, J. Low Power Electron. Appl. 12(4):59"
 
 MEMBRANE = "dv/dt = (v_rest - v + R*{})/tau_m : volt (unless refractory)"
 INPUT = {"input": "gain*(I_syn + I_ext)", "threshold": "(I_syn + I_ext)"}
-SYNAPSE = {
-    "exponential": "dI_syn/dt = -I_syn/tau_syn : amp",
-    "pulse": "I_syn : amp",
-}
+SYNAPSE = {"exponential": "dI_syn/dt = -I_syn/tau_syn : amp", "pulse": "I_syn : amp"}
 SPIKE = {
     "input": ("v >= v_th", "v = v_reset"),
     "threshold": ("v >= v_rest + (v_th - v_rest)/gain", "v = v_rest + (v_reset - v_rest)/gain"),
@@ -52,10 +49,10 @@ CONCENTRATION = model_input(
 class GainLIF(Parameters):
     """Leaky integrate-and-fire neuron with a gain on its input or, divided, on its threshold.
 
-    The gain is the product of a trained gain and of the gains that its receptors set; without
-    receptors (``receptors=()``) it is the trained gain alone. Both sites
-    give the same spikes while the gain is constant. Receptors may also open a K+ conductance and
-    scale the current that follows every spike.
+    The gain is the product of a trained gain and the gains that receptors set; a neuron without
+    receptors (``receptors=()``) has the trained gain alone. Both sites give the same spikes while
+    the gain is constant. Receptors may also open a K+ conductance and scale the after-spike
+    current.
     """
 
     v_rest: Quantity = parameter(-70 * mV, "resting potential", source=BRUNEL_WANG)
@@ -93,9 +90,7 @@ class GainLIF(Parameters):
         low_excluded=True,
     )
     E_K: Quantity = parameter(
-        -90 * mV,
-        "reversal potential of K+",
-        source="chosen here: usual for cortical cells",
+        -90 * mV, "reversal potential of K+", source="chosen here: usual for cortical cells"
     )
     receptors: tuple[Receptor, ...] = parameter(
         (Receptor(),),
@@ -129,12 +124,12 @@ class GainLIF(Parameters):
                 own(name),
                 own("v_th"),
             )
-        # The exact solution divides by the difference of time constants.
+        # The exact solution divides by the difference of the time constants.
         decays = {"tau_syn": self.synapse == "exponential", "tau_ahp": self._adapts}
         for name in (name for name, present in decays.items() if present):
             refuse_where(
                 own(name) == own("tau_m"),
-                f"{name} = {{}} must differ from tau_m, if only by a millionth",
+                f"{name} = {{}} must differ from tau_m, even if only by a millionth",
                 own(name),
             )
         names = [receptor.name for receptor in self.receptors]
@@ -149,13 +144,13 @@ class GainLIF(Parameters):
 
     @property
     def ligands(self) -> tuple[str, ...]:
-        """Everything that binds to a receptor here, in order."""
+        """All that binds to a receptor here, in order."""
         every = (ligand for receptor in self.receptors for ligand in receptor.ligands)
         return tuple(dict.fromkeys(every))
 
     @property
     def inputs(self) -> dict[str, ModelInput]:
-        """What reaches the neuron: a current, a trained gain, and the level of each ligand."""
+        """What reaches the neuron: a current, a trained gain, the concentration of each ligand."""
         return INPUTS | {f"conc_{ligand}": CONCENTRATION for ligand in self.ligands}
 
     @property
@@ -191,7 +186,7 @@ class GainLIF(Parameters):
 
     @property
     def method(self) -> Any:
-        """Exact where the equations are linear; the cascade's Hill function is not."""
+        """Exact without receptors; with them, exact for the membrane alone."""
         return HeldCascade(("v", "I_syn", "I_ahp")) if self.receptors else "exact"
 
     @property
@@ -204,7 +199,7 @@ class GainLIF(Parameters):
 
     @property
     def start(self) -> dict[str, Any]:
-        """State at the start: at rest, with no ligand bound."""
+        """State at the start: at rest, with nothing bound."""
         return self.steady({})
 
     def steady(self, conc: Mapping[str, Quantity]) -> dict[str, Any]:
@@ -213,7 +208,7 @@ class GainLIF(Parameters):
         Parameters
         ----------
         conc : mapping of str to Quantity, shape () or (n,)
-            Concentrations by ligand, mol/m^3; 0 for those that are not given.
+            Concentrations by ligand, mol/m^3; 0 where none is given.
 
         Returns
         -------
@@ -280,13 +275,13 @@ class GainLIF(Parameters):
         Returns
         -------
         Quantity, shape (n,)
-            In hertz; 0 below rheobase. Gerstner et al. 2014, Neuronal Dynamics, equation 5.2
-            with a reset that need not be at rest.
+            In hertz; 0 below rheobase. Gerstner et al. 2014, Neuronal Dynamics, equation 5.2,
+            for any reset potential.
 
         Raises
         ------
         UserError
-            With an after-spike current or a K+ conductance, which this closed form leaves out.
+            With an after-spike current or a K+ conductance, which the closed form leaves out.
         """
         if self._adapts or self._shifting:
             raise UserError(

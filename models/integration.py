@@ -14,22 +14,22 @@ from brian2.utils.stringtools import get_identifiers, word_substitute
 
 
 class HeldCascade(StateUpdateMethod):  # type: ignore[misc]
-    """Membrane exactly, with what the cascade sets held over each step; the cascade by trapezoids.
+    """Exact steps for the membrane, trapezoidal steps for the slow cascade that modulates it.
 
-    Whatever the cascade sets enters the membrane's equations as subexpressions. Held over a step
-    they leave linear equations, which are solved exactly: a cell under a constant gain fires
-    precisely as one without a cascade. While the gain changes it lags by half a step on average,
-    0.0001 of its change for a cascade of 0.5 s and a step of 0.1 ms.
+    The cascade enters the membrane's equations through subexpressions. With these held over a step,
+    the equations are linear and are solved exactly: under a constant gain a cell fires precisely
+    as one without a cascade. A changing gain lags by half a step on average, 0.0001 of its change
+    for a cascade of 0.5 s and a step of 0.1 ms.
 
     Every variable of the cascade is linear in itself and takes a trapezoidal step (Crank &
-    Nicolson 1947), every one after those that it depends on, which stand at their midpoints: second
-    order, exact in the steady state, and stable for any step. Where two act on each other, as
-    ligand and antagonist do, the ligand steps first and lags behind the other by half a step.
+    Nicolson 1947). A variable steps after those that it depends on, and sees them at the middle of
+    their step: second order, exact in the steady state, and stable for any step. Where two act on
+    each other, as ligand and antagonist do, the ligand steps first and lags half a step behind.
 
     Parameters
     ----------
     fast : tuple of str
-        Variables of the membrane, as far as a model has them.
+        Variables of the membrane; a model need not have all of them.
     """
 
     def __init__(self, fast: tuple[str, ...]) -> None:
@@ -38,7 +38,7 @@ class HeldCascade(StateUpdateMethod):  # type: ignore[misc]
     def __call__(
         self, equations: Equations, variables: Any = None, method_options: Any = None
     ) -> str:
-        """Abstract code of one step, as Brian2 asks for it; there are no options."""
+        """Abstract code of one step, for Brian2; there are no options."""
         del method_options
         membrane = [eq for eq in equations.values() if eq.varname in self.fast]
         cascade = [eq for eq in equations.values() if eq.varname not in self.fast]
@@ -80,10 +80,7 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
     """
 
     def __init__(
-        self,
-        membrane: StateUpdateMethod,
-        first: tuple[str, ...] = (),
-        interpolated: bool = False,
+        self, membrane: StateUpdateMethod, first: tuple[str, ...] = (), interpolated: bool = False
     ) -> None:
         self.membrane = membrane
         self.first = first
@@ -125,7 +122,7 @@ def _trapezoids(cascade: Equations, variables: Any) -> tuple[list[str], dict[str
     midpoints: dict[str, str] = {}
     system = get_conditionally_linear_system(cascade, variables)
     for name in _by_dependence(system):
-        # ds/dt = rate*s + drive; products with 1/(...) because scalar quotients are computed once.
+        # ds/dt = rate*s + drive; a factor 1/(...) that is the same for all is computed once.
         rate, drive = (_at(midpoints, sympy.sympify(part)) for part in system[name])
         steps.append(
             f"_{name} = ((1 + dt*({rate})/2)*{name} + dt*({drive}))*(1/(1 - dt*({rate})/2))"
@@ -136,14 +133,14 @@ def _trapezoids(cascade: Equations, variables: Any) -> tuple[list[str], dict[str
 
 
 def _by_dependence(system: dict[str, Any]) -> list[str]:
-    """Names of variables, each after all that it depends on and does not act on itself."""
+    """Names of variables, each after all that it depends on, unless they depend on it too."""
     causes = {
         name: {word for part in parts for word in get_identifiers(str(part))} & system.keys()
         for name, parts in system.items()
     }
     for _ in system:
         causes = {name: near.union(*(causes[n] for n in near)) for name, near in causes.items()}
-    # Brian2 sorts names; from the last on, what is occupied comes before what is blocked.
+    # Brian2 sorts names. In reverse order, what is occupied comes before what is blocked.
     last_first = list(system)[::-1]
     return sorted(last_first, key=lambda name: len(causes[name] - {name}))
 
@@ -155,7 +152,7 @@ def _at(midpoints: dict[str, str], expression: Any) -> str:
 def _renamed(equation: SingleEquation, names: dict[str, str]) -> SingleEquation:
     if equation.type != DIFFERENTIAL_EQUATION:
         return equation
-    # Brian2 keeps what must not change while refractory by itself; here it would only branch.
+    # Brian2 itself holds what must not change while refractory; here this would only branch.
     code = equation.expr.code.replace("int(not_refractory)*", "")
     expression = type(equation.expr)(word_substitute(code, names))
     return SingleEquation(

@@ -22,15 +22,15 @@ from neuromod.errors import UserError, unknown
 COLUMNS = ["condition", "current_nA", "trial", "rate_Hz"]
 TO_NANOAMPERE = {"pA": 1e-3, "nA": 1.0, "uA": 1e3, "µA": 1e3, "mA": 1e6, "A": 1e9}
 TO_SECOND = {"duration_s": 1.0, "duration_ms": 1e-3}
-# Chosen here: what shorter steps give is no rate; commands differ from noise by this much.
+# Chosen here: shorter steps give no rate; smaller differences of commands are noise.
 LEAST_STEP_S = 0.05
 RESOLUTION_NA = 1e-4
-# What pynwb writes where nothing was said.
+# What pynwb writes where a text was left out.
 UNSAID = ("no description", "N/A", None)
 
 
 def read_curves(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
-    """f-I curves of a file.
+    """f-I curves in a file.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _current(path: Path, table: pd.DataFrame) -> pd.Series:
         raise UserError(
             f"{path}: {named[0]} must end in a unit of current, one of {', '.join(TO_NANOAMPERE)}."
         )
-    # Rounded far below any stimulator, so that equal currents stay equal.
+    # Rounded far below what any stimulator resolves, so that equal currents stay equal.
     return (_numbers(path, table, named[0]) * TO_NANOAMPERE[unit]).round(9)
 
 
@@ -152,7 +152,7 @@ def _numbers(path: Path, table: pd.DataFrame, name: str, low: float | None = Non
 
 
 def _row(wrong: pd.Series) -> int:
-    """Number of the first row concerned, the one after the header being 1."""
+    """Number of the first row concerned; the row after the header is 1."""
     return int(np.argmax(np.asarray(wrong))) + 1
 
 
@@ -168,7 +168,7 @@ class _Sweep:
 
     @property
     def step(self) -> tuple[int, int]:
-        """First sample and the one after the last of the longest stretch off the baseline."""
+        """First sample, and the one after the last, of the longest stretch off the baseline."""
         level = np.round(self.command / RESOLUTION_NA)
         edges = np.flatnonzero(np.diff(level)) + 1
         starts, ends = np.append(0, edges), np.append(edges, len(level))
@@ -200,7 +200,7 @@ def _read_nwb(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except Exception as error:
-        # pynwb, hdmf and h5py raise what they please over damaged files.
+        # Damaged files make pynwb, hdmf and h5py raise anything.
         raise UserError(f"{path} cannot be read as an NWB file: {error}") from error
     if not sweeps:
         raise UserError(
@@ -214,7 +214,7 @@ def _read_nwb(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
 
 
 def _sweeps(file: Any) -> Iterator[_Sweep]:
-    """Responses with their stimuli, from the tables or, without tables, by sweep number."""
+    """Responses with their stimuli, from the tables or, where there are none, by sweep number."""
     from pynwb.icephys import CurrentClampSeries, CurrentClampStimulusSeries
 
     for response, stimulus, condition in _paired(file):
@@ -239,7 +239,7 @@ def _sweeps(file: Any) -> Iterator[_Sweep]:
 
 
 def _paired(file: Any) -> Iterator[tuple[Any, Any, str]]:
-    """Response, stimulus, and what a column `condition` of an intracellular table says of them."""
+    """Response, stimulus, and their entry in a column `condition` of an intracellular table."""
     from hdmf.common.hierarchicaltable import to_hierarchical_dataframe
 
     table = file.get_icephys_meta_parent_table()
@@ -251,7 +251,7 @@ def _paired(file: Any) -> Iterator[tuple[Any, Any, str]]:
                 yield response, stimuli[response.sweep_number], ""
         return
     frame = to_hierarchical_dataframe(table).reset_index()
-    # Columns are named by table and column, one inside the other.
+    # Columns are named by nested pairs of table and column.
     frame.columns = [_innermost(name) for name in frame.columns]
     for _, row in frame.iterrows():
         yield row["response"].timeseries, row["stimulus"].timeseries, row.get("condition", "")
@@ -277,7 +277,7 @@ def _values(series: Any) -> np.ndarray:
 
 
 def _conditions(path: Path, sweeps: list[_Sweep], control: str) -> list[tuple[str, _Sweep]]:
-    """Sweeps with their condition: the first kind of label that names the control."""
+    """Sweeps with their condition, from the first kind of label that names the control."""
     for kind in range(len(sweeps[0].labels)):
         labels = [sweep.labels[kind] for sweep in sweeps]
         if control in labels:
@@ -291,7 +291,7 @@ def _conditions(path: Path, sweeps: list[_Sweep], control: str) -> list[tuple[st
 
 
 def _usual_step(path: Path, sweeps: list[_Sweep]) -> tuple[int, int]:
-    """First sample and the one after the last of a typical step, test pulses left aside."""
+    """First sample, and the one after the last, of a typical step; test pulses do not count."""
     steps = [sweep.step for sweep in sweeps]
     longest = max(last - first for first, last in steps)
     long = [step for step in steps if 2 * (step[1] - step[0]) >= longest]
@@ -302,9 +302,9 @@ def _usual_step(path: Path, sweeps: list[_Sweep]) -> tuple[int, int]:
 
 
 def _measure(sweep: _Sweep, usual: tuple[int, int], spike_level: Quantity) -> tuple[float, float]:
-    """Current step in nanoampere and rate in hertz; a step of 0 lasts as long as usual."""
+    """Current step in nanoampere and rate in hertz; a step of 0 has the usual length."""
     first, last = sweep.step
-    # What is shorter is a test pulse in a sweep without a step.
+    # A shorter one is a test pulse in a sweep without a step.
     if 2 * (last - first) < usual[1] - usual[0]:
         first, last = usual
     current = float(np.median(sweep.command[first:last]) - sweep.command[0])

@@ -1,9 +1,9 @@
 """What a modulator did to a neuron, from f-I curves alone.
 
-The control curve f is a monotone quadratic spline that both conditions share, so that noise in
-the control counts as much as noise under the modulator. Each hypothesis says in one number how
-the modulated curve follows from f; given that number, f is a non-negative least-squares problem,
-and the number itself is found by search over one dimension (variable projection: Golub & Pereyra
+The control curve f is a monotone quadratic spline fitted to both conditions, so that noise in the
+control counts as much as noise under the modulator. Each hypothesis derives the modulated curve
+from f with one parameter. Given that parameter, fitting f is a non-negative least-squares problem;
+the parameter itself is found by a one-dimensional search (variable projection: Golub & Pereyra
 1973, SIAM J. Numer. Anal. 10:413-432).
 """
 
@@ -23,13 +23,13 @@ from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 
 DEGREE = 2
-# Chosen here: numbers of knots to choose from.
+# Chosen here: numbers of knots, of which the data choose one.
 KNOTS = (3, 5, 8)
-# Chosen here: what a pair of curves must have to be told apart at all.
+# Chosen here: the least that two curves need to be compared.
 LEAST_CURRENTS = 5
 LEAST_FIRING = 3
 LEAST_RATES = 12
-# Calibrated here on synthetic curves: with fewer rates, effects are taken for others too often.
+# Calibrated here on synthetic curves: with fewer rates, effects are confused too often.
 DECISIVE_RATES = 20
 # Chosen here: the usual level.
 CONFIDENCE = 0.95
@@ -43,7 +43,7 @@ Transform = Callable[[np.ndarray, float], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Rates of one condition; several trials at a current are several entries.
+    """Rates of one condition, one entry for each trial.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Curve:
     Raises
     ------
     UserError
-        When the two do not fit, or hold what is not a current or a rate.
+        When there is not one rate for each current, or a value is not finite or negative.
     """
 
     current: np.ndarray
@@ -71,12 +71,12 @@ class Curve:
 
     @cached_property
     def fires(self) -> np.ndarray:
-        """Whether a trial at the same current has a spike, shape (n,)."""
+        """Whether any trial at the same current has a spike, shape (n,)."""
         return np.isin(self.current, self.current[self.rate > 0])
 
     @property
     def rising(self) -> np.ndarray:
-        """Different currents from the last silent one before the first spike, ascending."""
+        """Distinct currents from the last silent one before the first spike on, ascending."""
         levels = np.unique(self.current)
         firing = np.flatnonzero(np.isin(levels, self.current[self.rate > 0]))
         return levels[max(firing[0] - 1, 0) :]
@@ -84,7 +84,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """A way in which a modulated curve follows from the control curve f.
+    """How a modulated curve may follow from the control curve f.
 
     Attributes
     ----------
@@ -278,7 +278,7 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Identification:
-    """What was found for one modulated condition.
+    """What is known about one modulated condition.
 
     Attributes
     ----------
@@ -289,7 +289,7 @@ class Identification:
     verdict : str
         A hypothesis's name, ``"other"`` or ``"undecided"``.
     candidates : tuple of str
-        The fewest hypotheses whose weights add up to 95 %, the likeliest first.
+        The fewest hypotheses whose weights reach 95 %, the likeliest first.
     """
 
     fits: tuple[Fit, ...]
@@ -299,21 +299,21 @@ class Identification:
 
 
 def identify(control: Curve, modulated: Curve, margin: float) -> Identification:
-    """Tell what turned one f-I curve into another.
+    """Name the effect that turned one f-I curve into another.
 
     Parameters
     ----------
     control, modulated : Curve
     margin : float
-        Relative change of the input gain that counts as none. "No modulation" needs an interval
-        that lies within it (an equivalence test, Schuirmann 1987, J. Pharmacokinet. Biopharm.
+        Relative change of the input gain that counts as none. The verdict "no modulation" needs
+        an interval within it (an equivalence test, Schuirmann 1987, J. Pharmacokinet. Biopharm.
         15:657-680).
 
     Returns
     -------
     Identification
         By Akaike weights with the small-sample correction (Burnham & Anderson 2002, Model
-        Selection and Multimodel Inference): an effect is named from a weight of 95 % on.
+        Selection and Multimodel Inference); an effect is named when its weight reaches 95 %.
 
     Raises
     ------
@@ -340,7 +340,7 @@ def estimate(hypothesis: Hypothesis, control: Curve, modulated: Curve) -> Fit:
     Returns
     -------
     Fit
-        With the parameter of least squares and the number of knots that suits the data.
+        With the parameter of least squares and the number of knots of the lowest AICc.
 
     Raises
     ------
@@ -377,10 +377,10 @@ def lif_check(flexible: Fit) -> tuple[float, float]:
         found = np.concatenate([_lif(pair.control.current, *shape), modulated])
         return np.asarray(found - pair.rate)
 
-    # From the control's onset and a cortical cell's time constants.
+    # Start from the control's onset and a cortical cell's time constants.
     onset = max(float(np.mean(pair.control.rising[:2])), 1e-3)
     start = [*np.log([onset, 0.02, 0.002]), flexible.value]
-    # The rate has a kink at rheobase: steps must be seen across it.
+    # The rate has a kink at rheobase: finite differences must reach across it.
     best = least_squares(residuals, start, diff_step=1e-4)
     return float(best.x[3]), float(np.sqrt(np.mean(best.fun**2)))
 
@@ -410,12 +410,12 @@ def _check_enough(control: Curve, modulated: Curve) -> None:
 
 
 def _informative(control: Curve, modulated: Curve) -> int:
-    """Entries at currents that make the neuron fire; silence has no scatter to learn from."""
+    """Number of rates at currents that make the neuron fire; silence has no scatter."""
     return int(control.fires.sum() + modulated.fires.sum())
 
 
 def _search(hypothesis: Hypothesis, pair: Pair) -> Fit:
-    """Best parameter on given knots, by a grid and then between its points."""
+    """Best parameter on given knots, first on a grid, then between its points."""
     grid = _grid(hypothesis, pair)
     best = int(np.argmin([_solve(hypothesis, pair, value).rss for value in grid]))
     if best in (0, len(grid) - 1):
@@ -431,7 +431,7 @@ def _search(hypothesis: Hypothesis, pair: Pair) -> Fit:
 
 
 def _knots(curve: Curve, number: int) -> np.ndarray:
-    """Knots in equal steps of current and rate together, so that steep parts get more."""
+    """Knots in equal steps of current and rate together, denser where the curve is steep."""
     levels = curve.rising
     mean = np.array([curve.rate[curve.current == level].mean() for level in levels])
     height = np.maximum.accumulate(mean)
@@ -440,7 +440,7 @@ def _knots(curve: Curve, number: int) -> np.ndarray:
 
 
 def _own(curve: Curve) -> tuple[float, int]:
-    """Squared residuals and number of parameters of a curve by itself."""
+    """Squared residuals and number of parameters of a curve fitted on its own."""
     count = int(curve.fires.sum())
     fits = []
     for number in KNOTS:
@@ -451,7 +451,7 @@ def _own(curve: Curve) -> tuple[float, int]:
 
 
 def _basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """A constant and splines that rise from 0 to 1 (I-splines, Ramsay 1988, Stat. Sci. 3:425)."""
+    """A constant, and splines that rise from 0 to 1: I-splines, Ramsay 1988, Stat. Sci. 3:425."""
     padded = np.concatenate([knots[:1].repeat(DEGREE), knots, knots[-1:].repeat(DEGREE)])
     inside = np.clip(x, knots[0], knots[-1])
     splines = BSpline.design_matrix(inside, padded, DEGREE).toarray()
@@ -465,7 +465,7 @@ def _design(
     control: np.ndarray | None = None,
     modulated: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix and offset that give rates from the spline's coefficients."""
+    """Matrix and offset that turn the spline's coefficients into rates."""
     control = pair.control.current if control is None else control
     modulated = pair.modulated.current if modulated is None else modulated
     knots = pair.reaching(hypothesis.argument(pair.modulated.current, value))
@@ -480,7 +480,7 @@ def _solve(hypothesis: Hypothesis, pair: Pair, value: float) -> Fit:
     design, offset = _design(hypothesis, pair, value)
     target = pair.rate - offset
     above = np.ones(len(target), dtype=bool)
-    # Which rates are rectified depends on the curve: a few rounds settle it.
+    # Which rates are rectified depends on the curve; a few rounds settle it.
     for _ in range(8):
         coefficients, _ = nnls(design[above], target[above])
         settled = (design @ coefficients + offset > 0) | (offset >= 0)
@@ -492,7 +492,7 @@ def _solve(hypothesis: Hypothesis, pair: Pair, value: float) -> Fit:
 
 
 def _grid(hypothesis: Hypothesis, pair: Pair) -> np.ndarray:
-    """Values of the parameter among which the best is first looked for."""
+    """Values of the parameter to try first."""
     if not hypothesis.unit:
         return np.array([hypothesis.neutral])
     if hypothesis.is_gain:
@@ -507,7 +507,7 @@ def _aicc(rss: float, size: int, count: int, rate: np.ndarray) -> float:
     size += 1
     if count <= size + 1:
         return float("inf")
-    # Rates that a curve meets exactly are known no better than a millionth.
+    # No rate is known to better than a millionth, even where a curve meets it exactly.
     floor = 1e-12 * float(rate @ rate)
     return float(count * np.log((rss + floor) / count) + 2 * size * count / (count - size - 1))
 
