@@ -321,5 +321,5 @@ def _is_drawn(handle: Any) -> bool:
     if isinstance(handle, Line2D):
         return bool(np.isfinite(handle.get_xydata()).all(axis=1).any())
     if isinstance(handle, PathCollection):
-        return bool(len(handle.get_offsets()))
+        return bool(np.size(handle.get_offsets()))
     return True

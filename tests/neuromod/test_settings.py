@@ -7,10 +7,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from neuromod.errors import UserError
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptor_library import library
-from neuromod.models.receptors import Receptor
+from neuromod.models import CircuitNeuron, GainLIF, Optocoupler, Receptor, library
 from neuromod.protocols.wash import Wash
 from neuromod.settings import (
     UNITS,
@@ -184,10 +181,11 @@ def test_changing_a_setting_leaves_the_original(tiny):
 
 
 def test_inner_settings_have_long_and_short_names(tiny):
-    short = change(tiny(), {"k_off": 0.37 / UNITS["second"]})
-    long = change(tiny(), {"neuron.receptors.generic.k_off": 0.37 / UNITS["second"]})
-    end = change(tiny(), {"receptors.generic.k_off": 0.37 / UNITS["second"]})
-    assert short == long == end != tiny()
+    cell, k_off = tiny(neuron=GainLIF()), 0.37 / UNITS["second"]
+    short = change(cell, {"k_off": k_off})
+    long = change(cell, {"neuron.receptors.generic.k_off": k_off})
+    end = change(cell, {"receptors.generic.k_off": k_off})
+    assert short == long == end != cell
 
 
 def test_an_ambiguous_name_is_refused():
@@ -200,12 +198,12 @@ def test_an_ambiguous_name_is_refused():
 @pytest.mark.parametrize(
     ("model", "assignment", "message"),
     [
-        (CircuitNeuron(), {"vdd": 0.3 * volt}, "at least 0.5 V was expected, and at most 1"),
-        (CircuitNeuron(), {"vdd": 1.1 * volt}, "at most 1"),
-        (CircuitNeuron(), {"vdd": 3 * ms}, "a value in volt was expected"),
+        (Optocoupler(), {"gamma": -0.3}, "expected above 0, at most 1.5"),
+        (Optocoupler(), {"gamma": 1.6}, "at most 1.5"),
+        (CircuitNeuron(), {"v_th": 3 * ms}, "a value in volt was expected"),
         (CircuitNeuron(), {"C": 0 * UNITS["farad"]}, "above 0"),
         (CircuitNeuron(), {"C": -50 * UNITS["fF"]}, "above 0"),
-        (GainLIF(), {"conc": -0.1 * umolar}, "at least 0"),
+        (GainLIF(), {"t_ref": -0.1 * ms}, "expected at least 0 ms"),
         (GainLIF(), {"tau_m": 15}, "a value in second was expected"),
         (GainLIF(), {"tua_m": 15 * ms}, "did you mean tau_m"),
         (GainLIF(), {"site": "inptu"}, "did you mean input"),
