@@ -41,21 +41,6 @@ class Tuning:
     options: dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Attached:
-    """What a tuned layer remembers of its attachment.
-
-    Attributes
-    ----------
-    tuning : Tuning
-    frozen : list of nn.Parameter
-        Parameters of the model that `attach` froze.
-    """
-
-    tuning: Tuning
-    frozen: list[nn.Parameter]
-
-
 def attach(
     model: nn.Module,
     method: str,
@@ -122,7 +107,8 @@ def attach_plan(model: nn.Module, plan: Mapping[str, Tuning], seed: int = 0) -> 
     for parameter in frozen:
         parameter.requires_grad_(False)
     for layer, tuning in zip(new.values(), plan.values(), strict=True):
-        vars(layer)["attached"] = Attached(tuning, frozen)
+        # Past torch, which would count the frozen parameters as the layer's own.
+        vars(layer).update(tuning=tuning, froze=frozen)
         # Torch's transformer layers read weights and skip a layer's forward unless it has a hook.
         layer.register_forward_pre_hook(_nothing)
 
@@ -141,7 +127,7 @@ def detach(model: nn.Module) -> None:
         layer.base.to(layer.weight)
     replace(model, {layer: layer.base.train(layer.training) for layer in layers})
     for layer in layers:
-        for parameter in layer.attached.frozen:
+        for parameter in layer.froze:
             parameter.requires_grad_(True)
 
 

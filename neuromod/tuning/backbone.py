@@ -29,7 +29,8 @@ from neuromod.support.tensor_file import (
     read_tensors,
     write_tensors,
 )
-from neuromod.tuning.datasets import SOURCE_DIGITS, SPLIT_SEED, ImageData, InputSpec, load_digits
+from neuromod.tuning.datasets.digits import SOURCE_DIGITS, load_digits
+from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, InputSpec
 from neuromod.tuning.hardware import is_small, seeded, threads_for
 from neuromod.tuning.row_file import Progress
 from neuromod.tuning.weights import (

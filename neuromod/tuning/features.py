@@ -12,7 +12,8 @@ from neuromod.errors import unknown
 from neuromod.support.cache import cache_dir, digest
 from neuromod.support.tensor_file import hash_tensors
 from neuromod.tuning.backbone import Backbone
-from neuromod.tuning.datasets import ImageData, IntArray, Split, check_readable
+from neuromod.tuning.datasets.folders import check_readable
+from neuromod.tuning.datasets.images import ImageData, IntArray, Split
 from neuromod.tuning.hardware import CPU, Hardware, rank_and_size, threads_for
 from neuromod.tuning.row_file import Progress, RowFile, Rows, open_rows
 

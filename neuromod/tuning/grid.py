@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -51,14 +52,15 @@ def tune_all(
         One for each recipe.
     """
     given = [hardware.device, hardware.mixed, projected is not None, rank_and_size()[1]]
-    task = [VERSION, backbone.weight_hash, features.identity, *given, *_versions()]
+    versions = map(version, ("brian2-neuromod", "torch"))
+    task = [VERSION, backbone.weight_hash, features.identity, *given, *versions]
     paths = [cache_dir() / f"tuned-{digest([task, asdict(r)])[:20]}.json" for r in recipes]
     kept = _common([_read(path, recipe) for path, recipe in zip(paths, recipes, strict=True)])
     total = sum(r.epochs for r, found in zip(recipes, kept, strict=True) if found is None)
     done, outcomes = 0, []
     for path, recipe, found in zip(paths, recipes, kept, strict=True):
         if found is None:
-            count = _counting(progress, done, total)
+            count = progress and partial(_count, progress, done, total)
             # A small network's epoch takes less time than writing a checkpoint.
             small = is_small(backbone.network.get_submodule("classifier"))
             checkpoint = None if small else path.with_suffix(".safetensors")
@@ -78,14 +80,8 @@ def _common(kept: list[Outcome | None]) -> list[Outcome | None]:
     return [outcome if by_all else None for outcome, by_all in zip(kept, everywhere, strict=True)]
 
 
-def _versions() -> list[str]:
-    return [version(package) for package in ("brian2-neuromod", "torch")]
-
-
-def _counting(progress: Progress | None, before: int, total: int) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda epoch, _: progress(before + epoch, total)
+def _count(progress: Progress, before: int, total: int, epoch: int, _: int) -> None:
+    progress(before + epoch, total)
 
 
 def _keep(path: Path, result: TuningResult) -> Outcome:

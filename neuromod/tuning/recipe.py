@@ -25,7 +25,7 @@ from neuromod.models.classifier import (
 )
 from neuromod.tuning.attachment import attach
 from neuromod.tuning.backbone import Backbone
-from neuromod.tuning.datasets import IntArray
+from neuromod.tuning.datasets.images import IntArray
 from neuromod.tuning.methods import METHODS
 from neuromod.tuning.methods.gained import GainedLayer, gain_penalty
 

@@ -14,7 +14,7 @@ from neuromod.models.classifier import Classifier
 from neuromod.support.cache import digest
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
-from neuromod.tuning.datasets import IntArray
+from neuromod.tuning.datasets.images import IntArray
 from neuromod.tuning.features import Features
 from neuromod.tuning.hardware import (
     CPU,

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from neuromod.tuning.backbone import IMAGENET, Backbone
-from neuromod.tuning.datasets import Split
+from neuromod.tuning.datasets.images import Split
 from neuromod.tuning.features import Features, projections
 from neuromod.tuning.hardware import Hardware
 from neuromod.tuning.recipe import TuningRecipe

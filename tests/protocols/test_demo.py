@@ -132,7 +132,7 @@ def test_some_test_images_can_be_deployed_alone(folder):
 
 
 def test_what_memory_cannot_hold_is_refused_before_tuning(monkeypatch):
-    monkeypatch.setattr("neuromod.protocols.demo.protocol.MOST_SYNAPSES", 100_000)
+    monkeypatch.setattr("neuromod.protocols.families.networks.MOST_SYNAPSES", 100_000)
     with pytest.raises(neuromod.UserError, match="set deployed_images to 13 or less"):
         neuromod.run(Demo())
 

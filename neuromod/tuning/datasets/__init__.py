@@ -10,45 +10,12 @@ from pathlib import Path
 from neuromod.errors import UserError, unknown
 from neuromod.support.cache import cache_dir
 from neuromod.tuning.datasets.archives import ARCHIVES, load_archive
-from neuromod.tuning.datasets.digits import DIGIT_TASKS, SOURCE_DIGITS, TARGET_DIGITS, load_digits
-from neuromod.tuning.datasets.folders import check_readable, load_folder, read_image
-from neuromod.tuning.datasets.images import (
-    SPLIT_SEED,
-    ImageData,
-    InputSpec,
-    IntArray,
-    Split,
-    balanced,
-    inverted,
-    noisy,
-    rotated,
-    stratified_split,
-)
+from neuromod.tuning.datasets.digits import DIGIT_TASKS, load_digits
+from neuromod.tuning.datasets.folders import load_folder
+from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, balanced
 from neuromod.tuning.datasets.stl10 import load_stl10
 
-__all__ = [
-    "DATA_SETS",
-    "DIGIT_TASKS",
-    "PAPER_PER_CLASS",
-    "SOURCE_DIGITS",
-    "SPLIT_SEED",
-    "TARGET_DIGITS",
-    "ImageData",
-    "InputSpec",
-    "IntArray",
-    "Split",
-    "balanced",
-    "check_readable",
-    "inverted",
-    "load_data",
-    "load_digits",
-    "load_folder",
-    "load_stl10",
-    "noisy",
-    "read_image",
-    "rotated",
-    "stratified_split",
-]
+__all__ = ["ImageData", "balanced", "load_data", "load_digits", "load_folder", "load_stl10"]
 
 DATA_SETS = (*DIGIT_TASKS, "stl10", *ARCHIVES)
 """Names of the data sets that `load_data` knows."""

@@ -32,12 +32,7 @@ from neuromod.tuning import (  # noqa: E402
     trained_state_dict,
     unmerge,
 )
-from neuromod.tuning.backbone import (  # noqa: E402
-    DIGITS_INPUT,
-    Backbone,
-    DigitsVGG,
-    PretrainingRecipe,
-)
+from neuromod.tuning.backbone import DIGITS_INPUT, Backbone, DigitsVGG, PretrainingRecipe  # noqa: E402
 from neuromod.tuning.hardware import seeded  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
 from neuromod.tuning.methods.gained import share_gains  # noqa: E402

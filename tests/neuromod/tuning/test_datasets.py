@@ -10,19 +10,16 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 from neuromod.errors import UserError  # noqa: E402
-from neuromod.tuning.datasets import (  # noqa: E402
-    DIGIT_TASKS,
-    SOURCE_DIGITS,
+from neuromod.tuning.datasets import balanced, load_data, load_digits  # noqa: E402
+from neuromod.tuning.datasets.digits import DIGIT_TASKS, SOURCE_DIGITS  # noqa: E402
+from neuromod.tuning.datasets.images import (  # noqa: E402
     InputSpec,
-    balanced,
+    halves,
     inverted,
-    load_data,
-    load_digits,
     noisy,
     rotated,
     stratified_split,
 )
-from neuromod.tuning.datasets.images import halves  # noqa: E402
 
 
 def test_source_and_target_digits_make_up_all_of_them() -> None:

@@ -12,7 +12,8 @@ pytest.importorskip("torchvision")
 from PIL import Image  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
-from neuromod.tuning.datasets import check_readable, load_folder, read_image  # noqa: E402
+from neuromod.tuning.datasets import load_folder  # noqa: E402
+from neuromod.tuning.datasets.folders import check_readable, read_image  # noqa: E402
 
 
 def test_a_class_folder_is_split_alike_for_every_class(class_folder: Path) -> None:

@@ -15,12 +15,7 @@ from safetensors.torch import save_file  # noqa: E402
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.models.classifier import SpikingClassifier  # noqa: E402
 from neuromod.support.tensor_file import TensorFileError, read_tensors  # noqa: E402
-from neuromod.tuning import (  # noqa: E402
-    attach,
-    load_trained,
-    save_trained,
-    trained_state_dict,
-)
+from neuromod.tuning import attach, load_trained, save_trained, trained_state_dict  # noqa: E402
 from neuromod.tuning.backbone import DigitsVGG, PretrainingRecipe  # noqa: E402
 from neuromod.tuning.gains import load_gains, save_gains  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402

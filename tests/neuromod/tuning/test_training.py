@@ -17,13 +17,7 @@ from neuromod.tuning.features import Features, extract_features, projections  # 
 from neuromod.tuning.hardware import Hardware  # noqa: E402
 from neuromod.tuning.methods.gained import share_gains  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
-from neuromod.tuning.recipe import (  # noqa: E402
-    SharedGains,
-    TuningRecipe,
-    build_classifier,
-    calibrated,
-    loss_of,
-)
+from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, calibrated, loss_of  # noqa: E402
 from neuromod.tuning.training import TuningResult, training_memory, tune  # noqa: E402
 
 
