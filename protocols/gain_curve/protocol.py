@@ -23,7 +23,7 @@ class GainCurve(BathProtocol):
     """Firing rate against input current for several concentrations of a modulator.
 
     A modulator in the bath binds a metabotropic receptor, whose second messenger sets the
-    neuron's gain. A gain on the input stretches the f-I curve along the current axis: at equal
+    neuron's gain. A gain on the input rescales the f-I curve along the current axis: at equal
     rates the slope is multiplied by the gain. The simulated curves are compared with the closed
     form of the leaky integrate-and-fire neuron, and the gain is recovered from them.
     """

@@ -74,8 +74,8 @@ def _explained(margin: float) -> str:
     formulas = "; ".join(f"{h.name}, {h.formula}" for h in (NONE, *EFFECTS))
     return (
         f"The hypotheses are {formulas}. f is the control curve, a monotone spline fitted to both "
-        "conditions at once. A gain on the input stretches the curve along the current axis and "
-        "moves rheobase; a gain on the output stretches it along the rate axis and leaves rheobase "
+        "conditions at once. A gain on the input rescales the curve along the current axis and "
+        "moves rheobase; a gain on the output rescales it along the rate axis and leaves rheobase "
         "where it is. Input currents count from 0 in the data.\n\n"
         "Intervals cover 95 %, from a variance that allows for more scatter at some currents than "
         "at others; a dash means that the data do not bound the parameter. Weights are Akaike "
