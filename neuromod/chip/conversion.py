@@ -12,11 +12,10 @@ from brian2 import Quantity, nwatt, uwatt, volt
 from brian2.units.allunits import Mhertz, pjoule
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.circuit import CALIBRATED, PAPER, CircuitNeuron
+from neuromod.models.circuit import CALIBRATED, PAPER, VDD, CircuitNeuron
 from neuromod.parameters import Parameters, not_negative
 
-VDD_LOW, VDD_HIGH = 0.5 * volt, 1.0 * volt
-VDD_REFERENCE = 0.75 * volt
+VDD_LOW, VDD_REFERENCE, VDD_HIGH = VDD.about.low, VDD.default, VDD.about.high
 ROUNDING = 1e-12
 SHARED_BY = ("layer", "neuron")
 # Biological over chip time: a membrane time constant of 20 ms against 20 us.
@@ -181,14 +180,14 @@ def by_supply(entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
     }
 
 
-def ledger(entries: Mapping[str, Quantity], spikes: int) -> pd.DataFrame:
+def ledger(entries: Mapping[str, Quantity], spikes: float) -> pd.DataFrame:
     """Table of energies with the source of each.
 
     Parameters
     ----------
     entries : mapping of str to Quantity, each of shape (neurons,)
         From `energies`.
-    spikes : int
+    spikes : float
         Output spikes over which the energy is shared out.
 
     Returns

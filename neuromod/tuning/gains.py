@@ -96,7 +96,7 @@ def _loaded(path: str | Path, backbone: Backbone) -> tuple[TensorFile, Classifie
         recipe = TuningRecipe(**header["recipe"])
         n_classes = len(header["classes"])
         # Version 0.1 wrote the same format with another name for the base.
-        base = Base(**header.get("base", header.get("backbone")))
+        base = Base(**(header.get("base") or header["backbone"]))
     except (KeyError, TypeError, ValueError) as error:
         raise TensorFileError(f"{path} has a header that cannot be understood: {error}.") from error
     check_base(str(path), base, Base(backbone.name, backbone.weight_hash))

@@ -106,7 +106,7 @@ def save_trained(
         Anything else worth knowing, of types that JSON holds.
     """
     tuned = {
-        name: asdict(module.tuning)
+        name: asdict(vars(module)["tuning"])
         for name, module in model.named_modules()
         if isinstance(module, ModulatedLayer)
     }

@@ -67,14 +67,14 @@ def _plot_methods(axes: Any, summary: pd.DataFrame, task: pd.Series) -> None:
         at = np.arange(len(methods)) + (number - (len(networks) - 1) / 2) * width
         own = 100 * rows.set_index("method").filter(like="test_accuracy").reindex(methods)
         spread = own.test_accuracy_sd.fillna(0)
-        look = {"color": NETWORKS[loss], "label": f"{network},\n{loss.replace('_', ' ')} loss"}
+        look: Any = {"color": NETWORKS[loss], "label": f"{network},\n{loss.replace('_', ' ')} loss"}
         axes.bar(at, own.test_accuracy_mean, width * 0.92, yerr=spread, **look)
     for kind, style in (("rate", ":"), ("spiking", "--")):
         chance = 100 * task[f"chance_{kind}"]
         axes.axhline(chance, color=BLACK, lw=0.9, ls=style, label=f"chance, {kind}")
     counts = summary.groupby("method").trained_parameters.first()
     axes.set_xticks(range(len(methods)), [f"{m}\n{say(counts[m])}" for m in methods])
-    labels = {"xlabel": "method, trained parameters", "ylabel": "test images right (%)"}
+    labels: Any = {"xlabel": "method, trained parameters", "ylabel": "test images right (%)"}
     axes.set(ylim=(0, 105), title="a  Ways of tuning", **labels)
     legend(axes)
 
@@ -87,12 +87,12 @@ def _plot_deployed(axes: Any, deployment: pd.DataFrame) -> None:
 
 
 def _plot_supplies(axes: Any, neurons: pd.DataFrame) -> None:
-    look = {"color": BLACK, "mfc": "none", "mew": 0.7, "ms": 4}
+    look: Any = {"color": BLACK, "mfc": "none", "mew": 0.7, "ms": 4}
     for (layer, rows), marker in zip(neurons.groupby("layer", sort=False), MARKERS, strict=False):
         axes.plot(rows.gain, rows.vdd_V, marker, label=layer, **look)
     for end in (VDD_LOW, VDD_HIGH):
         axes.axhline(float(end), color=BLACK, lw=0.8, ls=":")
-    labels = {"xlabel": "trained gain", "ylabel": "supply VDD (V)"}
+    labels: Any = {"xlabel": "trained gain", "ylabel": "supply VDD (V)"}
     axes.set(ylim=(0.45, 1.05), title="c  Supply of every neuron, range dotted", **labels)
     legend(axes)
 
@@ -115,7 +115,7 @@ def _plot_traces(
     protocol: Demo, axes: Sequence[Any], neurons: pd.DataFrame, recordings: Mapping[str, Recording]
 ) -> None:
     """Neurons of the first test image, which are the first of both populations."""
-    sides = {
+    sides: dict[str, tuple[str, Any, float, float]] = {
         "cells": ("cell", protocol.neuron, 1, 2.4),
         "circuit": ("chip", protocol.circuit, TIME_SCALE, 1.0),
     }
@@ -126,7 +126,7 @@ def _plot_traces(
     peak = recordings["cells"].signals["cell"]["v"].values.max(axis=1)
     for ax, (what, neuron) in zip(axes, _chosen(neurons, fired, peak).items(), strict=True):
         for side, (name, model, scale, width) in sides.items():
-            look = {"color": REALISATIONS[side], "lw": width}
+            look: Any = {"color": REALISATIONS[side], "lw": width}
             recording = recordings[side]
             v = (recording.trace(name, "v", neuron) - model.v_rest) / (model.v_th - model.v_rest)
             ax.plot(*thin(recording.times * scale / ms, np.asarray(v)), label=side, **look)

@@ -214,7 +214,7 @@ class Demo(NetworkStudy, NetworkOnChip):
             for number in range(self.seeds)
         ]
         progress = task("tuning networks")
-        results = []
+        results: list[TuningResult] = []
         for recipe in recipes:
             progress(len(results), len(recipes))
             results.append(tune(features, backbone, recipe))

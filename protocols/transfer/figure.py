@@ -59,7 +59,7 @@ def plot(
 def _plot_equal(axes: Any, rows: pd.DataFrame) -> None:
     for method, own in rows.groupby("method", sort=False):
         spread = 100 * own.test_accuracy_sd.fillna(0)
-        look = {"ms": 5, "lw": 1, "capsize": 2, **STYLES[method]}
+        look: Any = {"ms": 5, "lw": 1, "capsize": 2, **STYLES[method]}
         axes.errorbar(
             own.trained_parameters, 100 * own.test_accuracy_mean, spread, label=method, **look
         )
@@ -70,7 +70,7 @@ def _plot_equal(axes: Any, rows: pd.DataFrame) -> None:
 
 def _plot_curves(axes: Any, rows: pd.DataFrame) -> None:
     for method, own in rows[rows.layers == 0].groupby("method", sort=False):
-        look = {**STYLES[method], "marker": "", "lw": 1.2}
+        look: Any = {**STYLES[method], "marker": "", "lw": 1.2}
         axes.plot(own.epoch, 100 * own.validation_accuracy, **look)
     axes.set(xlabel="epoch (all layers)", ylim=(0, 103), ylabel="validation images right (%)")
 
@@ -78,7 +78,7 @@ def _plot_curves(axes: Any, rows: pd.DataFrame) -> None:
 def _plot_rates(axes: Any, cells: pd.DataFrame) -> None:
     rows = cells[cells.table.isin([2, 3])].drop_duplicates(["method", "learning_rate"])
     for method, own in rows.sort_values("learning_rate").groupby("method", sort=False):
-        look = {"ms": 4, **STYLES[method]}
+        look: Any = {"ms": 4, **STYLES[method]}
         axes.plot(own.learning_rate, 100 * own.validation_accuracy_mean, label=method, **look)
         axes.plot(own.learning_rate, 100 * own.paper_accuracy, "--", color=look["color"], lw=0.8)
     dashed = ", paper dashed" if rows.paper_accuracy.notna().any() else ""

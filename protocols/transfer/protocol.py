@@ -164,8 +164,8 @@ class Transfer(NetworkStudy, Training):
     def _images(self) -> dict[str, ImageData]:
         """All data sets, before any work: a missing one ends the run."""
         with stage("data"):
-            unpacked = self.folder and {name: Path(self.folder, name) for name in DATA}
-            found = {n: load_data(n, unpacked.get(n) if unpacked else None) for n in self.data}
+            inside = {name: Path(self.folder, name) for name in DATA} if self.folder else {}
+            found = {name: load_data(name, inside.get(name)) for name in self.data}
             return {
                 name: balanced(data, PAPER_PER_CLASS[name], self.seed) if name in DATA else data
                 for name, data in found.items()
