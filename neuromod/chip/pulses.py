@@ -18,6 +18,7 @@ from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Spikes
 from neuromod.models.circuit import CircuitNeuron, suffix
+from neuromod.support.text import say
 
 
 def code_pulses(
@@ -121,8 +122,8 @@ class PulseTrain:
         steps_in("period", self.period, self.dt)
         if self.period < circuit.dead_time - self.dt / 2:
             raise UserError(
-                f"period = {self.period} is shorter than a neuron's dead time: at least "
-                f"{circuit.dead_time} was expected."
+                f"period = {say(self.period)} is shorter than a neuron's dead time: at least "
+                f"{say(circuit.dead_time)} was expected."
             )
 
     @property

@@ -17,6 +17,7 @@ from neuromod.errors import UserError, unknown
 from neuromod.models.circuit import PAPER, CircuitNeuron
 from neuromod.models.mirror import Mirror
 from neuromod.parameters import Parameters, not_negative, positive
+from neuromod.support.text import say
 
 PELGROM = "Pelgrom, Duinmaijer & Welbers 1989, IEEE J. Solid-State Circuits 24:1433-1440"
 FILANOVSKY = "Filanovsky & Allam 2001, IEEE Trans. Circuits Syst. I 48:876-884"
@@ -266,8 +267,9 @@ def effective_codes(
     unit = designed.current(designed.overdrive(supply))
     if np.any(unit <= 0):
         raise UserError(
-            f"A mirror of vto = {circuit.vto} is off at VDD = {np.min(supply[unit <= 0])} V, and "
-            "has no current to compare with: a higher supply was expected."
+            f"A mirror of vto = {say(circuit.vto)} is off at VDD = "
+            f"{say(np.min(supply[unit <= 0]), 'V')}, and has no current to compare with: a higher "
+            "supply was expected."
         )
     reference = _mirror(circuit, deviations, 0)
     overdrive = reference.overdrive(supply)

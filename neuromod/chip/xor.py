@@ -56,49 +56,22 @@ class Gates:
 
     @classmethod
     def of(cls, solutions: pd.DataFrame) -> Gates:
-        """Gates as designed.
-
-        Parameters
-        ----------
-        solutions : DataFrame
-            Rows of what `search` gives.
-
-        Returns
-        -------
-        Gates
-        """
+        """Gates as designed: rows of what `search` gives."""
         codes = solutions[list(CODES)].to_numpy().reshape(-1, 3, 2)
         vdd = np.repeat(solutions[["vdd_V"]].to_numpy(), 3, axis=1) * volt
         return cls(codes, vdd, (codes != 0) * 1.0)
 
     def take(self, gates: np.ndarray) -> Gates:
-        """Some of the gates, or copies of them.
-
-        Parameters
-        ----------
-        gates : ndarray of int or bool
-
-        Returns
-        -------
-        Gates
-        """
+        """Some of the gates, or copies of them, by number or mask."""
         values = {name: value[gates] for name, value in self.values.items()}
         return Gates(self.codes[gates], self.vdd[gates], self.mirrors[gates], values)
 
     def made(self, circuit: CircuitNeuron, deviations: Deviations) -> Gates:
         """Gates as a chip has them.
 
-        Parameters
-        ----------
-        circuit : CircuitNeuron
-        deviations : Deviations
-            Of neurons of shape (gates, 3) with two synapses each, or shared by all.
-
-        Returns
-        -------
-        Gates
-            What a hidden neuron's wider spike lets through in addition is in the codes of the
-            output's synapses: the charge is the same.
+        `deviations` are of neurons of shape (gates, 3) with two synapses each, or shared by all.
+        What a hidden neuron's wider spike lets through in addition is in the codes of the
+        output's synapses: the charge is the same.
         """
         codes, mirrors = effective_codes(circuit, self.codes, self.vdd, deviations)
         shape = self.vdd.shape
@@ -108,19 +81,7 @@ class Gates:
         return Gates(codes * width, self.vdd, mirrors * width, values)
 
     def answers(self, circuit: CircuitNeuron, train: PulseTrain) -> np.ndarray:
-        """Output spikes in closed form.
-
-        Parameters
-        ----------
-        circuit : CircuitNeuron
-            See `respond`.
-        train : PulseTrain
-
-        Returns
-        -------
-        ndarray of int, shape (gates, 4)
-            In the order of `ROWS`.
-        """
+        """Output spikes in closed form, shape (gates, 4), in the order of `ROWS`."""
         hidden = self.respond(circuit, train, slice(0, 2), ROWS[:, None, :, None]).fires
         output = self.respond(circuit, train, slice(2, 3), hidden[:, :, None]).fires
         spikes: np.ndarray = output[:, :, 0].sum(axis=-1)
@@ -129,21 +90,10 @@ class Gates:
     def respond(
         self, circuit: CircuitNeuron, train: PulseTrain, neurons: slice, inputs: np.ndarray
     ) -> Response:
-        """What some neurons of every gate do, in closed form.
+        """What some of the three neurons of every gate do, in closed form.
 
-        Parameters
-        ----------
-        circuit, train
-            See `respond`.
-        neurons : slice
-            Of the three.
-        inputs : ndarray, broadcast to shape (gates, 4, neurons, 2, volleys)
-            Which pulses come.
-
-        Returns
-        -------
-        Response
-            Of shape (gates, 4, neurons).
+        `inputs` say which pulses come, broadcast to shape (gates, 4, neurons, 2, volleys); the
+        response is of shape (gates, 4, neurons).
         """
         drive = (self.codes[:, None, neurons, :, None] * inputs).sum(axis=-2)
         drive = np.broadcast_to(drive, (*drive.shape[:-1], train.count))
@@ -220,17 +170,7 @@ class Gates:
 
 
 def computes(answers: np.ndarray) -> np.ndarray:
-    """Which rows of the truth table come out right.
-
-    Parameters
-    ----------
-    answers : ndarray of int, shape (..., 4)
-        Output spikes in the order of `ROWS`.
-
-    Returns
-    -------
-    ndarray of bool, shape (..., 4)
-    """
+    """Which rows of the truth table come out right, by output spikes, both of shape (..., 4)."""
     right: np.ndarray = np.equal(answers >= READS_ONE, TRUTH)
     return right
 
@@ -350,16 +290,7 @@ def retune(
 
 
 def join(parts: Sequence[Gates]) -> Gates:
-    """All gates of several sets, which have values of the same names.
-
-    Parameters
-    ----------
-    parts : sequence of Gates
-
-    Returns
-    -------
-    Gates
-    """
+    """All gates of several sets, which have values of the same names."""
     values = {
         name: _concatenated([part.values[name] for part in parts]) for name in parts[0].values
     }
@@ -371,17 +302,7 @@ def join(parts: Sequence[Gates]) -> Gates:
 
 
 def like_the_paper(solutions: pd.DataFrame) -> pd.Series:
-    """Which solutions give the output spikes of the paper's simulation.
-
-    Parameters
-    ----------
-    solutions : DataFrame
-        From `search`.
-
-    Returns
-    -------
-    Series of bool
-    """
+    """Which of the solutions from `search` give the output spikes of the paper's simulation."""
     return (solutions[list(PAPER_SPIKES)] == list(PAPER_SPIKES.values())).all(axis=1)
 
 

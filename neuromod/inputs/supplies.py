@@ -16,14 +16,11 @@ from neuromod.chip.conversion import VDD_HIGH, VDD_LOW
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Connection, Input, Population, Spikes
 from neuromod.models.circuit import SOLVED, suffix
+from neuromod.support.text import say
 
 
 def schedule(
-    population: Population,
-    times: Quantity,
-    vdd: Quantity,
-    dt: Quantity,
-    domain: str = "",
+    population: Population, times: Quantity, vdd: Quantity, dt: Quantity, domain: str = ""
 ) -> Input:
     """Supply of every neuron, or of one power domain of them, over time.
 
@@ -57,7 +54,7 @@ def schedule(
         )
     off_grid = np.abs(at - np.round(at)) > GRID_TOLERANCE * 1e3
     if at[0] != 0 or np.any(np.diff(at) <= 0) or np.any(off_grid):
-        raise UserError(f"Times of a schedule must rise from 0 on, in whole steps of {dt}.")
+        raise UserError(f"Times of a schedule must rise from 0 on, in whole steps of {say(dt)}.")
     _check_range(times, vdd)
     mark = suffix(domain)
     if f"vdd{mark}" not in population.inputs:
@@ -83,6 +80,7 @@ def _check_range(times: Quantity, vdd: Quantity) -> None:
     if np.any(beyond):
         row, neuron = np.argwhere(beyond)[0]
         raise UserError(
-            f"The schedule takes VDD of neuron {neuron} to {vdd[row, neuron]} at {times[row]}: "
-            f"{VDD_LOW} to {VDD_HIGH} was expected; clip it, or scale the gain that it follows."
+            f"The schedule takes VDD of neuron {neuron} to {say(vdd[row, neuron])} at "
+            f"{say(times[row])}: 0.5 to 1 V was expected; clip it, or scale the gain that it "
+            "follows."
         )

@@ -221,16 +221,7 @@ def save(text: str, path: Path) -> None:
 
 
 def saved(neurons: Neurons) -> dict[tuple[str, int], tuple[str, str, str]]:
-    """Vectors that a netlist saves: membrane, spike (0 or 1 V) and energy (1 V is 1 pJ).
-
-    Parameters
-    ----------
-    neurons : mapping of str to sequence of int
-
-    Returns
-    -------
-    dict of (population, neuron) to tuple of str
-    """
+    """Vectors that a netlist saves: membrane, spike (0 or 1 V) and energy (1 V is 1 pJ)."""
     return {
         (name, n): (f"v({name}_{n})", f"v({name}_{n}_spike)", f"v({name}_{n}_energy)")
         for name, numbers in neurons.items()

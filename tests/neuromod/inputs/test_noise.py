@@ -106,7 +106,7 @@ def test_a_supply_s_noise_is_a_new_deviation_in_every_interval():
 
 def test_noise_that_takes_a_supply_out_of_range_is_refused():
     chips = Population("chip", CircuitNeuron(), 50, {"vdd": 0.98 * volt})
-    with pytest.raises(UserError, match=r"0\.5 V to 1\. V was expected"):
+    with pytest.raises(UserError, match=r"0\.5 to 1 V was expected"):
         noisy_supply(chips, 20 * mV, DT, 50 * DT, DT, generator())
 
 

@@ -100,7 +100,7 @@ def test_a_domain_changes_alone():
 
 
 def test_a_domain_that_a_population_has_not_is_refused():
-    with pytest.raises(UserError, match="no supply of chip named .vdd_tuft.: did you mean vdd"):
+    with pytest.raises(UserError, match=r"no supply of chip named .vdd_tuft.: did you mean vdd"):
         schedule(Population("chip", CIRCUITS[0], 2), CHANGES * DT, VDD * volt, DT, "tuft")
 
 
@@ -128,7 +128,7 @@ def test_transistors_of_single_neurons_go_along_with_their_supply():
 @pytest.mark.parametrize(
     ("times", "vdd", "message"),
     [
-        (CHANGES * DT, np.where(VDD == 0.81, 1.03, VDD) * volt, r"neuron 0 to 1\.03 V at 1\.37 us"),
+        (CHANGES * DT, np.where(VDD == 0.81, 1.03, VDD) * volt, r"neuron 0 to 1\.03 V at 1\.37 µs"),
         (CHANGES * DT, np.where(VDD == 0.62, 0.47, VDD) * volt, r"neuron 1 to 0\.47 V"),
         ([0, 9, 4] * usecond, VDD * volt, "must rise from 0"),
         ([1, 4, 9] * usecond, VDD * volt, "must rise from 0"),
