@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import pandas as pd
 from neuromod.errors import UserError
 from neuromod.recording import Recording
 from neuromod.runs.run import Run
+from neuromod.settings import parse_value
+from neuromod.support.text import say
 
 if TYPE_CHECKING:
     from neuromod.experiment import Spikes
@@ -27,8 +29,8 @@ def compare(a: Run, b: Run) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        ``"settings"`` and ``"circumstances"`` (device, versions, machine) hold only what differs;
-        ``"columns"`` has a row for every column of every table, ``"spikes"`` for every population.
+        ``"settings"`` and ``"circumstances"`` (device, versions, machine) hold what differs,
+        ``"columns"`` a row for every column of every table, ``"spikes"`` one for every population.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def compare(a: Run, b: Run) -> dict[str, pd.DataFrame]:
     if first != second:
         raise UserError(f"A run of {first} and a run of {second} have nothing to compare.")
     return {
-        "settings": _different(a.info["settings"], b.info["settings"]),
+        "settings": _different(a.info["settings"], b.info["settings"], _readable),
         "circumstances": _different(_circumstances(a.info), _circumstances(b.info)),
         "columns": pd.concat(
             [
@@ -62,8 +64,8 @@ def compare(a: Run, b: Run) -> dict[str, pd.DataFrame]:
 def compare_tables(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """Differences between two tables, column by column.
 
-    Rows belong together where they agree in the leading columns, as many of them as it takes to
-    tell the rows of a table apart; a tidy table has its conditions first.
+    Rows are matched by the leading columns, as many as tell the rows of a table apart; a tidy table
+    has its conditions first.
 
     Parameters
     ----------
@@ -113,7 +115,7 @@ def _column(a: pd.Series[Any], b: pd.Series[Any]) -> dict[str, Any]:
     with np.errstate(invalid="ignore", divide="ignore"):
         absolute = np.where(same, 0.0, np.abs(x - y))
         relative = np.where(same, 0.0, absolute / np.maximum(np.abs(x), np.abs(y)))
-    # Not a number is what comes of a missing or infinite value against another one.
+    # NaN comes of a missing or infinite value against another one.
     return _summary(~same, *(np.where(np.isnan(d), np.inf, d) for d in (absolute, relative)))
 
 
@@ -135,13 +137,25 @@ def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
     return {**machine, **info.get("versions", {})}
 
 
-def _different(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
-    rows = [
-        {"name": name, "a": a.get(name, "–"), "b": b.get(name, "–")}
-        for name in dict.fromkeys((*a, *b))
-        if a.get(name) != b.get(name)
-    ]
+def _different(
+    a: Mapping[str, Any], b: Mapping[str, Any], shown: Callable[[Any], Any] = lambda value: value
+) -> pd.DataFrame:
+    rows = []
+    for name in dict.fromkeys((*a, *b)):
+        one, other = a.get(name, "–"), b.get(name, "–")
+        if one != other:
+            # To the last digit where that is all that differs.
+            pair = (shown(one), shown(other)) if shown(one) != shown(other) else (one, other)
+            rows.append({"name": name, "a": pair[0], "b": pair[1]})
     return pd.DataFrame(rows, columns=["name", "a", "b"])
+
+
+def _readable(text: str) -> str:
+    """A setting's text as people write it."""
+    try:
+        return say(parse_value(text))
+    except UserError:
+        return text
 
 
 def _spikes(a: Recording, b: Recording) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from brian2 import Quantity, ms, mV, nA, nS, second, umolar, volt
+from brian2 import Quantity, ms, mV, nA, nS, second, volt
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 

@@ -25,7 +25,9 @@ def test_a_run_equals_itself(tiny):
 def test_differences_are_counted(tiny):
     one, two = run(tiny()), run(tiny(), tau_m=13.7 * ms, note="other")
     found = compare(one, two)
-    assert set(found["settings"].name) == {"neuron.tau_m", "note"}
+    settings = found["settings"].set_index("name")
+    assert set(settings.index) == {"neuron.tau_m", "note"}
+    assert settings.loc["neuron.tau_m"].tolist() == ["20 ms", "13.7 ms"]
     spikes = found["spikes"].iloc[0]
     assert not spikes.identical
     assert spikes.in_a - spikes.only_in_a == spikes.in_b - spikes.only_in_b
@@ -33,6 +35,11 @@ def test_differences_are_counted(tiny):
     counts = [r.table.spikes.to_numpy() for r in (one, two)]
     assert columns["spikes"]["largest_difference"] == np.abs(counts[0] - counts[1]).max()
     assert columns["current_nA"]["different"] == 0
+
+
+def test_settings_that_differ_in_a_late_digit_are_shown_in_full(tiny):
+    found = compare(run(tiny(), tau_m=13.7 * ms), run(tiny(), tau_m=13.7000001 * ms))
+    assert found["settings"].a[0] != found["settings"].b[0]
 
 
 def test_rows_meet_by_their_conditions(tiny):
