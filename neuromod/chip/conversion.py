@@ -1,4 +1,4 @@
-"""Between a network's numbers and a chip's: gain and supply voltage, weight and code, energy."""
+"""Conversion of gains into supplies and of weights into codes, and the energy of a chip."""
 
 from __future__ import annotations
 

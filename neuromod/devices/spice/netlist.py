@@ -246,8 +246,8 @@ def _check_values(population: Population) -> None:
     }
     for name in population.values.keys() - known:
         raise UserError(
-            f"{name} of single neurons cannot be carried into a netlist; of those of "
-            f"{population.name}, {', '.join((*OWN, *AROUND, *TRANSISTOR, 'vdd'))} can."
+            f"{name} of single neurons of {population.name} has no place in a netlist; "
+            f"{', '.join((*OWN, *AROUND, *TRANSISTOR, 'vdd'))} have one."
         )
 
 

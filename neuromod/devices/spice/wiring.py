@@ -114,8 +114,8 @@ def choose(experiment: Experiment, wanted: Sequence[str]) -> Neurons:
     for population in experiment.populations:
         if chosen.get(population.name) and not isinstance(population.model, CircuitNeuron):
             raise UserError(
-                f"The population {population.name} is none of circuit neurons: a netlist can be "
-                "written of those alone."
+                f"Population {population.name} has no circuit neurons: a netlist can hold only "
+                "those."
             )
     return {name: sorted(numbers) for name, numbers in chosen.items() if numbers}
 
@@ -185,7 +185,7 @@ def changes(experiment: Experiment, neurons: Neurons) -> dict[tuple[str, int, st
         first = undrawn.iloc[0]
         raise UserError(
             f"Spikes of {first.source} change {first.variable} of {first.target}: in a netlist "
-            "only inputs that are drawn beforehand can."
+            "only inputs drawn before the run can."
         )
     events = [
         pd.DataFrame({"source": s.name, "i": s.neurons, "at": np.asarray(s.times / second)})
@@ -257,8 +257,7 @@ def _meaning(connection: Connection, population: Population) -> tuple[str, str]:
     } | {name: (name, model.domains[0]) for name in ("active", "v")}
     if connection.variable not in meanings:
         raise UserError(
-            f"Connections onto {connection.variable} of {connection.target} are neither pulses of "
-            "synapses, kicks of v nor changes of a supply, which is all that a netlist can be "
-            "written of."
+            f"Connections onto {connection.variable} of {connection.target} cannot be written as "
+            "a netlist: only pulses of synapses, kicks of v and changes of a supply can."
         )
     return meanings[connection.variable]

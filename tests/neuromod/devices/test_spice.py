@@ -291,7 +291,7 @@ def wired(*connections):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: together([Population("cell", GainLIF(), 2)], ()), "cell is none of circuit"),
+        (lambda: together([Population("cell", GainLIF(), 2)], ()), "cell has no circuit neurons"),
         (lambda: together([Population("chip", CHIP, 101)], ()), "101 neurons with 0 synapses"),
         (lambda: wired(Connection("inputs", "chip", "nor", **ONE, weight=3.0)), "onto nor of chip"),
         (lambda: wired(Connection("chip", "chip", "v", **ONE, weight=3 * mV)), "chip change v of"),
@@ -304,7 +304,7 @@ def wired(*connections):
             lambda: wired(Connection("inputs", "chip", "up", **ONE, weight=3.0, width=WIDTH)),
             "3 units and 0 references",
         ),
-        (lambda: one(CHIP, up=[3.0]), "up of single neurons cannot"),
+        (lambda: one(CHIP, up=[3.0]), "up of single neurons of chip has no place"),
     ],
 )
 def test_what_no_netlist_can_stand_for_is_refused(make, message):
