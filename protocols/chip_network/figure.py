@@ -96,21 +96,10 @@ def _plot_supplies(axes: Any, supplies: pd.DataFrame, measure: str, factor: floa
     for (memory, again), name in LINES.items():
         rows = supplies[(supplies.memory == memory) & (supplies.again == again)]
         line = pd.concat([own, rows[rows.grouping == "k-means"]]).sort_values("supplies")
-        look = {
-            "color": MEMORIES[memory],
-            "marker": "s" if again else "o",
-            "ms": 5,
-            "clip_on": False,
-        }
-        axes.errorbar(
-            line.supplies,
-            factor * line[mean],
-            factor * line[spread].fillna(0),
-            ls="--" if again else "-",
-            capsize=2,
-            label=name,
-            **look,
-        )
+        look: Any = {"color": MEMORIES[memory], "marker": "os"[again], "ms": 5, "clip_on": False}
+        high, error = factor * line[mean], factor * line[spread].fillna(0)
+        style = "--" if again else "-"
+        axes.errorbar(line.supplies, high, error, ls=style, capsize=2, label=name, **look)
         layer = rows[rows.grouping == "layer"]
         axes.plot(layer.supplies, factor * layer[mean], mfc="white", ls="", **look)
     axes.set(xlabel="supplies (hollow: one per layer)", xscale="log", ylim=(0, None))
