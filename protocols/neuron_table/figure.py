@@ -11,7 +11,7 @@ from brian2 import nsecond, volt
 from brian2.units.allunits import Mhertz
 
 from neuromod.chip.conversion import MAX_RATE, VDD_REFERENCE
-from neuromod.protocols.neuron_table.published import ALL, DRIVES, FEWEST, PAPER_RATE, PUBLISHED
+from neuromod.protocols.neuron_table.published import ALL, FEWEST, PAPER_RATE, PUBLISHED
 from neuromod.recording import Recording
 from neuromod.support.figures import BLACK, ORANGE, Family, panels
 from neuromod.support.text import say
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
     from neuromod.protocols.neuron_table.protocol import NeuronTable
 
-MARKERS = {FEWEST: "o", ALL: "s", PAPER_RATE: "^"}
+OPEN = {"fillstyle": "none", "ms": 4, "lw": 0.8}
+LOOKS: dict[str, dict[str, Any]] = {
+    FEWEST: {"marker": "o", "ls": "-"},
+    ALL: {"marker": "s", "ls": ":"},
+    PAPER_RATE: {"marker": "^", "ls": ""},
+}
+BESIDE: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 8}
 
 
 def plot(
@@ -43,26 +49,15 @@ def _plot_designs(axes: Any, table: pd.DataFrame) -> None:
     published = table[: len(PUBLISHED)]
     axes.plot(published.max_rate_MHz, published.energy_per_spike_pJ, "D", color=BLACK, ms=5)
     for row in published.itertuples():
-        right = row.max_rate_MHz > 0.1
-        axes.annotate(
-            row.design,
-            (row.max_rate_MHz, row.energy_per_spike_pJ),
-            (0, 8) if right else (7, 0),
-            textcoords="offset points",
-            va="center",
-            ha="right" if right else "left",
-            fontsize=8,
-        )
-    for drive in DRIVES:
+        at = row.max_rate_MHz, row.energy_per_spike_pJ
+        if row.max_rate_MHz > 0.1:
+            axes.annotate(row.design, at, (0, 8), ha="right", **BESIDE)
+        else:
+            axes.annotate(row.design, at, (7, 0), **BESIDE)
+    for drive, look in LOOKS.items():
         own = table[table.design.str.endswith(drive)]
-        axes.plot(
-            own.max_rate_MHz,
-            own.energy_per_spike_pJ,
-            MARKERS[drive],
-            color=ORANGE,
-            ms=5,
-            fillstyle="none",
-        )
+        look = {**look, **OPEN, "ls": "", "color": ORANGE}
+        axes.plot(own.max_rate_MHz, own.energy_per_spike_pJ, **look)
     axes.set(
         xscale="log",
         yscale="log",
@@ -76,18 +71,10 @@ def _plot_designs(axes: Any, table: pd.DataFrame) -> None:
 
 
 def _plot_sweep(axes: Any, sweep: pd.DataFrame, supplies: Family) -> None:
-    for drive, line in ((FEWEST, "-"), (ALL, ":")):
+    for drive in (FEWEST, ALL):
         for vdd, color in zip(supplies.values / volt, supplies.colors, strict=True):
             rows = sweep[(sweep.drive == drive) & (sweep.vdd_V == vdd)]
-            axes.plot(
-                rows.asked_MHz,
-                rows.rate_MHz,
-                line + MARKERS[drive],
-                color=color,
-                lw=0.8,
-                ms=3.5,
-                fillstyle="none",
-            )
+            axes.plot(rows.asked_MHz, rows.rate_MHz, color=color, **LOOKS[drive], **OPEN)
     axes.axhline(float(MAX_RATE / Mhertz), color=BLACK, lw=0.8, ls="--")
     axes.set(
         xlabel="rate of volleys (MHz)",
@@ -95,14 +82,9 @@ def _plot_sweep(axes: Any, sweep: pd.DataFrame, supplies: Family) -> None:
         ylim=(0, None),
         title="b  Output against input",
     )
-    open_ones: dict[str, Any] = {"color": BLACK, "ms": 3.5, "fillstyle": "none"}
-    looks = {
-        FEWEST: {"marker": MARKERS[FEWEST], "ls": "-", **open_ones},
-        ALL: {"marker": MARKERS[ALL], "ls": ":", **open_ones},
-        f"{PAPER_RATE} (a)": {"marker": MARKERS[PAPER_RATE], "ls": "", **open_ones},
-        "paper, 3.3 MHz": {"color": BLACK, "ls": "--"},
-    }
-    supplies.explain(axes, also=looks)
+    looks = {drive: {"color": BLACK, **look, **OPEN} for drive, look in LOOKS.items()}
+    paper = {f"paper, {say(MAX_RATE)}": {"color": BLACK, "ls": "--", "lw": 0.8}}
+    supplies.explain(axes, also=looks | paper)
 
 
 def _plot_bias(protocol: NeuronTable, width: Any, rate: Any, biases: pd.DataFrame) -> None:

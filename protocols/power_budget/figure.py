@@ -28,6 +28,7 @@ COLORS = {
 }
 NAMED_FROM = 4
 """Percent of a bar from which a share is written on it."""
+CENTRED = {"ha": "center", "va": "center", "fontsize": 8}
 
 
 def plot(
@@ -62,19 +63,11 @@ def _plot_shares(axes: Any, budget: pd.DataFrame) -> None:
         by, bottom = entries.set_index("entry"), 0.0
         for entry, color in COLORS.items():
             share = by.percent[entry]
-            label = None if place else entry
-            axes.bar(
-                place, share, 0.55, bottom, color=color, edgecolor="white", lw=0.5, label=label
-            )
+            look = {"color": color, "edgecolor": "white", "lw": 0.5}
+            axes.bar(place, share, 0.55, bottom, label=None if place else entry, **look)
             if share > NAMED_FROM:
-                axes.annotate(
-                    f"{share:.1f} %",
-                    (place, bottom + share / 2),
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                    color="white" if color == BLUE else BLACK,
-                )
+                on = "white" if color == BLUE else BLACK
+                axes.text(place, bottom + share / 2, f"{share:.1f} %", color=on, **CENTRED)
             bottom += share
         names.append(f"{say(rate, 'MHz', 3)}\n{say(by.power_nW.sum(), 'nW')}")
     axes.set_xticks(range(len(names)), names)
@@ -94,14 +87,8 @@ def _plot_energy(axes: Any, rates: pd.Series, powers: Mapping[str, pd.Series]) -
     axes.stackplot(rates, per_spike, colors=[COLORS[entry] for entry in powers])
     known = float(MAX_RATE / Mhertz), float(ENERGY_AT_MAX_RATE / pjoule)
     axes.plot(*known, "D", color=BLACK, ms=5)
-    axes.annotate(
-        f"paper, {say(ENERGY_AT_MAX_RATE)} at {say(MAX_RATE)}",
-        known,
-        (0, 9),
-        ha="right",
-        textcoords="offset points",
-        fontsize=8,
-    )
+    name = f"paper, {say(ENERGY_AT_MAX_RATE)} at {say(MAX_RATE)}"
+    axes.annotate(name, known, (0, 9), textcoords="offset points", ha="right", fontsize=8)
     axes.set(
         xscale="log",
         xlabel="output rate (MHz)",

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 # Open markers of several sizes, so that what lies over each other is seen.
 LOOKS: dict[str, dict[str, Any]] = {
-    "mirror": {"color": BLUE, "marker": "s", "ms": 6.5},
-    "optocoupler": {"color": ORANGE, "marker": "^", "ms": 4.5},
-    "digital": {"color": GREEN, "marker": "o", "ms": 3},
+    "mirror": {"color": BLUE, "marker": "s", "ms": 6.5, "fillstyle": "none"},
+    "optocoupler": {"color": ORANGE, "marker": "^", "ms": 4.5, "fillstyle": "none"},
+    "digital": {"color": GREEN, "marker": "o", "ms": 3, "fillstyle": "none"},
 }
+ABOVE: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
 
 
 def plot(
@@ -37,13 +38,8 @@ def plot(
     for family, look in LOOKS.items():
         own = steps[steps.family == family]
         _plot_family(axes, own, np.isclose(own.v_start_mV, rest), family, look)
-        axes["spikes"].plot(
-            tables["spikes"].stored,
-            tables["spikes"][f"{family}_spikes"],
-            ls="",
-            fillstyle="none",
-            **look,
-        )
+        spikes = tables["spikes"][f"{family}_spikes"]
+        axes["spikes"].plot(tables["spikes"].stored, spikes, ls="", **look)
     axes["linear"].axhline(0, color=BLACK, lw=0.6)
     axes["linear"].set(
         xlabel="stored value (share of full scale)",
@@ -73,31 +69,18 @@ def _plot_family(
     for sign, line in (("up", "-"), ("down", ":")):
         own = steps.sign == sign
         at_rest, full = steps[own & rest], steps[own & (steps.stored == 1)]
-        axes["linear"].plot(at_rest.stored, at_rest.step_mV, ls="", fillstyle="none", **look)
-        reference = at_rest.step_mV.iloc[-1]
-        axes["membrane"].plot(
-            full.v_start_mV,
-            full.step_mV / reference,
-            ls=line,
-            fillstyle="none",
-            label=family if sign == "up" else None,
-            **look,
-        )
+        axes["linear"].plot(at_rest.stored, at_rest.step_mV, ls="", **look)
+        relative = full.step_mV / at_rest.step_mV.iloc[-1]
+        name = family if sign == "up" else None
+        axes["membrane"].plot(full.v_start_mV, relative, ls=line, label=name, **look)
 
 
 def _plot_energy(axes: Any, summary: pd.DataFrame) -> None:
     """Energy of one full-scale pulse, with what the diode takes meanwhile."""
     drawn = summary.energy_per_pulse_fJ / 1e3 + summary.static_per_pulse_pJ
     for place, (family, energy) in enumerate(zip(summary.family, drawn, strict=True)):
-        axes.plot(place, energy, fillstyle="none", **LOOKS[family])
-        axes.annotate(
-            say(energy * pjoule, digits=3),
-            (place, energy),
-            (0, 8),
-            ha="center",
-            textcoords="offset points",
-            fontsize=8,
-        )
+        axes.plot(place, energy, **LOOKS[family])
+        axes.annotate(say(energy * pjoule, digits=3), (place, energy), (0, 8), **ABOVE)
     axes.set_xticks(range(len(summary)), summary.family)
     axes.set(
         yscale="log",
