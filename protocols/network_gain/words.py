@@ -70,7 +70,8 @@ def _on_theory(protocol: NetworkGain, table: pd.DataFrame) -> str:
         "Mean-field theory replaces each cell's input by noise of the same mean and variance "
         "(Brunel 2000; Fourcaud & Brunel 2002, for exponential synapses). Simulated rates differ "
         f"from it by {off.mean():.2g} Hz on average and {off.max():.2g} Hz at most. The theory is "
-        "for many weak synapses and independent trains. How far that holds here, correlations of "
-        f"{span(table.correlation, digits=2)} and CVs of {span(table.cv, digits=2)} tell, over "
-        f"{protocol.sample} neurons of each population.{synchrony if together else ''}"
+        "for many weak synapses and independent trains. Correlations of "
+        f"{span(table.correlation, digits=2)} and CVs of {span(table.cv, digits=2)}, over "
+        f"{protocol.sample} neurons of each population, show how far that holds here."
+        f"{synchrony if together else ''}"
     )
