@@ -34,9 +34,16 @@ def network(size: int, current: Quantity = 0.4 * nA) -> Experiment:
     inputs = Spikes("inputs", SOURCES, at % SOURCES, at // SOURCES * DT)
     j = np.repeat(np.arange(size), INDEGREE)
     i = draw.integers(0, SOURCES, len(j))
-    synapses = Connection("inputs", "cells", "I_syn", i, j, 60 * pA)
-    cells = Population("cells", GainLIF(I_ext=current), size)
-    return Experiment((cells,), (inputs,), (synapses,), (), steps * DT, DT, 1)
+    synapses = Connection("inputs", "cells", "I_syn", i=i, j=j, weight=60 * pA)
+    cells = Population("cells", GainLIF(), size, {"I_ext": current})
+    return Experiment(
+        populations=(cells,),
+        sources=(inputs,),
+        connections=(synapses,),
+        duration=steps * DT,
+        dt=DT,
+        seed=1,
+    )
 
 
 def needs(device: str) -> None:
@@ -67,8 +74,10 @@ def test_genn_against_cpp(benchmark, size, device, precision):
     benchmark.pedantic(both, rounds=ROUNDS, warmup_rounds=1)
     best = [min(kept[1:]) for kept in seconds]
     benchmark.extra_info.update(genn_s=best[0], cpp_s=best[1], ratio=best[0] / best[1])
-    print(f"\n{size} cells, {precision}: {device} {best[0]:.3f} s, cpp {best[1]:.3f} s, "
-          f"ratio {best[0] / best[1]:.2f}")  # fmt: skip
+    print(
+        f"\n{size} cells, {precision}: {device} {best[0]:.3f} s, cpp {best[1]:.3f} s, "
+        f"ratio {best[0] / best[1]:.2f}"
+    )
 
 
 @pytest.mark.slow

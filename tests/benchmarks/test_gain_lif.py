@@ -20,6 +20,7 @@ DT = 0.1 * b2.ms
 # The same work at every size: this many updates of one neuron.
 UPDATES = 100_000_000
 ROUNDS = 5
+CELLS = {True: GainLIF(), False: GainLIF(receptors=())}
 SOURCES, INDEGREE, RATE_HZ = 1000, 100, 50
 
 PLAIN_EQUATIONS = """
@@ -56,8 +57,8 @@ def currents(size: int) -> b2.Quantity:
 def alone(size: int, modulated: bool) -> Experiment:
     """Cells with a constant current each; without modulator, so that both fire the same spikes."""
     values = {"I_ext": currents(size)}
-    cells = Population("cells", GainLIF(modulated=modulated), size, values)
-    return Experiment((cells,), (), (), (), duration_for(size), DT, 1)
+    cells = Population("cells", CELLS[modulated], size, values)
+    return Experiment(populations=(cells,), duration=duration_for(size), dt=DT, seed=1)
 
 
 def driven(size: int, modulated: bool) -> Experiment:
@@ -69,10 +70,18 @@ def driven(size: int, modulated: bool) -> Experiment:
     at = np.unique(draw.integers(0, steps * SOURCES, count))
     inputs = Spikes("inputs", SOURCES, at % SOURCES, at // SOURCES * DT)
     j = np.repeat(np.arange(size), INDEGREE)
-    synapses = Connection("inputs", "cells", "I_syn", draw.integers(0, SOURCES, len(j)), j,
-                          55 * b2.pA)  # fmt: skip
-    cells = Population("cells", GainLIF(modulated=modulated), size)
-    return Experiment((cells,), (inputs,), (synapses,), (), duration, DT, 1)
+    synapses = Connection(
+        "inputs", "cells", "I_syn", i=draw.integers(0, SOURCES, len(j)), j=j, weight=55 * b2.pA
+    )
+    cells = Population("cells", CELLS[modulated], size)
+    return Experiment(
+        populations=(cells,),
+        sources=(inputs,),
+        connections=(synapses,),
+        duration=duration,
+        dt=DT,
+        seed=1,
+    )
 
 
 def run(experiment: Experiment) -> tuple[float, np.ndarray]:
@@ -88,9 +97,14 @@ def run_plain(size: int) -> tuple[float, np.ndarray]:
         b2.device.activate(directory=directory, with_output=False)
         b2.defaultclock.dt = DT
         neurons = b2.NeuronGroup(
-            size, PLAIN_EQUATIONS, threshold="v >= -50*mV", reset="v = -70*mV",
-            refractory="t_ref", method="rk2", namespace=PLAIN_CONSTANTS,
-        )  # fmt: skip
+            size,
+            PLAIN_EQUATIONS,
+            threshold="v >= -50*mV",
+            reset="v = -70*mV",
+            refractory="t_ref",
+            method="rk2",
+            namespace=PLAIN_CONSTANTS,
+        )
         neurons.v = -70 * b2.mV
         neurons.I_ext = currents(size)
         spikes = b2.SpikeMonitor(neurons)

@@ -75,17 +75,18 @@ def ours(cells: int) -> tuple[float, int]:
     i, j = (side.ravel() for side in np.indices((INPUTS, cells)))
     model = ThreeFactor(rule="stdp", w=0.0, alpha=1e-9)
     experiment = Experiment(
-        (Population("cells", PlasticLIF(), cells),),
-        sources,
-        (
-            Connection("driving", "cells", "v", everyone, everyone, 2.0),
-            Connection("reward", "cells", f"conc_{LIGAND}", one, everyone, 1 * b2.umolar),
+        populations=(Population("cells", PlasticLIF(), cells),),
+        sources=sources,
+        connections=(
+            Connection("driving", "cells", "v", i=everyone, j=everyone, weight=2.0),
+            Connection(
+                "reward", "cells", f"conc_{LIGAND}", i=one, j=everyone, weight=1 * b2.umolar
+            ),
         ),
-        (),
-        steps * DT,
-        DT,
-        1,
-        (PlasticConnection("synapses", "inputs", "cells", model, i, j),),
+        duration=steps * DT,
+        dt=DT,
+        seed=1,
+        plastic=(PlasticConnection("synapses", "inputs", "cells", model, i=i, j=j),),
     )
     recording = simulate(experiment, "cpp")
     return recording.provenance["binary_s"], int(recording.spikes["cells"].counts().sum())

@@ -103,5 +103,7 @@ def test_vdd_sweep_is_as_fast_as_a_plain_script(benchmark):
     benchmark.extra_info["plain_s"] = min(plain)
     benchmark.extra_info["ratio"] = min(ours) / min(plain)
     benchmark.extra_info["neuron_steps_per_s"] = steps / min(ours)
-    print(f"\nneuromod {ours} s, plain script {plain} s, ratio of the best "
-          f"{min(ours) / min(plain):.3f}, {steps / min(ours):.3g} neuron-steps/s")  # fmt: skip
+    print(
+        f"\nneuromod {ours} s, plain script {plain} s, ratio of the best "
+        f"{min(ours) / min(plain):.3f}, {steps / min(ours):.3g} neuron-steps/s"
+    )
