@@ -40,7 +40,7 @@ PLAIN_CONSTANTS = {
 
 def run_plain(sweep: VddSweep) -> tuple[float, np.ndarray]:
     """Seconds and spike counts of the script that a Brian2 user would write."""
-    inputs = sweep._inputs
+    inputs = sweep.inputs
     with tempfile.TemporaryDirectory() as directory:
         b2.set_device("cpp_standalone", directory=directory, with_output=False)
         b2.device.reinit()
@@ -71,7 +71,7 @@ def run_plain(sweep: VddSweep) -> tuple[float, np.ndarray]:
         synapses.connect()
         synapses.code = np.repeat(sweep.codes, NEURONS)
         spikes = b2.SpikeMonitor(neurons)
-        traces = b2.StateMonitor(neurons, "v", record=sweep._shown())
+        traces = b2.StateMonitor(neurons, "v", record=sweep.traced)
         b2.Network(source, neurons, synapses, spikes, traces).run(sweep.duration)
         result = b2.device.timers["run_binary"], np.array(spikes.count[:])
         b2.device.reinit()
