@@ -655,7 +655,9 @@ def _sort_by_source(synapses: Connection | PlasticConnection, what: str) -> np.n
 def _check_value(what: str, value: Any, expected: Any, about: About | None) -> None:
     """Refuse a value that is not finite, of the wrong unit or out of its physical range."""
     if isinstance(value, str) or callable(value):
-        return
+        raise UserError(
+            f"{what} must be a number or one for each, not {value!r}: draw random ones beforehand."
+        )
     check_finite(what, value)
     if not callable(expected):
         check_unit(what, value, get_dimensions(expected))
