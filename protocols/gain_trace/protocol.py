@@ -23,7 +23,7 @@ from neuromod.inputs.spikes import circuit_inputs
 from neuromod.inputs.supplies import schedule
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
-from neuromod.parameters import parameter
+from neuromod.parameters import parameter, positive
 from neuromod.protocols.families.chips import ChipProtocol, check_reach, input_codes, input_rate
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.gain_trace import figure, words
@@ -46,14 +46,10 @@ class GainTrace(ChipProtocol):
     bio: GainLIF = parameter(
         GainLIF(t_ref=0.1 * ms, synapse="pulse", receptors=(Receptor(gain_max=1.8),)),
         "the biological neuron",
-        source="see its own; gain_max within what 0.5 to 1 V reach",
+        "see its own; gain_max within what 0.5 to 1 V reach",
     )
-    conc: Quantity = parameter(
-        10 * umolar,
-        "concentration that an endless puff would reach",
-        source="chosen here: ten times K_D",
-        low=0 * umolar,
-        low_excluded=True,
+    conc: Quantity = positive(
+        10 * umolar, "concentration that an endless puff would reach", "chosen here: ten times K_D"
     )
     onset: Quantity = time(
         0.3 * second, "start of the puff, biological time", "a tenth of the run as a baseline"
@@ -69,7 +65,7 @@ class GainTrace(ChipProtocol):
     bits: tuple[int, ...] = parameter(
         (1, 2, 3, 4, 6),
         "resolutions of the supply between 0.5 and 1 V, one neuron each",
-        source="chosen here",
+        "chosen here",
         low=1,
         high=16,
     )
@@ -114,33 +110,20 @@ class GainTrace(ChipProtocol):
 
     def experiments(self) -> dict[str, Experiment]:
         """A cell, and circuit neurons that differ in the resolution of their supply."""
+        duration, dt = self.duration / TIME_SCALE, self.dt
         inputs = circuit_inputs(
-            self.circuit,
-            len(self.codes),
-            self.input_rate,
-            self.duration / TIME_SCALE,
-            self.dt,
-            self.seed,
+            self.circuit, len(self.codes), self.input_rate, duration, dt, self.seed
         )
         cells = Population("cell", self.bio, 1)
         chips = Population("chip", self.circuit, len(self.supplies))
         traces = [
-            Trace("cell", ("gain", f"conc_{self.ligand}"), np.zeros(1, dtype=int)),
+            Trace("cell", ("gain", f"conc_{self.ligand}"), np.array([0])),
             Trace("chip", ("vdd", "v"), np.arange(chips.size)),
         ]
-        both = twins(
-            cells, chips, inputs, self.codes, traces, self.duration / TIME_SCALE, self.dt, self.seed
-        )
-        puffed = puffs(
-            self.ligand,
-            cells,
-            self.conc,
-            self.onset * np.ones(1),
-            self.width,
-            self.tau_clear,
-            TIME_SCALE * self.dt,
-        )
-        supply = schedule(chips, self._updates / TIME_SCALE, self._vdd, self.dt)
+        both = twins(cells, chips, inputs, self.codes, traces, duration, dt, self.seed)
+        puff = [self.onset / second] * second, self.width, self.tau_clear
+        puffed = puffs(self.ligand, cells, self.conc, *puff, TIME_SCALE * dt)
+        supply = schedule(chips, self._updates / TIME_SCALE, self._vdd, dt)
         return {"circuit": both["circuit"].add(supply), "bio": both["bio"].add(puffed)}
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
@@ -206,7 +189,7 @@ class GainTrace(ChipProtocol):
         exact = np.asarray(vdd_of(self.circuit, self.gain) / volt)
         low, span = float(VDD_LOW / volt), float((VDD_HIGH - VDD_LOW) / volt)
         columns = [exact]
-        for bits in self.bits:
+        for bits in dict.fromkeys(self.bits):
             top = 2**bits - 1
             columns.append(low + np.round((exact - low) / span * top) / top * span)
         columns.append(np.full(len(exact), exact[0]))
