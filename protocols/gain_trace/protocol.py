@@ -81,7 +81,7 @@ class GainTrace(ChipProtocol):
     )
     bin: Quantity = time(
         0.1 * second,
-        "in which spikes are counted for rates, biological time",
+        "width of the bins in which spikes are counted, biological time",
         "some ten spikes and more",
     )
     window: Quantity = time(
