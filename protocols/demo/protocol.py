@@ -177,6 +177,8 @@ class Demo(NetworkStudy, NetworkOnChip):
         }
         if self.tuned.backbone.trained:
             return tables
+        # The warning takes the name of the column that counts the weights on the chip.
+        tables["changes"] = tables["changes"].rename(columns={"weights": "weights_in_all"})
         return {name: found.assign(weights=RANDOM) for name, found in tables.items()}
 
     def save_extras(self, folder: Path) -> None:

@@ -106,15 +106,16 @@ def _deployment(deployment: pd.DataFrame, table: pd.DataFrame) -> Section:
 
 
 def _changes(changes: pd.DataFrame) -> Section:
-    total = changes.drop(columns=["layer", "rms_error_lsb", "mirror_scale"]).sum().astype(int)
-    count = {name: say(value) for name, value in total.items()}
+    total = changes.select_dtypes("number").sum()
+    count = {name: say(int(value)) for name, value in total.items()}
+    weights = count.get("weights_in_all") or count["weights"]
     return Section(
         "What the chip changed",
         f"Of {count['neurons']} gains {count['negative_gain']} are negative. Training may turn "
         "signs, but no receptor turns an input's sign, and no supply a current's: the codes of "
         "these neurons are stored inverted, which rewrites the chip's memory where a supply alone "
         f"should do. {count['supply_at_lower_end']} neurons needed less than 0.5 V and "
-        f"{count['supply_at_upper_end']} more than 1 V. Of {count['weights']} weights and biases "
+        f"{count['supply_at_upper_end']} more than 1 V. Of {weights} weights and biases "
         f"{count['weights_to_zero']} became 0, and {count['weights_saturated']} were cut to the "
         "largest code.\n\n"
         "Each neuron's weights share one scale, which is folded into its gain; the two together "

@@ -141,7 +141,9 @@ def test_random_weights_are_said_to_mean_nothing():
     run = neuromod.run(Demo(methods=("nt1",), seeds=1, weights="random", deployed_images=3))
     for table in run.tables.values():
         assert (table.weights == "random: accuracies mean nothing").all()
-    assert "accuracies mean nothing" in run.protocol.report(run.tables)[0].text
+    report = run.protocol.report(run.tables)
+    assert "accuracies mean nothing" in report[0].text
+    assert "Of 44 309 weights and biases" in report[4].text
 
 
 def test_a_truncated_gains_file_is_refused(folder, tmp_path):
