@@ -18,7 +18,7 @@ from brian2 import DimensionMismatchError, Quantity, get_dimensions
 from brian2.units.fundamentalunits import Unit, get_unit, have_same_dimensions
 
 from neuromod.errors import UserError, unknown
-from neuromod.support.text import handy, number, say
+from neuromod.support.text import handy, number, say, typed
 
 EXACT = 8
 """Digits of a value that is refused: enough to tell it from the nearest one that is not."""
@@ -392,11 +392,13 @@ def _check_plain(name: str, value: Any, default: bool | str, about: About) -> An
 
 def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
     if not _is_number(value):
-        raise UserError(f"{name} = {value!r} is not a number; expected one such as {say(default)}.")
+        raise UserError(
+            f"{name} = {value!r} is not a number; expected one such as {typed(_example(default))}."
+        )
     if not have_same_dimensions(value, default):
         raise UserError(
             f"{name} = {say(value, digits=EXACT)} has the wrong unit: "
-            f"{in_words(unit_of(default))} was expected, such as {say(_example(default))}."
+            f"{in_words(unit_of(default))} was expected, such as {typed(_example(default))}."
         )
     if np.ndim(default) == 0 and np.ndim(value) != 0:
         raise UserError(f"{name} takes one value, not {np.size(value)}.")

@@ -74,6 +74,9 @@ UNITS_OF_COLUMNS = (
     "m mm um nm fJ pJ nJ uJ fW pW nW uW mW"
 )
 OTHER_UNITS_OF_COLUMNS = {"percent": "%", "sigma": "σ", "lsb": "LSB", "um2": "µm²"}
+# Of units that Brian2 knows by their full names only.
+NAMES = {"V": "volt", "A": "amp", "s": "second", "F": "farad", "S": "siemens", "K": "kelvin"}
+NAMES |= {"m": "metre", "M": "molar"}
 STATISTICS = ("mean", "sd", "se", "low", "high", "min", "max")
 
 
@@ -175,6 +178,15 @@ def handy(value: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> t
         raise UserError(f"{say(value)} has a unit: a Brian2 unit was expected, not {unit!r}.")
     best = _best(np.asarray(value), dimension, digits)
     return np.asarray(value) / float(best), symbol(best)
+
+
+def typed(value: Any) -> str:
+    """A number or quantity as it is typed in Python and after ``--set``, such as ``30*us``."""
+    plain, unit = handy(value)
+    if unit and not unit.isalpha():
+        return say(value)
+    name = NAMES.get(unit) or unit.replace("µ", "u").replace("Ω", "ohm")
+    return f"{number(plain)}*{name}" if unit else number(plain)
 
 
 def percent(share: float, digits: int = 3) -> str:

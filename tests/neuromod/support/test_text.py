@@ -23,6 +23,7 @@ from brian2 import (
 from brian2.units.allunits import ffarad, nsecond, pjoule, uamp
 
 from neuromod.errors import UserError
+from neuromod.settings import parse_value
 from neuromod.support.text import (
     column_label,
     handy,
@@ -32,6 +33,7 @@ from neuromod.support.text import (
     plain_sections,
     say,
     span,
+    typed,
 )
 
 
@@ -151,6 +153,14 @@ def test_a_unit_that_does_not_fit_is_refused():
         say(100 * ms, mV)
     with pytest.raises(UserError, match="100 ms has a unit"):
         say(100 * ms, "s")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [30 * usecond, 0.75 * volt, 20 * Mohm, 0.7 * nA, 50 * ffarad, 10 * uM, 300 * kelvin, 2.5],
+)
+def test_a_value_can_be_typed_back(value):
+    assert parse_value(typed(value)) == value
 
 
 def test_words_and_truths_are_themselves():
