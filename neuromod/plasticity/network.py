@@ -209,16 +209,7 @@ class PlasticNetwork(nn.Module):
         return torch.stack(readout[1:], 1)
 
     def check_inputs(self, inputs: Tensor) -> None:
-        """Refuse input spikes that do not have the shape (batch, steps, inputs).
-
-        Parameters
-        ----------
-        inputs : Tensor
-
-        Raises
-        ------
-        UserError
-        """
+        """Refuse input spikes that do not have the shape (batch, steps, inputs)."""
         if inputs.ndim != 3 or inputs.shape[2] != self.shape.inputs:
             raise UserError(
                 f"Input spikes have the shape {tuple(inputs.shape)}, and this network takes "

@@ -109,19 +109,7 @@ class Task(Parameters):
         raise NotImplementedError
 
     def check_grid(self, dt: Quantity, noise: float) -> None:
-        """Refuse a time step that is too long for the inputs or does not divide the durations.
-
-        Parameters
-        ----------
-        dt : Quantity
-            Time step, seconds.
-        noise : float
-            The highest.
-
-        Raises
-        ------
-        UserError
-        """
+        """Refuse a time step that is too long for the inputs or does not divide the durations."""
         for name in self.durations:
             steps_in(name, getattr(self, name), dt)
         highest = self.highest_rate(noise)
