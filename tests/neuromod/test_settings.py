@@ -290,11 +290,3 @@ def test_settings_that_fit_only_together_may_be_changed_in_any_order():
         assert (changed.onset, changed.offset) == (50.3 * second, 91.7 * second)
     with pytest.raises(UserError, match=r"wash-in|offset"):
         change(Wash(), {"onset": 50.3 * second})
-
-
-@pytest.mark.parametrize("domains", [("",), ("soma",), ("soma", "dendrite"), ("", "soma")])
-def test_names_of_power_domains_survive_being_written_as_text(domains):
-    circuit = CircuitNeuron(domains=domains)
-    texts = {name: format_value(value) for name, value in flatten(circuit).items()}
-    default = CircuitNeuron()
-    assert change(default, read(default, texts)) == circuit
