@@ -374,10 +374,6 @@ class CircuitNeuron(Parameters):
         values : mapping of str to Quantity, shape () or (n,)
             By name. ``beta``, ``vto`` and ``R_S`` of single neurons are solved for here; they are
             left out where the equations do not name them.
-
-        Returns
-        -------
-        dict of str to Quantity
         """
         completed = {name: given.default for name, given in self.inputs.items()} | dict(values)
         if self.synapse == "conductance":

@@ -108,16 +108,7 @@ class PulseTrain:
     dt: Quantity
 
     def check(self, circuit: CircuitNeuron) -> None:
-        """Refuse volleys that follow each other faster than neurons of a kind can spike.
-
-        Parameters
-        ----------
-        circuit : CircuitNeuron
-
-        Raises
-        ------
-        UserError
-        """
+        """Refuse volleys that follow each other faster than neurons of a kind can spike."""
         circuit.check_step(self.dt)
         steps_in("period", self.period, self.dt)
         if self.period < circuit.dead_time - self.dt / 2:
@@ -132,17 +123,7 @@ class PulseTrain:
         return (self.count + 2) * self.period
 
     def spikes(self, name: str, size: int) -> Spikes:
-        """Inputs all of which take part in every volley.
-
-        Parameters
-        ----------
-        name : str
-        size : int
-
-        Returns
-        -------
-        Spikes
-        """
+        """Inputs all of which take part in every volley."""
         at = np.repeat(np.arange(1, self.count + 1), size)
         steps = at * steps_in("period", self.period, self.dt)
         return Spikes(name, size, np.tile(np.arange(size), self.count), steps * self.dt)
@@ -188,10 +169,6 @@ def respond(
         Synapse supply, volt.
     values : mapping of str to Quantity, each of shape (...)
         ``C``, ``R_leak`` or ``v_th`` of single neurons.
-
-    Returns
-    -------
-    Response
     """
     own = {name: getattr(circuit, name) for name in ("C", "R_leak", "v_th")} | dict(values or {})
     R = np.asarray(own["R_leak"] / ohm)

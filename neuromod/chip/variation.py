@@ -128,10 +128,6 @@ class Deviations:
         ----------
         name : str
             Of an attribute.
-
-        Returns
-        -------
-        Deviations
         """
         return Deviations(**{name: getattr(self, name)})
 
@@ -189,10 +185,6 @@ def at_corner(
         One of `CORNERS`: n-type fast or slow, then p-type.
     codes : ndarray, shape (..., synapses)
         Positive ones push through p-type mirrors, negative ones pull through n-type.
-
-    Returns
-    -------
-    Deviations
 
     Raises
     ------

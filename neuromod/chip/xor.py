@@ -233,10 +233,6 @@ def pick(levels: Sequence[Gates], level: np.ndarray) -> Gates:
         The same gates at different supplies.
     level : ndarray of int, shape (gates, 3)
         Which of them to take each neuron from.
-
-    Returns
-    -------
-    Gates
     """
     gate, neuron = np.indices(level.shape)
     codes, vdd, mirrors = (

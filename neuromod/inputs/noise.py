@@ -72,10 +72,6 @@ def noisy_supply(
         Of constant supply, of the run, and time step, seconds.
     generator : numpy.random.Generator
 
-    Returns
-    -------
-    Input
-
     Raises
     ------
     UserError

@@ -37,10 +37,6 @@ def schedule(
     domain : str
         One of the population's.
 
-    Returns
-    -------
-    Input
-
     Raises
     ------
     UserError

@@ -60,10 +60,6 @@ def check_reach(circuit: CircuitNeuron, gain: np.ndarray, remedy: str) -> None:
     gain : ndarray, shape (n,)
     remedy : str
         What to change, for the message.
-
-    Raises
-    ------
-    UserError
     """
     vdd = vdd_of(circuit, gain)
     if np.any(vdd < VDD_LOW) or np.any(vdd > VDD_HIGH):
@@ -84,10 +80,6 @@ def keep(circuit: CircuitNeuron, why: str, **settings: Any) -> None:
         For the message.
     **settings : str or Quantity
         Values that parameters must have.
-
-    Raises
-    ------
-    UserError
     """
     for name, value in settings.items():
         if getattr(circuit, name) != value:

@@ -201,11 +201,6 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
 def save(text: str, path: Path) -> None:
     """Write a netlist to a file of its own.
 
-    Parameters
-    ----------
-    text : str
-    path : Path
-
     Raises
     ------
     UserError

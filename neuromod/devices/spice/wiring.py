@@ -60,10 +60,6 @@ def pick(experiments: Mapping[str, Experiment], name: str | None) -> Experiment:
     name : str or None
         May be left out where there is one.
 
-    Returns
-    -------
-    Experiment
-
     Raises
     ------
     UserError
@@ -87,10 +83,6 @@ def choose(experiment: Experiment, wanted: Sequence[str]) -> Neurons:
     experiment : Experiment
     wanted : sequence of str
         Such as ``"0,3"``, or ``"output:0,3"`` where there are several populations; empty for all.
-
-    Returns
-    -------
-    mapping of str to list of int
 
     Raises
     ------
@@ -128,10 +120,6 @@ def synapses(experiment: Experiment, neurons: Neurons) -> list[Synapse]:
     experiment : Experiment
     neurons : mapping of str to sequence of int
         From `choose`.
-
-    Returns
-    -------
-    list of Synapse
 
     Raises
     ------
