@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
@@ -71,6 +73,11 @@ class TuningResult(Outcome):
     """
 
     classifier: Classifier
+
+    @property
+    def gains(self) -> npt.NDArray[np.float64]:
+        """Gain of every neuron, first layer first; 1 where the method trains none."""
+        return np.concatenate([layer.gain for layer in self.classifier.layer_parameters()])
 
     @property
     def tensors(self) -> dict[str, Tensor]:

@@ -75,16 +75,13 @@ class Chip:
     about : dict of str to value
         What distinguishes it: study, seed, method, bits, memory, again, grouping, supplies.
     layers : sequence of Layer
-    trained : float
-        Accuracy on test images at the end of its tuning, before the chip.
-    gains : ndarray, shape (neurons,)
-        At the end of its tuning.
+    tuned : TuningResult
+        The network before the chip.
     """
 
     about: dict[str, Any]
     layers: Sequence[Layer]
-    trained: float
-    gains: np.ndarray
+    tuned: TuningResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,46 +251,38 @@ class ChipNetwork(NetworkOnChip):
                 deploy(circuit, la.weight, la.bias, la.gain, self._theta, self._design)
                 for la in free.classifier.layer_parameters()
             ]
-            clipped = self._supplied(memory, np.clip(_gains(free), *self.reach))
+            clipped = self._supplied(memory, np.clip(free.gains, *self.reach))
             for method, layers, tuned in (
                 ("free", rewritten, free),
                 ("clipped", clipped, free),
-                ("bounded", self._supplied(memory, _gains(bounded)), bounded),
-                ("on codes", self._supplied(memory, _gains(on_codes)), on_codes),
+                ("bounded", self._supplied(memory, bounded.gains), bounded),
+                ("on codes", self._supplied(memory, on_codes.gains), on_codes),
             ):
                 memory_is = "rewritten" if method == "free" else "kept"
-                about = _about("method", seed, method, bits, len(_gains(tuned)), memory_is)
-                yield Chip(about, layers, tuned.accuracy["test"], _gains(tuned))
+                about = _about("method", seed, method, bits, len(tuned.gains), memory_is)
+                yield Chip(about, layers, tuned)
 
     def _by_supplies(self, seed: int) -> Iterator[Chip]:
         """The network tuned on the codes, with fewer and fewer supplies."""
         features = self.task[1]
         memory = self._memory(self.circuit)
         tuned = tune(features, self._coded(memory), self._bounded(seed))
-        gains = _gains(tuned)
+        gains = tuned.gains
         about = _about("supplies", seed, "on codes", self.circuit.bits, len(gains))
-        yield Chip(about, self._supplied(memory, gains), tuned.accuracy["test"], gains)
+        yield Chip(about, self._supplied(memory, gains), tuned)
         by_layer = np.repeat(np.arange(len(memory)), [len(layer.codes) for layer in memory])
         groupings = [("k-means", power_domains(gains, k, seed)) for k in self.supplies]
         for grouping, domain in [*groupings, ("layer", by_layer)]:
             shared = SharedGains(domain, domain_gains(gains, domain))
             supplied = self._supplied(memory, shared.gain[domain])
             about = about | {"grouping": grouping, "supplies": len(shared.gain)}
-            for name, layers in (
-                ("kept", supplied),
-                ("rewritten", self._rewritten(supplied, gains)),
-            ):
+            own, supplies = _by_layer(gains, memory), [layer.vdd for layer in supplied]
+            rewritten = self._deployed(self.circuit, own, supplies)
+            for name, layers in (("kept", supplied), ("rewritten", rewritten)):
                 about = about | {"memory": name}
-                yield Chip(about | {"again": False}, layers, tuned.accuracy["test"], gains)
+                yield Chip(about | {"again": False}, layers, tuned)
                 again = tune(features, self._coded(layers), self._bounded(seed), shared=shared)
-                supplied_again = self._supplied(layers, _gains(again))
-                shares = again.accuracy["test"]
-                yield Chip(about | {"again": True}, supplied_again, shares, _gains(again))
-
-    def _rewritten(self, supplied: Sequence[Layer], gains: np.ndarray) -> list[Layer]:
-        """Codes that make up for supplies other than those of the gains."""
-        own = _by_layer(gains, supplied)
-        return self._deployed(self.circuit, own, [layer.vdd for layer in supplied])
+                yield Chip(about | {"again": True}, self._supplied(layers, again.gains), again)
 
     def _memory(self, circuit: CircuitNeuron) -> list[Layer]:
         """The network before tuning, all neurons at the untuned supply."""
@@ -308,19 +297,11 @@ class ChipNetwork(NetworkOnChip):
         supplies: Sequence[Quantity | None],
     ) -> list[Layer]:
         """The pre-trained layers on the chip, with these gains, and supplies if they are given."""
-        layers = zip(self.task[0].linears, gains, supplies, strict=True)
-        return [
-            deploy(
-                circuit,
-                linear.weight.double().numpy(),
-                linear.bias.double().numpy(),
-                gain,
-                self._theta,
-                self._design,
-                vdd,
-            )
-            for linear, gain, vdd in layers
-        ]
+        layers = []
+        for linear, gain, vdd in zip(self.task[0].linears, gains, supplies, strict=True):
+            weight, bias = linear.weight.double().numpy(), linear.bias.double().numpy()
+            layers.append(deploy(circuit, weight, bias, gain, self._theta, self._design, vdd))
+        return layers
 
     def _coded(self, memory: Sequence[Layer]) -> Backbone:
         """The backbone with the weights that codes in memory stand for."""
@@ -376,7 +357,7 @@ class ChipNetwork(NetworkOnChip):
             expected = expected_spikes(self.circuit, chip.layers, volleys, self.period, self.dt)
             differ = sum(int((a != b[shown]).sum()) for a, b in zip(spikes, expected, strict=True))
             yield chip.about | {
-                "trained_accuracy": chip.trained,
+                "trained_accuracy": chip.tuned.accuracy["test"],
                 "test_accuracy": self.right(expected[-1], test),
                 "simulated_accuracy": self.right(spikes[-1], test[shown]),
                 "neurons_compared": len(counts) // len(chips),
@@ -407,7 +388,7 @@ class ChipNetwork(NetworkOnChip):
             if chip.about["study"] == "method"
             and chip.about["method"] in ("free", "bounded")
             and chip.about["bits"] == self.bits[0]
-            for gain in chip.gains
+            for gain in chip.tuned.gains
         ]
         return pd.DataFrame(rows)
 
@@ -420,11 +401,6 @@ def _about(
         **{"study": study, "seed": seed, "method": method, "bits": bits, "memory": memory},
         **{"again": False, "grouping": "neuron", "supplies": supplies},
     }
-
-
-def _gains(result: TuningResult) -> np.ndarray:
-    """Gains of all neurons, first layer first."""
-    return np.concatenate([layer.gain for layer in result.classifier.layer_parameters()])
 
 
 def _by_layer(gains: np.ndarray, layers: Sequence[Layer]) -> list[np.ndarray]:

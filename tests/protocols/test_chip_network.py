@@ -108,11 +108,11 @@ def test_supplies_stay_in_range_and_carry_the_gains_of_their_neurons(run):
         assert (supplies(chip) <= 1).all()
     (chip,) = chips(run, method="bounded", bits=3)
     low, high = reachable_gains(CircuitNeuron(), 0.6 * volt)
-    assert chip.gains.min() == pytest.approx(low)
-    assert chip.gains.max() == pytest.approx(high)
+    assert chip.tuned.gains.min() == pytest.approx(low)
+    assert chip.tuned.gains.max() == pytest.approx(high)
     vdd = supplies(chip) * volt
     ratio = gain_of(CircuitNeuron(), vdd) / gain_of(CircuitNeuron(), 0.6 * volt)
-    np.testing.assert_allclose(ratio, chip.gains, rtol=1e-6)
+    np.testing.assert_allclose(ratio, chip.tuned.gains, rtol=1e-6)
 
 
 def test_there_are_as_many_supplies_as_the_table_says(run):
