@@ -73,9 +73,11 @@ def _plot_courses(
     for row in exact:
         conc_axes.plot(times, row, **EXACT)
     distance.draw(gain_axes, times, gain)
-    distance.explain(conc_axes, also={"closed form": EXACT})
+    distance.explain(gain_axes)
     conc_axes.set(
-        xlabel="time (s)", ylabel=f"{protocol.ligand} (µM)", title="b  Burst: concentration"
+        xlabel="time (s)",
+        ylabel=f"{protocol.ligand} (µM)",
+        title="b  Burst: concentration; closed form (dotted)",
     )
     gain_axes.set(xlabel="time (s)", ylabel="gain", title="c  Burst: gain")
 
