@@ -6,6 +6,7 @@ import inspect
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
@@ -77,6 +78,8 @@ def main() -> None:
     """Run the command line; every error ends in one sentence, with its traceback on --debug."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    # Brian2 calls pyparsing by names that newer releases deprecate.
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
     try:
         app(arguments, prog_name="neuromod")
     except UserError as error:
@@ -333,10 +336,14 @@ def _describe_model(model: Any) -> None:
 
 
 def _describe_callable(name: str, found: Any) -> None:
-    from neuromod.support.text import say
+    from brian2 import Quantity
 
-    given = inspect.signature(found).parameters.values()
-    shown = (f"{p.name}={say(p.default)}" if p.default is not p.empty else p.name for p in given)
+    from neuromod.support.text import typed
+
+    shown = []
+    for given in inspect.signature(found).parameters.values():
+        usual = typed(given.default) if isinstance(given.default, Quantity) else repr(given.default)
+        shown.append(given.name if given.default is given.empty else f"{given.name}={usual}")
     _line(f"\n{name}({', '.join(shown)})")
     added = getattr(sys.modules[found.__module__], "EQUATIONS", {})
     if name in added:

@@ -65,7 +65,7 @@ def test_a_receptor_is_described_by_its_name(neuromod):
     [
         ("bath", "bath(population, conc)"),
         ("trace", "dlevel_{ligand}/dt = slope_{ligand}"),
-        ("volume", "amount, length, tau_clear, reach=7, delay=0 ms)"),
+        ("volume", "amount, length, tau_clear, reach=7.0, delay=0*ms)"),
         ("mirror", "vto : ndarray"),
         ("nt1", "v = a (W x + b)"),
         ("structural-plasticity", "tau_calcium"),
