@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import sympy
@@ -152,8 +153,11 @@ def _at(midpoints: dict[str, str], expression: Any) -> str:
 def _renamed(equation: SingleEquation, names: dict[str, str]) -> SingleEquation:
     if equation.type != DIFFERENTIAL_EQUATION:
         return equation
-    # Brian2 itself holds what must not change while refractory; here this would only branch.
-    code = equation.expr.code.replace("int(not_refractory)*", "")
+    code = equation.expr.code
+    match ast.parse(code, mode="eval").body:
+        # Brian2 itself holds what must not change while refractory; here this would only branch.
+        case ast.BinOp(ast.Call(args=[ast.Name("not_refractory")]), ast.Mult(), slope):
+            code = ast.unparse(slope)
     expression = type(equation.expr)(word_substitute(code, names))
     return SingleEquation(
         equation.type, equation.varname, equation.dim, equation.var_type, expression, equation.flags
