@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
-from brian2 import Quantity, ms, second, umolar
+from brian2 import Quantity, ms, nmolar, second, umolar
 
 from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
 from neuromod.parameters import parameter
@@ -58,14 +58,14 @@ def _receptor(
     rival, k_b, source_of_rival = antagonist
     cited |= {
         "ligand": (ligand, "its transmitter"),
-        "k_on": (cited["k_off"][0] / k_d, f"k_off over K_D = {k_d}: {source}"),
+        "k_on": (cited["k_off"][0] / k_d, f"k_off over K_D = {k_d / umolar:g} µM: {source}"),
         "k_on_antagonist": (
             RATE_OF_ANTAGONISTS,
             "estimate: order of binding rates of small molecules",
         ),
         "k_off_antagonist": (
             RATE_OF_ANTAGONISTS * k_b,
-            f"K_B of {rival} = {k_b}: {source_of_rival}",
+            f"K_B of {rival} = {k_b / nmolar:g} nM: {source_of_rival}",
         ),
     }
     fields = []
@@ -113,7 +113,7 @@ _RECEPTORS = (
         n=PKA,
         K=(
             0.3,
-            "chosen here: EC50 0.6 uM; that of cAMP is sub-micromolar "
+            "chosen here: EC50 0.6 µM; that of cAMP is sub-micromolar "
             "(Yapo et al. 2017, J. Physiol. 595:7451-7475)",
         ),
         gain_max=(
@@ -129,7 +129,7 @@ _RECEPTORS = (
         ligand="dopamine",
         affinity=(
             0.025 * umolar,
-            f"striatal model, mostly high-affinity sites, {HUNGER}; K+ currents need 2 uM and "
+            f"striatal model, mostly high-affinity sites, {HUNGER}; K+ currents need 2 µM and "
             "more (Marcott et al. 2014, Neuron 84:164-176)",
         ),
         k_off=(1 / second, "estimate: D2 currents pass in about a second (Marcott et al. 2014)"),
@@ -170,7 +170,7 @@ _RECEPTORS = (
             "(Hein et al. 2005, EMBO J. 24:4106-4114), K+ channels slower",
         ),
         n=GIRK,
-        K=(0.3, "chosen here: receptor reserve (Hein et al. 2005); EC50 0.4 uM"),
+        K=(0.3, "chosen here: receptor reserve (Hein et al. 2005); EC50 0.4 µM"),
         gain_max=(0.6, "chosen here: inhibitory"),
     ),
     _receptor(
@@ -187,7 +187,7 @@ _RECEPTORS = (
         antagonist=("CGP20712A", 0.0013 * umolar, "IUPHAR/BPS Guide to Pharmacology"),
         tau_messenger=(5 * second, "estimate: cAMP takes seconds, as for D1"),
         n=PKA,
-        K=(0.2, "chosen here: EC50 0.5 uM, where noradrenaline acts on CA1 cells"),
+        K=(0.2, "chosen here: EC50 0.5 µM, where noradrenaline acts on CA1 cells"),
         gain_max=(
             1.3,
             "chosen here; that noradrenaline raises it: prefrontal cells, "
@@ -216,7 +216,7 @@ _RECEPTORS = (
             "(Falkenburger et al. 2010, J. Gen. Physiol. 135:81-97)",
         ),
         n=NO_COOPERATIVITY,
-        K=(0.1, "chosen here: receptor reserve; EC50 0.9 uM"),
+        K=(0.1, "chosen here: receptor reserve; EC50 0.9 µM"),
         gain_max=(
             1.5,
             "chosen here; that cells fire more: CA1, Madison et al. 1987, J. Neurosci. 7:733-741",
@@ -284,7 +284,7 @@ _RECEPTORS = (
         ),
         tau_messenger=(1 * second, "estimate: phospholipase C to channels"),
         n=NO_COOPERATIVITY,
-        K=(0.5, "chosen here: EC50 2.5 uM"),
+        K=(0.5, "chosen here: EC50 2.5 µM"),
         gain_max=(1.5, "chosen here: excitatory"),
     ),
 )

@@ -28,12 +28,12 @@ class Receptor(Parameters):
     k_on: Quantity = positive(
         PER_UMOLAR_SECOND,
         "binding rate",
-        "chosen here: with k_off, a time constant of 0.5 s at 1 uM",
+        "chosen here: with k_off, a time constant of 0.5 s at 1 µM",
     )
     k_off: Quantity = positive(
         1 / second,
         "unbinding rate; K_D = k_off/k_on",
-        "chosen here: K_D = 1 uM, of the order of low-affinity dopamine D1 sites "
+        "chosen here: K_D = 1 µM, of the order of low-affinity dopamine D1 sites "
         "(Richfield et al. 1989, Neuroscience 30:767-777)",
     )
     antagonist: str = parameter(
@@ -45,7 +45,7 @@ class Receptor(Parameters):
     k_off_antagonist: Quantity = positive(
         0.1 / second,
         "the antagonist's unbinding rate; K_B = k_off_antagonist/k_on_antagonist",
-        "chosen here: K_B = 0.1 uM",
+        "chosen here: K_B = 0.1 µM",
     )
     k_desensitise: Quantity = not_negative(
         0 / second, "rate at which bound receptors stop responding; 0: never", "chosen here: off"
