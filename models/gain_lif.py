@@ -112,10 +112,6 @@ class GainLIF(Parameters):
         ----------
         own : callable
             Of a parameter's name: its value, or one value for each neuron.
-
-        Raises
-        ------
-        UserError
         """
         for name in ("v_rest", "v_reset"):
             refuse_where(

@@ -332,11 +332,6 @@ def identify(control: Curve, modulated: Curve, margin: float) -> Identification:
 def estimate(hypothesis: Hypothesis, control: Curve, modulated: Curve) -> Fit:
     """Fit one hypothesis.
 
-    Parameters
-    ----------
-    hypothesis : Hypothesis
-    control, modulated : Curve
-
     Returns
     -------
     Fit

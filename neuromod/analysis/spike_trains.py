@@ -22,10 +22,6 @@ LEAST_INTERVALS = 5
 def steady_rates(spikes: Spikes) -> Quantity:
     """Rate of every neuron from its first to its last spike.
 
-    Parameters
-    ----------
-    spikes : Spikes
-
     Returns
     -------
     Quantity, shape (neurons,)
@@ -52,10 +48,6 @@ def between(spikes: Spikes, start: Quantity, stop: Quantity, dt: Quantity) -> Sp
         In seconds, whole numbers of time steps; the step at `stop` is no longer inside.
     dt : Quantity
         Time step, seconds.
-
-    Returns
-    -------
-    Spikes
 
     Raises
     ------
@@ -252,10 +244,6 @@ def slope_ratio(currents: np.ndarray, control: np.ndarray, modulated: np.ndarray
     control, modulated : ndarray, shape (n,)
         Rates at these currents, any common unit.
 
-    Returns
-    -------
-    float
-
     Raises
     ------
     UserError
@@ -267,7 +255,7 @@ def slope_ratio(currents: np.ndarray, control: np.ndarray, modulated: np.ndarray
     firing = [np.asarray(r)[on] for r, on in zip((control, modulated), both, strict=True)]
     low, high = max(f[0] for f in firing), min(f[-1] for f in firing)
     if low >= high:
-        raise UserError("A slope ratio needs f-I curves with a range of rates in common.")
+        raise UserError("A slope ratio needs f-I curves that share a range of rates.")
     rates = np.linspace(low, high, 50)
     at_control, at_modulated = (
         np.interp(rates, f, np.asarray(currents)[on]) for f, on in zip(firing, both, strict=True)

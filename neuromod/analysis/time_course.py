@@ -50,10 +50,6 @@ def measure_response(times: np.ndarray, values: np.ndarray) -> Response:
         Since the stimulus, seconds.
     values : ndarray, shape (n,)
         In any unit; the first is the baseline.
-
-    Returns
-    -------
-    Response
     """
     change = values - values[0]
     at = int(np.argmax(np.abs(change)))
@@ -107,11 +103,6 @@ def time_constant(times: np.ndarray, values: np.ndarray) -> float:
 
 def momentary_rates(spikes: Spikes, neuron: int) -> tuple[np.ndarray, np.ndarray]:
     """Instantaneous rate of one neuron.
-
-    Parameters
-    ----------
-    spikes : Spikes
-    neuron : int
 
     Returns
     -------

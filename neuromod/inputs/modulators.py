@@ -86,10 +86,6 @@ def wash(
     dt : Quantity
         Time step, seconds.
 
-    Returns
-    -------
-    Input
-
     Raises
     ------
     UserError
@@ -131,10 +127,6 @@ def puffs(
         Time step, seconds.
     name : str
         Of the source of the events; ``puff_LIGAND`` if empty.
-
-    Returns
-    -------
-    Input
 
     Raises
     ------
@@ -197,10 +189,6 @@ def volume(
     delay : Quantity
         Between spike and release, seconds.
 
-    Returns
-    -------
-    Input
-
     Raises
     ------
     UserError
@@ -251,10 +239,6 @@ def trace(
         mol/m^3.
     dt : Quantity
         Time step, seconds.
-
-    Returns
-    -------
-    Input
 
     Raises
     ------

@@ -19,22 +19,7 @@ from neuromod.support.text import say
 
 
 def concentrations(default: Quantity, meaning: str, why: str, none: bool = True) -> Any:
-    """Setting of one or several concentrations.
-
-    Parameters
-    ----------
-    default : Quantity, shape () or (n,)
-        In mol/m^3.
-    meaning : str
-    why : str
-        Why this default was chosen.
-    none : bool
-        Whether a concentration may be 0.
-
-    Returns
-    -------
-    dataclasses.Field
-    """
+    """Setting of one or several concentrations; `none` tells whether they may be 0."""
     setting = not_negative if none else positive
     return setting(default, meaning, f"chosen here: {why}")
 
@@ -42,22 +27,7 @@ def concentrations(default: Quantity, meaning: str, why: str, none: bool = True)
 def current(
     default: Quantity, why: str, meaning: str = "injected current", above_0: bool = False
 ) -> Any:
-    """Setting of one or several injected currents.
-
-    Parameters
-    ----------
-    default : Quantity, shape () or (n,)
-        In ampere.
-    why : str
-        Why this default was chosen.
-    meaning : str
-    above_0 : bool
-        Whether all must be above 0.
-
-    Returns
-    -------
-    dataclasses.Field
-    """
+    """Setting of one or several currents; `above_0` tells whether all must be above 0 A."""
     setting = positive if above_0 else parameter
     return setting(default, meaning, f"chosen here: {why}")
 
@@ -161,10 +131,6 @@ def check_ascending(settings: Parameters, **least: int) -> None:
     settings : Parameters
     **least : int
         Fewest values, by the name of the setting.
-
-    Raises
-    ------
-    UserError
     """
     for name, fewest in least.items():
         values = getattr(settings, name)

@@ -150,27 +150,24 @@ class Puff(CellProtocol):
         def share(at: Quantity) -> Any:
             return np.asarray(exchanged(at, 1 * umolar, onsets, width, self.tau_clear) / umolar)
 
-        gain = integrated_gain(
-            self.neuron, lambda time: level * share([time] * second), times, kinks
-        )
+        gain = integrated_gain(self.neuron, lambda at: level * share([at] * second), times, kinks)
         return np.outer(self.conc / umolar, share(times)), gain
 
     def _agreement(self, recordings: Mapping[str, Recording]) -> pd.DataFrame:
         """Greatest errors of concentrations and gains against the independent solutions."""
-        rows = []
+        level = np.asarray(self.conc / umolar)
+        frames = []
         for name, (onsets, width) in self._patterns().items():
             conc, gain = self.signals(recordings[name])
             exact, reference = self._solved(recordings[name].times, onsets, width)
-            for cell, level in enumerate(self.conc / umolar):
-                rows.append(
-                    {
-                        "puffs": name,
-                        "conc_uM": float(level),
-                        "conc_deviation": np.abs(conc[cell] - exact[cell]).max() / level,
-                        "gain_deviation": np.abs(gain[cell] - reference[cell]).max(),
-                    }
-                )
-        return pd.DataFrame(rows)
+            errors = {
+                "puffs": name,
+                "conc_uM": level,
+                "conc_deviation": np.abs(conc - exact).max(axis=1) / level,
+                "gain_deviation": np.abs(gain - reference).max(axis=1),
+            }
+            frames.append(pd.DataFrame(errors))
+        return pd.concat(frames, ignore_index=True)
 
     def _measure_single(self, recording: Recording, width: Quantity) -> pd.DataFrame:
         conc, gain = self.signals(recording)
@@ -197,49 +194,39 @@ class Puff(CellProtocol):
         return pd.DataFrame(rows)
 
     def _measure_train(self, recording: Recording, interval: Quantity) -> pd.DataFrame:
-        onsets = self._onsets(interval)
         conc, gain = self.signals(recording)
         period = steps_in("interval", interval, self.dt)
-        rows = []
-        for cell in range(len(self.conc)):
-            for number, onset in enumerate(onsets):
-                start = steps_in("onset", onset, self.dt)
-                # All that follows the last puff is its own response.
-                end = start + period if number + 1 < len(onsets) else None
-                here = gain[cell, start:end]
-                change = here - gain[cell, 0]
-                rows.append(
-                    {
-                        "conc_uM": float(self.conc[cell] / umolar),
-                        "interval_s": float(interval / second),
-                        "puff": number + 1,
-                        "mean_conc_uM": conc[cell, start : start + period].mean(),
-                        "peak_gain": here[np.argmax(np.abs(change))],
-                    }
-                )
-        return pd.DataFrame(rows)
+        frames = []
+        for number, onset in enumerate(self._onsets(interval), start=1):
+            start = steps_in("onset", onset, self.dt)
+            # All that follows the last puff is its own response.
+            here = gain[:, start : None if number == self.puffs else start + period]
+            furthest = np.abs(here - gain[:, :1]).argmax(axis=1)
+            puff = {
+                "conc_uM": np.asarray(self.conc / umolar),
+                "interval_s": float(interval / second),
+                "puff": number,
+                "mean_conc_uM": conc[:, start : start + period].mean(axis=1),
+                "peak_gain": here[np.arange(len(here)), furthest],
+            }
+            frames.append(pd.DataFrame(puff))
+        return pd.concat(frames).sort_values("conc_uM", kind="stable")
 
     def _summation(self, singles: pd.DataFrame, trains: pd.DataFrame) -> pd.DataFrame:
         """Last puff of every train against one puff alone, and the bath that a train becomes."""
         alone = singles.drop_duplicates("conc_uM").set_index("conc_uM").peak_gain
         base = float(self.steady_gain(0))
-        rows = []
-        for (conc, interval), train in trains.groupby(["conc_uM", "interval_s"]):
-            bath = conc * float(self.width[0] / second) / interval
-            last = train.iloc[-1]
-            rows.append(
-                {
-                    "conc_uM": conc,
-                    "interval_s": interval,
-                    "single_peak_gain": alone[conc],
-                    "last_peak_gain": last.peak_gain,
-                    "summation": (last.peak_gain - base) / (alone[conc] - base),
-                    "last_mean_conc_uM": last.mean_conc_uM,
-                    "endless_mean_conc_uM": bath,
-                    "bath_gain": float(self.steady_gain(bath)),
-                }
-            )
-        return pd.DataFrame(rows)
+        last = trains.groupby(["conc_uM", "interval_s"], as_index=False).last()
+        single = last.conc_uM.map(alone)
+        bath = last.conc_uM * float(self.width[0] / second) / last.interval_s
+        return last[["conc_uM", "interval_s"]].assign(
+            single_peak_gain=single,
+            last_peak_gain=last.peak_gain,
+            summation=(last.peak_gain - base) / (single - base),
+            last_mean_conc_uM=last.mean_conc_uM,
+            endless_mean_conc_uM=bath,
+            bath_gain=self.steady_gain(bath.to_numpy()),
+        )
 
     def signals(self, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
         """Concentrations in uM and gains, shape (n, steps)."""
