@@ -35,7 +35,7 @@ from neuromod.protocols.families.networks import (
 from neuromod.recording import Recording
 from neuromod.support.log import stage
 from neuromod.support.progress import task
-from neuromod.tuning.backbone import RANDOM, Backbone
+from neuromod.tuning.backbone import RANDOM
 from neuromod.tuning.datasets import load_data
 from neuromod.tuning.features import Features
 from neuromod.tuning.gains import load_result, save_gains
@@ -51,7 +51,6 @@ class Tuned:
 
     Attributes
     ----------
-    backbone : Backbone
     features : Features
     results : sequence of TuningResult
     best : TuningResult
@@ -60,7 +59,6 @@ class Tuned:
         Test images that run through neurons.
     """
 
-    backbone: Backbone
     features: Features
     results: Sequence[TuningResult]
     best: TuningResult
@@ -171,11 +169,13 @@ class Demo(NetworkStudy, NetworkOnChip):
             "task": self._task(),
             "deployment": self._deployment(sides, spent),
             "agreement": agreed,
-            "changes": self._changes(),
+            "changes": pd.DataFrame(
+                [{"layer": name, **layer.changes} for name, layer in self._layers.items()]
+            ),
             "neurons": self._neurons(),
             "ledger": self._ledger(spent, counts.sum()),
         }
-        if self.tuned.backbone.trained:
+        if self.pretrained.trained:
             return tables
         # The warning takes the name of the column that counts the weights on the chip.
         tables["changes"] = tables["changes"].rename(columns={"weights": "weights_in_all"})
@@ -184,7 +184,7 @@ class Demo(NetworkStudy, NetworkOnChip):
     def save_extras(self, folder: Path) -> None:
         """Write the trained gains of the deployed network."""
         tuned = self.tuned
-        save_gains(folder / "gains.safetensors", tuned.best, tuned.backbone, tuned.features)
+        save_gains(folder / "gains.safetensors", tuned.best, self.pretrained, tuned.features)
 
     @cached_property
     def tuned(self) -> Tuned:
@@ -201,14 +201,14 @@ class Demo(NetworkStudy, NetworkOnChip):
                 raise UserError(
                     f"{self.gains} holds a {kind} {method} network: a spiking nt1 one was expected."
                 )
-            return Tuned(backbone, features, (loaded,), loaded, images)
+            return Tuned(features, (loaded,), loaded, images)
         with stage("tuning"):
-            results = self._tune_all(features, backbone)
+            results = self._tune_all(features)
         candidates = [r for r in results if (r.recipe.kind, r.recipe.method) == ("spiking", "nt1")]
         best = max(candidates, key=lambda result: result.accuracy["validation"])
-        return Tuned(backbone, features, results, best, images)
+        return Tuned(features, results, best, images)
 
-    def _tune_all(self, features: Features, backbone: Backbone) -> list[TuningResult]:
+    def _tune_all(self, features: Features) -> list[TuningResult]:
         recipes = [
             calibrated(method, kind, loss, seed=self.seed + number)
             for kind, loss in NETWORKS
@@ -219,7 +219,7 @@ class Demo(NetworkStudy, NetworkOnChip):
         results: list[TuningResult] = []
         for recipe in recipes:
             progress(len(results), len(recipes))
-            results.append(tune(features, backbone, recipe))
+            results.append(tune(features, self.pretrained, recipe))
         progress(len(recipes), len(recipes))
         return results
 
@@ -259,7 +259,7 @@ class Demo(NetworkStudy, NetworkOnChip):
         return [layer.numpy() for layer in spikes]
 
     def _task(self) -> pd.DataFrame:
-        features, backbone = self.tuned.features, self.tuned.backbone
+        features, backbone = self.tuned.features, self.pretrained
         split, classes = features.split, len(features.classes)
         row = {
             "data": features.data,
@@ -289,11 +289,6 @@ class Demo(NetworkStudy, NetworkOnChip):
             }
             for name, spikes in sides.items()
         ]
-        return pd.DataFrame(rows)
-
-    def _changes(self) -> pd.DataFrame:
-        """What did not fit the chip, layer by layer."""
-        rows = [{"layer": name, **layer.changes} for name, layer in self._layers.items()]
         return pd.DataFrame(rows)
 
     def _neurons(self) -> pd.DataFrame:

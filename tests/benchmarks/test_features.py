@@ -120,7 +120,7 @@ def test_extraction_is_as_fast_as_a_plain_loop(
         + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
     )
     assert ratios["contiguous"] < 1
-    # the same convolutions, and the disk besides: as fast but for the measurement's noise
+    # The same convolutions, and the disk besides: as fast but for the measurement's noise
     assert ratios["channels_last"] < 1.05
 
 

@@ -166,7 +166,7 @@ def test_random_weights_are_those_of_the_seed_and_known_as_random() -> None:
 
 
 def test_random_weights_come_in_torchvision_s_architecture() -> None:
-    # on the meta device, which needs neither the memory nor the time of 133 million weights
+    # On the meta device, which needs neither the memory nor the time of 133 million weights
     with torch.device("meta"):
         backbone = load_backbone("vgg11", "random")
         expected = torchvision.models.vgg11(weights=None)

@@ -159,7 +159,7 @@ def test_digits_come_at_several_distances_by_name(name: str) -> None:
     assert data.classes == tuple("56789" if name == "digits" else "01234")
     source = load_digits(SOURCE_DIGITS)
     if name != "digits":
-        # the backbone was trained on the source digits' training images
+        # The backbone was trained on the source digits' training images
         assert not set(data.split.test) & set(source.split.train)
         assert data.identity != source.identity
 

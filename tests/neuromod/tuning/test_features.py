@@ -157,7 +157,7 @@ def test_bfloat16_convolutions_are_near_those_in_float32(
     single = extract_features(backbone, data).values
     lower = extract_features(backbone, data, hardware=Hardware(mixed=True)).values
     error = np.linalg.norm(lower - single) / np.linalg.norm(single)
-    # one rounding is up to 2**-9, and there are some ten in a row
+    # One rounding is up to 2**-9, and there are some ten in a row
     assert 2**-12 < error < 10 * 2**-9
 
 
