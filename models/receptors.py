@@ -138,10 +138,6 @@ class Receptor(Parameters):
         ----------
         conc, antagonist : Quantity, shape () or (n,)
             Concentrations of the ligand and of the antagonist, mol/m^3.
-
-        Returns
-        -------
-        dict of str to ndarray
         """
         occupancy, blocked = self._shares(conc, antagonist)
         available = 1 / (1 + self._silencing * occupancy)

@@ -54,10 +54,6 @@ def parse_value(text: str) -> Any:
         Such as ``15*ms``, ``0.55*volt``, ``[1, 2.5]*nA``, ``linspace(0.5, 1, 11)*volt``, ``true``
         or ``clocked``.
 
-    Returns
-    -------
-    int, float, bool, str, tuple, ndarray or Quantity
-
     Raises
     ------
     UserError
@@ -78,16 +74,7 @@ def parse_value(text: str) -> Any:
 
 
 def format_value(value: Any) -> str:
-    """Text from which `parse_value` gives exactly the same value back.
-
-    Parameters
-    ----------
-    value : int, float, bool, str, tuple, ndarray or Quantity
-
-    Returns
-    -------
-    str
-    """
+    """Text from which `parse_value` gives exactly the same value back."""
     if isinstance(value, tuple) and not value:
         return NONE
     if isinstance(value, tuple):
@@ -128,16 +115,7 @@ def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
 
 
 def flatten(settings: Parameters) -> dict[str, Any]:
-    """All values of settings by dotted name; for a list of models, their names and then theirs.
-
-    Parameters
-    ----------
-    settings : Parameters
-
-    Returns
-    -------
-    dict of str to value
-    """
+    """All values of settings by dotted name; for a list of models, their names and then theirs."""
     flat: dict[str, Any] = {}
     for name, default, _ in parameters(type(settings)):
         value = getattr(settings, name)
@@ -163,10 +141,6 @@ def read(settings: Parameters, texts: Mapping[str, str]) -> dict[str, Any]:
     texts : mapping of str to str
         By name, in order, as for `change`; a text is taken as it is where the setting is one.
 
-    Returns
-    -------
-    dict of str to value
-
     Raises
     ------
     UserError
@@ -185,14 +159,6 @@ def read(settings: Parameters, texts: Mapping[str, str]) -> dict[str, Any]:
 
 def split_assignments(assignments: Sequence[str]) -> dict[str, str]:
     """Names and texts of assignments such as ``tau_m=15*ms``.
-
-    Parameters
-    ----------
-    assignments : sequence of str
-
-    Returns
-    -------
-    dict of str to str
 
     Raises
     ------

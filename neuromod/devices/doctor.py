@@ -47,16 +47,7 @@ def examine() -> dict[str, list[Finding]]:
 
 
 def try_device(device: str) -> Finding:
-    """Build and run two neurons on a device and check the first one's firing rate.
-
-    Parameters
-    ----------
-    device : str
-
-    Returns
-    -------
-    Finding
-    """
+    """Build and run two neurons on a device and check the first one's firing rate."""
     lacking = _lacking(device)
     if lacking:
         return Finding(device, False, f"{lacking.name}: {lacking.found}", lacking.get)

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 def compare(a: Run, b: Run) -> dict[str, pd.DataFrame]:
     """Differences between two runs of the same protocol.
 
-    Parameters
-    ----------
-    a, b : Run
-
     Returns
     -------
     dict of str to DataFrame
@@ -66,10 +62,6 @@ def compare_tables(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
     Rows are matched by the leading columns, as many as tell the rows of a table apart; a tidy table
     has its conditions first.
-
-    Parameters
-    ----------
-    a, b : DataFrame
 
     Returns
     -------

@@ -33,10 +33,6 @@ def current_settings(stored: Mapping[str, str], known: Mapping[str, object]) -> 
     known : mapping of str to value
         The settings that the protocol has today.
 
-    Returns
-    -------
-    dict of str to str
-
     Raises
     ------
     UserError

@@ -33,24 +33,12 @@ def names(kind: str) -> list[str]:
     kind : str
         One of `KINDS`: a protocol, a model, a delivery of modulators, a method of tuning, or a
         receptor of the library.
-
-    Returns
-    -------
-    list of str
     """
     return list(_library()) if kind == "receptor" else sorted(_entries(kind))
 
 
 def kinds_of(name: str) -> list[str]:
     """Every kind that has something of a name, as `wash` is a protocol and a delivery.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    list of str
 
     Raises
     ------
@@ -66,14 +54,6 @@ def kinds_of(name: str) -> list[str]:
 
 def find_protocol(name: str) -> type[Study]:
     """Protocol class by name.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    type
 
     Raises
     ------
@@ -92,10 +72,6 @@ def find(kind: str, name: str) -> Any:
     kind : str
         One of `KINDS`.
     name : str
-
-    Returns
-    -------
-    type, function or Receptor
 
     Raises
     ------
@@ -120,16 +96,7 @@ def find(kind: str, name: str) -> Any:
 
 
 def name_of(protocol: Study) -> str:
-    """Name under which a protocol's class is registered, or the class's own.
-
-    Parameters
-    ----------
-    protocol : Study
-
-    Returns
-    -------
-    str
-    """
+    """Name under which a protocol's class is registered, or the class's own."""
     home, own = type(protocol).__module__, type(protocol).__qualname__
     for name, entry in _entries("protocol").items():
         # A protocol that is a folder comes through the folder's own door.
@@ -168,10 +135,6 @@ def missing(kind: str, name: str) -> list[str]:
     ----------
     kind, name : str
         As for `find`.
-
-    Returns
-    -------
-    list of str
     """
     if kind == "receptor":
         return []

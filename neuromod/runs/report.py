@@ -29,12 +29,6 @@ def draw(
 ) -> bytes:
     """Picture of a protocol's figure.
 
-    Parameters
-    ----------
-    protocol : Study
-    tables : dict of str to DataFrame
-    recordings : mapping of str to Recording
-
     Returns
     -------
     bytes
@@ -64,10 +58,6 @@ def page(
     sections : sequence of Section
     image : bytes
         The figure as PNG.
-
-    Returns
-    -------
-    str
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("neuromod.runs", "."),

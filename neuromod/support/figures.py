@@ -65,10 +65,6 @@ def panels(layout: list[Any], width: float = 9.0, height: float = 6.0) -> tuple[
         As for `matplotlib.figure.Figure.subplot_mosaic`.
     width, height : float
         In inches.
-
-    Returns
-    -------
-    tuple of (Figure, dict of str to Axes)
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplot_mosaic(layout)
@@ -234,10 +230,6 @@ def plain_figure(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, An
     recordings : mapping of str to Recording
         Their traces are drawn where that table has no numbers, and their spikes where there are
         no traces.
-
-    Returns
-    -------
-    Figure
     """
     table = tables.get("table")
     drawings = [] if table is None else _column_drawings(table)

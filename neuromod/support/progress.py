@@ -44,10 +44,6 @@ def bars() -> Iterator[None]:
 def task(description: str) -> Callable[[int, int], None]:
     """Bar for one piece of work.
 
-    Parameters
-    ----------
-    description : str
-
     Returns
     -------
     callable of (int, int)

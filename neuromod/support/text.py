@@ -227,10 +227,6 @@ def column_label(name: str) -> str:
     ----------
     name : str
         Words joined by underscores, the unit last or before a word such as ``mean`` or ``sd``.
-
-    Returns
-    -------
-    str
     """
     words = name.split("_")
     last = words.pop() if words[-1] in STATISTICS and len(words) > 2 else ""
@@ -246,10 +242,6 @@ def column_label(name: str) -> str:
 
 def plain_sections(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
     """What tables hold in plain sentences, for a protocol that writes no report of its own.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
 
     Returns
     -------

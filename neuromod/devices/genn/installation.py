@@ -58,10 +58,6 @@ def steps(gpu: bool) -> Iterator[Finding]:
     ----------
     gpu : bool
         Whether GeNN is to use a GPU.
-
-    Yields
-    ------
-    Finding
     """
     looks = [_brian2genn, _brian2, _genn, _genn_version, _genn_writable]
     if gpu:

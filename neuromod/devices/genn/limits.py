@@ -43,10 +43,6 @@ LOGICAL = (ast.Compare, ast.BoolOp)
 def refuse(experiment: Experiment) -> None:
     """Refuse an experiment that GeNN cannot run, or would run wrongly.
 
-    Parameters
-    ----------
-    experiment : Experiment
-
     Raises
     ------
     UserError
@@ -87,10 +83,6 @@ def obstacles(
         Its equations together with those of its inputs; by default its own.
     constants : mapping of str to value, optional
         What they name; by default the model's.
-
-    Yields
-    ------
-    str
     """
     equations = Equations(text or model.equations)
     constants = model.constants if constants is None else constants
