@@ -386,6 +386,9 @@ class CircuitNeuron(Parameters):
             completed = {k: v for k, v in completed.items() if k not in unnamed}
         for domain in self.domains:
             mark = suffix(domain)
+            for name in SOLVED:
+                if f"{name}{mark}" in values:
+                    raise UserError(f"{name}{mark} follows from the supply: give vdd{mark}.")
             overdrive = mirror.overdrive(np.asarray(completed[f"vdd{mark}"] / volt))
             completed[f"I_unit{mark}"] = mirror.current(overdrive) * amp
             if self.output == "mosfet" or self._sags:

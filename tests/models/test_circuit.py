@@ -161,6 +161,7 @@ def test_what_no_circuit_can_have_is_refused(values, message):
         ({"vdd": 0.7 * volt, "vdd_soma": 0.6 * volt}, "one or the other"),
         ({"vdd_a b": 0.7 * volt}, "no input, parameter or state of chip named 'vdd_a b'"),
         ({"v_rest": [0.25, 0.36] * volt}, r"v_rest = 0.36 V must lie below .* \(neuron 1\)"),
+        ({"I_unit": [3, 4] * nA}, "I_unit follows from the supply: give vdd"),
         ({"vto": [0.3, 0.8] * volt}, "vto of chip = 0.8 V is out of range"),
     ],
 )
@@ -172,7 +173,7 @@ def test_what_no_neuron_of_a_population_can_have_is_refused(values, message):
 def test_a_comparator_s_offset_may_exceed_the_swing():
     chips = Population("chip", CHIP, 2, {"v_th": [0.35, 0.24] * volt})
     assert chips.own("v_th")[1] == 0.24 * volt
-    with pytest.raises(UserError, match="v_rest = 0.25 V must lie below v_th = 0.24 V"):
+    with pytest.raises(UserError, match=r"v_rest = 0\.25 V must lie below v_th = 0\.24 V"):
         Population("chip", CHIP, 2, {"v_th": 0.24 * volt})
 
 

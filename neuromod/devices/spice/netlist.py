@@ -20,7 +20,7 @@ from brian2 import Quantity, nsecond, second
 from neuromod.devices.spice.wiring import Neurons, Synapse, changes, synapses
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
-from neuromod.models.circuit import SOLVED, TRANSISTOR, suffix
+from neuromod.models.circuit import TRANSISTOR, suffix
 from neuromod.parameters import namespace
 
 MOST_NEURONS, MOST_SYNAPSES = 100, 1000
@@ -236,9 +236,7 @@ def _check_size(neurons: int, wired: int) -> None:
 def _check_values(population: Population) -> None:
     """Refuse values of single neurons that a netlist has no place for."""
     circuit: Any = population.model
-    known = {*OWN, *AROUND, *TRANSISTOR} | {
-        f"{name}{suffix(domain)}" for name in ("vdd", *SOLVED) for domain in circuit.domains
-    }
+    known = {*OWN, *AROUND, *TRANSISTOR} | {f"vdd{suffix(domain)}" for domain in circuit.domains}
     for name in population.values.keys() - known:
         raise UserError(
             f"{name} of single neurons of {population.name} has no place in a netlist; "
