@@ -84,15 +84,6 @@ def write_tensors(
 def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
     """Read a file of a kind.
 
-    Parameters
-    ----------
-    path : path
-    kind : Kind
-
-    Returns
-    -------
-    TensorFile
-
     Raises
     ------
     TensorFileError

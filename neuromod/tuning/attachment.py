@@ -160,12 +160,7 @@ def unmerge(model: nn.Module) -> None:
 
 @contextmanager
 def disabled(model: nn.Module) -> Iterator[None]:
-    """Let a model compute what it did before `attach`, within a block.
-
-    Parameters
-    ----------
-    model : nn.Module
-    """
+    """Let a model compute what it did before `attach`, within a block."""
     before = {layer: layer.enabled for layer in tuned_layers(model)}
     for layer in before:
         layer.enabled = False

@@ -202,10 +202,6 @@ def with_weights(
         It is not changed.
     layers : sequence of tuple of array, shapes (out, in) and (out,)
         Weight and bias of each of the classifier's linear layers, first layer first.
-
-    Returns
-    -------
-    Backbone
     """
     network = deepcopy(backbone.network)
     changed = replace(backbone, network=network, source_accuracy=None)
@@ -237,10 +233,6 @@ def load_backbone(
         Called with epochs done and in all, if the backbone is pre-trained.
     seed : int
         Of random weights.
-
-    Returns
-    -------
-    Backbone
     """
     if name not in ("digits-vgg", *TORCHVISION_VGGS):
         raise unknown("backbone", name, ("digits-vgg", *TORCHVISION_VGGS))

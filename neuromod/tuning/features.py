@@ -88,10 +88,6 @@ def extract_features(
     hardware : Hardware
         ``mixed`` computes the convolutions in bfloat16: about twice as fast on processors that
         multiply it, with features about 1 % off (docs/tuning.md).
-
-    Returns
-    -------
-    Features
     """
     computed = [torch.device(hardware.device).type, hardware.mixed]
     key = digest([backbone.feature_hash, data.identity, asdict(backbone.image), dtype, computed])

@@ -170,18 +170,7 @@ class RowFile:
 
 
 def open_rows(path: Path, count: int, width: int, dtype: str) -> RowFile:
-    """Open a file of rows; make an empty one if there is none or it is damaged.
-
-    Parameters
-    ----------
-    path : path
-    count, width : int
-    dtype : str
-
-    Returns
-    -------
-    RowFile
-    """
+    """Open a file of rows; make an empty one if there is none or it is damaged."""
     rows = RowFile(path, count, width, dtype)
     if not rows.is_sound():
         with FileLock(path.with_suffix(".lock")):

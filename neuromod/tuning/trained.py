@@ -52,10 +52,6 @@ def trained_parameters(model: nn.Module) -> list[nn.Parameter]:
 def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """Return a model's trained tensors by name, and nothing else.
 
-    Parameters
-    ----------
-    model : nn.Module
-
     Returns
     -------
     dict

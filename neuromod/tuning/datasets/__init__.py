@@ -38,10 +38,6 @@ def load_data(
         ``data/<name>`` in neuromod's cache folder.
     split_seed : int
         For data without a split of its own.
-
-    Returns
-    -------
-    ImageData
     """
     if name == "stl10" or name in ARCHIVES:
         root = Path(folder) if folder is not None else cache_dir() / "data" / name

@@ -104,10 +104,6 @@ def load_archive(archive: Archive, folder: str | Path, split_seed: int = SPLIT_S
         Where it was unpacked, or up to `DEEPEST` levels above.
     split_seed : int
         Of the halving of test images, if the archive has no validation images.
-
-    Returns
-    -------
-    ImageData
     """
     root = _find(archive, Path(folder))
     listings = {part: _list(archive, root / name) for part, name in archive.parts.items()}

@@ -218,10 +218,6 @@ def from_listings(
     split_seed : int
     group_of : callable, optional
         Number of a test file's group: see `halves`.
-
-    Returns
-    -------
-    ImageData
     """
     classes = list(next(iter(listings.values())))
     for part, listing in listings.items():

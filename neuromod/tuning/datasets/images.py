@@ -115,10 +115,6 @@ def stratified_split(labels: IntArray, seed: int = SPLIT_SEED) -> Split:
     labels : array of int, shape (n,)
     seed : int
         The same labels and seed always give the same split.
-
-    Returns
-    -------
-    Split
     """
     n_test, n_validation = (
         max(round(fraction * len(labels)), len(np.unique(labels)))
@@ -235,10 +231,6 @@ def rotated(data: ImageData, degrees: float) -> ImageData:
     data : ImageData
     degrees : float
         Pixels are interpolated bilinearly.
-
-    Returns
-    -------
-    ImageData
     """
     bilinear = transforms.InterpolationMode.BILINEAR
     return _transformed(
@@ -258,10 +250,6 @@ def noisy(data: ImageData, sigma: float, seed: int = 0) -> ImageData:
         Standard deviation of the noise, with pixel values from 0 to 1.
     seed : int
         Image i always gets the same noise, in whatever order images are read.
-
-    Returns
-    -------
-    ImageData
     """
 
     def add(image: Tensor, index: int) -> Tensor:
