@@ -17,7 +17,7 @@ from neuromod.tuning.backbone import Backbone  # noqa: E402
 from neuromod.tuning.features import Features  # noqa: E402
 from neuromod.tuning.hardware import Hardware, available_devices, processes  # noqa: E402
 from neuromod.tuning.recipe import TuningRecipe  # noqa: E402
-from neuromod.tuning.training import TuningResult, tune  # noqa: E402
+from neuromod.tuning.training import tune  # noqa: E402
 
 TOGETHER = """
 import sys
@@ -42,10 +42,6 @@ np.savez(f"{sys.argv[1]}/{rank}.npz", gains=gains, losses=result.history["loss"]
 """
 
 
-def gains(result: TuningResult) -> np.ndarray:
-    return np.concatenate([layer.gain for layer in result.classifier.layer_parameters()])
-
-
 @pytest.mark.slow
 def test_two_processes_end_with_the_gains_of_one(
     features: Features, backbone: Backbone, tmp_path: Path, together
@@ -55,10 +51,10 @@ def test_two_processes_end_with_the_gains_of_one(
         assert ended.code == 0, ended.err
     recipe = TuningRecipe("nt1", "rate", "cross_entropy", 0.03, 5, batch_size=149, seed=7)
     alone = tune(features, backbone, recipe)
-    assert np.ptp(gains(alone)) > 0.1
+    assert np.ptp(alone.gains) > 0.1
     both = [np.load(tmp_path / f"{rank}.npz") for rank in (0, 1)]
     for found in both:
-        np.testing.assert_allclose(found["gains"], gains(alone), atol=1e-5)
+        np.testing.assert_allclose(found["gains"], alone.gains, atol=1e-5)
         np.testing.assert_allclose(found["losses"], alone.history["loss"], rtol=1e-5)
         np.testing.assert_allclose(found["shares"], list(alone.accuracy.values()))
     np.testing.assert_array_equal(both[0]["gains"], both[1]["gains"])
@@ -68,7 +64,7 @@ def test_without_torchrun_a_process_works_alone(features: Features, backbone: Ba
     recipe = TuningRecipe("nt1", "rate", "cross_entropy", 0.03, 1)
     with processes():
         inside = tune(features, backbone, recipe)
-    np.testing.assert_array_equal(gains(inside), gains(tune(features, backbone, recipe)))
+    np.testing.assert_array_equal(inside.gains, tune(features, backbone, recipe).gains)
 
 
 @pytest.mark.parametrize("name", ["cuda:97", "gpu", "tpu"])
@@ -84,7 +80,7 @@ def test_every_device_gives_the_gains_of_the_cpu(
     recipe = TuningRecipe("nt1", "rate", "cross_entropy", 0.03, 2)
     found = tune(features, backbone, recipe, hardware=Hardware(name))
     assert next(found.classifier.parameters()).device.type == "cpu"
-    np.testing.assert_allclose(gains(found), gains(tune(features, backbone, recipe)), atol=1e-4)
+    np.testing.assert_allclose(found.gains, tune(features, backbone, recipe).gains, atol=1e-4)
 
 
 def test_weights_that_are_rounded_once_train_as_if_rounded_for_every_product(
@@ -108,6 +104,6 @@ def test_products_of_bfloat16_train_nearly_the_same_gains_in_float32(
     exact = tune(features, backbone, recipe)
     mixed = tune(features, backbone, recipe, hardware=Hardware(mixed=True))
     assert {tensor.dtype for tensor in mixed.tensors.values()} == {torch.float32}
-    moved = np.abs(gains(exact) - 1).mean()
-    difference = np.abs(gains(mixed) - gains(exact)).mean()
+    moved = np.abs(exact.gains - 1).mean()
+    difference = np.abs(mixed.gains - exact.gains).mean()
     assert 0 < difference < 0.2 * moved

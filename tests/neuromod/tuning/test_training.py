@@ -18,7 +18,7 @@ from neuromod.tuning.hardware import Hardware  # noqa: E402
 from neuromod.tuning.methods.gained import share_gains  # noqa: E402
 from neuromod.tuning.methods.nt1 import NT1  # noqa: E402
 from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, calibrated, loss_of  # noqa: E402
-from neuromod.tuning.training import TuningResult, training_memory, tune  # noqa: E402
+from neuromod.tuning.training import training_memory, tune  # noqa: E402
 
 
 def one_layer() -> torch.nn.Linear:
@@ -165,18 +165,14 @@ def bounded(seed: int = 3, epochs: int = 4) -> TuningRecipe:
     )
 
 
-def gains(result: TuningResult) -> np.ndarray:
-    return np.concatenate([layer.gain for layer in result.classifier.layer_parameters()])
-
-
 def test_bounded_gains_stay_within_their_bounds_and_reach_them(
     features: Features, backbone: Backbone
 ) -> None:
-    found = gains(tune(features, backbone, bounded()))
+    found = tune(features, backbone, bounded()).gains
     assert found.min() == pytest.approx(0.53)
     assert found.max() == pytest.approx(1.61)
     assert 0.2 < ((found > 0.54) & (found < 1.6)).mean() < 1
-    free = gains(tune(features, backbone, TuningRecipe("nt1", "spiking", "membrane", 0.1, 4)))
+    free = tune(features, backbone, TuningRecipe("nt1", "spiking", "membrane", 0.1, 4)).gains
     assert free.min() < 0.53
     assert free.max() > 1.61
 
@@ -185,7 +181,7 @@ def test_bounds_that_are_never_met_change_nothing(features: Features, backbone: 
     free = TuningRecipe("nt1", "spiking", "membrane", 0.1, 3)
     wide = replace(free, gain_low=-1e6, gain_high=1e6)
     np.testing.assert_array_equal(
-        gains(tune(features, backbone, free)), gains(tune(features, backbone, wide))
+        tune(features, backbone, free).gains, tune(features, backbone, wide).gains
     )
 
 
@@ -197,7 +193,7 @@ def test_neurons_of_a_power_domain_are_tuned_as_one_number(
     shared = SharedGains(domain, start)
     result = tune(features, backbone, bounded(), shared=shared)
     assert result.n_trained == 4
-    found = gains(result)
+    found = result.gains
     for k in range(4):
         assert len(set(found[domain == k])) == 1
     assert (found[:4] != start.astype(np.float32)).all()
@@ -209,7 +205,7 @@ def test_a_domain_for_every_neuron_is_tuning_without_domains(
     everyone = SharedGains(np.arange(173), np.ones(173))
     alone = tune(features, backbone, bounded())
     shared = tune(features, backbone, bounded(), shared=everyone)
-    np.testing.assert_allclose(gains(shared), gains(alone), rtol=1e-4)
+    np.testing.assert_allclose(shared.gains, alone.gains, rtol=1e-4)
 
 
 def test_a_shared_gain_is_pulled_by_the_sum_of_its_neurons() -> None:
@@ -316,7 +312,7 @@ def test_a_constant_learning_rate_stays_and_a_cosine_falls(
     walked = {}
     for schedule in ("constant", "cosine"):
         recipe = TuningRecipe("nt1", "rate", "cross_entropy", 1e-3, 8, schedule=schedule)
-        walked[schedule] = np.abs(gains(tune(features, backbone, recipe)) - 1).max()
+        walked[schedule] = np.abs(tune(features, backbone, recipe).gains - 1).max()
     # 56 steps: all of 0.001, or half of it on average.
     assert walked["constant"] == pytest.approx(0.056, rel=0.15)
     assert walked["cosine"] == pytest.approx(0.028, rel=0.15)
@@ -326,9 +322,7 @@ def test_a_penalty_on_gains_makes_hidden_gains_small_and_leaves_outputs(
     features: Features, backbone: Backbone
 ) -> None:
     free, penalised = (
-        gains(
-            tune(features, backbone, TuningRecipe("nt1", "rate", "cross_entropy", 0.1, 20, l1=l1))
-        )
+        tune(features, backbone, TuningRecipe("nt1", "rate", "cross_entropy", 0.1, 20, l1=l1)).gains
         for l1 in (0.0, 0.004)
     )
     assert np.median(np.abs(penalised[:168])) < 0.1 * np.median(np.abs(free[:168]))
