@@ -24,11 +24,10 @@ def report(protocol: Volume, tables: dict[str, pd.DataFrame]) -> list[Section]:
         Section(
             "One release",
             "A line through the logarithm of the concentrations after the burst's first spike "
-            f"gives a space constant of {number(profile.fitted_length_um)} ± "
-            f"{say(profile.fitted_length_se_um, 'µm', 1)}; {say(profile.length_um, 'µm')} was "
-            "set. All concentrations differ from the sum of releases in closed form by at most "
-            f"{percent(profile.conc_deviation, 1)} of the highest. The kernel is cut off at 7 "
-            "space constants, where 0.1 % of it is left.",
+            f"gives a space constant of {say(profile.fitted_length_um, 'µm')}; "
+            f"{say(profile.length_um, 'µm')} was set. All concentrations differ from the sum of "
+            f"releases in closed form by at most {percent(profile.conc_deviation, 1)} of the "
+            "highest. The kernel is cut off at 7 space constants, where 0.1 % of it is left.",
             "profile",
         ),
         Section(
