@@ -13,7 +13,7 @@ import numpy as np
 from brian2 import Gohm, Mohm, Quantity, siemens, uA, volt
 
 from neuromod.errors import UserError
-from neuromod.parameters import Parameters, parameter, positive
+from neuromod.parameters import Parameters, positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +27,10 @@ class Optocoupler(Parameters):
         "the market are kilohms",
     )
     I_lit: Quantity = positive(10 * uA, "diode current at which R_lit holds", "chosen here")
-    gamma: float = parameter(
+    gamma: float = positive(
         0.8,
         "exponent of conductance over light",
         "chosen here: 0.5 to 1 in photoconductors (Bube 1960)",
-        low=0,
-        low_excluded=True,
         high=1.5,
     )
     R_dark: Quantity = positive(2 * Gohm, "resistance in the dark", "chosen here")

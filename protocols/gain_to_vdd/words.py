@@ -43,10 +43,9 @@ def _say_ranges(tables: dict[str, pd.DataFrame]) -> str:
 
 
 def _say_bits(table: pd.DataFrame) -> str:
-    own = table[table.law == "square"]
     low, high = (
         f"{say(row.relative_percent_per_mV, '%', 3)} at {say(row.vdd_V, 'V', 3)}"
-        for row in own.iloc[[0, -1]].itertuples()
+        for row in table[table.law == "square"].iloc[[0, -1]].itertuples()
     )
     return (
         f"A millivolt changes the gain by {low} and by {high}: the lower end needs the finer "
@@ -56,8 +55,7 @@ def _say_bits(table: pd.DataFrame) -> str:
 
 
 def _say_errors(quantised: pd.DataFrame) -> str:
-    own = quantised[quantised.law == "square"]
-    coarse, fine = own.iloc[0], own.iloc[-1]
+    coarse, fine = quantised[quantised.law == "square"].iloc[[0, -1]].itertuples()
     return (
         f"With {say(coarse.bits)} bits, {say(coarse.step_mV, 'mV', 3)} apart, the nearest supply "
         f"misses a wanted gain by up to {say(coarse.worst_percent, '%', 3)}, with "
