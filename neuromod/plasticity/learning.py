@@ -149,10 +149,15 @@ def learn_all(recipes: Sequence[Recipe]) -> list[Learned]:
     -------
     list of Learned
     """
-    bar, learned = progress_of("learning"), []
-    steps = np.cumsum([0, *(recipe.steps for recipe in recipes)])
-    for recipe, before in zip(recipes, steps, strict=False):
-        learned.append(learn(recipe, lambda own, _, before=before: bar(before + own, steps[-1])))
+    bar, learned, before = progress_of("learning"), [], 0
+    total = sum(recipe.steps for recipe in recipes)
+    for recipe in recipes:
+
+        def progress(own: int, _: int, before: int = before) -> None:
+            bar(before + own, total)
+
+        learned.append(learn(recipe, progress))
+        before += recipe.steps
     note("steps of learning from cache", sum(one.resumed for one in learned))
     return learned
 

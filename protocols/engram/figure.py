@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 RASTER = 0.5 * second
 GROUPS = {"cued": ORANGE, "uncued": RED, "others": BLUE}
 RATES = {"engram": RED, "others": BLUE, "inhibitory": PURPLE}
-# Engram and others exchange as many synapses one way as the other.
+# Synapses onto and from the engram are as many: every neuron has as many axonal as dendritic ones.
 PAIRS = {
-    "within_engram": (RED, "-"),
-    "onto_engram": (GREEN, "-"),
-    "from_engram": (GREEN, ":"),
-    "among_others": (BLUE, "-"),
+    "within_engram": (RED, "within engram"),
+    "onto_engram": (GREEN, "engram and others"),
+    "among_others": (BLUE, "among others"),
 }
 MOMENTS = {"naive": "o:", "learned": "o-", "forgotten": "s--"}
 
@@ -59,8 +58,8 @@ def _plot_learning(protocol: Engram, axes: Any, learning: pd.DataFrame) -> None:
     rates, synapses = axes["rates"], axes["synapses"]
     for name, color in RATES.items():
         rates.plot(minutes, learning[f"{name}_Hz"], color=color, label=name)
-    for name, (color, line) in PAIRS.items():
-        synapses.plot(minutes, learning[name], line, color=color, label=name.replace("_", " "))
+    for name, (color, label) in PAIRS.items():
+        synapses.plot(minutes, learning[name], color=color, label=label)
     for panel in (rates, synapses):
         look = {"color": BLACK, "alpha": 0.1, "lw": 0, "label": "stimulus"}
         within = panel.get_xaxis_transform()

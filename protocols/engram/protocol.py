@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Hz, Quantity, amp, ms, pA, second
+from brian2 import Hz, Quantity, amp, second
 from scipy.sparse import csr_matrix
 from scipy.stats import mannwhitneyu
 
@@ -19,7 +19,6 @@ from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes
 from neuromod.inputs.spikes import fixed_indegree, poisson
-from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import CODE, StructuralPlasticity, Wiring
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.plasticity.rewiring import (
@@ -51,41 +50,21 @@ class Engram(RandomNetwork):
 
     shown: ClassVar[tuple[str, ...]] = ("table", "wirings")
 
-    neuron: GainLIF = parameter(GainLIF(receptors=()), "every neuron", "see its own")
     plasticity: StructuralPlasticity = parameter(
         StructuralPlasticity(), "rule of the excitatory neurons", "see its own"
     )
-    n_excitatory: int = parameter(
-        800, "excitatory neurons", "chosen here: 1000 neurons in all", low=4
-    )
-    n_inhibitory: int = parameter(200, "inhibitory neurons", f"{CODE}: a quarter as many", low=2)
     n_outside: int = parameter(
         4000,
         "neurons outside",
         "chosen here: two neurons share 2 % of their input from there",
         low=1,
     )
-    indegree: int = parameter(
-        80,
-        "excitatory synapses onto every inhibitory neuron, as many from outside onto every "
-        "neuron, and inhibitory ones in the proportion of the populations",
-        f"{CODE}: a tenth of the possible ones",
-        low=1,
-    )
-    weight: Quantity = positive(
-        125 * pA,
-        "step of the synaptic current after an excitatory spike",
-        "chosen here: its charge would lift the membrane by 0.5 mV; 0.1 mV at 12.5 times the "
-        f"neurons in the {CODE}",
-    )
-    g: float = not_negative(8.0, "inhibitory over excitatory weight", CODE)
     drive: Quantity = positive(
         27.5 * Hz,
         "rate of every neuron outside",
         "chosen here: 1.1 times the rate that alone brings the mean to threshold, so that some 70 "
         "synapses are left to grow",
     )
-    delay: Quantity = not_negative(1 * ms, "delay of every synapse", CODE)
     irregularity: float = positive(
         0.7,
         "coefficient of variation of inter-spike intervals, for the noise of calcium",
@@ -113,7 +92,6 @@ class Engram(RandomNetwork):
     cues: np.ndarray = not_negative(
         np.array([0, 0.25, 0.5, 0.75, 1]), "shares of the engram cued", "chosen here", high=1
     )
-    dwell: Quantity = positive(2 * second, "measured time of a cue", CODE)
 
     plot = figure.plot
     report = words.report

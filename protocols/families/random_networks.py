@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from brian2 import Quantity, ms, second
+from brian2 import Quantity, ms, pA, second
 
 from neuromod.analysis.spike_trains import between
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
-from neuromod.parameters import not_negative
+from neuromod.models.gain_lif import GainLIF
+from neuromod.models.structural import CODE
+from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Protocol
 from neuromod.protocols.families.timing import time_step
 from neuromod.recording import Recording
@@ -21,21 +23,29 @@ from neuromod.recording import Recording
 
 @dataclass(frozen=True, eq=False)
 class RandomNetwork(Protocol):
-    """Base of protocols on random networks.
+    """Base of protocols on random networks; the defaults are those of `Engram`."""
 
-    Every neuron receives `indegree` excitatory synapses, as many from outside, and inhibitory ones
-    in the proportion of the populations. A subclass has the settings that are named here.
-    """
-
-    neuron: ClassVar[Any]
-    n_excitatory: ClassVar[Any]
-    n_inhibitory: ClassVar[Any]
-    indegree: ClassVar[Any]
-    weight: ClassVar[Any]
-    g: ClassVar[Any]
-    delay: ClassVar[Any]
-    dwell: ClassVar[Any]
-
+    neuron: GainLIF = parameter(GainLIF(receptors=()), "every neuron", "see its own")
+    n_excitatory: int = parameter(
+        800, "excitatory neurons", "chosen here: 1000 neurons in all", low=4
+    )
+    n_inhibitory: int = parameter(200, "inhibitory neurons", f"{CODE}: a quarter as many", low=2)
+    indegree: int = parameter(
+        80,
+        "excitatory synapses onto every inhibitory neuron, as many from outside onto every "
+        "neuron, and inhibitory ones in the proportion of the populations",
+        f"{CODE}: a tenth of the possible ones",
+        low=1,
+    )
+    weight: Quantity = positive(
+        125 * pA,
+        "step of the synaptic current after an excitatory spike",
+        "chosen here: its charge would lift the membrane by 0.5 mV; 0.1 mV at 12.5 times the "
+        f"neurons in the {CODE}",
+    )
+    g: float = not_negative(8.0, "inhibitory over excitatory weight", CODE)
+    delay: Quantity = not_negative(1 * ms, "delay of every synapse", CODE)
+    dwell: Quantity = positive(2 * second, "measured time of a cue", CODE)
     transient: Quantity = not_negative(
         0.2 * second, "time before that", "chosen here: ten membrane time constants"
     )
@@ -56,7 +66,7 @@ class RandomNetwork(Protocol):
     @property
     def size(self) -> int:
         """Number of neurons; the excitatory ones come first."""
-        return int(self.n_excitatory + self.n_inhibitory)
+        return self.n_excitatory + self.n_inhibitory
 
     @property
     def indegrees(self) -> np.ndarray:

@@ -36,20 +36,17 @@ COURSE_EPISODES = 64
 
 @dataclass(frozen=True, eq=False)
 class FiveNetworks(Training):
-    """Base of studies in which five networks learn one task; a subclass brings the task.
-
-    A subclass has the settings `task`, `noise` and `learned_noise`.
-    """
+    """Base of studies in which five networks learn one task; a subclass brings task and noise."""
 
     shown = ("summary",)
     noise_unit: ClassVar[Unit | float] = 1.0
     noise_column: ClassVar[str]
     noise_axis: ClassVar[str]
     noise_label: ClassVar[str]
-    task: ClassVar[Any]
-    noise: ClassVar[Any]
-    learned_noise: ClassVar[Any]
 
+    task: Task = parameter(Task(), "the task", "see its own")
+    noise: Any = not_negative(np.zeros(1), "noise in the test", "chosen here")
+    learned_noise: Any = not_negative(np.zeros(1), "noise in learning", "chosen here")
     networks: tuple[str, ...] = parameter(
         tuple(NETWORKS),
         "networks compared",
@@ -124,7 +121,7 @@ class FiveNetworks(Training):
 
     def recipes(self) -> list[Recipe]:
         """Trainings of all networks, the seeds of each in a row."""
-        task: Task = self.task
+        task = self.task
         sizes = {"inputs": task.inputs, "hidden": self.hidden, "outputs": task.outputs}
         sizes |= {"modulators": self.modulators}
         tau_s, dt_s = float(self.tau_m / second), float(self.dt / second)
