@@ -15,11 +15,13 @@ from brian2 import Quantity, second, umolar
 from scipy.spatial import KDTree
 
 from neuromod.checks import check_finite, check_unit, steps_in
-from neuromod.errors import UserError, unknown
+from neuromod.errors import UserError, listed, unknown
 from neuromod.experiment import Connection, Input, Population, Spikes, parsed
 from neuromod.parameters import refuse_where
 from neuromod.support.text import say
 
+KINETICS = ("k_on", "k_off", "k_on_antagonist", "k_off_antagonist", "k_desensitise", "tau_recover")
+"""Parameters of a receptor that its steady state depends on."""
 EXCHANGE = """
 dconc_{ligand}/dt = (supply_{ligand} - conc_{ligand})/tau_clear_{ligand} : mole/meter**3
 supply_{ligand} : mole/meter**3
@@ -52,11 +54,19 @@ def bath(population: Population, conc: Mapping[str, Quantity]) -> Input:
     Raises
     ------
     UserError
-        For a ligand that no receptor binds, or a concentration that is negative or not finite.
+        For a ligand that no receptor binds, a concentration that is negative or not finite, or
+        neurons with binding rates of their own.
     """
-    for ligand, level in conc.items():
-        _check_conc(ligand, level)
     model: Any = population.model
+    for ligand, level in conc.items():
+        _check_binding(population, ligand)
+        _check_conc(ligand, level)
+    kinetics = {f"{name}_{r.name}" for r in model.receptors for name in KINETICS}
+    if own := kinetics & population.values.keys():
+        raise UserError(
+            f"{listed(sorted(own))} of single neurons in {population.name}: the steady state of a "
+            "bath is known for the receptors of the model alone."
+        )
     levels = {f"conc_{ligand}": level for ligand, level in conc.items()}
     return Input(population.name, levels | model.steady(conc))
 
@@ -335,10 +345,14 @@ def _exchange(
 
 def _binding(population: Population, ligand: str, equations: str) -> str:
     """Equations of a ligand's concentration, if the population's receptors bind it."""
+    _check_binding(population, ligand)
+    return equations.format(ligand=ligand).strip()
+
+
+def _check_binding(population: Population, ligand: str) -> None:
     ligands = getattr(population.model, "ligands", ())
     if ligand not in ligands:
         raise unknown(f"ligand of {population.name}", ligand, ligands)
-    return equations.format(ligand=ligand).strip()
 
 
 def _check_conc(ligand: str, conc: Quantity) -> None:

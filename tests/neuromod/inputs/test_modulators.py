@@ -15,6 +15,7 @@ from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.inputs.modulators import bath, exchanged, puffs, trace, volume, wash
+from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 
@@ -295,6 +296,7 @@ def some_release(amount=1 * umolar, tau=30 * ms):
     return volume("modulator", cells(4), "releases", FLAT[:1], FLAT, amount, 50 * um, tau)
 
 
+UNLIKE = Population("cells", CELL, 2, {"k_off_generic": [1, 2] / second})
 IN_A_BATH = cells(1).given(bath(cells(1), {"modulator": 1 * umolar}))
 
 
@@ -324,6 +326,8 @@ IN_A_BATH = cells(1).given(bath(cells(1), {"modulator": 1 * umolar}))
         (lambda: some_bath([0.3, np.nan] * umolar), "must be finite: value 1 is nan"),
         (lambda: some_bath(0.3), "concentration of modulator has the wrong unit"),
         (lambda: some_bath(1 * umolar, "modulater"), "did you mean modulator"),
+        (lambda: bath(Population("chip", CircuitNeuron(), 2), {"GABA": 0 * umolar}), "of chip"),
+        (lambda: bath(UNLIKE, {"modulator": 1 * umolar}), "k_off_generic of single neurons"),
         (lambda: some_release(-1 * umolar), "must not be negative"),
         (lambda: some_release(tau=-1 * ms), "must be above 0"),
         (lambda: released(FLAT, DEEP, RELEASES), "do not fit"),
