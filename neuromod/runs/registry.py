@@ -102,7 +102,7 @@ def name_of(protocol: Study) -> str:
         # A protocol that is a folder comes through the folder's own door.
         if entry.attr == own and f"{home}.".startswith(f"{entry.module}."):
             return name
-    return own
+    return type(protocol).__name__
 
 
 def title(kind: str, name: str) -> str:

@@ -51,24 +51,19 @@ def refuse(experiment: Experiment) -> None:
     for population in experiment.populations:
         traces = (trace for trace in experiment.traces if trace.population == population.name)
         traced = [name for trace in traces for name in trace.variables]
-        every = (
+        _refuse_first(
+            f"population {population.name}",
             *obstacles(population.model, population.equations, population.constants),
-            *_texts({**population.model.start, **population.completed}),
+            *_texts(population.model.start),
             *_untraceable(Equations(population.equations), traced),
         )
-        if every:
-            raise UserError(
-                f"GeNN cannot run the population {population.name}: {every[0]} "
-                "(cython and cpp can)."
-            )
     for changing in experiment.plastic:
-        model = changing.model
-        found = (*obstacles(model), *_texts(dict(changing.values)))
-        if found:
-            raise UserError(
-                f"GeNN cannot run the plastic connection {changing.name}: {found[0]} "
-                "(cython and cpp can)."
-            )
+        _refuse_first(f"plastic connection {changing.name}", *obstacles(changing.model))
+
+
+def _refuse_first(what: str, *reasons: str) -> None:
+    if reasons:
+        raise UserError(f"GeNN cannot run the {what}: {reasons[0]} (cython and cpp can).")
 
 
 def obstacles(

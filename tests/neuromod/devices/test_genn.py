@@ -137,7 +137,7 @@ def test_what_genn_cannot_trace_is_refused_only_if_it_is_traced(equations, trace
 
 
 def test_values_computed_on_the_device_are_refused():
-    cells = Population("cells", Cell(), 2, {"v": "0.1*rand()"})
+    cells = Population("cells", Cell(start={"v": "0.1*rand()"}), 2)
     with pytest.raises(UserError, match="give numbers"):
         refuse(Experiment(populations=(cells,), duration=3 * ms, dt=DT, seed=1))
 
