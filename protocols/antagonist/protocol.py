@@ -8,15 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Hz, Quantity, linspace, molar, nA, umolar
+from brian2 import Quantity, linspace, molar, nA, umolar
 
-from neuromod.analysis.dose_response import (
-    HillFit,
-    closed_form_rates,
-    fit_hill,
-    schild,
-    settled_rates,
-)
+from neuromod.analysis.dose_response import HillFit, closed_form_rates, fit_hill, schild
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
@@ -92,18 +86,10 @@ class Antagonist(BathProtocol):
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """Every cell, the mean rates, their curves, and the regression."""
-        conc, injected = self.grid()
-        rate = settled_rates(recordings["bath"].spikes["neurons"], self.duration)
-        gain = self.neuron.steady_gain(conc)
-        table = pd.DataFrame(
-            {
-                "antagonist_uM": np.asarray(conc[self.receptor.antagonist] / umolar),
-                "conc_uM": np.asarray(conc[self.ligand] / umolar),
-                "current_nA": np.asarray(injected / nA),
-                "rate_Hz": np.asarray(rate / Hz),
-                "closed_form_Hz": closed_form_rates(self.neuron, injected, gain),
-            }
-        )
+        names = {self.receptor.antagonist: "antagonist_uM", self.ligand: "conc_uM"}
+        columns = {f"conc_{ligand}_uM": name for ligand, name in names.items()}
+        cells = self.settled(recordings["bath"]).rename(columns=columns)
+        table = cells[[*names.values(), "current_nA", "rate_Hz", "closed_form_Hz"]]
         groups = table.groupby(["antagonist_uM", "conc_uM"], as_index=False)
         responses = groups[["rate_Hz", "closed_form_Hz"]].mean()
         number = np.searchsorted(self._baths, responses.antagonist_uM)

@@ -8,21 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Hz, Quantity, nA, umolar
+from brian2 import Quantity, nA, umolar
 
-from neuromod.analysis.dose_response import (
-    closed_form_rates,
-    fit_hill,
-    gain_from_rate,
-    half_effect,
-    has_closed_form,
-    settled_rates,
-)
+from neuromod.analysis.dose_response import closed_form_rates, fit_hill, half_effect
 from neuromod.errors import UserError
 from neuromod.protocols.dose_response import figure, words
 from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations
 from neuromod.recording import Recording
 
+CELLS = ("conc_uM", "current_nA", "gain", "rate_Hz", "closed_form_Hz", "recovered_gain")
 FIT = (
     "ec50_uM",
     "ec50_low_uM",
@@ -75,11 +69,6 @@ class DoseResponse(BathProtocol):
             ligand: other for ligand in self.neuron.ligands if ligand != self.ligand
         }
 
-    @property
-    def closed(self) -> bool:
-        """Whether rates have a closed form."""
-        return has_closed_form(self.neuron)
-
     def steady_gain(self, conc: Any) -> np.ndarray:
         """Steady gain at concentrations of the first ligand in uM, the others in the bath."""
         others = dict.fromkeys(self.neuron.ligands, self.bath)
@@ -91,21 +80,8 @@ class DoseResponse(BathProtocol):
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """Every cell, the gain at every dose, and the fits of gain and rates."""
-        baths, current = self.grid()
-        conc = np.asarray(baths[self.ligand] / umolar)
-        rate = settled_rates(recordings["bath"].spikes["neurons"], self.duration)
-        gain = self.steady_gain(conc)
-        recovered = gain_from_rate(self.neuron, current, rate, self.dt) if self.closed else np.nan
-        table = pd.DataFrame(
-            {
-                "conc_uM": conc,
-                "current_nA": np.asarray(current / nA),
-                "gain": gain,
-                "rate_Hz": np.asarray(rate / Hz),
-                "closed_form_Hz": closed_form_rates(self.neuron, current, gain),
-                "recovered_gain": recovered,
-            }
-        )
+        cells = self.settled(recordings["bath"])
+        table = cells.rename(columns={f"conc_{self.ligand}_uM": "conc_uM"})[list(CELLS)]
         doses = table.groupby("conc_uM", as_index=False).agg(
             gain=("gain", "first"),
             recovered_gain=("recovered_gain", "mean"),

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, linspace, ms, nA, second, umolar
+import pandas as pd
+from brian2 import Hz, Quantity, linspace, ms, nA, second, umolar
 
+from neuromod.analysis.dose_response import (
+    closed_form_rates,
+    gain_from_rate,
+    has_closed_form,
+    settled_rates,
+)
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.inputs.modulators import bath
@@ -15,6 +22,7 @@ from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import Parameters, not_negative, parameter, positive
 from neuromod.protocol import Protocol
 from neuromod.protocols.families.timing import time, time_step
+from neuromod.recording import Recording
 from neuromod.support.text import say
 
 
@@ -111,6 +119,27 @@ class BathProtocol(CellProtocol):
             populations=[cells], duration=self.duration, dt=self.dt, seed=self.seed
         )
         return {"bath": experiment.add(bath(cells, conc))}
+
+    @property
+    def closed(self) -> bool:
+        """Whether rates have a closed form."""
+        return has_closed_form(self.neuron)
+
+    def settled(self, recording: Recording) -> pd.DataFrame:
+        """Bath, current and rate of every cell, its gain, and the gain recovered from its rate."""
+        conc, injected = self.grid()
+        gain = self.neuron.steady_gain(conc)
+        rate = settled_rates(recording.spikes["neurons"], self.duration)
+        recovered = gain_from_rate(self.neuron, injected, rate, self.dt) if self.closed else np.nan
+        baths = {f"conc_{name}_uM": np.asarray(level / umolar) for name, level in conc.items()}
+        cells = {
+            "current_nA": np.asarray(injected / nA),
+            "gain": gain,
+            "recovered_gain": recovered,
+            "rate_Hz": np.asarray(rate / Hz),
+            "closed_form_Hz": closed_form_rates(self.neuron, injected, gain),
+        }
+        return pd.DataFrame(baths | cells)
 
     def check_rheobase(self) -> None:
         """Refuse a weakest current that makes no cell fire, whatever the bath."""

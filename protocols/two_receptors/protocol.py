@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, linspace, nA, umolar
 
-from neuromod.analysis.dose_response import gain_from_rate, has_closed_form, settled_rates
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptor_library import library
@@ -83,19 +82,8 @@ class TwoReceptors(BathProtocol):
 
     def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
         """Every cell, and the surface over both concentrations."""
-        conc, injected = self.grid()
-        rate = settled_rates(recordings["bath"].spikes["neurons"], self.duration)
-        gain = self.neuron.steady_gain(conc)
-        cells = {
-            "current_nA": np.asarray(injected / nA),
-            "gain": gain,
-            "recovered_gain": gain_from_rate(self.neuron, injected, rate, self.dt),
-            "rate_Hz": np.asarray(rate / Hz),
-            "closed_form_Hz": np.asarray(self.neuron.rate(injected, gain) / Hz),
-        }
-        baths = {f"conc_{name}_uM": np.asarray(level / umolar) for name, level in conc.items()}
-        table = pd.DataFrame(baths | cells)
-        return {"table": table, "surface": self._surface(table, list(baths))}
+        table = self.settled(recordings["bath"])
+        return {"table": table, "surface": self._surface(table)}
 
     def closed_form(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gain, and interaction of the mean rates, over concentrations in uM.
@@ -129,13 +117,14 @@ class TwoReceptors(BathProtocol):
                     f"{ligand} binds to both receptors, {one.name} and {other.name}: two that "
                     "share no ligand were expected."
                 )
-        if not has_closed_form(self.neuron):
+        if not self.closed:
             raise UserError(
                 "The gain is recovered by the closed form of the rate, which holds without "
                 "after-spike current and K+ conductance: set b and g_K to 0."
             )
 
-    def _surface(self, table: pd.DataFrame, baths: list[str]) -> pd.DataFrame:
+    def _surface(self, table: pd.DataFrame) -> pd.DataFrame:
+        baths = [f"conc_{ligand}_uM" for ligand in self.ligands]
         surface = table.groupby(baths, as_index=False).agg(
             gain=("gain", "first"),
             recovered_gain=("recovered_gain", "mean"),
