@@ -416,8 +416,9 @@ def _columns(
 
 
 def _grid(heading: str, show_header: bool = False) -> Table:
-    look = {"box": None, "pad_edge": False, "title_justify": "left"}
-    return Table(show_header=show_header, title=heading or None, **look)
+    table = Table(box=None, show_header=show_header, pad_edge=False)
+    table.title, table.title_justify = heading or None, "left"
+    return table
 
 
 def _print(table: Table) -> None:
