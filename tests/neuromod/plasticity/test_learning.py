@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 from neuromod.errors import UserError  # noqa: E402
-from neuromod.plasticity.learning import ROUND, Recipe, checkpoint_of, learn, success  # noqa: E402
+from neuromod.plasticity.learning import ROUND, Recipe, checkpoint_of, learn, learn_all, success  # noqa: E402
 from neuromod.plasticity.network import PlasticNetwork, Shape  # noqa: E402
 from neuromod.plasticity.tasks import CueAssociation, Difficulty  # noqa: E402
 
@@ -59,6 +59,15 @@ def test_what_was_learned_is_kept():
     again = learn(RECIPE, stop)
     assert again.resumed == 2 * ROUND
     assert_same(first, again)
+
+
+def test_several_networks_learn_as_each_does_alone():
+    recipes = [RECIPE, replace(RECIPE, seed=4)]
+    learned = learn_all(recipes)
+    assert [one.recipe for one in learned] == recipes
+    for one, recipe in zip(learned, recipes, strict=True):
+        checkpoint_of(recipe).unlink()
+        assert_same(one, learn(recipe))
 
 
 def test_every_parameter_of_the_rule_is_learned():
