@@ -256,9 +256,12 @@ def plain_sections(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, s
 
 def _extent(table: pd.DataFrame) -> str:
     rows = f"{say(len(table))} row{'s' if len(table) != 1 else ''}"
-    numeric = [name for name in table.columns if table[name].dtype.kind in "iuf"]
-    spans = [f"{column_label(name)} {span(table[name].to_numpy())}" for name in numeric]
-    return f"{rows}: {'; '.join(spans)}." if spans and len(table) else f"{rows}."
+    spans = []
+    for name in table.columns if len(table) else ():
+        if table[name].dtype.kind in "iuf":
+            label, _, unit = column_label(name).rstrip(")").partition(" (")
+            spans.append(f"{label} {span(table[name].to_numpy(), unit)}")
+    return f"{rows}: {'; '.join(spans)}." if spans else f"{rows}."
 
 
 def _behind(unit: str) -> str:

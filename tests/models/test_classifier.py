@@ -10,11 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from neuromod.models.classifier import (  # noqa: E402
-    LIFClassifier,
-    RateClassifier,
-    SpikingClassifier,
-)
+from neuromod.models.classifier import LIFClassifier, RateClassifier, SpikingClassifier  # noqa: E402
 from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
 from neuromod.tuning import attach, detach, merge  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402

@@ -6,14 +6,7 @@ from brian2 import Hz, ms, second, um, umolar
 
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
-from neuromod.experiment import (
-    Connection,
-    Experiment,
-    PlasticConnection,
-    Population,
-    Spikes,
-    Trace,
-)
+from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes, Trace
 from neuromod.inputs.modulators import volume
 from neuromod.models.three_factor import LIGAND, PlasticLIF, ThreeFactor
 

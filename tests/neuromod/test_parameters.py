@@ -4,19 +4,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from brian2 import Quantity, ms, mV, nA, second, volt
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from neuromod.errors import UserError
-from neuromod.parameters import (
-    About,
-    Parameters,
-    check,
-    namespace,
-    parameter,
-    parameters,
-    unit_of,
-)
+from neuromod.parameters import About, Parameters, check, namespace, parameter, parameters, unit_of
 from neuromod.runs import registry
 
 

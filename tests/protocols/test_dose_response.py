@@ -104,12 +104,7 @@ def test_an_inhibitory_receptor_is_fitted_from_those_cells_that_still_fire():
 
 def test_an_after_spike_current_leaves_the_closed_form_empty_and_says_so():
     result = neuromod.run(
-        DoseResponse(
-            neuron=GainLIF(b=40 * pA),
-            conc=CONC,
-            I=[0.9, 1.7] * nA,
-            duration=0.4 * second,
-        )
+        DoseResponse(neuron=GainLIF(b=40 * pA), conc=CONC, I=[0.9, 1.7] * nA, duration=0.4 * second)
     )
     assert result.table.closed_form_Hz.isna().all()
     assert result.tables["gain_fit"].ec50_uM.isna().all()

@@ -106,10 +106,7 @@ def test_silence_in_one_modulator_leaves_the_rates_index_open():
             "one binds to both",
         ),
         ({"neuron": GainLIF(receptors=(UP, DOWN), b=3 * pA)}, "set b and g_K to 0"),
-        (
-            {"neuron": GainLIF(receptors=(UP, Receptor(name="K", g_K=3 * nS)))},
-            "set b and g_K to 0",
-        ),
+        ({"neuron": GainLIF(receptors=(UP, Receptor(name="K", g_K=3 * nS)))}, "set b and g_K to 0"),
         ({"conc_first": [0.3, 1.1, 4.7] * umolar}, "conc_first must begin with 0"),
         ({"conc_second": [0, 4.7, 1.1] * umolar}, "conc_second must be at least 3 values in asc"),
         ({"conc_second": [0, 4.7] * umolar}, "conc_second must be at least 3"),

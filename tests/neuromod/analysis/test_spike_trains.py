@@ -3,8 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from brian2 import Hz, ms, nA, second
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from neuromod.analysis.spike_trains import (

@@ -21,9 +21,9 @@ from brian2 import (
 )
 from brian2.devices.device import reset_device
 
+from neuromod.chip.pulses import code_pulses
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
-from neuromod.chip.pulses import code_pulses
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from brian2 import Hz, khertz, ms, nsecond, second, usecond
 from brian2.units.allunits import Mhertz
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.stats import chisquare, kstest
 
 from neuromod.errors import UserError

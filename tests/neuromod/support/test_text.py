@@ -211,6 +211,6 @@ def test_a_column_becomes_a_label(name, label):
 def test_plain_sections_say_how_far_the_numbers_reach():
     table = pd.DataFrame({"design": ["a", "b"], "rate_Hz": [1.5, 20.0], "spikes": [3, np.nan]})
     assert plain_sections({"table": table, "agreement_ms": table[:0]}) == [
-        ("Results", "2 rows: rate (Hz) 1.5 to 20; spikes 3.", "table"),
+        ("Results", "2 rows: rate 1.5 to 20 Hz; spikes 3.", "table"),
         ("Agreement (ms)", "0 rows.", "agreement_ms"),
     ]
