@@ -194,7 +194,7 @@ class RewardLearning(Protocol):
                     SYNAPSES, "inputs", "cells", self.synapse, **each, values=unchanging
                 )
             ],
-            traces=[Trace(SYNAPSES, ("eligibility", "E"), shown), Trace("cells", conc, shown)],
+            traces=[Trace(SYNAPSES, ("eligibility", "E"), shown), Trace("cells", (conc,), shown)],
             duration=end * self.dt,
             dt=self.dt,
             seed=self.seed,

@@ -121,16 +121,15 @@ class FiveNetworks(Training):
 
     def recipes(self) -> list[Recipe]:
         """Trainings of all networks, the seeds of each in a row."""
-        task = self.task
-        sizes = {"inputs": task.inputs, "hidden": self.hidden, "outputs": task.outputs}
-        sizes |= {"modulators": self.modulators}
+        task, modulators = self.task, self.modulators
+        sizes = task.inputs, self.hidden, task.outputs
         tau_s, dt_s = float(self.tau_m / second), float(self.dt / second)
-        times = {"dt_s": dt_s, "tau_m_s": tau_s, "tau_out_s": tau_s, "slope": self.slope}
+        times = dt_s, tau_s, tau_s, self.slope
         noises = tuple(self.noises[0].tolist())
         delays = tuple(np.asarray(self.learned_delays).tolist())
         return [
             Recipe(
-                Shape(**sizes, network=network, gate=self.gate, **times),
+                Shape(*sizes, network, self.gate, modulators, *times),
                 task,
                 noises,
                 delays,
