@@ -126,7 +126,7 @@ def puffs(
     population : Population
         Its model binds the ligand.
     conc : Quantity, shape () or (n,)
-        Concentration that an endless puff would reach, mol/m^3; for every neuron or each.
+        What an endless puff would add to the bath, mol/m^3; for every neuron or each.
     onsets : Quantity, shape (puffs,)
         In seconds, in order, whole time steps, the first at least one.
     width : Quantity

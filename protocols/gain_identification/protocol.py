@@ -41,11 +41,8 @@ from neuromod.recording import Recording
 from neuromod.support.log import note
 from neuromod.support.text import say
 
-OF_FILES = ("control", "spike_level")
-OF_SIMULATIONS = (
-    *("neuron", "I", "trials", "noise", "input_gain"),
-    *("output_gain", "added_rate", "shift", "duration", "dt"),
-)
+OF_FILES = {"control", "spike_level"}
+OF_BOTH = {"data", "margin", "seed"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +93,11 @@ class GainIdentification(Protocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.data:
-            instead = "the rates come from a file"
-            refuse_changed("gain-identification", self, OF_SIMULATIONS, instead)
+            simulated = [name for name in vars(self) if name not in OF_FILES | OF_BOTH]
+            refuse_changed("gain-identification", self, simulated, "the rates come from a file")
             return
-        refuse_changed("gain-identification", self, OF_FILES, "they are for a file, given as data")
+        instead = "they are for a file, given as data"
+        refuse_changed("gain-identification", self, [*OF_FILES], instead)
         if len(np.unique(self.I / nA)) < len(self.I):
             raise UserError(f"I must be different currents, not {say(self.I)}.")
         if self.neuron.receptors:
