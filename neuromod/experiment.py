@@ -434,7 +434,7 @@ class Trace:
     """
 
     population: str
-    variables: tuple[str, ...]
+    variables: Sequence[str]
     neurons: np.ndarray
 
     def __post_init__(self) -> None:
