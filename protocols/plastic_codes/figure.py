@@ -54,13 +54,13 @@ def _plot_success(axes: Any, summary: pd.DataFrame) -> None:
         joined = np.where(np.isfinite(rows.bits), rows.success_mean, np.nan)
         axes.errorbar(at, rows.success_mean, rows.success_sd, ls="", **look)
         axes.plot(at, joined, color=color)
-    axes.axhline(1 / PatternRecall().outputs, color=BLACK, lw=0.8, ls="--", label="guessing")
+    axes.axhline(1 / PatternRecall().outputs, color=BLACK, lw=0.8, ls="--")
     axes.set_xticks([*finite, end], [*(f"{bits:g}" for bits in finite), "not\nrounded"])
     axes.set(
         xlabel="bits of a plastic weight besides its sign",
         ylabel="success",
         ylim=(0, 1.03),
-        title="a  Success (bars: SD of networks)",
+        title="a  Success (bars: SD; dashed: guessing)",
     )
     legend(axes, "modulation")
 
