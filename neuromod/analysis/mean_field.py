@@ -60,10 +60,6 @@ def input_moments(
 def check_theory(neuron: GainLIF) -> None:
     """Refuse a neuron that mean-field theory does not describe.
 
-    Parameters
-    ----------
-    neuron : GainLIF
-
     Raises
     ------
     UserError

@@ -25,10 +25,6 @@ MOST_STEPS = 400
 class NeuronRates:
     """Rates of a network's neurons, each from its own synapses.
 
-    Parameters
-    ----------
-    neuron : GainLIF
-
     Raises
     ------
     UserError

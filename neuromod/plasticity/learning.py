@@ -116,10 +116,6 @@ def learn(recipe: Recipe, progress: Callable[[int, int], None] | None = None) ->
     recipe : Recipe
     progress : callable, optional
         Called with the steps done and the steps in total.
-
-    Returns
-    -------
-    Learned
     """
     network = PlasticNetwork(recipe.shape, recipe.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
@@ -139,16 +135,7 @@ def learn(recipe: Recipe, progress: Callable[[int, int], None] | None = None) ->
 
 
 def learn_all(recipes: Sequence[Recipe]) -> list[Learned]:
-    """Train networks one after another, with one progress bar.
-
-    Parameters
-    ----------
-    recipes : sequence of Recipe
-
-    Returns
-    -------
-    list of Learned
-    """
+    """Train networks one after another, with one progress bar."""
     bar, learned, before = progress_of("learning"), [], 0
     total = sum(recipe.steps for recipe in recipes)
     for recipe in recipes:
@@ -180,10 +167,6 @@ def success(
     episodes : int
     seed : int
         Of the episodes.
-
-    Returns
-    -------
-    float
     """
     rng = np.random.default_rng([seed, 1])
     right = 0

@@ -63,10 +63,6 @@ class RewiredNetwork:
     def weights(self, wiring: Wiring) -> csr_matrix:
         """All weights.
 
-        Parameters
-        ----------
-        wiring : Wiring
-
         Returns
         -------
         scipy.sparse.csr_matrix, shape (n, n)
@@ -198,10 +194,6 @@ def synapses_between(groups: np.ndarray, wiring: Wiring) -> dict[str, float]:
     groups : ndarray of int, shape (m,)
         1 in the engram, 0 outside.
     wiring : Wiring
-
-    Returns
-    -------
-    dict of str to float
     """
     others, engram = np.bincount(groups, minlength=2)
     kinds = np.bincount(2 * groups[wiring.pre] + groups[wiring.post], minlength=4)

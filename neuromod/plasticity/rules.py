@@ -165,10 +165,6 @@ class Plasticity(nn.Module):
         traces : Traces
         modulation : Tensor or None, shape (batch, post)
             ``M``; None stands for 1.
-
-        Returns
-        -------
-        Traces
         """
         rate = self.log_eta_Hz.exp() * self.dt
         if modulation is not None:

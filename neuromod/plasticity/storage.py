@@ -37,10 +37,6 @@ def save_network(path: str | Path, network: PlasticNetwork, about: dict[str, Any
 def load_network(path: str | Path) -> tuple[PlasticNetwork, dict[str, Any]]:
     """Read a network, in the precision in which it was saved.
 
-    Parameters
-    ----------
-    path : path
-
     Returns
     -------
     tuple of (PlasticNetwork, dict)

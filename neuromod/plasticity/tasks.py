@@ -97,10 +97,6 @@ class Task(Parameters):
         difficulty : Difficulty
         dt_s : float
             Time step in s.
-
-        Returns
-        -------
-        Episodes
         """
         raise NotImplementedError
 
