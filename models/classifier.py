@@ -112,7 +112,7 @@ class RateClassifier(Classifier):
             Whether `features` are the first layer's ``project(features)``, of shape (n, out).
         """
         v = self.first_membrane(features, projected)
-        for layer in self.layers[1:]:
+        for layer in [*self.layers][1:]:
             v = layer(nn.functional.relu(v))
         return self.read(v)
 
@@ -164,7 +164,7 @@ class SpikingClassifier(Classifier):
     def forward(self, features: Tensor, projected: bool = False) -> SpikingOutput:
         """Return membrane and spikes of the output layer; arguments as in `RateClassifier`."""
         v = self.first_membrane(features, projected)
-        for layer in self.layers[1:]:
+        for layer in [*self.layers][1:]:
             v = layer(self.fire(v))
         v = self.read(v)
         return SpikingOutput(v, self.fire(v))
@@ -245,7 +245,7 @@ class LIFClassifier(Classifier):
         membranes, spikes = [], []
         for _ in range(self.steps):
             drive = current
-            for i, following in enumerate([*self.layers[1:], None]):
+            for i, following in enumerate([*self.layers, None][1:]):
                 v = kept[i] + drive
                 fired = cast(Tensor, _Spike.apply(v, self.theta, 0.0, self.slope))
                 kept[i] = self.decay * v * (1 - fired.detach())
