@@ -134,8 +134,8 @@ class GainLIF(Parameters):
         each = (np.minimum(own(f"g_K_{r.name}"), 0 * siemens) for r in self._shifting)
         refuse_where(
             own("R") * sum(each, 0 * siemens) <= -1,
-            "Receptors cannot close more K+ conductance than the leak has, {}",
-            1 / own("R"),
+            "The sum of the negative g_K of the receptors must stay above -1/R = {}",
+            -1 / own("R"),
         )
 
     @property

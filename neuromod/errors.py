@@ -52,7 +52,7 @@ def listed(words: Iterable[str], last: str = "and") -> str:
 
 
 def with_advice(load: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Loader of a package's names that says how to get a package that one of them needs.
+    """Wrap a lazy loader so that a missing package names the command that installs it.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ BASE_UNITS = {
 
 @dataclass(frozen=True)
 class About:
-    """What is known of one parameter beyond its value.
+    """Description of a parameter.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class About:
 
     @property
     def bounds(self) -> list[Any]:
-        """Those ends of the range that there are."""
+        """The bounds that are set."""
         return [bound for bound in (self.low, self.high) if bound is not None]
 
 
@@ -333,7 +333,7 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
 
 
 def refuse_changed(prefix: str, model: Parameters, names: Sequence[str], instead: str) -> None:
-    """Refuse values that a protocol would overrule in silence.
+    """Refuse values that a protocol would silently override.
 
     Parameters
     ----------
@@ -378,7 +378,7 @@ def unit_of(value: Any) -> str:
 
 
 def in_words(unit: str) -> str:
-    """What a value of a unit is, for messages."""
+    """A unit in words, for messages."""
     return "a number without unit" if unit == "1" else f"a value in {unit}"
 
 

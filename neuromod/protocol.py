@@ -1,4 +1,4 @@
-"""What is done to neurons: settings, experiments, measures, a figure and words."""
+"""Protocols and trainings: settings, experiments, measures, figure and report."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What a study finds.
+    """Results of a study.
 
     Attributes
     ----------

@@ -113,8 +113,8 @@ class PulseTrain:
         steps_in("period", self.period, self.dt)
         if self.period < circuit.dead_time - self.dt / 2:
             raise UserError(
-                f"period = {say(self.period)} is shorter than a neuron's dead time: at least "
-                f"{say(circuit.dead_time)} was expected."
+                f"period = {say(self.period)} is shorter than a neuron's dead time: use at "
+                f"least {say(circuit.dead_time)}."
             )
 
     @property

@@ -260,8 +260,8 @@ def effective_codes(
     if np.any(unit <= 0):
         raise UserError(
             f"A mirror of vto = {say(circuit.vto)} is off at VDD = "
-            f"{say(np.min(supply[unit <= 0]), 'V')}, and has no current to compare with: a higher "
-            "supply was expected."
+            f"{say(np.min(supply[unit <= 0]), 'V')}, and has no current to compare with: use a "
+            "higher supply."
         )
     reference = _mirror(circuit, deviations, 0)
     overdrive = reference.overdrive(supply)

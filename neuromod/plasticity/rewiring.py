@@ -168,8 +168,8 @@ def homeostatic_indegree(
     wanted = float(target / Hz)
     if excess(0, inhibitory, wanted) > 0:
         raise UserError(
-            f"Neurons exceed their target of {target} without any plastic synapse: a weaker drive "
-            "or a higher target was expected."
+            f"Neurons exceed their target of {target} without any plastic synapse: use a weaker "
+            "drive or a higher target."
         )
     enough = 1.0
     while excess(enough, inhibitory, wanted) < 0:

@@ -111,8 +111,8 @@ class Task(Parameters):
         highest = self.highest_rate(noise)
         if highest * float(dt / second) > 1:
             raise UserError(
-                f"Inputs of {highest:g} Hz would spike more than once in a time step of {dt}: a "
-                "lower rate, less noise or a shorter step was expected."
+                f"Inputs of {highest:g} Hz would spike more than once in a time step of {dt}: use "
+                "a lower rate, less noise or a shorter step."
             )
 
     def _steps(self, difficulty: Difficulty, dt_s: float) -> list[int]:

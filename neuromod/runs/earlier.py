@@ -42,7 +42,7 @@ def current_settings(stored: Mapping[str, str], known: Mapping[str, object]) -> 
     for name, text in gone.items():
         if text not in WITHOUT_EFFECT[name.rpartition(".")[2]]:
             raise UserError(
-                f"{name} = {text} is an input of its population now and no setting of the model."
+                f"{name} = {text} is an input of its population now; pass it to the population."
             )
     kept = {name: text for name, text in stored.items() if name not in gone}
     for name, text in gone.items():

@@ -175,7 +175,7 @@ def handy(value: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> t
     if dimension.is_dimensionless:
         return np.asarray(value), unit or ""
     if unit:
-        raise UserError(f"{say(value)} has a unit: a Brian2 unit was expected, not {unit!r}.")
+        raise UserError(f"{say(value)} has a unit: give a Brian2 unit, not {unit!r}.")
     best = _best(np.asarray(value), dimension, digits)
     return np.asarray(value) / float(best), symbol(best)
 

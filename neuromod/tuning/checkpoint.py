@@ -92,7 +92,7 @@ def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
         return
     if found.header["key"] != key:
         raise UserError(
-            f"{path} is of another training (recipe, data, weights or number of processes "
+            f"{path} belongs to another training (recipe, data, weights or number of processes "
             "differ): remove it, or name another file."
         )
     training.schedule.load_state_dict(found.header["schedule"])

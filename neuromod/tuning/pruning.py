@@ -72,10 +72,7 @@ def _hidden(classifier: Classifier) -> list[NT1]:
     hidden = classifier.modulated_layers[:-1]
     gained = [layer for layer in hidden if isinstance(layer, NT1)]
     if not gained or len(gained) < len(hidden):
-        raise UserError(
-            "Neurons are pruned by their gains, which some hidden layers of this network lack: it "
-            "must be tuned with nt1."
-        )
+        raise UserError("Pruning needs gains on every hidden layer: tune with nt1.")
     return gained
 
 

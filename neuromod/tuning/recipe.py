@@ -223,7 +223,7 @@ def _check_layers(recipe: TuningRecipe, backbone: Backbone, n_classes: int) -> N
     if recipe.outputs and (len(recipe.outputs) != n_classes or max(recipe.outputs) >= there):
         raise UserError(
             f"outputs names {len(recipe.outputs)} output neurons up to {max(recipe.outputs)}, "
-            f"where one for each of {n_classes} classes, below {there}, was expected."
+            f"but needs one for each of {n_classes} classes, each below {there}."
         )
 
 

@@ -118,8 +118,8 @@ class Antagonist(BathProtocol):
         least = 0.1 * self.k_b
         if self.antagonist[0] < least:
             raise UserError(
-                f"antagonist = {say(self.antagonist[0])} hardly shifts a curve: at least "
-                f"{say(least)}, a tenth of K_B, was expected."
+                f"antagonist = {say(self.antagonist[0])} hardly shifts a curve: use at "
+                f"least {say(least)}, a tenth of K_B."
             )
         first = self.receptor.ec50
         last = first * (1 + self.antagonist[-1] / self.k_b)

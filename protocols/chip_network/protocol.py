@@ -164,7 +164,7 @@ class ChipNetwork(NetworkOnChip):
         if not self.reach[0] > 0:
             raise UserError(
                 f"circuit.vto = {say(self.circuit.vto)} leaves no current at 0.5 V, and a gain of "
-                "0 cannot be tuned: a lower one was expected."
+                "0 cannot be tuned: use a lower threshold."
             )
         if self.coding == "counts":
             PulseTrain(self.train, self.period, self.dt).check(self.circuit)

@@ -199,7 +199,7 @@ class Demo(NetworkStudy, NetworkOnChip):
             kind, method = loaded.recipe.kind, loaded.recipe.method
             if (kind, method) != ("spiking", "nt1"):
                 raise UserError(
-                    f"{self.gains} holds a {kind} {method} network: a spiking nt1 one was expected."
+                    f"{self.gains} holds a {kind} {method} network; deploy a spiking nt1 one."
                 )
             return Tuned(features, (loaded,), loaded, images)
         with stage("tuning"):

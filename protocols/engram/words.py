@@ -31,8 +31,9 @@ def _on_learning(protocol: Engram, wirings: pd.DataFrame) -> str:
         f"at {say(protocol.plasticity.target)}. Theory asks for "
         f"{number(naive.homeostatic_indegree, 3)} synapses per neuron; the network has "
         f"{number(naive.indegree, 3)} before and {number(learned.indegree, 3)} after learning. "
-        f"Their places change. Within the engram there were {number(naive.within_engram, 3)} "
-        f"synapses per pair of neurons, and now there are {number(learned.within_engram, 3)}; "
+        "Learning moves synapses rather than adding them. Within the engram there were "
+        f"{number(naive.within_engram, 3)} synapses per pair of neurons, and now there are "
+        f"{number(learned.within_engram, 3)}; "
         f"between engram and others, {number(naive.onto_engram, 3)} and "
         f"{number(learned.onto_engram, 3)}. No synapse reads the activity of both of its neurons."
     )

@@ -70,8 +70,8 @@ class CellProtocol(Protocol):
         """Refuse a neuron whose gain is the same at all concentrations of `ligand`."""
         if np.ptp(self.steady_gain(np.array([0, *conc / umolar]))) == 0:
             raise UserError(
-                f"{self.ligand} does not change the gain of this neuron: a gain_max other than 1 "
-                "was expected."
+                f"{self.ligand} does not change the gain of this neuron: set a gain_max other "
+                "than 1."
             )
 
 
@@ -147,8 +147,8 @@ class BathProtocol(CellProtocol):
         gain = self.neuron.steady_gain(self.grid()[0]).max()
         if self.I[0] * gain <= rheobase:
             raise UserError(
-                f"I = {say(self.I[0])} is below rheobase in every bath: more than "
-                f"{say(rheobase / gain)} was expected."
+                f"I = {say(self.I[0])} is below rheobase in every bath: use more than "
+                f"{say(rheobase / gain)}."
             )
 
 

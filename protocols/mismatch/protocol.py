@@ -52,11 +52,11 @@ SOURCES = {
 class ChipMismatch(GateProtocol):
     """Yield of the XOR gate under mismatch, corners, temperature and noise, and re-tuned.
 
-    Devices that were drawn alike differ on a chip. Two XOR gates, found as in the protocol xor,
+    Nominally identical devices differ on a chip. Two XOR gates, found as in the protocol xor,
     are made several hundred times with devices drawn at random, at several sizes of the mismatch,
     and with one kind of device varying at a time; then at process corners, at temperatures, and
     under noise. Where a gate fails, each of its neurons gets a supply voltage of its own, as a
-    neuromodulator gives each neuron a gain of its own: what that takes back is the question.
+    neuromodulator gives each neuron a gain of its own: how much yield does this recover?
     """
 
     shown: ClassVar[tuple[str, ...]] = ("table", "sources", "conditions", "noise")

@@ -75,13 +75,13 @@ class NeuronTable(ChipProtocol):
         if np.any(self.intervals <= self.circuit.t_pulse + self.dt / 2):
             raise UserError(
                 f"Volleys at intervals of {say(np.min(self.intervals))} never leave the "
-                f"comparator a gap: more than t_pulse = {say(self.circuit.t_pulse)} was expected."
+                f"comparator a gap: space them by more than t_pulse = {say(self.circuit.t_pulse)}."
             )
         weak = self.vdd[self._fewest(self.vdd) > self._all]
         if len(weak):
             raise UserError(
                 f"At {say(weak[0])} {self.inputs} inputs of code {self.circuit.code_max} do not "
-                "fire a neuron: a higher vdd or more inputs were expected."
+                "fire a neuron: use a higher vdd or more inputs."
             )
 
     def experiments(self) -> dict[str, Experiment]:

@@ -64,14 +64,14 @@ class PowerBudget(ChipProtocol):
         if moved <= swing:
             raise UserError(
                 f"A volley of codes that add up to {sum(self.codes)} moves the membrane by "
-                f"{say(moved)} at {say(self.vdd)}, too little for a spike: more than {say(swing)} "
-                "was expected."
+                f"{say(moved)} at {say(self.vdd)}, too little for a spike, which takes more than "
+                f"{say(swing)}."
             )
         highest = 1 / (self.circuit.t_pulse + self.circuit.t_spike)
         if np.any(self._rates > highest * (1 + 1e-9)):
             raise UserError(
-                f"A rate of {say(np.max(self._rates))} leaves no time for a pulse and a spike: at "
-                f"most {say(highest)} was expected."
+                f"A rate of {say(np.max(self._rates))} leaves no time for a pulse and a spike: use "
+                f"at most {say(highest)}."
             )
 
     def experiments(self) -> dict[str, Experiment]:

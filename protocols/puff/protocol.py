@@ -81,8 +81,8 @@ class Puff(CellProtocol):
                 steps_in(name, one, self.dt)
         if self.interval[0] <= self.width[0]:
             raise UserError(
-                f"Puffs of {say(self.width[0])} every {say(self.interval[0])} overlap: an interval "
-                "longer than the first width was expected."
+                f"Puffs of {say(self.width[0])} every {say(self.interval[0])} overlap: make the "
+                "first interval longer than the first width."
             )
         if self.after + self.width[0] < self.interval[-1]:
             raise UserError(

@@ -38,7 +38,7 @@ def report(protocol: Puff, tables: dict[str, pd.DataFrame]) -> list[Section]:
         ),
         Section(
             "Every puff of the trains",
-            "The gain furthest from control between a puff and the next.",
+            "Each row gives the gain that is furthest from control between one puff and the next.",
             "trains",
         ),
         Section(

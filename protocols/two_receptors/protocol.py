@@ -114,8 +114,8 @@ class TwoReceptors(BathProtocol):
         for ligand in one.ligands:
             if ligand in other.ligands:
                 raise UserError(
-                    f"{ligand} binds to both receptors, {one.name} and {other.name}: two that "
-                    "share no ligand were expected."
+                    f"{ligand} binds to both receptors, {one.name} and {other.name}: take two "
+                    "that share no ligand."
                 )
         if not self.closed:
             raise UserError(

@@ -152,7 +152,7 @@ class Wash(CellProtocol):
         ):
             if lasts < needed:
                 raise UserError(
-                    f"{what} lasts {say(lasts)}: at least {say(needed)} were expected, {SETTLED} "
+                    f"{what} lasts {say(lasts)}: it needs at least {say(needed)}, {SETTLED} "
                     "times the slowest of exchange, unbinding and messenger."
                 )
 

@@ -542,7 +542,10 @@ def test_a_cell_starts_at_rest_and_its_receptor_in_the_steady_state():
         ({"receptors": (GainLIF(),)}, "receptors must be a Receptor"),
         ({"receptors": (SHARP, OPENER, SHARP)}, "names of their own"),
         ({"receptors": "D5"}, "There is no receptor named 'D5'"),
-        ({"receptors": (replace(SHARP, g_K=-26 * nS),)}, "cannot close more K. conductance"),
+        (
+            {"receptors": (replace(SHARP, g_K=-26 * nS),)},
+            "negative g_K .* must stay above -1/R = -25 nS",
+        ),
         ({"tau_syn": 20 * ms}, "tau_syn .* must differ from tau_m"),
         ({"b": 3 * pA, "tau_ahp": 20 * ms}, "tau_ahp .* must differ from tau_m"),
     ],

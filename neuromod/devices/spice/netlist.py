@@ -227,9 +227,9 @@ def saved(neurons: Neurons) -> dict[tuple[str, int], tuple[str, str, str]]:
 def _check_size(neurons: int, wired: int) -> None:
     if neurons > MOST_NEURONS or wired > MOST_SYNAPSES:
         raise UserError(
-            f"{neurons} neurons with {wired} synapses are too many for SPICE: at most "
-            f"{MOST_NEURONS} with {MOST_SYNAPSES} were expected; --neurons 0,3 takes some, with "
-            "those that drive them."
+            f"{neurons} neurons with {wired} synapses are too many for SPICE, which takes at "
+            f"most {MOST_NEURONS} with {MOST_SYNAPSES}; --neurons 0,3 picks some, with those that "
+            "drive them."
         )
 
 

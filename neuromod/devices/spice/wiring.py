@@ -132,7 +132,7 @@ def synapses(experiment: Experiment, neurons: Neurons) -> list[Synapse]:
     if table.width.isna().any() or (table.weight < 0).any():
         raise UserError(
             "Connections onto up, down, mirrors and active must be pulses, as code_pulses makes "
-            "them: a width and a weight above 0 were expected."
+            "them, with a width and a weight above 0."
         )
     wired = table.pivot_table(
         index=[*SYNAPSE, "start", "width"],
@@ -200,7 +200,7 @@ def _split(text: str, sizes: Mapping[str, int]) -> tuple[str, list[int]]:
     if not all(known):
         raise UserError(
             f"{name} has neurons 0 to {sizes[name] - 1}, not {fields[known.index(False)]!r}: "
-            "numbers between commas were expected."
+            "write numbers between commas."
         )
     return name, [int(n) for n in fields]
 

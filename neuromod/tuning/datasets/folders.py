@@ -125,7 +125,7 @@ def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
     root = Path(root)
     if not root.is_dir():
         raise UserError(
-            f"There is no folder {root}: a folder with one sub-folder per class was expected."
+            f"There is no folder {root}: name a folder that has one sub-folder per class."
         )
     parts = _parts(root)
     listings = {part: list_classes(folder) for part, folder in (parts or {"all": root}).items()}
@@ -147,7 +147,7 @@ def _parts(root: Path) -> dict[str, Path]:
     if "test" not in found:
         raise UserError(
             f"{root} has a folder {found['train'].name!r} but none for test: "
-            f"{' or '.join(repr(name) for name in PARTS['test'])} was expected."
+            f"add {' or '.join(repr(name) for name in PARTS['test'])}."
         )
     return found
 
@@ -177,8 +177,7 @@ def list_classes(root: Path) -> Listing:
     folders = _folders(root)
     if len(folders) < 2:
         raise UserError(
-            f"{root} has {len(folders)} sub-folders where at least two were expected, "
-            "one for each class."
+            f"{root} has {len(folders)} sub-folders but needs at least two, one for each class."
         )
     listing = {folder.name: list_images(folder) for folder in folders}
     for name, files in listing.items():

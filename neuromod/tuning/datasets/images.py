@@ -152,7 +152,7 @@ def halves(labels: IntArray, groups: IntArray, seed: int = SPLIT_SEED) -> tuple[
         if len(names) < 2:
             raise UserError(
                 "Half of the test images become validation images, "
-                f"and class {label} has only one: two or more were expected."
+                f"and class {label} has only one: it needs two or more."
             )
         order = drawn.permutation(len(names))
         taken = np.cumsum(sizes[order]) <= len(of_class) / 2

@@ -111,7 +111,7 @@ def test_a_neuron_without_pulses_rests():
 
 @pytest.mark.parametrize(
     ("period", "message"),
-    [(290 * nsecond, "dead time: at least 300"), (371 * nsecond, "whole number of time steps")],
+    [(290 * nsecond, "dead time: use at least 300"), (371 * nsecond, "whole number of time steps")],
 )
 def test_volleys_that_neurons_cannot_follow_are_refused(period, message):
     with pytest.raises(UserError, match=message):

@@ -112,7 +112,7 @@ def test_a_checkpoint_is_used_for_its_own_training_alone(
     path = tmp_path / "training.safetensors"
     with pytest.raises(StoppedError):
         tune(features, backbone, RECIPE, stop_after(1), checkpoint=path)
-    with pytest.raises(UserError, match=r"training\.safetensors is of another training"):
+    with pytest.raises(UserError, match=r"training\.safetensors belongs to another training"):
         tune(features, backbone, replace(RECIPE, **change), checkpoint=path)
 
 

@@ -46,7 +46,9 @@ def test_a_folder_s_own_split_is_kept(class_folder: Path, tmp_path: Path) -> Non
     ):
         load_folder(root)
     shutil.rmtree(root / "test")
-    with pytest.raises(UserError, match="folder 'train' but none for test: 'test' or 'testing'"):
+    with pytest.raises(
+        UserError, match="folder 'train' but none for test: add 'test' or 'testing'"
+    ):
         load_folder(root)
 
 
@@ -77,7 +79,7 @@ def test_a_changed_file_changes_the_identity(class_folder: Path) -> None:
 def test_what_is_wrong_with_a_folder_is_said_in_one_sentence(class_folder: Path) -> None:
     with pytest.raises(UserError, match=r"There is no folder .*elsewhere"):
         load_folder(class_folder / "elsewhere")
-    with pytest.raises(UserError, match="has 0 sub-folders where at least two"):
+    with pytest.raises(UserError, match="has 0 sub-folders but needs at least two"):
         load_folder(class_folder / "dark")
     (class_folder / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty holds no images: files ending in \.jpg"):
@@ -186,5 +188,5 @@ def test_names_may_have_spaces_capitals_and_letters_of_any_script(class_folder: 
 def test_a_single_class_is_refused(class_folder: Path) -> None:
     shutil.rmtree(class_folder / "dark")
     shutil.rmtree(class_folder / "bright")
-    with pytest.raises(UserError, match="has 1 sub-folders where at least two were expected"):
+    with pytest.raises(UserError, match="has 1 sub-folders but needs at least two"):
         load_folder(class_folder)

@@ -82,7 +82,9 @@ def test_too_few_or_equal_values_are_not_ascending(protocol):
 def test_currents_below_rheobase_in_every_bath_are_refused(protocol):
     protocol.check_rheobase()
     weak = Rates(neuron=protocol.neuron, I=[0.1, 2] * nA)
-    with pytest.raises(UserError, match=r"I = 0\.1 nA is below rheobase in every bath: more than"):
+    with pytest.raises(
+        UserError, match=r"I = 0\.1 nA is below rheobase in every bath: use more than"
+    ):
         weak.check_rheobase()
 
 
