@@ -1,17 +1,21 @@
-"""What the door refuses: numbers that are none, indices that point nowhere, times off the grid."""
+"""Input checks: finite numbers, valid indices, times on the grid of time steps."""
 
 from __future__ import annotations
 
+import numbers
+import re
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, have_same_dimensions, second
+from brian2 import DimensionMismatchError, Quantity, have_same_dimensions, second
 from brian2.units.fundamentalunits import Dimension
 
 from neuromod.errors import UserError
 from neuromod.parameters import in_words, unit_of
 from neuromod.support.text import say
 
+# Indices are 32-bit numbers on every device.
+MOST = 2**31
 # In time steps: what rounding leaves of a whole number of them.
 GRID_TOLERANCE = 1e-6
 # Digits that show what is off the grid of a long run.
@@ -50,31 +54,86 @@ def index_array(what: str, values: Any, size: int | None = None) -> np.ndarray:
         found = found.astype(int)
     if found.ndim != 1:
         raise UserError(f"{what} needs a list of indices, not an array of shape {found.shape}.")
-    if size is not None and found.size and not (found.min() >= 0 and found.max() < size):
-        beyond = found[(found < 0) | (found >= size)][0]
-        raise UserError(f"{what} has indices 0 to {size - 1}, not {beyond}.")
+    # What a population that is not known yet holds is checked when it is.
+    start, end = (-MOST, MOST) if size is None else (0, size)
+    if found.size and not (found.min() >= start and found.max() < end):
+        beyond = found[(found < start) | (found >= end)][0]
+        raise UserError(f"{what} has indices 0 to {end - 1}, not {beyond}.")
     return found
 
 
-def check_finite(what: str, values: Any) -> None:
-    """Refuse NaN and infinity.
+def real_numbers(what: str, value: Any, dimension: Dimension | None = None) -> Any:
+    """A value, or a list or array of values, as real and finite numbers.
 
     Parameters
     ----------
     what : str
-        Whose values they are, for the message.
-    values : number, Quantity or array
+        Whose value it is, for the message.
+    value : number, Quantity, or array or list of them
+    dimension : Dimension, optional
+        Brian2's, of the variable that it is for.
+
+    Returns
+    -------
+    number, Quantity or ndarray
+        Lists as arrays, the rest as it was.
+
+    Raises
+    ------
+    UserError
+        For what is no number, complex, masked, not finite, or of another unit.
+    """
+    found = value
+    if isinstance(value, list | tuple):
+        try:
+            found = Quantity(list(value)) if value else np.zeros(0)
+        except (TypeError, ValueError, DimensionMismatchError) as error:
+            raise UserError(f"{what} needs numbers of one unit, not {value!r:.80}.") from error
+    plain = np.asarray(found)
+    if plain.dtype.kind not in "iuf" or np.ma.is_masked(found):
+        raise UserError(
+            f"{what} needs real numbers, not {value!r:.80}; draw random ones beforehand."
+        )
+    if not np.all(np.isfinite(plain)):
+        first = int(np.flatnonzero(~np.isfinite(np.atleast_1d(plain)))[0])
+        raise UserError(f"{what} must be finite: value {first} is {plain.ravel()[first]}.")
+    if dimension is not None:
+        check_unit(what, found, dimension)
+    return found
+
+
+def check_name(what: str, name: Any) -> None:
+    """Refuse a name that cannot stand in the names of Brian2's objects.
+
+    Parameters
+    ----------
+    what : str
+        What is named, for the message.
+    name : str
 
     Raises
     ------
     UserError
     """
-    plain = np.asarray(values)
-    if np.issubdtype(plain.dtype, np.number) and not np.all(np.isfinite(plain)):
-        first = int(np.flatnonzero(~np.isfinite(np.atleast_1d(plain)))[0])
-        raise UserError(
-            f"{what} must be finite: value {first} is {np.atleast_1d(plain).ravel()[first]}."
-        )
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise UserError(f"The name of {what} needs letters, digits and underscores, not {name!r}.")
+
+
+def check_size(what: str, size: Any) -> None:
+    """Refuse a number of neurons that is not a whole number above 0.
+
+    Parameters
+    ----------
+    what : str
+        Whose it is, for the message.
+    size : int
+
+    Raises
+    ------
+    UserError
+    """
+    if not isinstance(size, numbers.Integral) or isinstance(size, bool) or not 0 < size <= MOST:
+        raise UserError(f"{what} needs a whole number of neurons, at least 1, not {size!r}.")
 
 
 def check_unit(what: str, value: Any, dimension: Dimension) -> None:
@@ -120,8 +179,8 @@ def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
         When it is no single time, or not a whole number of steps.
     """
     for value in (time, dt):
-        if not have_same_dimensions(value, second):
-            raise UserError(f"{name} must be a time, such as 10*ms, not {say(value)}.")
+        if not isinstance(value, Quantity) or not have_same_dimensions(value, second):
+            raise UserError(f"{name} must be a time, such as 10*ms, not {value!r:.80}.")
         if np.ndim(value):
             raise UserError(f"{name} takes one time for all, not {np.size(value)}.")
     if not dt > 0 * second:

@@ -1,4 +1,4 @@
-"""What is to be simulated, said without reference to any device.
+"""A simulation, described independently of any device.
 
 An experiment is data: populations of model neurons, spikes drawn beforehand, connections as
 explicit pairs, what to record, for how long. It stays within what Brian2's runtime, C++
@@ -19,12 +19,21 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from brian2 import Equations, Quantity, get_dimensions, second
 
-from neuromod.checks import check_finite, check_unit, index_array, steps_in, steps_of
+from neuromod.checks import (
+    check_name,
+    check_size,
+    check_unit,
+    index_array,
+    real_numbers,
+    steps_in,
+    steps_of,
+)
 from neuromod.errors import UserError, unknown
 from neuromod.parameters import About, ModelInput, Parameters, abouts, check_range, own_value, used
 from neuromod.support.text import say
 
 
+@runtime_checkable
 class Model(Protocol):
     """A neuron: equations in Brian2's language and the values of their parameters."""
 
@@ -116,6 +125,8 @@ class Population:
         takes the model's own.
     added : tuple of str
         Equations of what reaches the neurons, beside the model's; see `Input`.
+    received : frozenset of str
+        Names of the values that came with an `Input`.
 
     Raises
     ------
@@ -129,8 +140,19 @@ class Population:
     size: int
     values: Mapping[str, Any] = field(default_factory=dict)
     added: tuple[str, ...] = ()
+    received: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        check_name("a population", self.name)
+        check_size(self.name, self.size)
+        if isinstance(self.model, type) or not isinstance(self.model, Model):
+            raise UserError(
+                f"{self.name} needs a neuron such as GainLIF(), not {self.model!r:.70}."
+            )
+        if not isinstance(self.values, Mapping):
+            raise UserError(f"{self.name} needs values by name, not {self.values!r:.80}.")
+        values = {n: real_numbers(f"{n} of {self.name}", v) for n, v in self.values.items()}
+        object.__setattr__(self, "values", values)
         if isinstance(self.model, Adapting):
             object.__setattr__(self, "model", self.model.given(self.values))
         solvable = {name: getattr(self.model, name) for name in getattr(self.model, "solvable", ())}
@@ -190,18 +212,20 @@ class Population:
         UserError
             When two inputs do not agree on a value.
         """
-        values: dict[str, Any] = {}
+        values = {name: self.values[name] for name in self.received}
         for given in inputs:
             for name, value in given.values.items():
                 if name in values and not np.array_equal(values[name], value):
                     raise UserError(
-                        f"Two inputs of {self.name} give different values to {name}: give it one "
-                        "of them, such as a bath, and make the other for what `given` returns."
+                        f"Two inputs of {self.name} give different values to {name}: make the "
+                        "second for the population that has the first, such as a puff for one "
+                        "in a bath."
                     )
             values |= given.values
         blocks = [given.equations for given in inputs if given.equations]
         added = tuple(dict.fromkeys([*self.added, *blocks]))
-        return replace(self, values={**self.values, **values}, added=added)
+        merged = {**self.values, **values}
+        return replace(self, values=merged, added=added, received=frozenset(values))
 
     @property
     def inputs(self) -> Mapping[str, ModelInput]:
@@ -214,7 +238,7 @@ class Population:
 
     @cached_property
     def _defaults(self) -> dict[str, Any]:
-        """What the constants are where the population is not given them."""
+        """Values of constants that the population does not set."""
         reaching = {name: given.default for name, given in self.inputs.items()}
         reaching |= used(self.values, "\n".join(self.added))
         undefined = {n: v for n, v in reaching.items() if n not in self._parsed.names}
@@ -286,10 +310,12 @@ class Spikes:
     times: Quantity
 
     def __post_init__(self) -> None:
+        check_name("a source", self.name)
+        check_size(self.name, self.size)
         what = f"Spikes of {self.name}"
         object.__setattr__(self, "neurons", index_array(what, self.neurons, self.size))
-        check_unit(f"Times of {self.name}", self.times, second.dim)
-        check_finite(f"Times of {self.name}", self.times)
+        times = real_numbers(f"Times of {self.name}", self.times, second.dim)
+        object.__setattr__(self, "times", times)
         if np.shape(self.times) != self.neurons.shape:
             raise UserError(
                 f"{what} need a time each: {len(self.neurons)} neurons came with "
@@ -340,13 +366,14 @@ class Connection:
 
     def __post_init__(self) -> None:
         what = f"A connection from {self.source} to {self.target}"
+        weight = real_numbers(f"The weight of {what[0].lower()}{what[1:]}", self.weight)
+        object.__setattr__(self, "weight", weight)
         counts = {np.size(self.i), np.size(self.j), *np.shape(self.weight)}
         if len(counts) > 1:
             raise UserError(
                 f"{what} needs as many sources as targets and weights, not {np.size(self.i)}, "
                 f"{np.size(self.j)} and {np.size(self.weight)}."
             )
-        check_finite(f"The weight of {what[0].lower()}{what[1:]}", self.weight)
         order = _sort_by_source(self, what)
         if np.ndim(self.weight):
             object.__setattr__(self, "weight", self.weight[order])
@@ -398,12 +425,18 @@ class PlasticConnection:
     delay: Quantity = field(default_factory=lambda: 0 * second)
 
     def __post_init__(self) -> None:
+        check_name("a plastic connection", self.name)
+        if isinstance(self.model, type) or not isinstance(self.model, Plastic):
+            raise UserError(
+                f"{self.name} needs a synapse such as ThreeFactor(), not {self.model!r:.80}."
+            )
         size = np.size(self.i)
-        for name, value in {"j": self.j, **self.values}.items():
-            if np.ndim(value) and np.size(value) != size:
+        values = {n: real_numbers(f"{n} of {self.name}", v) for n, v in self.values.items()}
+        for name, value in {"j": self.j, **values}.items():
+            if np.shape(value) not in ((), (size,)):
                 raise UserError(f"{name} of {self.name} needs {size} values, not {np.size(value)}.")
         order = _sort_by_source(self, self.name)
-        values = {n: v[order] if np.ndim(v) else v for n, v in self.values.items()}
+        values = {n: v[order] if np.ndim(v) else v for n, v in values.items()}
         object.__setattr__(self, "values", values)
         known = abouts(self.model) if isinstance(self.model, Parameters) else {}
         settable = _examples(parsed(self.equations), self.model.constants)
@@ -479,8 +512,11 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("populations", "sources", "connections", "plastic", "traces"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, kind in PARTS.items():
+            parts = getattr(self, name)
+            if not isinstance(parts, list | tuple) or not all(isinstance(p, kind) for p in parts):
+                raise UserError(f"{name} needs a list of {kind.__name__}, not {parts!r:.80}.")
+            object.__setattr__(self, name, tuple(parts))
         # Devices round half steps differently, so there are none.
         steps_in("duration", self.duration, self.dt)
         named: list[Any] = [*self.populations, *self.sources, *self.plastic]
@@ -521,7 +557,15 @@ class Experiment:
         """
         known = {population.name for population in self.populations}
         sources = {source.name: source for source in self.sources}
+        wired = {(c.source, c.target, c.variable) for c in self.connections}
         for given in inputs:
+            for wire in given.connections:
+                if (wire.source, wire.target, wire.variable) in wired:
+                    raise UserError(
+                        f"{wire.source} adds to {wire.variable} of {wire.target} already: give a "
+                        "second input a name of its own."
+                    )
+                wired.add((wire.source, wire.target, wire.variable))
             if given.population not in known:
                 raise unknown("population", given.population, known)
             for source in given.sources:
@@ -569,20 +613,36 @@ class Experiment:
     def _check_connection(self, connection: Connection) -> None:
         target, variable = connection.target, connection.variable
         equations = self._equations.get(target, Equations(""))
-        if variable not in equations.names:
-            raise unknown(f"variable of {target}", variable, equations.names)
+        states = equations.diff_eq_names | equations.parameter_names
+        if variable not in states:
+            raise unknown(f"variable of {target} that can be added to", variable, states)
         what = f"The weight onto {variable} of {target}"
         check_unit(what, connection.weight, equations[variable].dim)
         if connection.width is not None:
             if not steps_in("width", connection.width, self.dt):
                 raise UserError(f"A pulse onto {variable} of {target} must last a time step.")
-            self._check_apart(connection, connection.width)
+            source = next((s for s in self.sources if s.name == connection.source), None)
+            if source is not None:
+                self._check_apart(connection, connection.width, source)
 
-    def _check_apart(self, connection: Connection, width: Quantity) -> None:
-        """A pulse that is on cannot start again: its source would count double."""
-        source = next((s for s in self.sources if s.name == connection.source), None)
-        if source is None or not len(source.neurons):
-            return
+    def check_pulses(self, spikes: Mapping[str, Spikes]) -> None:
+        """Refuse a run in which pulses of populations overlapped.
+
+        Parameters
+        ----------
+        spikes : mapping of str to Spikes
+            What was recorded, by population.
+
+        Raises
+        ------
+        UserError
+        """
+        for connection in self.connections:
+            if connection.width is not None and connection.source in spikes:
+                self._check_apart(connection, connection.width, spikes[connection.source])
+
+    def _check_apart(self, connection: Connection, width: Quantity, source: Spikes) -> None:
+        """Refuse overlapping pulses of one neuron, which would add up."""
         order = np.lexsort((source.times, source.neurons))
         neurons, times = source.neurons[order], np.asarray(source.times)[order]
         gaps = np.where(np.diff(neurons) == 0, np.diff(times), np.inf)
@@ -595,7 +655,7 @@ class Experiment:
             )
 
     def _check_plastic(self, changing: PlasticConnection) -> None:
-        """Refuse synapses whose equations ask their target for what it has not."""
+        """Refuse synapses whose equations read a variable that their target lacks."""
         model = changing.model
         target = next((p for p in self.populations if p.name == changing.target), None)
         names = {*self._equations[target.name].names, *target.constants} if target else set()
@@ -625,6 +685,15 @@ class Experiment:
                 recorded.add((trace.population, variable))
 
 
+PARTS: dict[str, type] = {
+    "populations": Population,
+    "sources": Spikes,
+    "connections": Connection,
+    "plastic": PlasticConnection,
+    "traces": Trace,
+}
+
+
 @lru_cache
 def parsed(equations: str) -> Equations:
     """Equations as Brian2 understands them.
@@ -644,7 +713,7 @@ def parsed(equations: str) -> Equations:
 
 
 def _sort_by_source(synapses: Connection | PlasticConnection, what: str) -> np.ndarray:
-    """Sort synapses, whose weights GeNN would otherwise permute in silence; the order taken."""
+    """Sort synapses, which GeNN would otherwise reorder without their weights; return the order."""
     i, j = index_array(what, synapses.i), index_array(what, synapses.j)
     order: np.ndarray = np.lexsort((j, i))
     object.__setattr__(synapses, "i", i.astype(np.int32)[order])
@@ -653,12 +722,7 @@ def _sort_by_source(synapses: Connection | PlasticConnection, what: str) -> np.n
 
 
 def _check_value(what: str, value: Any, expected: Any, about: About | None) -> None:
-    """Refuse a value that is not finite, of the wrong unit or out of its physical range."""
-    if isinstance(value, str) or callable(value):
-        raise UserError(
-            f"{what} must be a number or one for each, not {value!r}: draw random ones beforehand."
-        )
-    check_finite(what, value)
+    """Refuse a value of the wrong unit or out of its physical range."""
     if not callable(expected):
         check_unit(what, value, get_dimensions(expected))
     if about:

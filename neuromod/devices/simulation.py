@@ -106,7 +106,9 @@ def simulate(
                 "build_s": active.started_at - started,
                 "binary_s": active.ended_at - active.started_at,
             }
-        return _collect(experiment, parts, provenance)
+        recording = _collect(experiment, parts, provenance)
+        experiment.check_pulses(recording.spikes)
+        return recording
 
 
 def check_request(device: str, precision: str) -> None:

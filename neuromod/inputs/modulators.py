@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, second, umolar
+from brian2 import Quantity, metre, second, umolar
 from scipy.spatial import KDTree
 
-from neuromod.checks import check_finite, check_unit, steps_in
+from neuromod.checks import real_numbers, steps_in
 from neuromod.errors import UserError, listed, unknown
 from neuromod.experiment import Connection, Input, Population, Spikes, parsed
 from neuromod.parameters import refuse_where
@@ -58,9 +58,9 @@ def bath(population: Population, conc: Mapping[str, Quantity]) -> Input:
         neurons with binding rates of their own.
     """
     model: Any = population.model
-    for ligand, level in conc.items():
+    for ligand in conc:
         _check_binding(population, ligand)
-        _check_conc(ligand, level)
+    conc = {ligand: _checked_conc(ligand, level) for ligand, level in conc.items()}
     kinetics = {f"{name}_{r.name}" for r in model.receptors for name in KINETICS}
     if own := kinetics & population.values.keys():
         raise UserError(
@@ -144,7 +144,7 @@ def puffs(
         When puffs overlap or begin before the first time step, or a concentration or time constant
         is out of range.
     """
-    _check_conc(ligand, conc)
+    conc = _checked_conc(ligand, conc)
     times = _events("The onset of a puff", onsets, dt)
     if np.any(np.diff(onsets) <= width):
         raise UserError(f"Puffs of {say(width)} overlap: they start at {say(onsets)}.")
@@ -205,8 +205,12 @@ def volume(
         When positions do not fit each other or the population, no neuron is within reach, or an
         amount or time constant is out of range.
     """
-    _check_conc(ligand, amount)
-    at, to = np.asarray(sites), np.asarray(places)
+    amount = _checked_conc(ligand, amount)
+    at, to, space = (
+        np.asarray(real_numbers(what, given, metre.dim))
+        for what, given in (("sites", sites), ("places", places), ("length", length))
+    )
+    refuse_where(space <= 0, "A space constant of {} must be above 0", length)
     if at.ndim != 2 or to.shape != (population.size, at.shape[-1]) or at.shape[-1] not in (2, 3):
         raise UserError(
             f"Positions of {at.shape} and {to.shape} do not fit: one row for each neuron, "
@@ -259,23 +263,23 @@ def trace(
     equations = _binding(population, ligand, TRACE)
     if np.any(population.own(f"conc_{ligand}") > 0 * umolar):
         raise UserError(
-            f"A trace of {ligand} is all that {population.name} gets of it: without a bath of it, "
-            "their model's `steady` gives the states of cells that have settled."
+            f"{population.name} has a bath of {ligand} already: use either the bath or the trace."
         )
-    at, level = np.asarray(times / dt), np.asarray(conc / umolar)
+    times = real_numbers(f"Times of {ligand}", times, second.dim)
+    at, level = np.asarray(times / dt), np.asarray(_checked_conc(ligand, conc) / umolar)
     if at.ndim != 1 or at.shape != level.shape or len(at) < 2:
         raise UserError("A trace needs as many times as concentrations, at least two.")
-    if not np.all(np.diff(at) > 0) or not np.all(np.isfinite(at)):
+    if not np.all(np.diff(at) > 0):
         raise UserError("The times of a trace must increase.")
-    if not np.all(level >= 0) or not np.all(np.isfinite(level)):
-        raise UserError("The concentrations of a trace must be numbers of at least 0.")
     knots = np.unique(np.concatenate([[0], np.floor(at + 1e-6), np.ceil(at - 1e-6)]))
     knots = knots[knots >= 0].astype(int)
     values = np.interp(knots, at, level)
     slopes = np.append(np.diff(values) / np.diff(knots), 0)
     turns = np.diff(slopes)
     # The first slope is set at the start, the others as events one step before they act.
-    source = Spikes(f"trace_{ligand}", len(turns), np.arange(len(turns)), (knots[1:] - 1) * dt)
+    source = Spikes(
+        f"trace_{ligand}", max(len(turns), 1), np.arange(len(turns)), (knots[1:] - 1) * dt
+    )
     i, j = (side.ravel() for side in np.indices((len(turns), population.size)))
     change = Connection(
         source.name, population.name, f"slope_{ligand}", i=i, j=j, weight=turns[i] * umolar / dt
@@ -330,8 +334,7 @@ def _exchange(
     connection: Connection,
 ) -> Input:
     """A supply or release that is exchanged or cleared, on top of the bath that cells lie in."""
-    check_unit(f"tau_clear of {ligand}", tau_clear, second.dim)
-    check_finite(f"tau_clear of {ligand}", tau_clear)
+    tau_clear = real_numbers(f"tau_clear of {ligand}", tau_clear, second.dim)
     refuse_where(tau_clear <= 0 * second, "A time constant of {} must be above 0", tau_clear)
     values = {f"tau_clear_{ligand}": tau_clear}
     equations = ""
@@ -355,11 +358,11 @@ def _check_binding(population: Population, ligand: str) -> None:
         raise unknown(f"ligand of {population.name}", ligand, ligands)
 
 
-def _check_conc(ligand: str, conc: Quantity) -> None:
+def _checked_conc(ligand: str, conc: Any) -> Quantity:
     what = f"The concentration of {ligand}"
-    check_unit(what, conc, umolar.dim)
-    check_finite(what, conc)
+    conc = real_numbers(what, conc, umolar.dim)
     refuse_where(conc < 0 * umolar, f"{what} must not be negative, as {{}} is", conc)
+    return conc
 
 
 def _events(what: str, times: Quantity, dt: Quantity) -> Quantity:

@@ -4,6 +4,7 @@ from brian2 import Mohm, Quantity, ms, mV, nA, nS, nsecond, pA, second, umolar
 from hypothesis import given, settings, strategies as st
 
 from neuromod.checks import steps_in
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Input, Population, Spikes, Trace
 from neuromod.models.gain_lif import GainLIF
@@ -217,7 +218,11 @@ CLOSER = GainLIF(receptors=(Receptor(g_K=-5 * nS),))
         (GainLIF(), {"I_ext": np.inf * nA}, "I_ext of cells must be finite"),
         (GainLIF(), {"trained_gain": [1, np.nan, 1]}, "trained_gain of cells must be finite"),
         (GainLIF(), {"v": np.nan * mV}, "v of cells must be finite"),
-        (GainLIF(), {"v": "rand()*mV"}, r"v of cells must be a number .*draw random ones before"),
+        (
+            GainLIF(),
+            {"v": "rand()*mV"},
+            "v of cells needs real numbers, .*draw random ones",
+        ),
         (GainLIF(), {"I_ext": 0.3}, "I_ext of cells has the wrong unit: a value in amp was exp"),
         (GainLIF(), {"trained_gain": 1 * mV}, "trained_gain of cells has the wrong unit"),
         (GainLIF(), {"I_exd": 0.3 * nA}, "parameter or state of cells named 'I_exd': did you mean"),
@@ -283,3 +288,81 @@ def test_spikes_are_counted_neuron_by_neuron_silent_ones_too():
 def test_delays_are_none_unless_given():
     assert connection().delay == 0 * second
     assert isinstance(connection().delay, Quantity)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([1, 2, None, 4], dtype=object),
+        np.array(["1", "2", "3", "4"]),
+        np.array([True, False, True, True]),
+        np.array([1.5, 2j, 3, 4]),
+        np.ma.masked_invalid([1.3, np.nan, 2, 3]),
+        None,
+        "1.3",
+        {1.3},
+        [1.3, [2, 3], 4],
+        [1.3 * ms, 2 * nA, 3 * ms, 4 * ms],
+    ],
+)
+def test_what_is_no_real_number_is_refused(value):
+    with pytest.raises(UserError, match="trained_gain of cells needs"):
+        Population("cells", GainLIF(), 4, {"trained_gain": value})
+    with pytest.raises(UserError, match="weight of a connection from inputs to cells needs"):
+        connection(weight=value)
+
+
+def test_lists_of_quantities_are_read_as_arrays():
+    cells = Population("cells", GainLIF(), 2, {"tau_m": [13 * ms, 17 * ms]})
+    np.testing.assert_array_equal(np.asarray(cells.values["tau_m"] / ms), [13, 17])
+    wires = connection((1, 0), (2, 2), weight=[1.3 * nA, 0.7 * nA])
+    np.testing.assert_allclose(np.asarray(wires.weight / nA), [0.7, 1.3])
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, None, "3", True, 2**40])
+def test_a_number_of_neurons_is_whole_and_at_least_one(size):
+    with pytest.raises(UserError, match="whole number of neurons, at least 1"):
+        Population("cells", GainLIF(), size)
+    with pytest.raises(UserError, match="whole number of neurons, at least 1"):
+        Spikes("inputs", size, [], [] * ms)
+
+
+@pytest.mark.parametrize("name", ["a b", "é", "c.d", "", None, 3])
+def test_names_are_those_that_brian2_can_carry(name):
+    with pytest.raises(UserError, match="letters, digits and underscores"):
+        Population(name, GainLIF(), 1)
+
+
+@pytest.mark.parametrize("model", ["gain-lif", None, GainLIF, Receptor()])
+def test_what_is_no_neuron_is_refused(model):
+    with pytest.raises(UserError, match=r"cells needs a neuron such as GainLIF\(\)"):
+        Population("cells", model, 1)
+
+
+def test_an_index_beyond_32_bits_is_refused_instead_of_wrapped():
+    with pytest.raises(UserError, match="not 4294967296"):
+        connection(i=[2**32], j=[0])
+
+
+def test_what_is_computed_from_other_variables_takes_no_input():
+    with pytest.raises(UserError, match="no variable of cells that can be added to named 'gain'"):
+        experiment(connections=[connection(variable="gain", weight=1.3)])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"populations": Population("cells", GainLIF(), 4)}, {"sources": "inputs"}]
+)
+def test_parts_of_an_experiment_come_in_lists(wrong):
+    with pytest.raises(UserError, match="needs a list of"):
+        experiment(**wrong)
+
+
+def test_pulses_of_a_population_that_overlapped_are_told_after_the_run():
+    firing = Population("first", GainLIF(receptors=(), t_ref=0 * ms), 1, {"I_ext": 40 * nA})
+    second = Population("second", GainLIF(receptors=()), 1)
+    wire = connection((0,), (0,), source="first", target="second", width=30 * ms)
+    made = Experiment(
+        populations=[firing, second], connections=[wire], duration=50 * ms, dt=0.1 * ms
+    )
+    with pytest.raises(UserError, match="Pulses of 30 ms overlap: neuron 0 of first"):
+        simulate(made)

@@ -125,8 +125,19 @@ def test_releases_come_on_top_of_the_bath_too():
 def test_a_bath_and_a_puff_of_one_ligand_that_do_not_know_of_each_other_are_refused():
     plain = Experiment(populations=[cells(1)], duration=60 * ms, dt=DT)
     both = (bath(cells(1), {"modulator": 1 * umolar}), some_puffs([12] * ms))
-    with pytest.raises(UserError, match="different values to conc_modulator: give it one of them"):
-        plain.add(*both)
+    for add in (plain.add, lambda first, second: plain.add(first).add(second)):
+        for order in (both, both[::-1]):
+            with pytest.raises(UserError, match="give different values to conc_modulator"):
+                add(*order)
+
+
+def test_one_puff_cannot_be_given_twice_under_one_name():
+    plain = Experiment(populations=[cells(1)], duration=60 * ms, dt=DT)
+    once = some_puffs([12] * ms)
+    with pytest.raises(UserError, match="give a second input a name of its own"):
+        plain.add(once, once)
+    with pytest.raises(UserError, match="give a second input a name of its own"):
+        plain.add(once).add(once)
 
 
 spans = st.floats(0.01, 3)
@@ -311,10 +322,13 @@ IN_A_BATH = cells(1).given(bath(cells(1), {"modulator": 1 * umolar}))
         (lambda: some_trace([3] * ms, [1] * umolar), "at least two"),
         (lambda: some_trace([3, 6] * ms, [1, 2, 3] * umolar), "as many times"),
         (lambda: some_trace([3, 3] * ms, [1, 2] * umolar), "increase"),
-        (lambda: some_trace([3, np.nan] * ms, [1, 2] * umolar), "increase"),
-        (lambda: some_trace([3, 6] * ms, [1, -2] * umolar), "at least 0"),
-        (lambda: some_trace([3, 6] * ms, [1, np.inf] * umolar), "at least 0"),
-        (lambda: some_trace([3, 6] * ms, [1, 2] * umolar, IN_A_BATH), "without a bath of it"),
+        (lambda: some_trace([3, np.nan] * ms, [1, 2] * umolar), "must be finite"),
+        (lambda: some_trace([3, 6] * ms, [1, -2] * umolar), "not be negative"),
+        (lambda: some_trace([3, 6] * ms, [1, np.inf] * umolar), "must be finite"),
+        (
+            lambda: some_trace([3, 6] * ms, [1, 2] * umolar, IN_A_BATH),
+            "use either the bath or the trace",
+        ),
         (lambda: some_trace([3, 6] * ms, [1, 2] * umolar, ligand="GABA"), "no ligand of cells"),
         (lambda: some_puffs([3] * ms, ligand="GABA"), "no ligand of cells named 'GABA'"),
         (lambda: some_puffs([3] * ms, conc=-1 * umolar), "must not be negative, as -1"),
