@@ -218,11 +218,7 @@ CLOSER = GainLIF(receptors=(Receptor(g_K=-5 * nS),))
         (GainLIF(), {"I_ext": np.inf * nA}, "I_ext of cells must be finite"),
         (GainLIF(), {"trained_gain": [1, np.nan, 1]}, "trained_gain of cells must be finite"),
         (GainLIF(), {"v": np.nan * mV}, "v of cells must be finite"),
-        (
-            GainLIF(),
-            {"v": "rand()*mV"},
-            "v of cells needs real numbers, .*draw random ones",
-        ),
+        (GainLIF(), {"v": "rand()*mV"}, "v of cells needs real numbers, .*draw random ones"),
         (GainLIF(), {"I_ext": 0.3}, "I_ext of cells has the wrong unit: a value in amp was exp"),
         (GainLIF(), {"trained_gain": 1 * mV}, "trained_gain of cells has the wrong unit"),
         (GainLIF(), {"I_exd": 0.3 * nA}, "parameter or state of cells named 'I_exd': did you mean"),
