@@ -104,7 +104,9 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
         return "\n".join([*self.first, step, *clock])
 
     def __str__(self) -> str:
-        return f"{self.membrane}, and the comparator's clock"
+        known = StateUpdateMethod.stateupdaters.items()
+        names = [name for name, method in known if method is self.membrane]
+        return f"{next(iter(names), self.membrane)}, and the comparator's clock"
 
 
 CROSSING = (

@@ -313,7 +313,7 @@ def _describe(kind: str, name: str) -> None:
     elif isinstance(found, Parameters):
         _describe_model(found)
     else:
-        _describe_callable(name, found)
+        _describe_callable(found)
 
 
 def _describe_model(model: Any) -> None:
@@ -335,7 +335,7 @@ def _describe_model(model: Any) -> None:
     _parameters(model, "Parameters" if inputs else "")
 
 
-def _describe_callable(name: str, found: Any) -> None:
+def _describe_callable(found: Any) -> None:
     from brian2 import Quantity
 
     from neuromod.support.text import typed
@@ -344,10 +344,19 @@ def _describe_callable(name: str, found: Any) -> None:
     for given in inspect.signature(found).parameters.values():
         usual = typed(given.default) if isinstance(given.default, Quantity) else repr(given.default)
         shown.append(given.name if given.default is given.empty else f"{given.name}={usual}")
-    _line(f"\n{name}({', '.join(shown)})")
+    name = found.__name__
+    _line(f"\nfrom {_door(found)} import {name}\n\n{name}({', '.join(shown)})")
     added = getattr(sys.modules[found.__module__], "EQUATIONS", {})
     if name in added:
         _line(f"\nIt adds to a population:\n\n{added[name].strip()}")
+
+
+def _door(found: Any) -> str:
+    """The outermost module that has a class or function under its own name."""
+    parts = found.__module__.split(".")
+    modules = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    has = (m for m in modules if getattr(sys.modules[m], found.__name__, None) is found)
+    return next(has, found.__module__)
 
 
 def _devices_of(protocol: Study) -> str:

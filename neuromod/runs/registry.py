@@ -40,12 +40,18 @@ def names(kind: str) -> list[str]:
 def kinds_of(name: str) -> list[str]:
     """Every kind that has something of a name, as `wash` is a protocol and a delivery.
 
+    Parameters
+    ----------
+    name : str
+        As for `find`; where some kind has precisely this name, that of others does not count.
+
     Raises
     ------
     UserError
         When no kind has.
     """
-    found = [kind for kind in KINDS if name in names(kind)]
+    exact = [kind for kind in KINDS if name in names(kind)]
+    found = exact or [kind for kind in KINDS if _registered(kind, name)]
     if not found:
         known = {name for kind in KINDS for name in names(kind)}
         raise unknown(listed(KINDS, "or"), name, known)
@@ -72,23 +78,23 @@ def find(kind: str, name: str) -> Any:
     kind : str
         One of `KINDS`.
     name : str
+        As `neuromod list` shows it, or the name of its class. Case does not matter, nor does
+        whether words are joined by hyphens or underscores.
 
     Raises
     ------
     UserError
         When there is none, or what it needs is not installed.
     """
+    registered = _registered(kind, name)
+    if not registered:
+        raise unknown(kind, name, names(kind))
     if kind == "receptor":
-        if name not in _library():
-            raise unknown(kind, name, _library())
-        return _library()[name]
-    entries = _entries(kind)
-    if name not in entries:
-        raise unknown(kind, name, entries)
+        return _library()[registered]
     try:
-        return entries[name].load()
+        return _entry(kind, registered).load()
     except ModuleNotFoundError as error:
-        command = how_to_get(kind, name)
+        command = how_to_get(kind, registered)
         hint = f": {command} brings it." if command else "."
         raise UserError(
             f"The {kind} {name!r} needs {error.name}, which is not installed{hint}"
@@ -123,7 +129,7 @@ def title(kind: str, name: str) -> str:
     if kind == "receptor":
         docstring = type(_library()[name]).__doc__ or ""
     else:
-        entry = _entries(kind)[name]
+        entry = _entry(kind, name)
         docstring = _docstring(entry.module, entry.attr)
     return " ".join(docstring.partition("\n\n")[0].split())
 
@@ -138,7 +144,7 @@ def missing(kind: str, name: str) -> list[str]:
     """
     if kind == "receptor":
         return []
-    entry = _entries(kind)[name]
+    entry = _entry(kind, name)
     required = entry.dist.requires if entry.dist else None
     needed = [Requirement(text) for text in required or ()]
     return [
@@ -162,10 +168,28 @@ def how_to_get(kind: str, name: str) -> str:
     str
         Empty where its entry point names no extra.
     """
-    entry = _entries(kind)[name]
+    entry = _entry(kind, name)
     if not entry.extras or entry.dist is None:
         return ""
     return f"pip install '{entry.dist.name}[{','.join(entry.extras)}]'"
+
+
+def _registered(kind: str, name: str) -> str:
+    """Name under which something is registered; empty where nothing is meant."""
+    known = names(kind)
+    if name in known:
+        return name
+    classes = {} if kind == "receptor" else {e.attr: own for own, e in _entries(kind).items()}
+    alike = {_folded(own): own for own in known}
+    return classes.get(name) or alike.get(_folded(name), "")
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _entry(kind: str, name: str) -> EntryPoint:
+    return _entries(kind)[_registered(kind, name)]
 
 
 def _entries(kind: str) -> dict[str, EntryPoint]:

@@ -78,6 +78,14 @@ def test_no_step_changes_a_variable_through_another(name):
     assert shared(code) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("clocked", "exponential_euler"), ("conducting", "rk4"), ("two_domains", "rk4")],
+)
+def test_a_clocked_method_names_that_of_the_membrane_as_brian2_does(name, method):
+    assert str(MODELS[name].method) == f"{method}, and the comparator's clock"
+
+
 @pytest.mark.parametrize("name", registry.names("model"))
 def test_no_reset_or_synapse_changes_a_variable_through_another(name):
     if registry.missing("model", name):

@@ -69,7 +69,12 @@ def test_a_receptor_is_described_by_its_name(neuromod):
         ("mirror", "vto : ndarray"),
         ("nt1", "v = a (W x + b)"),
         ("structural-plasticity", "tau_calcium"),
-        ("modulated-layer", "modulated-layer(base)"),
+        ("modulated-layer", "ModulatedLayer(base)"),
+        ("mirror", "from neuromod.models import Mirror\n\nMirror("),
+        ("rate-classifier", "from neuromod.models import RateClassifier\n\nRateClassifier("),
+        ("SpikingClassifier", "import SpikingClassifier\n\nSpikingClassifier("),
+        ("nt1_inputs", "from neuromod.tuning.methods import NT1Inputs\n\nNT1Inputs("),
+        ("wash", "from neuromod.inputs.modulators import wash\n\nwash("),
     ],
 )
 def test_whatever_has_a_name_is_described(name, shown, neuromod):

@@ -62,8 +62,8 @@ def test_what_a_protocol_needs_is_told():
     [
         ("protocol", "vddsweep", "vdd-sweep"),
         ("model", "gain-lfi", "gain-lif"),
-        ("model", "GainLIF", "gain-lif"),
-        ("receptor", "d1", "D1"),
+        ("model", "gainlif", "gain-lif"),
+        ("receptor", "d-1", "D1"),
         ("delivery", "puff", "puffs"),
         ("method", "nt-1", "nt1"),
     ],
@@ -71,6 +71,28 @@ def test_what_a_protocol_needs_is_told():
 def test_an_unknown_name_brings_the_nearest(kind, name, near):
     with pytest.raises(UserError, match=f"no {kind} named '{name}': did you mean {near}"):
         registry.find(kind, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "registered"),
+    [
+        ("model", "GainLIF", "gain-lif"),
+        ("model", "gain_lif", "gain-lif"),
+        ("model", "CircuitNeuron", "circuit"),
+        ("protocol", "GainCurve", "gain-curve"),
+        ("protocol", "gain_curve", "gain-curve"),
+        ("protocol", "Gain-Curve", "gain-curve"),
+        ("receptor", "d1", "D1"),
+    ],
+)
+def test_a_name_may_be_that_of_the_class_or_be_spelt_with_underscores(kind, name, registered):
+    assert registry.find(kind, name) is registry.find(kind, registered)
+    assert registry.kinds_of(name) == [kind]
+
+
+def test_a_registered_name_comes_first():
+    assert registry.kinds_of("receptor") == ["model"]
+    assert registry.kinds_of("Wash") == ["protocol", "delivery"]
 
 
 def test_one_name_may_be_of_several_kinds():
