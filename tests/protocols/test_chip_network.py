@@ -72,8 +72,9 @@ def test_circuit_neurons_do_what_codes_times_steps_say(run, counted):
 def test_what_is_trained_on_codes_is_what_runs(run):
     for bits in (2, 3):
         row = methods(run, bits).loc["on codes"]
-        # A membrane within 0.05 % of threshold leaks below it before the decision.
-        assert row.test_accuracy_mean == pytest.approx(row.trained_accuracy_mean, abs=0.012)
+        # A membrane within 0.05 % of threshold leaks below it before the decision. With so few
+        # codes several of the 269 images share a sum, so that they go together.
+        assert row.test_accuracy_mean == pytest.approx(row.trained_accuracy_mean, abs=6 / 269)
 
 
 def test_gains_tuned_freely_lose_most_without_new_codes(run):

@@ -321,12 +321,16 @@ def test_a_constant_learning_rate_stays_and_a_cosine_falls(
 def test_a_penalty_on_gains_makes_hidden_gains_small_and_leaves_outputs(
     features: Features, backbone: Backbone
 ) -> None:
-    free, penalised = (
-        tune(features, backbone, TuningRecipe("nt1", "rate", "cross_entropy", 0.1, 20, l1=l1)).gains
-        for l1 in (0.0, 0.004)
-    )
-    assert np.median(np.abs(penalised[:168])) < 0.1 * np.median(np.abs(free[:168]))
-    assert np.median(np.abs(penalised[168:])) > 1
+    def sizes(l1: float, seed: int) -> np.ndarray:
+        recipe = TuningRecipe("nt1", "rate", "cross_entropy", 0.1, 20, l1=l1, seed=seed)
+        return np.abs(tune(features, backbone, recipe).gains)
+
+    seeds = (0, 1, 2)
+    free, penalised = ([sizes(l1, seed) for seed in seeds] for l1 in (0.0, 0.004))
+    for without, found in zip(free, penalised, strict=True):
+        assert np.median(found[:168]) < 0.1 * np.median(without[:168])
+    # A single seed's five outputs depend on the last digits of the products before them.
+    assert np.median([np.median(found[168:]) for found in penalised]) > 1
 
 
 def test_neurons_that_integrate_over_time_are_tuned_by_their_counts(
