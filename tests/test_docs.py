@@ -37,6 +37,9 @@ def test_python_on_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
         neuromod.run("vdd-sweep", out="curves")
     space: dict[str, object] = {"__name__": "page"}
     for snippet in blocks(page, "python"):
+        if page.name == "extend.md":
+            # Each is to be copied alone.
+            space = {"__name__": "page"}
         exec(compile(snippet, page.name, "exec", dont_inherit=True), space)
 
 
