@@ -75,8 +75,8 @@ class Optocoupler(Parameters):
         if np.any(lit < -1e-12):
             least = float(np.min(np.asarray(conductance / siemens))) * siemens
             raise UserError(
-                f"A conductance of {least} is below what the photoresistor has in the dark: at "
-                f"least {1 / self.R_dark} was expected."
+                f"A conductance of {least} is below what the photoresistor has in the dark: use "
+                f"at least {1 / self.R_dark}."
             )
         return np.maximum(lit, 0) ** (1 / self.gamma) * self.I_lit
 

@@ -85,8 +85,8 @@ class Receptor(Parameters):
                 if field == "antagonist" and not text:
                     continue
                 raise UserError(
-                    f"{field} = {text!r} stands in the names of variables: letters and digits "
-                    "were expected, such as D1."
+                    f"{field} = {text!r} stands in the names of variables: use letters and "
+                    "digits, such as D1."
                 )
         if self.antagonist == self.ligand:
             raise UserError(f"{self.ligand} cannot compete with itself for {self.name}.")

@@ -47,7 +47,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise UserError(f"{path} cannot be read as weights: is it whole?") from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise UserError(f"{path} holds no state dict (names with tensors), which was expected.")
+        raise UserError(f"{path} holds no state dict: save one, a dictionary of tensors by name.")
     return tensors
 
 

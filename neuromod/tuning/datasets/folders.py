@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2 as transforms
 
-from neuromod.errors import UserError
+from neuromod.errors import UserError, listed
 from neuromod.support.cache import digest
 from neuromod.tuning.datasets.images import (
     SPLIT_SEED,
@@ -183,8 +183,8 @@ def list_classes(root: Path) -> Listing:
     for name, files in listing.items():
         if not files:
             raise UserError(
-                f"{root / name} holds no images: files ending in "
-                f"{', '.join(IMG_EXTENSIONS)} were expected."
+                f"{root / name} holds no images, which are files ending in "
+                f"{listed(IMG_EXTENSIONS, 'or')}."
             )
     return listing
 

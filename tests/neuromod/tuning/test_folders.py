@@ -82,7 +82,7 @@ def test_what_is_wrong_with_a_folder_is_said_in_one_sentence(class_folder: Path)
     with pytest.raises(UserError, match="has 0 sub-folders but needs at least two"):
         load_folder(class_folder / "dark")
     (class_folder / "empty").mkdir()
-    with pytest.raises(UserError, match=r"empty holds no images: files ending in \.jpg"):
+    with pytest.raises(UserError, match=r"empty holds no images, which are files ending in \.jpg"):
         load_folder(class_folder)
     shutil.copy(class_folder / "dark" / "0.png", class_folder / "empty")
     with pytest.raises(UserError, match=r"empty holds 1 images: .* at least four"):
