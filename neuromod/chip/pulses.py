@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 from brian2 import Quantity, amp, farad, ohm, second, volt
+from brian2.units.fundamentalunits import DIMENSIONLESS
 
-from neuromod.checks import steps_in
+from neuromod.checks import index_array, real_numbers, steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Spikes
 from neuromod.models.circuit import CircuitNeuron, suffix
@@ -47,7 +48,16 @@ def code_pulses(
     -------
     tuple of Connection
         See `mirror_pulses`.
+
+    Raises
+    ------
+    UserError
+        When a code is no whole number, or there is not one for each synapse.
     """
+    what = f"Codes from {source} to {target}"
+    codes = np.asarray(real_numbers(what, codes, DIMENSIONLESS))
+    if np.shape(codes) not in ((), np.shape(i)) or np.any(codes != np.round(codes)):
+        raise UserError(f"{what} need a whole number for each of {np.size(i)} synapses.")
     codes = np.broadcast_to(codes, np.shape(i))
     up, down = np.maximum(codes, 0), np.maximum(-codes, 0)
     return mirror_pulses(source, target, i, j, up, down, codes != 0, width, domain)
@@ -80,7 +90,8 @@ def mirror_pulses(
     tuple of Connection
         On the variables ``up``, ``down``, ``mirrors`` and ``active``, where they are not all 0.
     """
-    mark = suffix(domain)
+    what, mark = f"Synapses from {source} to {target}", suffix(domain)
+    i, j = index_array(what, i), index_array(what, j)
     weights = {f"up{mark}": up, f"down{mark}": down, f"mirrors{mark}": mirrors}
     made = []
     for variable, weight in {**weights, "active": np.ones(np.shape(i))}.items():

@@ -120,3 +120,18 @@ def test_volleys_that_neurons_cannot_follow_are_refused(period, message):
 
 def test_a_train_at_the_neurons_own_greatest_rate_is_allowed():
     PulseTrain(10, 300 * nsecond, DT).check(CIRCUIT)
+
+
+@pytest.mark.parametrize("codes", [[3, 1.5], [3, 2, 1], [3, np.nan], "3"])
+def test_codes_are_whole_numbers_one_for_each_synapse(codes):
+    with pytest.raises(UserError, match="Codes from inputs to chip"):
+        code_pulses("inputs", "chip", [0, 1], [0, 0], codes, 100 * nsecond)
+
+
+def test_codes_and_indices_may_be_lists():
+    up, down, mirrors, active = code_pulses(
+        "inputs", "chip", [1, 0], [0, 0], [3, -2], 100 * nsecond
+    )
+    assert (up.variable, up.i.tolist(), up.weight.tolist()) == ("up", [1], [3])
+    assert (down.variable, down.i.tolist(), down.weight.tolist()) == ("down", [0], [2])
+    assert len(mirrors.i) == len(active.i) == 2
