@@ -301,7 +301,7 @@ def test_classes_may_be_read_at_some_of_the_outputs(features: Features, backbone
     fired = result.classifier.layer_spikes(images)[-1][:, [4, 0, 2]].int()
     right = (fired == torch.eye(3)[features.labels[split.test]]).all(1)
     assert result.accuracy["test"] == right.double().mean().item()
-    with pytest.raises(UserError, match="3 output neurons up to 4, where one for each of 5"):
+    with pytest.raises(UserError, match="3 output neurons up to 4, but needs one for each of 5"):
         tune(features, backbone, recipe)
 
 
