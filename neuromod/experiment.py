@@ -615,7 +615,12 @@ class Experiment:
         equations = self._equations.get(target, Equations(""))
         states = equations.diff_eq_names | equations.parameter_names
         if variable not in states:
-            raise unknown(f"variable of {target} that can be added to", variable, states)
+            if variable in equations.names:
+                raise UserError(
+                    f"{variable} of {target} is computed from other variables: add to one of "
+                    f"{', '.join(sorted(states))} instead."
+                )
+            raise unknown(f"variable of {target}", variable, states)
         what = f"The weight onto {variable} of {target}"
         check_unit(what, connection.weight, equations[variable].dim)
         if connection.width is not None:

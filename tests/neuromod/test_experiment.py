@@ -341,7 +341,7 @@ def test_an_index_beyond_32_bits_is_refused_instead_of_wrapped():
 
 
 def test_what_is_computed_from_other_variables_takes_no_input():
-    with pytest.raises(UserError, match="no variable of cells that can be added to named 'gain'"):
+    with pytest.raises(UserError, match="gain of cells is computed from other variables: add to"):
         experiment(connections=[connection(variable="gain", weight=1.3)])
 
 
