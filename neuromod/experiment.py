@@ -212,7 +212,7 @@ class Population:
         UserError
             When two inputs do not agree on a value.
         """
-        values = {name: self.values[name] for name in self.received}
+        values = {name: v for name, v in self.values.items() if name in self.received}
         for given in inputs:
             for name, value in given.values.items():
                 if name in values and not np.array_equal(values[name], value):
