@@ -132,7 +132,8 @@ def check_size(what: str, size: Any) -> None:
     ------
     UserError
     """
-    if not isinstance(size, numbers.Integral) or isinstance(size, bool) or not 0 < size <= MOST:
+    whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+    if not whole or not 0 < int(size) <= MOST:
         raise UserError(f"{what} needs a whole number of neurons, at least 1, not {size!r}.")
 
 
