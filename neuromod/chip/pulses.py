@@ -38,7 +38,7 @@ def code_pulses(
     source, target, i, j
         See `Connection`; the target is a population of circuit neurons.
     codes : value or array, shape (synapses,)
-        Signed; a synapse of code 0 still clocks the comparator.
+        Signed, whole but in analog synapses; a synapse of code 0 still clocks the comparator.
     width : Quantity
         In seconds.
     domain : str
@@ -52,12 +52,12 @@ def code_pulses(
     Raises
     ------
     UserError
-        When a code is no whole number, or there is not one for each synapse.
+        When a code is no number, or there is not one for each synapse.
     """
     what = f"Codes from {source} to {target}"
     codes = np.asarray(real_numbers(what, codes, DIMENSIONLESS))
-    if np.shape(codes) not in ((), np.shape(i)) or np.any(codes != np.round(codes)):
-        raise UserError(f"{what} need a whole number for each of {np.size(i)} synapses.")
+    if np.shape(codes) not in ((), np.shape(i)):
+        raise UserError(f"{what} need a value for each of {np.size(i)} synapses.")
     codes = np.broadcast_to(codes, np.shape(i))
     up, down = np.maximum(codes, 0), np.maximum(-codes, 0)
     return mirror_pulses(source, target, i, j, up, down, codes != 0, width, domain)
