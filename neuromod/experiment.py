@@ -158,8 +158,9 @@ class Population:
         solvable = {name: getattr(self.model, name) for name in getattr(self.model, "solvable", ())}
         for name, value in self.values.items():
             self._check(name, value, solvable | self._settable)
-        for name, value in self.completed.items():
-            self._check(name, value, self._settable)
+        if self.completed is not self.values:
+            for name, value in self.completed.items():
+                self._check(name, value, self._settable)
         if isinstance(self.model, Parameters):
             self.model.check_values(self.own)
 
