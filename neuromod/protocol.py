@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+Tables = dict[str, "pd.DataFrame"]
+"""Tables by name; ``"table"`` is the main one, and names of columns end in their unit."""
+Recordings = Mapping[str, Recording]
+"""Recordings by the name of their experiment."""
 Simulate = Callable[[Experiment], Recording]
 """Runs an experiment on the device that the user has chosen."""
 
@@ -51,8 +55,8 @@ class Results:
         One for each experiment, if there are any.
     """
 
-    tables: dict[str, pd.DataFrame]
-    recordings: Mapping[str, Recording] = field(default_factory=dict)
+    tables: Tables
+    recordings: Recordings = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,7 @@ class Study(Parameters):
         """
         raise NotImplementedError
 
-    def plot(self, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> Figure:
+    def plot(self, tables: Tables, recordings: Recordings) -> Figure:
         """The study's figure: by default the main table's columns against its first, or traces.
 
         Parameters
@@ -102,7 +106,7 @@ class Study(Parameters):
 
         return plain_figure(tables, recordings)
 
-    def report(self, tables: dict[str, pd.DataFrame]) -> list[Section]:
+    def report(self, tables: Tables) -> list[Section]:
         """What the tables say, in words; by default their sizes and ranges.
 
         Parameters
@@ -137,7 +141,7 @@ class Protocol(Study):
         """
         raise NotImplementedError
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Tables from recordings; names of columns end in their unit.
 
         Parameters
@@ -168,7 +172,7 @@ class Protocol(Study):
 class Training(Study):
     """Base of all studies that work with torch alone."""
 
-    def train(self) -> dict[str, pd.DataFrame]:
+    def train(self) -> Tables:
         """Tables of what was trained; names of columns end in their unit.
 
         Returns

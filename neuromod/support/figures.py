@@ -70,6 +70,25 @@ def panels(layout: list[Any], width: float = 9.0, height: float = 6.0) -> tuple[
     return figure, figure.subplot_mosaic(layout)
 
 
+def label(
+    axes: Axes, title: str = "", x: str = "", y: str = "", log: str = "", **more: Any
+) -> None:
+    """Write the title and labels of axes; those left empty stay as they are.
+
+    Parameters
+    ----------
+    axes : Axes
+    title, x, y : str
+    log : str
+        Which axes are logarithmic: ``"x"``, ``"y"`` or ``"xy"``.
+    **more
+        As for `Axes.set`, such as limits.
+    """
+    named = {"title": title, "xlabel": x, "ylabel": y}
+    scales = {f"{axis}scale": "log" for axis in log}
+    axes.set(**scales, **{name: text for name, text in named.items() if text}, **more)
+
+
 def thin(times: Any, *traces: Any, points: int = 2000) -> tuple[Any, ...]:
     """Fewer samples of traces, with every peak and trough still there.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import ClassVar
 
@@ -15,9 +14,9 @@ from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 from neuromod.parameters import parameter
-from neuromod.protocols.antagonist import figure, words
+from neuromod.protocol import Recordings, Tables
+from neuromod.protocols.antagonist import page
 from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations, current
-from neuromod.recording import Recording
 from neuromod.support.text import say
 
 SCHILD = ("slope", "slope_low", "slope_high", "pA2", "pA2_low", "pA2_high", "exact_pA2")
@@ -59,8 +58,8 @@ class Antagonist(BathProtocol):
         above_0=True,
     )
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,7 +83,7 @@ class Antagonist(BathProtocol):
         """Every concentration of the antagonist, none first, with every one of the agonist."""
         return {self.receptor.antagonist: self._baths * umolar, self.ligand: self.conc}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Every cell, the mean rates, their curves, and the regression."""
         names = {self.receptor.antagonist: "antagonist_uM", self.ligand: "conc_uM"}
         columns = {f"conc_{ligand}_uM": name for ligand, name in names.items()}

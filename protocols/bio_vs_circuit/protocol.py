@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,10 +17,10 @@ from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import parameter, positive
-from neuromod.protocols.bio_vs_circuit import figure, words
+from neuromod.protocol import Recordings, Tables
+from neuromod.protocols.bio_vs_circuit import page
 from neuromod.protocols.families.chips import ChipProtocol, check_reach, input_codes, input_rate
 from neuromod.protocols.families.timing import time
-from neuromod.recording import Recording
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +59,8 @@ class BioVsCircuit(ChipProtocol):
         "about the interval between spikes",
     )
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,7 +84,7 @@ class BioVsCircuit(ChipProtocol):
         traces = [Trace(name, ("v",), np.arange(size)) for name in ("chip", "cell")]
         return twins(cells, chips, inputs, self.codes, traces, self.duration, self.dt, self.seed)
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """One row per gain: spikes on both sides and how alike they and the traces are."""
         duration = float(TIME_SCALE * self.duration / second)
         window, tau = float(self.window / second), float(self.tau_distance / second)
@@ -118,7 +117,7 @@ class BioVsCircuit(ChipProtocol):
         """Supply of each circuit neuron, shape (n,)."""
         return vdd_of(self.circuit, self.gain)
 
-    def membranes(self, recordings: Mapping[str, Recording]) -> dict[str, np.ndarray]:
+    def membranes(self, recordings: Recordings) -> dict[str, np.ndarray]:
         """Membranes as shares of the way from rest to threshold, each (neurons, steps)."""
         sides = (("bio", "cell", self.bio), ("circuit", "chip", self.circuit))
         return {

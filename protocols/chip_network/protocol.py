@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -39,7 +39,8 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.parameters import parameter
-from neuromod.protocols.chip_network import figure, words
+from neuromod.protocol import Recordings, Tables
+from neuromod.protocols.chip_network import page
 from neuromod.protocols.families.networks import (
     NetworkOnChip,
     check_distinct,
@@ -152,8 +153,8 @@ class ChipNetwork(NetworkOnChip):
         choices=("most", "three"),
     )
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -173,7 +174,7 @@ class ChipNetwork(NetworkOnChip):
         """All networks of a seed, each with all images, as one population."""
         return {name: experiment for name, (_, experiment) in self._built.items()}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Accuracies and energies of every network, in closed form and by simulation."""
         parts = [
             self._measured(chips, self._built[name][0], recordings[name])
@@ -233,8 +234,8 @@ class ChipNetwork(NetworkOnChip):
 
     def _check_size(self) -> None:
         """Refuse what memory cannot hold, before anything is tuned."""
-        by_method = len(words.METHODS) * len(self.bits)
-        by_supplies = len(words.LINES) * (len(self.supplies) + 1) + 1
+        by_method = len(page.METHODS) * len(self.bits)
+        by_supplies = len(page.LINES) * (len(self.supplies) + 1) + 1
         copy = sum(linear.weight.numel() for linear in self.task[0].linears[1:])
         check_synapses(self.seeds * (by_method + by_supplies) * copy, self.images, "images")
 

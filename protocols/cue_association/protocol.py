@@ -9,7 +9,7 @@ from brian2 import Hz, Quantity
 
 from neuromod.parameters import not_negative, parameter
 from neuromod.plasticity import tasks
-from neuromod.protocols.cue_association import words
+from neuromod.protocols.cue_association import page
 from neuromod.protocols.families.five_networks import FiveNetworks
 
 
@@ -37,4 +37,4 @@ class CueAssociation(FiveNetworks):
         np.array([0, 10, 20]) * Hz, "rates added to cues and go, in learning", "chosen here"
     )
 
-    report = words.report
+    report = page.report

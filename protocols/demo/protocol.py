@@ -23,7 +23,8 @@ from neuromod.experiment import Experiment
 from neuromod.models.classifier import SpikingClassifier
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import not_negative, parameter
-from neuromod.protocols.demo import figure, words
+from neuromod.protocol import Recordings, Tables
+from neuromod.protocols.demo import page
 from neuromod.protocols.families.networks import (
     NetworkOnChip,
     NetworkStudy,
@@ -32,7 +33,6 @@ from neuromod.protocols.families.networks import (
     evenly,
     prepare_features,
 )
-from neuromod.recording import Recording
 from neuromod.support.log import stage
 from neuromod.support.progress import task
 from neuromod.tuning.backbone import RANDOM
@@ -117,8 +117,8 @@ class Demo(NetworkStudy, NetworkOnChip):
         GainLIF(synapse="pulse", receptors=()), "the biological neuron", "see its own"
     )
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,7 +140,7 @@ class Demo(NetworkStudy, NetworkOnChip):
         """The best spiking nt1 network, all test images at once, as cells and as a chip."""
         return {"cells": self._cells[1], "circuit": self._circuit[1]}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Accuracies of all networks; agreement, changes, spikes and energy of the deployed one.
 
         Raises

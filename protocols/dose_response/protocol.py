@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,9 +11,9 @@ from brian2 import Quantity, nA, umolar
 
 from neuromod.analysis.dose_response import closed_form_rates, fit_hill, half_effect
 from neuromod.errors import UserError
-from neuromod.protocols.dose_response import figure, words
+from neuromod.protocol import Recordings, Tables
+from neuromod.protocols.dose_response import page
 from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations
-from neuromod.recording import Recording
 
 CELLS = ("conc_uM", "current_nA", "gain", "rate_Hz", "closed_form_Hz", "recovered_gain")
 FIT = (
@@ -51,8 +50,8 @@ class DoseResponse(BathProtocol):
         0 * umolar, "concentration of every other ligand, such as an antagonist", "none"
     )
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,7 +77,7 @@ class DoseResponse(BathProtocol):
         """Closed form of the rate in Hz at concentrations in uM and a current in nA."""
         return closed_form_rates(self.neuron, current * nA, self.steady_gain(conc))
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Every cell, the gain at every dose, and the fits of gain and rates."""
         cells = self.settled(recordings["bath"])
         table = cells.rename(columns={f"conc_{self.ligand}_uM": "conc_uM"})[list(CELLS)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -27,7 +26,8 @@ from neuromod.plasticity.rewiring import (
     homeostatic_indegree,
     synapses_between,
 )
-from neuromod.protocols.engram import figure, words
+from neuromod.protocol import Recordings, Tables
+from neuromod.protocols.engram import page
 from neuromod.protocols.families.random_networks import RandomNetwork
 from neuromod.recording import Recording
 
@@ -93,8 +93,8 @@ class Engram(RandomNetwork):
         np.array([0, 0.25, 0.5, 0.75, 1]), "shares of the engram cued", "chosen here", high=1
     )
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,7 +130,7 @@ class Engram(RandomNetwork):
             for moment, (_, wiring) in self._development[1].items()
         }
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Rates and recall under every cue, the synapses of each moment, and their history."""
         rows = [
             self._row(moment, number, recordings[moment])
@@ -163,7 +163,7 @@ class Engram(RandomNetwork):
         names = ("cued", "uncued", "others", "inhibitory")
         return dict(zip(names, np.split(np.arange(self.size), ends), strict=True))
 
-    def forgotten(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    def forgotten(self, tables: Tables) -> pd.DataFrame:
         """Synapses within the engram after learning, and what random turnover leaves of them."""
         history, learned = tables["history"], tables["wirings"].time_s[1]
         after = history[history.time_s >= learned]

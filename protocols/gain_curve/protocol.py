@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +11,10 @@ from scipy.optimize import curve_fit
 
 from neuromod.analysis.spike_trains import slope_ratio, steady_rates
 from neuromod.errors import UserError
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import BathProtocol, concentrations, current
 from neuromod.protocols.families.timing import time
-from neuromod.protocols.gain_curve import figure, words
-from neuromod.recording import Recording
+from neuromod.protocols.gain_curve import page
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +35,15 @@ class GainCurve(BathProtocol):
     I: Quantity = current(linspace(0.1, 1.5, 36) * nA, "around rheobase", "injected currents")  # noqa: E741
     duration: Quantity = time(2 * second, "length of the run", "dozens of spikes at most currents")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     @property
     def doses(self) -> dict[str, Quantity]:
         """Concentrations of what the first receptor binds."""
         return {self.ligand: self.conc}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Rates by concentration and current, and the gain recovered for each concentration."""
         conc, injected = self.grid()
         gain = self.neuron.steady_gain(conc)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,10 +32,10 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import not_negative, parameter, positive, refuse_changed
-from neuromod.protocol import Protocol
+from neuromod.protocol import Protocol, Recordings, Tables
 from neuromod.protocols.families.cells import current
 from neuromod.protocols.families.timing import time, time_step
-from neuromod.protocols.gain_identification import figure, words
+from neuromod.protocols.gain_identification import page
 from neuromod.recording import Recording
 from neuromod.support.log import note
 from neuromod.support.text import say
@@ -87,8 +86,8 @@ class GainIdentification(Protocol):
     duration: Quantity = time(1 * second, "length of a step", "usual in slices")
     dt: Quantity = time_step(0.1 * ms, "a two-hundredth of tau_m")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,7 +123,7 @@ class GainIdentification(Protocol):
             )
         }
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Rates, fits of every hypothesis with their intervals and weights, and verdicts."""
         curves = self._read() if self.data else self._simulated(recordings["steps"])
         control = _curve(curves, self.control)

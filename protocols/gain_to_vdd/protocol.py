@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -24,8 +23,9 @@ from neuromod.experiment import Connection, Experiment, Population, Spikes, Trac
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.mirror import LAWS
 from neuromod.parameters import parameter, positive
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import ChipProtocol, keep, supply
-from neuromod.protocols.gain_to_vdd import figure, words
+from neuromod.protocols.gain_to_vdd import page
 from neuromod.recording import Recording
 
 MOST_BITS = 16
@@ -60,8 +60,8 @@ class GainToVdd(ChipProtocol):
     )
     code: int = parameter(1, "code of the synapse", "chosen here: one least significant bit", low=1)
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,7 +93,7 @@ class GainToVdd(ChipProtocol):
         )
         return {"pulse": pulse}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Gains by supply, errors of wanted gains by bits, bits by precision, and ranges."""
         measured = {law: self._measured(law, recordings["pulse"]) for law in LAWS}
         curves = [self._curve(law, measured[law][: len(self.vdd)]) for law in LAWS]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,10 +23,10 @@ from neuromod.inputs.supplies import schedule
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 from neuromod.parameters import parameter, positive
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import ChipProtocol, check_reach, input_codes, input_rate
 from neuromod.protocols.families.timing import time
-from neuromod.protocols.gain_trace import figure, words
-from neuromod.recording import Recording
+from neuromod.protocols.gain_trace import page
 from neuromod.support.text import listed, say
 
 EXACT, CONSTANT = "exact", "constant"
@@ -89,8 +88,8 @@ class GainTrace(ChipProtocol):
     )
     dt: Quantity = time(20 * nsecond, "time step, chip time", "a fifth of a pulse")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,7 +125,7 @@ class GainTrace(ChipProtocol):
         supply = schedule(chips, self._updates / TIME_SCALE, self._vdd, dt)
         return {"circuit": both["circuit"].add(supply), "bio": both["bio"].add(puffed)}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """One row per supply: its error and how alike chip and cell fire; and rates over time."""
         duration, window = float(self.duration / second), float(self.window / second)
         bio, circuit = recordings["bio"], recordings["circuit"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -27,9 +26,10 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.inputs.noise import noisy_supply, thermal
 from neuromod.parameters import not_negative, parameter, positive
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import keep
 from neuromod.protocols.families.gates import GateProtocol
-from neuromod.protocols.mismatch import figure, words
+from neuromod.protocols.mismatch import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
 
@@ -92,8 +92,8 @@ class ChipMismatch(GateProtocol):
         "value every period",
         "chosen here",
     )
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,7 +107,7 @@ class ChipMismatch(GateProtocol):
         chips = join([part for _, made, tuned in self.gates for part in (made, tuned)])
         return {"chips": self._experiment(chips), "noise": self._noisy()}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Yields by size and by kind of device, rows right by condition, and under noise."""
         counts = _output(recordings["chips"])
         parts = []

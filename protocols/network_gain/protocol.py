@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,10 +18,11 @@ from neuromod.experiment import Connection, Experiment, Population
 from neuromod.inputs.modulators import bath
 from neuromod.inputs.spikes import fixed_indegree, staircase
 from neuromod.parameters import not_negative, parameter, positive
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import CellProtocol, check_ascending, concentrations
 from neuromod.protocols.families.random_networks import RandomNetwork
 from neuromod.protocols.families.timing import time
-from neuromod.protocols.network_gain import figure, words
+from neuromod.protocols.network_gain import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
 
@@ -96,8 +96,8 @@ class NetworkGain(CellProtocol, RandomNetwork):
         20 * ms, "width in which spikes are counted for correlations", "the membrane time constant"
     )
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,7 +130,7 @@ class NetworkGain(CellProtocol, RandomNetwork):
             )
         return experiments
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Rates, irregularity and correlations, and the slopes of the rates."""
         rows = [
             row

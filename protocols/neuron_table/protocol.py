@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,9 +19,10 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.inputs.spikes import regular
 from neuromod.parameters import parameter
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import ChipProtocol, supply
 from neuromod.protocols.families.timing import time
-from neuromod.protocols.neuron_table import figure, words
+from neuromod.protocols.neuron_table import page
 from neuromod.protocols.neuron_table.published import ALL, DRIVES, FEWEST, PAPER_RATE, PUBLISHED
 from neuromod.recording import Recording
 from neuromod.support.text import say
@@ -59,8 +59,8 @@ class NeuronTable(ChipProtocol):
     )
     duration: Quantity = time(30 * usecond, "length of the run", "more than 50 volleys")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,7 +115,7 @@ class NeuronTable(ChipProtocol):
             )
         }
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """The paper's table with this model's rows, highest rates by case, and the sweep."""
         sweep = self._sweep(recordings["volleys"])
         own = ["drive", "vdd_V", "v_bias_V"]

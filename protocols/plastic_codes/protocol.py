@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -23,11 +22,10 @@ from neuromod.plasticity.learning import Recipe, learn_all
 from neuromod.plasticity.network import NETWORKS, OWN_GATES, PlasticNetwork, Shape
 from neuromod.plasticity.rules import BOUND
 from neuromod.plasticity.tasks import Difficulty, Episodes, PatternRecall
-from neuromod.protocol import Protocol
+from neuromod.protocol import Protocol, Recordings, Tables
 from neuromod.protocols.families.chips import keep, supply
 from neuromod.protocols.families.five_networks.study import LEARNED_DELAYS, LEARNED_SHARES
-from neuromod.protocols.plastic_codes import figure, words
-from neuromod.recording import Recording
+from neuromod.protocols.plastic_codes import page
 from neuromod.support.log import stage
 from neuromod.support.text import listed, say
 
@@ -119,8 +117,8 @@ class PlasticCodes(Protocol):
     )
     supplies: Quantity = supply([0.5, 1] * volt, "lowest and highest supply")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,7 +139,7 @@ class PlasticCodes(Protocol):
         """All variants of every network side by side, each on the same episodes."""
         return {f"network-{number}": self._variants(number) for number in range(self.seeds)}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Success of every variant, loss by the supply, codes, and VDD in an episode."""
         table = pd.concat([self._success(number, recordings) for number in range(self.seeds)])
         found = table.groupby(["modulation", "bits"], sort=False)
@@ -254,7 +252,7 @@ class PlasticCodes(Protocol):
         }
         return replace(cells, values={**cells.values, **values})
 
-    def _success(self, number: int, recordings: Mapping[str, Recording]) -> pd.DataFrame:
+    def _success(self, number: int, recordings: Recordings) -> pd.DataFrame:
         network, drawn = self._networks[number], self._drawn(number, 0, self.episodes)
         labels = drawn.labels.numpy()
         answers = drawn.scores(readout(network, recordings[f"network-{number}"])).argmax(1)
@@ -284,7 +282,7 @@ class PlasticCodes(Protocol):
             "cells_reversed": int((found.sign < 0).sum()),
         }
 
-    def _codes(self, recordings: Mapping[str, Recording]) -> pd.DataFrame:
+    def _codes(self, recordings: Recordings) -> pd.DataFrame:
         """Frequency of each code at the end of an episode, for the number of bits nearest to 3."""
         bits = min((b for b in self.bits if b), key=lambda b: abs(b - 3), default=0)
         levels = np.arange(-(2**bits) + 1, 2**bits)

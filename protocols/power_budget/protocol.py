@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,10 +16,10 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.inputs.spikes import regular
 from neuromod.parameters import parameter, positive
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import ChipProtocol, supply
 from neuromod.protocols.families.timing import time
-from neuromod.protocols.power_budget import figure, words
-from neuromod.recording import Recording
+from neuromod.protocols.power_budget import page
 from neuromod.support.text import say
 
 
@@ -53,8 +52,8 @@ class PowerBudget(ChipProtocol):
     )
     duration: Quantity = time(300 * usecond, "length of the run", "six spikes at the lowest rate")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,7 +91,7 @@ class PowerBudget(ChipProtocol):
             )
         }
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Power and energy per spike by rate, and the budget of the rates shown."""
         recording = recordings["rates"]
         spikes = recording.spikes["chip"].counts()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -14,10 +13,10 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.parameters import parameter, positive
-from neuromod.protocol import Protocol
+from neuromod.protocol import Protocol, Recordings, Tables
 from neuromod.protocols.families.chips import keep
 from neuromod.protocols.families.timing import time, time_step
-from neuromod.protocols.pseudo_resistor import figure, words
+from neuromod.protocols.pseudo_resistor import page
 from neuromod.recording import Recording
 
 # Leak, and its resistance at zero bias over R_leak.
@@ -63,8 +62,8 @@ class PseudoResistor(Protocol):
     duration: Quantity = time(80 * usecond, "length of the decays", "four membrane time constants")
     dt: Quantity = time_step(10 * nsecond, "1/2000 of the membrane's time constant")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,7 +81,7 @@ class PseudoResistor(Protocol):
             "decay": self._released(ends, self.duration),
         }
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """One row per device, condition and potential; and one per device and condition."""
         table = pd.concat(
             [self._curves(device, recordings["release"]) for device in DEVICES], ignore_index=True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,9 +16,10 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.modulators import exchanged, puffs
 from neuromod.parameters import parameter
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import CellProtocol, check_ascending, concentrations, current
 from neuromod.protocols.families.timing import time, time_step
-from neuromod.protocols.puff import figure, words
+from neuromod.protocols.puff import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
 
@@ -70,8 +70,8 @@ class Puff(CellProtocol):
     )
     dt: Quantity = time_step(0.2 * ms, "a hundredth of the intervals between spikes")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,7 +98,7 @@ class Puff(CellProtocol):
             for name, (onsets, width) in self._patterns().items()
         }
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Responses to single puffs, to every puff of a train, and how trains add up."""
         singles = [
             self._measure_single(recordings[f"single_{k}"], width)
@@ -153,7 +153,7 @@ class Puff(CellProtocol):
         gain = integrated_gain(self.neuron, lambda at: level * share([at] * second), times, kinks)
         return np.outer(self.conc / umolar, share(times)), gain
 
-    def _agreement(self, recordings: Mapping[str, Recording]) -> pd.DataFrame:
+    def _agreement(self, recordings: Recordings) -> pd.DataFrame:
         """Greatest errors of concentrations and gains against the independent solutions."""
         level = np.asarray(self.conc / umolar)
         frames = []

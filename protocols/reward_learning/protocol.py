@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -25,9 +24,9 @@ from neuromod.experiment import (
 from neuromod.inputs.modulators import volume
 from neuromod.models.three_factor import IZHIKEVICH, LIGAND, PlasticLIF, ThreeFactor
 from neuromod.parameters import not_negative, parameter, positive, refuse_changed
-from neuromod.protocol import Protocol
+from neuromod.protocol import Protocol, Recordings, Tables
 from neuromod.protocols.families.timing import time_step
-from neuromod.protocols.reward_learning import figure, words
+from neuromod.protocols.reward_learning import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
 
@@ -91,8 +90,8 @@ class RewardLearning(Protocol):
     dt: Quantity = time_step(1 * ms, "a twentieth of tau_m")
 
     shown: ClassVar[tuple[str, ...]] = ("table",)
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,7 +126,7 @@ class RewardLearning(Protocol):
         """Isolated pairs, one for each lag and delay, and conditioning."""
         return {"pairs": self._pairs(), "conditioning": self._conditioning()}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Gain of every stimulus and every cell, responses over time, and credit of pairs."""
         conditioning = recordings["conditioning"]
         traces = np.asarray(conditioning.totals[SYNAPSES]["E"])

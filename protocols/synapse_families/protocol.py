@@ -21,9 +21,10 @@ from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.optocoupler import Optocoupler
 from neuromod.parameters import not_negative, parameter
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import ChipProtocol, input_rate, supply
 from neuromod.protocols.families.timing import time
-from neuromod.protocols.synapse_families import figure, words
+from neuromod.protocols.synapse_families import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
 
@@ -66,8 +67,8 @@ class SynapseFamilies(ChipProtocol):
     )
     duration: Quantity = time(100 * usecond, "length of that input", "five membrane time constants")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,7 +104,7 @@ class SynapseFamilies(ChipProtocol):
             "train": self._experiment(train, self.units, self.duration, {}),
         }
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Steps by stored value and potential, their summary, and spikes by stored value."""
         steps = self._steps(recordings["pulse"])
         spikes = pd.DataFrame({"stored": self.stored})

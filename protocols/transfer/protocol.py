@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from neuromod.parameters import parameter, positive
-from neuromod.protocol import Training
+from neuromod.protocol import Tables, Training
 from neuromod.protocols.families.networks import (
     NetworkStudy,
     check_distinct,
     check_methods,
     prepare_features,
 )
-from neuromod.protocols.transfer import figure, words
+from neuromod.protocols.transfer import page
 from neuromod.support.log import note, stage
 from neuromod.support.progress import task
 from neuromod.tuning.backbone import RANDOM
@@ -130,8 +130,8 @@ class Transfer(NetworkStudy, Training):
     )
     mixed: bool = parameter(False, "products from bfloat16", "chosen here: not every CPU has it")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,7 +140,7 @@ class Transfer(NetworkStudy, Training):
         check_distinct("tables", self.tables)
         Hardware(self.compute, self.mixed)
 
-    def train(self) -> dict[str, pd.DataFrame]:
+    def train(self) -> Tables:
         """Tasks, the tables' cells, those as printed, table 8, the comparison, learning curves."""
         images = self._images()
         with processes():
@@ -158,7 +158,7 @@ class Transfer(NetworkStudy, Training):
             "equal": _equal_table(equal),
             "curves": _curves(equal),
         }
-        weights = words.PRETRAINED if self.pretrained.trained else RANDOM
+        weights = page.PRETRAINED if self.pretrained.trained else RANDOM
         return {name: found.assign(weights=weights) for name, found in tables.items()}
 
     def _images(self) -> dict[str, ImageData]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,9 +13,9 @@ from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptor_library import library
 from neuromod.parameters import parameter
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations, current
-from neuromod.protocols.two_receptors import figure, words
-from neuromod.recording import Recording
+from neuromod.protocols.two_receptors import page
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +52,8 @@ class TwoReceptors(BathProtocol):
         above_0=True,
     )
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,7 +79,7 @@ class TwoReceptors(BathProtocol):
         """Numbers of concentrations."""
         return len(self.conc_first), len(self.conc_second)
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Every cell, and the surface over both concentrations."""
         table = self.settled(recordings["bath"])
         return {"table": table, "surface": self._surface(table)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,10 +15,10 @@ from neuromod.chip.pulses import code_pulses
 from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.parameters import parameter
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import ChipProtocol, input_codes, input_rate, supply
 from neuromod.protocols.families.timing import time
-from neuromod.protocols.vdd_sweep import figure, words
-from neuromod.recording import Recording
+from neuromod.protocols.vdd_sweep import page
 
 FIGURE_4 = (0.55, 0.75)
 
@@ -39,8 +38,8 @@ class VddSweep(ChipProtocol):
     input_rate: Quantity = input_rate(300 * khertz)
     duration: Quantity = time(40 * usecond, "length of the run", "two membrane time constants")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,7 +61,7 @@ class VddSweep(ChipProtocol):
         )
         return {"sweep": sweep}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """One row per supply voltage."""
         spikes = recordings["sweep"].spikes["chip"].counts()
         totals = recordings["sweep"].totals["chip"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,9 +16,10 @@ from neuromod.inputs.modulators import volume
 from neuromod.inputs.spikes import poisson
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import not_negative, parameter, positive
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import CellProtocol, concentrations, current
 from neuromod.protocols.families.timing import time, time_step
-from neuromod.protocols.volume import figure, words
+from neuromod.protocols.volume import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
 
@@ -72,8 +72,8 @@ class Volume(CellProtocol):
     )
     dt: Quantity = time_step(1 * ms, "a twentieth of tau_m")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,7 +94,7 @@ class Volume(CellProtocol):
         """A burst in the middle of the tissue, and random releases all over it."""
         return {"burst": self._experiment("burst"), "tissue": self._experiment("tissue")}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Every cell's response to the burst, the profile of one release, and mean levels."""
         worst = [self._deviation(kind, recordings[kind]) for kind in ("burst", "tissue")]
         rise, length, error = self._profile(recordings["burst"])

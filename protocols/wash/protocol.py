@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,9 +16,10 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.modulators import exchanged, wash
 from neuromod.models.receptors import Receptor
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import CellProtocol, check_ascending, concentrations, current
 from neuromod.protocols.families.timing import time, time_step
-from neuromod.protocols.wash import figure, words
+from neuromod.protocols.wash import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
 
@@ -64,8 +64,8 @@ class Wash(CellProtocol):
         1 * ms, "a thirtieth of the fastest exchange; intervals between spikes are multiples of it"
     )
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,7 +100,7 @@ class Wash(CellProtocol):
         )
         return {"wash": experiment.add(washed)}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Gains, rates and hysteresis of every wash, and its time constants beside the limits."""
         recording = recordings["wash"]
         conc, tau = self.grid()

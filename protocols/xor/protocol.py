@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,8 +14,9 @@ from neuromod.chip.conversion import Costs, by_supply, energies
 from neuromod.chip.xor import CODES, READS_ONE, ROW_NAMES, TRUTH, Gates, like_the_paper
 from neuromod.experiment import Experiment
 from neuromod.parameters import parameter
+from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.gates import GateProtocol
-from neuromod.protocols.xor import figure, words
+from neuromod.protocols.xor import page
 from neuromod.recording import Recording
 
 
@@ -36,15 +36,15 @@ class Xor(GateProtocol):
 
     costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def experiments(self) -> dict[str, Experiment]:
         """The four rows of the truth table of the networks found."""
         gates, every = Gates.of(self.designs), np.arange(len(self.designs))
         return {"rows": gates.experiment(self.circuit, self.train, self.seed, every)}
 
-    def measure(self, recordings: Mapping[str, Recording]) -> dict[str, pd.DataFrame]:
+    def measure(self, recordings: Recordings) -> Tables:
         """Rows of the networks simulated, their codes, and what the search found."""
         supplies = [
             self._supply(vdd, found)

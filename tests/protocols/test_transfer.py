@@ -16,7 +16,7 @@ pytest.importorskip("torchvision")
 from neuromod.errors import UserError
 from neuromod.protocols.families import networks
 from neuromod.protocols.transfer import Transfer, protocol as transfer
-from neuromod.protocols.transfer.words import MEANINGLESS
+from neuromod.protocols.transfer.page import MEANINGLESS
 from neuromod.runs.run import load_run, render
 from neuromod.tuning import grid
 from neuromod.tuning.backbone import load_backbone

@@ -20,8 +20,8 @@ from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn_all, succ
 from neuromod.plasticity.network import NETWORKS, OWN_GATES, Shape, State
 from neuromod.plasticity.storage import save_network
 from neuromod.plasticity.tasks import Difficulty, Task
-from neuromod.protocol import Training
-from neuromod.protocols.families.five_networks import figure, words
+from neuromod.protocol import Tables, Training
+from neuromod.protocols.families.five_networks import page
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.support.log import stage
 from neuromod.support.progress import task as progress_of
@@ -84,8 +84,8 @@ class FiveNetworks(Training):
     tau_m: Quantity = time(20 * ms, "time constant of membranes and readout", "that of gain-lif")
     dt: Quantity = time_step(5 * ms, "a quarter of tau_m, for speed")
 
-    plot = figure.plot
-    report = words.report
+    plot = page.plot
+    report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,7 +97,7 @@ class FiveNetworks(Training):
         self.task.check_grid(self.dt, float(self.noises[1].max()))
         self.recipes()
 
-    def train(self) -> dict[str, pd.DataFrame]:
+    def train(self) -> Tables:
         """Success of all networks at every difficulty, how they learned, and the learned rules."""
         with stage("learning"):
             learned = self._learned

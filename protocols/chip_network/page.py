@@ -1,0 +1,252 @@
+"""The page of `ChipNetwork`: its figure and its words."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from neuromod.protocol import Recordings, Section, Tables
+from neuromod.support.figures import (
+    BLACK,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    label,
+    legend,
+    ordered_colors,
+    panels,
+)
+from neuromod.support.text import listed, say
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from neuromod.protocols.chip_network.protocol import ChipNetwork
+
+MEMORIES = {"kept": BLACK, "rewritten": PURPLE}
+END = 8.0
+BINS = 12
+
+
+def plot(protocol: ChipNetwork, tables: Tables, recordings: Recordings) -> Figure:
+    """Accuracy by method and bits, gains, accuracy and energy against supplies."""
+    del recordings
+    figure, axes = panels([["methods", "gains"], ["supplies", "energy"]], width=10, height=8)
+    _plot_methods(axes["methods"], tables["methods"])
+    _plot_gains(axes["gains"], tables["gains"], *protocol.reach)
+    _plot_supplies(axes["supplies"], tables["supplies"], "test_accuracy", 100)
+    label(axes["supplies"], "c  Accuracy with shared supplies", y="test images right (%)")
+    _plot_supplies(axes["energy"], tables["supplies"], "energy_per_image_pJ", 1)
+    label(axes["energy"], "d  Energy from both supplies", y="energy per image (pJ)")
+    figure.legend(
+        *axes["supplies"].get_legend_handles_labels(), loc="outside lower center", ncols=2
+    )
+    return figure
+
+
+def _plot_methods(axes: Any, methods: pd.DataFrame) -> None:
+    names = list(METHODS)
+    sizes = sorted(methods.bits.unique())
+    width = 0.8 / len(sizes)
+    for number, (bits, color) in enumerate(zip(sizes, ordered_colors(len(sizes)), strict=True)):
+        rows = methods[methods.bits == bits].set_index("method").reindex(names)
+        at = np.arange(len(names)) + (number - (len(sizes) - 1) / 2) * width
+        axes.bar(
+            at,
+            100 * rows.test_accuracy_mean,
+            width * 0.92,
+            yerr=100 * rows.test_accuracy_sd.fillna(0),
+            color=color,
+            ecolor=BLACK,
+            label=f"{bits} bits",
+        )
+        before = 100 * rows.trained_accuracy_mean
+        label = None if number else "off the chip"
+        axes.hlines(before, at - width / 2, at + width / 2, color=RED, lw=2, label=label)
+    axes.set_xticks(range(len(names)), names)
+    label(axes, "a  Accuracy on the chip", y="test images right (%)", ylim=(0, None))
+    legend(axes, below=True)
+
+
+def _plot_gains(axes: Any, gains: pd.DataFrame, low: float, high: float) -> None:
+    # Edges of bins lie at the ends of the reach, where many bounded gains are.
+    width = (high - low) / BINS
+    edges = low + width * np.arange(-np.ceil((END + low) / width), np.ceil((END - low) / width) + 1)
+    inside = (low + width / 2, high - width / 2)
+    for method, color, ends in (("free", ORANGE, edges[[0, -1]]), ("bounded", GREEN, inside)):
+        own = gains.gain[gains.method == method].clip(*ends)
+        axes.hist(own, edges, color=color, histtype="stepfilled", alpha=0.7, label=method)
+    axes.axvspan(low, high, color=BLACK, alpha=0.12, lw=0, label="reach of 0.5 to 1 V")
+    label(
+        axes,
+        "b  Gains, all seeds",
+        f"gain of a neuron (beyond ±{END:g} in the last bins)",
+        "neurons",
+    )
+    legend(axes, below=True)
+
+
+def _plot_supplies(axes: Any, supplies: pd.DataFrame, measure: str, factor: float) -> None:
+    mean, spread = f"{measure}_mean", f"{measure}_sd"
+    own = supplies[supplies.grouping == "neuron"]
+    for (memory, again), name in LINES.items():
+        rows = supplies[(supplies.memory == memory) & (supplies.again == again)]
+        line = pd.concat([own, rows[rows.grouping == "k-means"]]).sort_values("supplies")
+        look: Any = {"color": MEMORIES[memory], "marker": "os"[again], "ms": 5, "clip_on": False}
+        high, error = factor * line[mean], factor * line[spread].fillna(0)
+        style = "--" if again else "-"
+        axes.errorbar(line.supplies, high, error, ls=style, capsize=2, label=name, **look)
+        layer = rows[rows.grouping == "layer"]
+        axes.plot(layer.supplies, factor * layer[mean], mfc="white", ls="", **look)
+    axes.set(xlabel="supplies (hollow: one per layer)", xscale="log", ylim=(0, None))
+    ticks = sorted(supplies.supplies.unique())
+    axes.set_xticks(ticks, [str(k) for k in ticks])
+    axes.minorticks_off()
+
+
+METHODS = {
+    "free": "tuned freely, memory rewritten for them",
+    "clipped": "tuned freely, by supplies alone",
+    "bounded": "kept within reach",
+    "on codes": "kept within reach, tuned on the codes",
+}
+# By the memory, and whether the supplies are tuned again.
+LINES = {
+    ("kept", False): "by supplies alone",
+    ("kept", True): "supplies tuned again",
+    ("rewritten", False): "codes rewritten",
+    ("rewritten", True): "codes rewritten, supplies tuned again",
+}
+DECISIONS = {
+    "volley": "the right output neuron fires and no other does",
+    "most": "the right output neuron spikes more than every other",
+    "three": "the right output neuron spikes three times or more and no other does",
+}
+
+
+def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
+    """What helps and what does not."""
+    low, high = protocol.reach
+    bits = protocol.circuit.bits
+    return [
+        Section(
+            "Ways of tuning",
+            f"Supplies from 0.5 to 1 V reach gains of {say(low, digits=2)} to "
+            f"{say(high, digits=2)}; a gain of 1 lies at {say(protocol.untuned)}. "
+            f"{_compare_methods(tables['methods'], bits)}\n\n"
+            f"{_free_gains(tables['gains'], low, high)}",
+            "methods",
+        ),
+        Section(
+            "Fewer supplies",
+            f"With codes of {bits} bits. {_compare_supplies(tables['supplies'])}\n\n"
+            "K-means on the logarithm of the gains, over the whole chip, groups the neurons; "
+            "'layer' means one supply for each layer instead. The figures leave out supply wires, "
+            "regulators and the energy of rewriting codes.",
+            "supplies",
+        ),
+        _chip(protocol, tables["changes"]),
+        _simulation(protocol, tables["table"]),
+    ]
+
+
+def _chip(protocol: ChipNetwork, changes: pd.DataFrame) -> Section:
+    bits = protocol.bits[0]
+    sizes = changes[(changes.bits == bits) & (changes.method == "bounded")].mirror_scale
+    return Section(
+        "The chip",
+        "Mirrors are sized to the weights: a layer of many inputs has small weights and needs "
+        "weaker mirrors, with narrower transistors and larger loads, which leave gains and "
+        f"supplies as they are. Sized by {protocol.mirrors}, the layers' mirrors are "
+        f"{listed([say(scale, digits=3) for scale in sizes])} times weaker than the circuit's at "
+        f"{bits} bits (medians). The largest weight has the largest code.\n\n"
+        "The counts are those of the first seed. supply_at_lower_end and supply_at_upper_end are "
+        "neurons that needed less than 0.5 V or more than 1 V, for which the codes make up; "
+        "negative_gain are neurons whose codes are stored inverted.",
+        "changes",
+    )
+
+
+def _simulation(protocol: ChipNetwork, table: pd.DataFrame) -> Section:
+    compared, differ = int(table.neurons_compared.sum()), int(table.neurons_differ.sum())
+    decision = "volley" if protocol.coding == "volley" else protocol.decision
+    return Section(
+        "How this was measured",
+        f"Every network ran on circuit neurons with {protocol.images} test images, which gave "
+        "simulated_accuracy and the energies. test_accuracy counts all test images in closed form: "
+        "codes times the step of their supply, for a linear leak and ideal mirrors. The two were "
+        f"compared neuron by neuron and image by image: {say(differ)} of {say(compared)} differ. "
+        "trained_accuracy is the accuracy at the end of tuning, off the chip. An image is right "
+        f"if {DECISIONS[decision]}.\n\n"
+        "The energy of the synapses follows from the mirror equation. The core's entries are "
+        "calibrated here to the paper's 1.08 pJ per spike at 3.3 MHz, so totals are estimates. The "
+        "convolutional stack is not on the chip.",
+        "table",
+    )
+
+
+def _percent(row: Any) -> str:
+    spread = row.test_accuracy_sd
+    behind = "" if pd.isna(spread) else f" ± {100 * spread:.0f}"
+    return f"{100 * row.test_accuracy_mean:.0f}{behind} %"
+
+
+def _compare_methods(methods: pd.DataFrame, bits: int) -> str:
+    shown = bits if (methods.bits == bits).any() else methods.bits.iloc[0]
+    rows = methods[methods.bits == shown].set_index("method")
+    shares = "; ".join(
+        f"{row.Index} ({METHODS[row.Index]}) {_percent(row)}" for row in rows.itertuples()
+    )
+    mean = rows.test_accuracy_mean
+    best = mean.drop("free").idxmax()
+    lost = 100 * (mean["free"] - mean[best])
+    fewest = methods.bits.min()
+    coarse = methods[methods.bits == fewest].set_index("method").test_accuracy_mean
+    helped = 100 * (coarse["on codes"] - coarse["bounded"])
+    return (
+        f"Test images right on the chip with codes of {shown} bits, for gains: {shares}. Of the "
+        f"ways that leave the memory alone, '{best}' does best, {abs(lost):.0f} points "
+        f"{'below' if lost >= 0 else 'above'} free gains. Tuning on the codes instead of the exact "
+        f"weights changes accuracy by {helped:+.0f} points with the coarsest codes ({fewest} bits)."
+    )
+
+
+def _free_gains(gains: pd.DataFrame, low: float, high: float) -> str:
+    free = gains[gains.method == "free"].gain
+    return (
+        f"Of the gains tuned freely {100 * (free < 0).mean():.0f} % are negative and "
+        f"{100 * free.between(low, high).mean():.0f} % within reach of a supply."
+    )
+
+
+def _compare_supplies(supplies: pd.DataFrame) -> str:
+    own = next(supplies[supplies.grouping == "neuron"].itertuples())
+    lines = [f"One supply for each of the {own.supplies} neurons: {_percent(own)}."]
+    shared = supplies[supplies.grouping != "neuron"]
+    for (grouping, k), rows in groupby(
+        shared.itertuples(), key=lambda row: (row.grouping, row.supplies)
+    ):
+        shares = ", ".join(f"{LINES[row.memory, row.again]} {_percent(row)}" for row in rows)
+        lines.append(f"{k} {'supplies' if k > 1 else 'supply'} ({grouping}): {shares}.")
+    energy = supplies.energy_per_image_pJ_mean
+    return (
+        f"{' '.join(lines)} An image takes {energy.min():.0f} to {energy.max():.0f} pJ. "
+        f"{_what_helps(shared)}"
+    )
+
+
+def _what_helps(shared: pd.DataFrame) -> str:
+    wide = 100 * shared.pivot(
+        index=["grouping", "supplies"], columns=["memory", "again"], values="test_accuracy_mean"
+    )
+    rewriting = wide["rewritten", False] - wide["kept", False]
+    again = wide["kept", True] - wide["kept", False]
+    return (
+        "Rewriting the codes to make up for shared supplies changes accuracy by "
+        f"{rewriting.min():+.0f} to {rewriting.max():+.0f} points; tuning the shared supplies "
+        f"again changes it by {again.min():+.0f} to {again.max():+.0f}."
+    )

@@ -1,0 +1,118 @@
+"""The page of `NetworkGain`: its figure and its words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from brian2 import second
+
+from neuromod.protocol import Recordings, Section, Tables
+from neuromod.support.figures import BLACK, RED, Family, label, panels
+from neuromod.support.text import number, say, span
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from neuromod.protocols.network_gain.protocol import NetworkGain
+
+RASTER = 0.3 * second
+LOOKS: dict[str, dict[str, Any]] = {
+    "excitatory": {"marker": "o", "ls": "-"},
+    "inhibitory": {"marker": "s", "ls": "--", "mfc": "none"},
+}
+
+
+def plot(protocol: NetworkGain, tables: Tables, recordings: Recordings) -> Figure:
+    """Some trains without and with the modulator; rates, irregularity and correlations."""
+    layout = [["least"] * 3 + ["most"] * 3, ["rate"] * 2 + ["cv"] * 2 + ["correlation"] * 2]
+    figure, axes = panels(layout, width=11, height=7)
+    for letter, name, conc in (("a", "least", protocol.conc[0]), ("b", "most", protocol.conc[-1])):
+        some = [neurons[: protocol.sample] for neurons in protocol.populations.values()]
+        groups = dict(zip(LOOKS, zip(some, (BLACK, RED), strict=True), strict=True))
+        protocol.draw_raster(axes[name], recordings[protocol.name_of(conc)], RASTER, groups)
+        axes[name].set_title(f"{letter}  {say(conc)} at the strongest drive")
+    doses = Family(protocol.conc, protocol.ligand)
+    for (_, rows), color in zip(tables["table"].groupby("conc_uM"), doses.colors, strict=True):
+        for population, curve in rows.groupby("population"):
+            look = LOOKS[population] | {"color": color, "ms": 4, "lw": 1}
+            axes["rate"].plot(curve.drive_Hz, curve.rate_Hz, **look | {"ls": ""})
+            theory = {"color": color, "lw": 1, "ls": look["ls"]}
+            axes["rate"].plot(curve.drive_Hz, curve.mean_field_Hz, **theory)
+            for name in ("cv", "correlation"):
+                axes[name].plot(curve.drive_Hz, curve[name], **look)
+    label(axes["rate"], "c  Rates; mean field (lines)", y="rate (Hz)", ylim=(0, None))
+    label(axes["cv"], "d  Irregularity", y="CV of inter-spike intervals", ylim=(0, None))
+    counted = f"correlation of counts in {say(protocol.bin)}"
+    label(axes["correlation"], "e  Synchrony", y=counted)
+    axes["correlation"].axhline(0, color=BLACK, lw=0.5)
+    for name in ("rate", "cv", "correlation"):
+        axes[name].set_xlabel("drive (Hz)")
+    shapes = {name: look | {"color": BLACK, "ms": 4, "lw": 1} for name, look in LOOKS.items()}
+    doses.explain(axes["correlation"], also=shapes)
+    return figure
+
+
+# Chosen here: ten times the correlation of the default network while it is asynchronous.
+SYNCHRONOUS = 0.1
+
+
+def report(protocol: NetworkGain, tables: Tables) -> list[Section]:
+    """Response gain, and how near mean-field theory comes."""
+    response = tables["response"]
+    found = "; ".join(
+        f"{row.population} cells have a gain of {number(row.gain, 3)} and a response gain of "
+        f"{number(row.response_gain, 3)} ± {number(row.response_gain_se, 2)}, "
+        f"{number(row.over_control, 3)} times that at the lowest concentration"
+        for row in response[response.conc_uM == response.conc_uM.max()].itertuples()
+    )
+    text = (
+        "The response gain is the slope of a straight line through the rates against the rate of "
+        "the neurons outside; the table gives its standard error and the drive at which the line "
+        f"begins. At the highest concentration {found}.\n\n{_on_balance(protocol)}"
+    )
+    return [
+        Section("Response gain", text, "response"),
+        Section("Mean field", _on_theory(protocol, tables["table"]), "table"),
+    ]
+
+
+def _on_balance(protocol: NetworkGain) -> str:
+    """How the balance of excitation and inhibition acts on the cells' gain."""
+    excitatory, inhibitory, _ = protocol.indegrees
+    feedback = protocol.g * inhibitory / excitatory - 1
+    if protocol.target != "all" or feedback <= 0:
+        return (
+            "A cell's gain multiplies all of its input, recurrent input too. Cells without "
+            "receptors change their rate because the others do."
+        )
+    return (
+        "A cell's gain multiplies all of its input, recurrent inhibition too. With very many "
+        "synapses inhibition balances excitation at any gain, and the slope is "
+        f"1/(g*K_I/K_E - 1) = {number(1 / feedback, 3)} (van Vreeswijk & Sompolinsky 1996, Science "
+        "274:1724-1726): a gain of all cells does not multiply the network's response but lets it "
+        "begin at a weaker drive."
+    )
+
+
+def _on_theory(protocol: NetworkGain, table: pd.DataFrame) -> str:
+    if table.mean_field_Hz.isna().all():
+        return (
+            "Mean-field theory holds without after-spike current and K+ conductance, so there is "
+            "none to compare with here."
+        )
+    off = (table.rate_Hz - table.mean_field_Hz).abs()
+    together = int((table.correlation > SYNCHRONOUS).sum())
+    synchrony = (
+        f" In {together} of {len(table)} rows the correlation exceeds {SYNCHRONOUS}: these cells "
+        "fire in synchrony, where the theory does not hold."
+    )
+    return (
+        "Mean-field theory replaces each cell's input by noise of the same mean and variance "
+        "(Brunel 2000; Fourcaud & Brunel 2002, for exponential synapses). Simulated rates differ "
+        f"from it by {off.mean():.2g} Hz on average and {off.max():.2g} Hz at most. The theory is "
+        "for many weak synapses and independent trains. Correlations of "
+        f"{span(table.correlation, digits=2)} and CVs of {span(table.cv, digits=2)}, over "
+        f"{protocol.sample} neurons of each population, show how far that holds here."
+        f"{synchrony if together else ''}"
+    )

@@ -1,0 +1,190 @@
+"""The page of `Transfer`: its figure and its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from neuromod.protocol import Recordings, Section, Tables
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, label, panels
+from neuromod.support.text import say
+from neuromod.tuning.backbone import RANDOM
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from neuromod.protocols.transfer.protocol import Transfer
+
+STYLES = {
+    "nt1": {"color": BLUE, "marker": "o"},
+    "nt1_both": {"color": SKY, "marker": "s"},
+    "nt1_inputs": {"color": BLACK, "marker": "v"},
+    "nt2": {"color": ORANGE, "marker": "^"},
+    "additive": {"color": ORANGE, "marker": "x", "ls": ":"},
+    "probe": {"color": GREEN, "marker": "D"},
+    "lora": {"color": PURPLE, "marker": "P"},
+    "tft": {"color": RED, "marker": "*"},
+}
+MOST_TASKS = 4
+
+
+def plot(protocol: Transfer, tables: Tables, recordings: Recordings) -> Figure:
+    """For each task: accuracy against trained parameters, learning curves, learning rates."""
+    del protocol, recordings
+    names = list(dict.fromkeys(tables["tasks"].data))[:MOST_TASKS]
+    drawn = {name: draw for name, draw in PANELS.items() if len(tables[name])}
+    layout = [[f"{table} of {name}" for name in names] for table in drawn]
+    figure, axes = panels(layout, max(2.7 * len(names), 6), 3 * len(drawn) + 0.5)
+    letters = iter("abcdefghijkl")
+    for table, draw in drawn.items():
+        for name in names:
+            ax, rows = axes[f"{table} of {name}"], tables[table]
+            draw(ax, rows[rows.data == name])
+            ax.set_title(f"{next(letters)}  {Path(name).name}")
+    named = {
+        label: handle
+        for ax in axes.values()
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=5)
+    if meaningless(tables):
+        figure.suptitle(MEANINGLESS.strip())
+    return figure
+
+
+def _plot_equal(axes: Any, rows: pd.DataFrame) -> None:
+    for method, own in rows.groupby("method", sort=False):
+        spread = 100 * own.test_accuracy_sd.fillna(0)
+        look: Any = {"ms": 5, "lw": 1, "capsize": 2, **STYLES[method]}
+        axes.errorbar(
+            own.trained_parameters, 100 * own.test_accuracy_mean, spread, label=method, **look
+        )
+    label(axes, x="trained parameters", y="test images right (%)", log="x", ylim=(0, 103))
+
+
+def _plot_curves(axes: Any, rows: pd.DataFrame) -> None:
+    for method, own in rows[rows.layers == 0].groupby("method", sort=False):
+        look: Any = {**STYLES[method], "marker": "", "lw": 1.2}
+        axes.plot(own.epoch, 100 * own.validation_accuracy, **look)
+    label(axes, x="epoch (all layers)", y="validation images right (%)", ylim=(0, 103))
+
+
+def _plot_rates(axes: Any, cells: pd.DataFrame) -> None:
+    rows = cells[cells.table.isin([2, 3])].drop_duplicates(["method", "learning_rate"])
+    for method, own in rows.sort_values("learning_rate").groupby("method", sort=False):
+        look: Any = {"ms": 4, **STYLES[method]}
+        axes.plot(own.learning_rate, 100 * own.validation_accuracy_mean, label=method, **look)
+        axes.plot(own.learning_rate, 100 * own.paper_accuracy, "--", color=look["color"], lw=0.8)
+    dashed = ", paper dashed" if rows.paper_accuracy.notna().any() else ""
+    label(
+        axes,
+        x=f"learning rate (tables 2 and 3{dashed})",
+        y="validation images right (%)",
+        log="x",
+        ylim=(0, 103),
+    )
+
+
+PANELS = {"equal": _plot_equal, "curves": _plot_curves, "table": _plot_rates}
+
+
+PRETRAINED = "pre-trained"
+MEANINGLESS = f"Weights are {RANDOM}. "
+
+
+def meaningless(tables: Tables) -> bool:
+    """Return whether the weights were random."""
+    return not (tables["tasks"].weights == PRETRAINED).all()
+
+
+def report(protocol: Transfer, tables: Tables) -> list[Section]:
+    """Tasks, the comparison in words, the paper's tables, and what was not measured."""
+    del protocol
+    parts = [
+        ("The tasks", _tasks(tables["tasks"]), "tasks"),
+        ("At equal numbers", _equal(tables["equal"]), "equal"),
+        ("The paper's tables 1 to 7", _table(tables["table"]), "paper"),
+        (
+            "Table 8: the best of table 7",
+            "Best mean over the learning rates, on validation images as in the paper, and numbers "
+            "of trained parameters. The paper's 0.0356 for tft on Food-11 does not fit its table "
+            "7, whose best there is 0.1168.",
+            "best",
+        ),
+    ]
+    warning = MEANINGLESS if meaningless(tables) else ""
+    return [Section(title, warning + text, table) for title, text, table in parts if text]
+
+
+def _tasks(tasks: pd.DataFrame) -> str:
+    untuned = ", ".join(
+        f"{row.data} {100 * row.untuned_test_accuracy:.0f} %" for row in tasks.itertuples()
+    )
+    return (
+        f"The network is {tasks.backbone[0]}. The less it gets right untuned, the further a task "
+        f"is from what it was trained on: {untuned}. If a task has another number of classes than "
+        "the network, a new output layer is trained too."
+    )
+
+
+def _table(table: pd.DataFrame) -> str:
+    here = table[table.measured == "here"]
+    there = sorted(set(table.data[table.measured != "here"]))
+    text = (
+        "Adam with a constant learning rate; nothing is chosen. A cell holds the paper's accuracy "
+        "on validation images / the one measured here, in percent, with the standard deviation "
+        "over the runs. A dash means that there is none. table.csv has test images and numbers of "
+        "trained parameters. "
+    )
+    if there:
+        text += f"Not measured here: {', '.join(there)}. "
+    if len(here):
+        text += f"Measured here: {', '.join(dict.fromkeys(here.data))}. "
+    return text + "Up to table 4 the paper has gains on the inputs of all layers, then of two."
+
+
+def _equal(equal: pd.DataFrame) -> str:
+    """What beats what, by more than both standard deviations together."""
+    if not len(equal):
+        return ""
+    lines = []
+    for data, rows in equal.groupby("data", sort=False):
+        matched = [
+            f"with {count} numbers {gains.method} ({100 * gains.test_accuracy_mean:.0f} %) "
+            + ", ".join(_verdict(gains, other) for other in others)
+            for count, own in rows.groupby("trained_parameters")
+            for gains, others in _matched(own)
+        ]
+        alone = [
+            f"{row.method} has {say(row.trained_parameters)} numbers and "
+            f"{100 * row.test_accuracy_mean:.0f} %"
+            for row in rows[rows.method.isin(["probe", "nt1_inputs", "tft"])].itertuples()
+        ]
+        lines.append(f"On {data}: {'; '.join([*matched, *alone])}.")
+    return (
+        "Test images classified right, means over the runs. Learning rates are those with the best "
+        "mean on validation images. A method beats or loses to another if their means differ by "
+        "more than the two standard deviations together. A gain on every input and output of a "
+        "layer (nt1_both) is as many numbers as a change of its weights of rank 1 (lora).\n\n"
+        + "\n\n".join(lines)
+    )
+
+
+def _matched(rows: pd.DataFrame) -> Iterator[tuple[Any, list[Any]]]:
+    """Gains, and the other methods with as many trained numbers, if there are any."""
+    every = list(rows.itertuples())
+    others = [row for row in every if not row.method.startswith("nt1")]
+    for row in every:
+        if row.method.startswith("nt1") and others:
+            yield row, others
+
+
+def _verdict(gains: Any, other: Any) -> str:
+    ahead = gains.test_accuracy_mean - other.test_accuracy_mean
+    margin = np.nansum([gains.test_accuracy_sd, other.test_accuracy_sd])
+    word = "is level with" if abs(ahead) <= margin else "beats" if ahead > 0 else "loses to"
+    return f"{word} {other.method} ({100 * other.test_accuracy_mean:.0f} %)"

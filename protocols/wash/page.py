@@ -1,0 +1,122 @@
+"""The page of `Wash`: its figure and its words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from brian2 import second, umolar
+
+from neuromod.protocol import Recordings, Section, Tables
+from neuromod.recording import Recording
+from neuromod.support.figures import BLACK, Family, label, legend, panels, thin
+from neuromod.support.text import number, percent, say
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from neuromod.protocols.wash.protocol import Wash
+
+STEADY: dict[str, Any] = {"ls": "--", "color": BLACK, "lw": 1}
+LIMITS = {"slow exchange": STEADY, "a step": {"ls": ":", "color": BLACK, "lw": 1}}
+
+
+def plot(protocol: Wash, tables: Tables, recordings: Recordings) -> Figure:
+    """Time courses and loops at the highest concentration, and time constants of all."""
+    figure, axes = panels([["course", "course", "loop"], ["on", "off", "occupancy"]], 13, 7.5)
+    _plot_courses(axes["course"], axes["loop"], protocol, recordings["wash"])
+    table = tables["time_constants"]
+    conc = Family(protocol.conc, protocol.ligand, hue="orange")
+    _plot_constants(axes["on"], conc, table, "tau_on", "c  Gain, washing in")
+    _plot_constants(axes["off"], conc, table, "tau_off", "d  Gain, washing out")
+    conc.explain(axes["off"], also=LIMITS)
+    _plot_occupancy(axes["occupancy"], protocol, table, conc)
+    return figure
+
+
+def _plot_courses(course: Any, loop: Any, protocol: Wash, recording: Recording) -> None:
+    conc, tau = protocol.grid()
+    highest = np.flatnonzero(conc == protocol.conc[-1])
+    exchange = Family(tau[highest], "exchange")
+    times = np.asarray((recording.times - protocol.onset) / second)
+    for cell, color in zip(highest, exchange.colors, strict=True):
+        level, _, gain = protocol.signals(recording, cell)
+        course.plot(*thin(times, gain), color=color)
+        # Fast exchange has all of its loop in a few steps of time.
+        loop.plot(level, gain, color=color, lw=1)
+    fine = np.linspace(0, float(protocol.conc[-1] / umolar), 400)
+    loop.plot(fine, protocol.steady_gain(fine), **STEADY, label="steady")
+    exchange.explain(course)
+    legend(loop)
+    label(course, f"a  {say(protocol.conc[-1])} in and out", "time since the wash-in (s)", "gain")
+    label(loop, "b  Hysteresis in (a)", f"momentary {protocol.ligand} (µM)", "gain")
+
+
+def _plot_constants(axes: Any, conc: Family, table: pd.DataFrame, name: str, title: str) -> None:
+    exchange = np.unique(table.tau_exchange_s)
+    looks = {"_quasi_static_s": LIMITS["slow exchange"], "_step_s": LIMITS["a step"]}
+    for limit, look in looks.items():
+        rows = [curve[f"{name}{limit}"] for _, curve in table.groupby("conc_uM")]
+        conc.draw(axes, exchange, rows, ls=look["ls"], lw=1)
+    fitted = [curve[f"{name}_s"] for _, curve in table.groupby("conc_uM")]
+    conc.draw(axes, exchange, fitted, "o", ms=4.5)
+    label(axes, title, "time constant of exchange (s)", "fitted time constant (s)", log="xy")
+
+
+def _plot_occupancy(axes: Any, protocol: Wash, table: pd.DataFrame, conc: Family) -> None:
+    """Time constants of occupancy at the fastest exchange, and those of a step."""
+    rows = table[table.tau_exchange_s == table.tau_exchange_s.min()]
+    fine = np.geomspace(rows.conc_uM.min() / 2, rows.conc_uM.max() * 2, 200)
+    k_on, k_off = protocol.receptor.k_on, protocol.receptor.k_off
+    binding = 1 / (k_on * fine * umolar + k_off) / second
+    axes.plot(fine, binding, color=BLACK, lw=1, label="1/(k_on c + k_off)")
+    axes.axhline(float(1 / k_off / second), color=BLACK, lw=1, ls=":", label="1/k_off")
+    axes.scatter(rows.conc_uM, rows.occupancy_tau_on_s, c=conc.colors, s=25, zorder=3)
+    axes.scatter(rows.conc_uM, rows.occupancy_tau_off_s, c=conc.colors, s=25, marker="s", zorder=3)
+    label(
+        axes,
+        f"e  Occupancy, exchange {say(protocol.tau_exchange[0])}",
+        f"{protocol.ligand} (µM)",
+        "time constant of occupancy (s)",
+        log="x",
+        ylim=(0, None),
+    )
+    markers = {"binding": "o", "unbinding": "s"}
+    looks = {
+        name: {"ls": "", "color": BLACK, "marker": marker, "ms": 5}
+        for name, marker in markers.items()
+    }
+    legend(axes, also=looks)
+
+
+def report(protocol: Wash, tables: Tables) -> list[Section]:
+    """Hysteresis and time constants in words."""
+    del protocol
+    table, constants = tables["table"], tables["time_constants"]
+    exchange = constants.tau_exchange_s
+    fastest, slowest = constants[exchange == exchange.min()], constants[exchange == exchange.max()]
+    step = (fastest.tau_on_s / fastest.tau_on_step_s - 1).abs().max()
+    quasi = (slowest.tau_on_s / slowest.tau_on_quasi_static_s - 1).abs().max()
+    return [
+        Section(
+            "Gain and hysteresis",
+            "Hysteresis is the largest difference, at one concentration, between the gain on the "
+            "way out and on the way in. It vanishes when exchange is slow compared with binding "
+            "and messenger: the gain then follows the steady dose-response curve in both "
+            "directions. Gains differ from an independent integration of the cascade by at most "
+            f"{number(table.gain_deviation.max(), 1)}.",
+            "table",
+        ),
+        Section(
+            "Time constants",
+            "Exponentials are fitted to the part of each change from 10 to 90 %, and in the same "
+            "way to two limits: the steady gain of the momentary concentration, and the gain after "
+            f"a step. Washing in, the slowest exchange is within {percent(quasi, 2)} of the first "
+            f"limit and the fastest within {percent(step, 2)} of the second. After a step, "
+            "occupancy rises with the time constant 1/(k_on*c + k_off), and falls with 1/k_off "
+            "whatever the concentration. The gain falls later from higher concentrations, because "
+            "it stays saturated until much has unbound.",
+            "time_constants",
+        ),
+    ]
