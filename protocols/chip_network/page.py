@@ -65,8 +65,8 @@ def _plot_methods(axes: Any, methods: pd.DataFrame) -> None:
             label=f"{bits} bits",
         )
         before = 100 * rows.trained_accuracy_mean
-        label = None if number else "off the chip"
-        axes.hlines(before, at - width / 2, at + width / 2, color=RED, lw=2, label=label)
+        named = None if number else "off the chip"
+        axes.hlines(before, at - width / 2, at + width / 2, color=RED, lw=2, label=named)
     axes.set_xticks(range(len(names)), names)
     label(axes, "a  Accuracy on the chip", y="test images right (%)", ylim=(0, None))
     legend(axes, below=True)

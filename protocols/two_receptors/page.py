@@ -62,11 +62,11 @@ def _plot_map(
     protocol: TwoReceptors,
     values: np.ndarray,
     exact: tuple[np.ndarray, ...],
-    label: str,
+    colors: str,
     look: dict[str, Any],
 ) -> None:
     image = axes.pcolormesh(values.T, edgecolors="white", lw=0.3, **look)
-    axes.figure.colorbar(image, ax=axes, label=label)
+    axes.figure.colorbar(image, ax=axes, label=colors)
     lines = axes.contour(*exact, colors=BLACK, linewidths=0.8)
     for text in axes.clabel(lines, fontsize=7):
         text.set_path_effects([withStroke(linewidth=2, foreground="white")])
