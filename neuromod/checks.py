@@ -1,4 +1,7 @@
-"""Input checks: finite numbers, valid indices, times on the grid of time steps."""
+"""Input checks: finite numbers, valid indices, times on the grid of time steps.
+
+The first argument of each says what is checked, for the message.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ import re
 from typing import Any
 
 import numpy as np
-from brian2 import DimensionMismatchError, Quantity, have_same_dimensions, second
+from brian2 import Quantity, have_same_dimensions, second
 from brian2.units.fundamentalunits import Dimension
 
 from neuromod.errors import UserError
-from neuromod.parameters import in_words, unit_of
+from neuromod.parameters import as_array, in_words, unit_of
 from neuromod.support.text import say
 
 # Indices are 32-bit numbers on every device.
@@ -23,19 +26,7 @@ EXACT = 12
 
 
 def index_array(what: str, values: Any, size: int | None = None) -> np.ndarray:
-    """Indices as an array of whole numbers.
-
-    Parameters
-    ----------
-    what : str
-        Whose they are, for the message.
-    values : sequence of int
-    size : int, optional
-        Number of things that they may point to.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
+    """Indices of `size` things, or of any number, as an array of whole numbers, shape (n,).
 
     Raises
     ------
@@ -56,9 +47,9 @@ def index_array(what: str, values: Any, size: int | None = None) -> np.ndarray:
         raise UserError(f"{what} needs a list of indices, not an array of shape {found.shape}.")
     # What a population that is not known yet holds is checked when it is.
     start, end = (-MOST, MOST) if size is None else (0, size)
-    if found.size and not (found.min() >= start and found.max() < end):
-        beyond = found[(found < start) | (found >= end)][0]
-        raise UserError(f"{what} has indices 0 to {end - 1}, not {beyond}.")
+    beyond = found[(found < start) | (found >= end)]
+    if len(beyond):
+        raise UserError(f"{what} has indices 0 to {end - 1}, not {beyond[0]}.")
     return found
 
 
@@ -68,7 +59,6 @@ def real_numbers(what: str, value: Any, dimension: Dimension | None = None) -> A
     Parameters
     ----------
     what : str
-        Whose value it is, for the message.
     value : number, Quantity, or array or list of them
     dimension : Dimension, optional
         Brian2's, of the variable that it is for.
@@ -83,12 +73,7 @@ def real_numbers(what: str, value: Any, dimension: Dimension | None = None) -> A
     UserError
         For what is no number, complex, masked, not finite, or of another unit.
     """
-    found = value
-    if isinstance(value, list | tuple):
-        try:
-            found = Quantity(list(value)) if value else np.zeros(0)
-        except (TypeError, ValueError, DimensionMismatchError) as error:
-            raise UserError(f"{what} needs numbers of one unit, not {value!r:.80}.") from error
+    found = as_array(what, value) if isinstance(value, list | tuple) else value
     plain = np.asarray(found)
     if plain.dtype.kind not in "iuf" or np.ma.is_masked(found):
         raise UserError(
@@ -103,55 +88,20 @@ def real_numbers(what: str, value: Any, dimension: Dimension | None = None) -> A
 
 
 def check_name(what: str, name: Any) -> None:
-    """Refuse a name that cannot stand in the names of Brian2's objects.
-
-    Parameters
-    ----------
-    what : str
-        What is named, for the message.
-    name : str
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse a name that cannot stand in the names of Brian2's objects."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_]+", name):
         raise UserError(f"The name of {what} needs letters, digits and underscores, not {name!r}.")
 
 
 def check_size(what: str, size: Any) -> None:
-    """Refuse a number of neurons that is not a whole number above 0.
-
-    Parameters
-    ----------
-    what : str
-        Whose it is, for the message.
-    size : int
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse a number of neurons that is not a whole number above 0."""
     whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
     if not whole or not 0 < int(size) <= MOST:
         raise UserError(f"{what} needs a whole number of neurons, at least 1, not {size!r}.")
 
 
 def check_unit(what: str, value: Any, dimension: Dimension) -> None:
-    """Refuse a value whose unit is not that of the variable it is for.
-
-    Parameters
-    ----------
-    what : str
-        Whose value it is, for the message.
-    value : number, Quantity or array
-    dimension : Dimension
-        Brian2's.
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse a value whose unit is not that of the variable it is for."""
     expected = Quantity(1.0, dim=dimension)
     if not have_same_dimensions(value, expected):
         raise UserError(
@@ -162,17 +112,6 @@ def check_unit(what: str, value: Any, dimension: Dimension) -> None:
 
 def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
     """Number of time steps in a time.
-
-    Parameters
-    ----------
-    name : str
-        What the time is, for the message.
-    time, dt : Quantity
-        In seconds.
-
-    Returns
-    -------
-    int
 
     Raises
     ------
@@ -196,20 +135,7 @@ def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
 
 
 def steps_of(what: str, times: Quantity, dt: Quantity) -> np.ndarray:
-    """Time steps at whose start events lie.
-
-    Parameters
-    ----------
-    what : str
-        Whose events they are, for the message.
-    times : Quantity, shape (n,)
-        In seconds.
-    dt : Quantity
-        Time step, seconds.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
+    """Time steps at whose start events lie, as whole numbers, shape (n,).
 
     Raises
     ------

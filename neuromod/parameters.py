@@ -7,11 +7,12 @@ they are made and can describe themselves.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import numbers
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from brian2 import DimensionMismatchError, Quantity, get_dimensions
@@ -45,8 +46,6 @@ class About:
         A publication, or ``"calibrated here"``, or ``"chosen here"``, with the reason.
     low, high : number or Quantity or None
         Physical range, both ends allowed unless `low_excluded`.
-    low_excluded : bool
-        Whether `low` itself is out of range.
     choices : tuple of str
         The values that a text may have.
     named : mapping of str to Parameters
@@ -70,12 +69,11 @@ class About:
             return ""
         plain, unit = handy(Quantity(self.bounds))
         first, last = number(plain[0]), number(plain[-1])
+        words = f"above {first}" if self.low_excluded else f"at least {first}"
         if self.low is None:
             words = f"at most {last}"
-        elif self.high is None:
-            words = f"above {first}" if self.low_excluded else f"at least {first}"
-        else:
-            words = f"above {first}, at most {last}" if self.low_excluded else f"{first} to {last}"
+        elif self.high is not None:
+            words = f"{words}, at most {last}" if self.low_excluded else f"{first} to {last}"
         return f"{words} {unit}".strip()
 
     @property
@@ -97,16 +95,8 @@ def parameter(
 ) -> Any:
     """Field of a `Parameters` dataclass.
 
-    Parameters
-    ----------
-    default : number, str, Quantity, tuple or Parameters
-        Default; its type, unit and dimensionality (scalar or 1-D) bind every later value.
-    meaning, source, low, high, low_excluded, choices, named
-        See `About`.
-
-    Returns
-    -------
-    dataclasses.Field
+    The default's type, unit and dimensionality (scalar or 1-D) bind every later value; for the rest
+    see `About`.
     """
     about = About(meaning, source, low, high, low_excluded, choices, named or {})
     if isinstance(default, np.ndarray | Parameters):
@@ -133,11 +123,7 @@ def _zero(default: Any) -> Any:
 class ModelInput:
     """What reaches a neuron from outside, such as a current or a supply; a population is given it.
 
-    Attributes
-    ----------
-    default : number or Quantity
-        What reaches a neuron that is given nothing.
-    about : About
+    The default is what reaches a neuron that is given nothing.
     """
 
     default: Any
@@ -147,18 +133,16 @@ class ModelInput:
 def model_input(
     default: Any, meaning: str, source: str, *, low: Any = None, high: Any = None
 ) -> ModelInput:
-    """An input of a model.
-
-    Parameters
-    ----------
-    default, meaning, source, low, high
-        See `parameter`.
-
-    Returns
-    -------
-    ModelInput
-    """
+    """An input of a model; see `About`."""
     return ModelInput(default, About(meaning, source, low, high))
+
+
+class _Signature:
+    """That of a class's ``__init__``, which Python would otherwise take from its ``__new__``."""
+
+    def __get__(self, made: object, cls: type) -> inspect.Signature:
+        own = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return own.replace(parameters=[*own.parameters.values()][1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +152,19 @@ class Parameters:
     Raises
     ------
     UserError
-        When a value has the wrong unit or type, or lies outside its physical range.
+        When a name is unknown, or a value has the wrong unit or type or lies outside its physical
+        range.
     """
+
+    __signature__ = _Signature()
+
+    def __new__(cls, *_: Any, **named: Any) -> Self:
+        """Refuse names of no parameter, of which the dataclass would say less."""
+        known = cls.__signature__.parameters
+        for name in named:
+            if name not in known:
+                raise _unknown_parameter(cls, name, known)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for name, default, about in parameters(type(self)):
@@ -184,10 +179,6 @@ class Parameters:
         ----------
         own : callable
             Of a parameter's name: its value, or one value for each neuron.
-
-        Raises
-        ------
-        UserError
         """
 
     def __eq__(self, other: object) -> bool:
@@ -199,18 +190,20 @@ class Parameters:
     __hash__ = None  # type: ignore[assignment]
 
 
+def _unknown_parameter(cls: type[Parameters], name: str, known: Iterable[str]) -> UserError:
+    inputs = getattr(cls(), "inputs", {})
+    # A protocol may have something else under that name.
+    inputs = inputs if isinstance(inputs, Mapping) else {}
+    if name in inputs:
+        return UserError(
+            f"{name} is an input of {cls.__name__}, no parameter: give it to the population, as in "
+            f"Population(..., values={{{name!r}: ...}})."
+        )
+    return unknown(f"parameter of {cls.__name__}", name, [*known, *inputs])
+
+
 def parameters(cls: type[Parameters]) -> Iterator[tuple[str, Any, About]]:
-    """Name, default and description of every parameter of a model or protocol class.
-
-    Parameters
-    ----------
-    cls : type
-        A `Parameters` dataclass.
-
-    Yields
-    ------
-    tuple of (str, value, About)
-    """
+    """Name, default and description of every parameter of a model or protocol class."""
     for field in dataclasses.fields(cls):
         if "about" not in field.metadata:
             continue
@@ -221,16 +214,7 @@ def parameters(cls: type[Parameters]) -> Iterator[tuple[str, Any, About]]:
 
 
 def namespace(settings: Parameters) -> dict[str, Any]:
-    """Values of a model's numeric parameters by name, those of models inside it included.
-
-    Parameters
-    ----------
-    settings : Parameters
-
-    Returns
-    -------
-    dict of str to number or Quantity
-    """
+    """Values of a model's numeric parameters by name, those of models inside it included."""
     values: dict[str, Any] = {}
     for name, _, _ in parameters(type(settings)):
         value = getattr(settings, name)
@@ -252,14 +236,7 @@ def holds_models(value: Any) -> bool:
 def abouts(settings: Parameters) -> dict[str, About]:
     """Descriptions by the name that each parameter has in a model's equations.
 
-    Parameters
-    ----------
-    settings : Parameters
-
-    Returns
-    -------
-    dict of str to About
-        Parameters of a model in a list of models carry its name, as in ``k_on_D1``.
+    Parameters of a model in a list of models carry its name, as in ``k_on_D1``.
     """
     found: dict[str, About] = {}
     for name, _, about in parameters(type(settings)):
@@ -275,17 +252,7 @@ def abouts(settings: Parameters) -> dict[str, About]:
 
 
 def used(values: Mapping[str, Any], equations: str) -> dict[str, Any]:
-    """Those values that equations name.
-
-    Parameters
-    ----------
-    values : mapping of str to value
-    equations : str
-
-    Returns
-    -------
-    dict of str to value
-    """
+    """Those values that equations name."""
     words = set(re.findall(r"[A-Za-z_]\w*", equations))
     return {name: value for name, value in values.items() if name in words}
 
@@ -296,21 +263,16 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
     Parameters
     ----------
     name : str
-        The parameter's name, for the message.
-    value, default : number, str, Quantity, tuple or Parameters
-        What was given, and the default that says what is expected.
+        The parameter's, for the message.
+    value : number, str, Quantity, tuple or Parameters
+    default : number, str, Quantity, tuple or Parameters
+        It says what is expected.
     about : About
-        The parameter's description.
 
     Returns
     -------
     value
         As given, or converted to the default's kind (scalar to one-element array, int to float).
-
-    Raises
-    ------
-    UserError
-        When it does not fit.
     """
     if isinstance(default, Parameters):
         if isinstance(value, str) and about.named:
@@ -321,84 +283,31 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
             raise UserError(f"{name} must be a {type(default).__name__}, not {value!r}.")
         return value
     if isinstance(default, bool | str):
-        return _check_plain(name, value, default, about)
+        if not isinstance(value, type(default)):
+            kind = type(default).__name__
+            raise UserError(f"{name} = {value} must be {kind}, such as {default!r}.")
+        if about.choices and value not in about.choices:
+            raise unknown(name, str(value), about.choices)
+        return value
     if isinstance(default, tuple):
         items = tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value,)
         if not items and not holds_models(default):
             raise UserError(f"{name} needs at least one value.")
         return tuple(check(name, item, default[0], about) for item in items)
     if np.ndim(default) == 1 and isinstance(value, list | tuple):
-        value = _array(name, value)
+        value = as_array(name, value)
     return _check_number(name, value, default, about)
 
 
-def refuse_changed(prefix: str, model: Parameters, names: Sequence[str], instead: str) -> None:
-    """Refuse values that a protocol would silently override.
-
-    Parameters
-    ----------
-    prefix : str
-        The model's name in the protocol.
-    model : Parameters
-    names : sequence of str
-        Parameters that the protocol sets itself.
-    instead : str
-        What to do, for the message.
-
-    Raises
-    ------
-    UserError
-        When one of them is not at its default.
-    """
-    for name, default, _ in parameters(type(model)):
-        if name in names and not _same(getattr(model, name), default):
-            raise UserError(f"{prefix}.{name} would have no effect here: {instead}.")
-
-
-def unit_of(value: Any) -> str:
-    """Base unit of a value as Brian2 writes it in equations, ``"1"`` where it has none.
-
-    Parameters
-    ----------
-    value : number or Quantity
-
-    Returns
-    -------
-    str
-    """
-    dimensions = get_dimensions(value)
-    if dimensions.is_dimensionless:
-        return "1"
-    name = repr(get_unit(dimensions))
-    if "(" not in name:
-        return name
-    # Brian2's equations take no parentheses in units.
-    powers = ((base, dimensions.get_dimension(symbol)) for symbol, base in BASE_UNITS.items())
-    return "*".join(f"{base}**{power:g}" for base, power in powers if power)
-
-
-def in_words(unit: str) -> str:
-    """A unit in words, for messages."""
-    return "a number without unit" if unit == "1" else f"a value in {unit}"
-
-
-def _check_plain(name: str, value: Any, default: bool | str, about: About) -> Any:
-    if not isinstance(value, type(default)):
-        raise UserError(f"{name} = {value} must be {type(default).__name__}, such as {default!r}.")
-    if about.choices and value not in about.choices:
-        raise unknown(name, str(value), about.choices)
-    return value
-
-
 def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
-    if not _is_number(value):
-        raise UserError(
-            f"{name} = {value!r} is not a number; expected one such as {typed(_example(default))}."
-        )
-    if not have_same_dimensions(value, default):
+    is_number = isinstance(value, numbers.Real | np.ndarray)
+    if not is_number or not have_same_dimensions(value, default):
+        example = typed(np.ravel(default)[0])
+        if not is_number:
+            raise UserError(f"{name} = {value!r} is not a number; expected one such as {example}.")
         raise UserError(
             f"{name} = {say(value, digits=EXACT)} has the wrong unit: "
-            f"{in_words(unit_of(default))} was expected, such as {typed(_example(default))}."
+            f"{in_words(unit_of(default))} was expected, such as {example}."
         )
     if np.ndim(default) == 0 and np.ndim(value) != 0:
         raise UserError(f"{name} takes one value, not {np.size(value)}.")
@@ -421,61 +330,16 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
     return value
 
 
-def _array(name: str, values: Sequence[Any]) -> Any:
+def as_array(what: str, values: Sequence[Any]) -> Any:
     """One array of a list of numbers with a common unit, as people write it."""
     try:
         return Quantity(list(values)) if values else np.zeros(0)
-    except (TypeError, DimensionMismatchError) as error:
-        raise UserError(f"{name} must be numbers of one unit, not {list(values)}.") from error
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real | np.ndarray)
-
-
-def own_value(model: Any, name: str) -> Any:
-    """A model's parameter by its name in the equations, such as ``tau_m`` or ``k_on_D1``."""
-    return getattr(model, name) if hasattr(model, name) else model.constants[name]
-
-
-def refuse_where(wrong: Any, problem: str, *values: Any) -> None:
-    """Refuse values that do not go together, naming the first neuron for which they do not.
-
-    Parameters
-    ----------
-    wrong : bool or ndarray of bool, shape () or (n,)
-    problem : str
-        A sentence without its full stop, with ``{}`` for each value.
-    *values : number or Quantity, shape () or (n,)
-
-    Raises
-    ------
-    UserError
-    """
-    if not np.any(wrong):
-        return
-    first = int(np.flatnonzero(np.atleast_1d(wrong))[0])
-    each = [np.atleast_1d(value)[first if np.size(value) > 1 else 0] for value in values]
-    shown = [say(value, digits=EXACT) for value in each]
-    where = f" (neuron {first})" if np.ndim(wrong) else ""
-    raise UserError(f"{problem.format(*shown)}{where}.")
+    except (TypeError, ValueError, DimensionMismatchError) as error:
+        raise UserError(f"{what} needs numbers of one unit, not {values!r:.80}.") from error
 
 
 def check_range(name: str, value: Any, about: About) -> None:
-    """Refuse a value out of its physical range.
-
-    Parameters
-    ----------
-    name : str
-        The parameter's name, for the message.
-    value : number or Quantity, scalar or array
-    about : About
-        The parameter's description.
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse a number or an array of numbers out of its physical range."""
     beyond = np.zeros(np.shape(value), dtype=bool)
     if about.low is not None:
         beyond |= np.asarray(value <= about.low if about.low_excluded else value < about.low)
@@ -490,11 +354,65 @@ def check_range(name: str, value: Any, about: About) -> None:
     raise UserError(f"{name} = {shown} is out of range: expected {about.range}.")
 
 
-def _example(default: Any) -> Any:
-    return default if np.ndim(default) == 0 else default[0]
+def refuse_where(wrong: Any, problem: str, *values: Any) -> None:
+    """Refuse values that do not go together, naming the first neuron for which they do not.
+
+    Parameters
+    ----------
+    wrong : bool or ndarray of bool, shape () or (n,)
+    problem : str
+        A sentence without its full stop, with ``{}`` for each value.
+    *values : number or Quantity, shape () or (n,)
+    """
+    if not np.any(wrong):
+        return
+    first = int(np.flatnonzero(np.atleast_1d(wrong))[0])
+    each = [np.atleast_1d(value)[first if np.size(value) > 1 else 0] for value in values]
+    shown = [say(value, digits=EXACT) for value in each]
+    where = f" (neuron {first})" if np.ndim(wrong) else ""
+    raise UserError(f"{problem.format(*shown)}{where}.")
+
+
+def refuse_changed(prefix: str, model: Parameters, names: Sequence[str], instead: str) -> None:
+    """Refuse values that a protocol would silently override.
+
+    Parameters
+    ----------
+    prefix : str
+        The model's name in the protocol.
+    model : Parameters
+    names : sequence of str
+        Parameters that the protocol sets itself.
+    instead : str
+        What to do, for the message.
+    """
+    for name, default, _ in parameters(type(model)):
+        if name in names and not _same(getattr(model, name), default):
+            raise UserError(f"{prefix}.{name} would have no effect here: {instead}.")
+
+
+def own_value(model: Any, name: str) -> Any:
+    """A model's parameter by its name in the equations, such as ``tau_m`` or ``k_on_D1``."""
+    return getattr(model, name) if hasattr(model, name) else model.constants[name]
+
+
+def unit_of(value: Any) -> str:
+    """Base unit of a value as Brian2 writes it in equations, ``"1"`` where it has none."""
+    dimensions = get_dimensions(value)
+    if dimensions.is_dimensionless:
+        return "1"
+    name = repr(get_unit(dimensions))
+    if "(" not in name:
+        return name
+    # Brian2's equations take no parentheses in units.
+    powers = ((base, dimensions.get_dimension(symbol)) for symbol, base in BASE_UNITS.items())
+    return "*".join(f"{base}**{power:g}" for base, power in powers if power)
+
+
+def in_words(unit: str) -> str:
+    """A unit in words, for messages."""
+    return "a number without unit" if unit == "1" else f"a value in {unit}"
 
 
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.shape(a) == np.shape(b) and bool(np.all(a == b))
-    return bool(a == b)
+    return np.shape(a) == np.shape(b) and bool(np.all(a == b))

@@ -1,4 +1,7 @@
+import copy
 import dataclasses
+import inspect
+import pickle
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +10,9 @@ from brian2 import Quantity, ms, mV, nA, second, volt
 from hypothesis import given, strategies as st
 
 from neuromod.errors import UserError
+from neuromod.models import CircuitNeuron, GainLIF
 from neuromod.parameters import About, Parameters, check, namespace, parameter, parameters, unit_of
+from neuromod.protocols import VddSweep
 from neuromod.runs import registry
 
 
@@ -59,6 +64,41 @@ class Outer(Parameters):
 def test_a_value_that_does_not_fit_is_explained(values, message):
     with pytest.raises(UserError, match=message):
         Outer(**values)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Outer(levle=0.7), "no parameter of Outer named 'levle': did you mean level"),
+        (
+            lambda: VddSweep(citcuit=3),
+            "no parameter of VddSweep named 'citcuit': did you .*circuit",
+        ),
+        (
+            lambda: GainLIF(conc_D1=3),
+            "no parameter of GainLIF named 'conc_D1': did you mean conc_mo",
+        ),
+        (
+            lambda: GainLIF(I_ext=0.3 * nA),
+            r"I_ext is an input of GainLIF, no parameter: give it to the population, as in "
+            r"Population\(\.\.\., values=\{'I_ext': \.\.\.\}\)",
+        ),
+        (lambda: CircuitNeuron(vdd=0.7 * volt), "vdd is an input of CircuitNeuron"),
+        (lambda: dataclasses.replace(GainLIF(), trained_gain=2), "trained_gain is an input"),
+    ],
+)
+def test_a_name_of_no_parameter_is_answered_with_what_there_is(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_parameters_are_copied_and_keep_their_signature():
+    made = Outer(Inner(7 * ms), level=0.7)
+    for same in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert same == made
+    assert dataclasses.replace(made, level=0.3).inner == made.inner
+    assert list(inspect.signature(Outer).parameters)[:2] == ["inner", "level"]
+    assert inspect.signature(Outer).parameters["level"].default == 0.5
 
 
 def test_values_are_brought_to_the_kind_of_their_default():
