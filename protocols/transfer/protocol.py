@@ -29,10 +29,9 @@ from neuromod.tuning.hardware import Hardware, is_small, processes
 from neuromod.tuning.methods import METHODS
 from neuromod.tuning.published import (
     DATA,
-    TABLE_8,
-    TRAINED_8,
     Cell,
     cells_on,
+    published_best,
     published_cells,
     recipe_of,
 )
@@ -319,7 +318,7 @@ def _percent(share: float) -> str:
 
 def _best(table: pd.DataFrame) -> pd.DataFrame:
     """Table 8 for every data set: best mean over learning rates, and trained parameters."""
-    rows = []
+    rows, paper = [], published_best()
     spiking = table[(table.table == 7) & (table.method != "none")]
     for (data, method), cells in spiking.groupby(["data", "method"], sort=False):
         best = cells.validation_accuracy_mean.max()
@@ -328,8 +327,8 @@ def _best(table: pd.DataFrame) -> pd.DataFrame:
             {
                 "data": data,
                 "method": method,
-                "paper_accuracy": TABLE_8.get(data, {}).get(method, np.nan),
-                "paper_trained_parameters": TRAINED_8.get(data, {}).get(method, np.nan),
+                "paper_accuracy": paper.accuracy.get((data, method), np.nan),
+                "paper_trained_parameters": paper.trained_parameters.get((data, method), np.nan),
                 "measured": cells.measured.iloc[0],
                 "validation_accuracy_mean": best,
                 "learning_rate": at.learning_rate.iloc[0] if len(at) else np.nan,
