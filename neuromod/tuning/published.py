@@ -75,8 +75,9 @@ def published_best() -> pd.DataFrame:
 
 def _read(name: str) -> pd.DataFrame:
     path = Path(__file__).with_name(name)
-    # The method "none" is no missing value.
-    return pd.read_csv(path, comment="#", keep_default_na=False, float_precision="round_trip")
+    # The method "none" is no missing value; older pandas rounds the last bit of numbers.
+    exact = {"lr": float, "accuracy": float}
+    return pd.read_csv(path, comment="#", keep_default_na=False, converters=exact)
 
 
 def cells_on(data: str) -> list[Cell]:
