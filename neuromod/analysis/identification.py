@@ -10,13 +10,14 @@ the parameter itself is found by a one-dimensional search (variable projection: 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from brian2 import Hz, second
 from scipy.interpolate import BSpline
 from scipy.optimize import least_squares, minimize_scalar, nnls
+from scipy.special import softmax
 from scipy.stats import f as f_distribution, t as student
 
 from neuromod.errors import UserError
@@ -43,20 +44,7 @@ Transform = Callable[[np.ndarray, float], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Rates of one condition, one entry for each trial.
-
-    Attributes
-    ----------
-    current : ndarray, shape (n,)
-        In nanoampere.
-    rate : ndarray, shape (n,)
-        In hertz.
-
-    Raises
-    ------
-    UserError
-        When there is not one rate for each current, or a value is not finite or negative.
-    """
+    """Rates of one condition in hertz, and currents in nanoampere, both of shape (trials,)."""
 
     current: np.ndarray
     rate: np.ndarray
@@ -78,8 +66,8 @@ class Curve:
     def rising(self) -> np.ndarray:
         """Distinct currents from the last silent one before the first spike on, ascending."""
         levels = np.unique(self.current)
-        firing = np.flatnonzero(np.isin(levels, self.current[self.rate > 0]))
-        return levels[max(firing[0] - 1, 0) :]
+        first = np.searchsorted(levels, self.current[self.rate > 0].min())
+        return levels[max(first - 1, 0) :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +76,12 @@ class Hypothesis:
 
     Attributes
     ----------
-    name, formula : str
     unit : str
-        Of the parameter; empty where there is none.
+        Of the parameter: "1" for a positive factor; empty where there is none.
     neutral : float
         Value of the parameter that leaves f as it is.
     argument, scale, offset : callable
-        Of currents and the parameter: the modulated rate is
-        ``max(0, scale * f(argument) + offset)``.
+        Of currents and the parameter; the modulated rate is ``max(0, scale*f(argument) + offset)``.
     """
 
     name: str
@@ -105,11 +91,6 @@ class Hypothesis:
     argument: Transform = lambda current, _: current
     scale: Transform = lambda current, _: np.ones_like(current)
     offset: Transform = lambda current, _: np.zeros_like(current)
-
-    @property
-    def is_gain(self) -> bool:
-        """Whether the parameter is a positive factor."""
-        return self.unit == "1"
 
 
 NONE = Hypothesis("no modulation", "f(I)")
@@ -123,58 +104,47 @@ UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
-    """A control curve and a modulated one, and the knots of the spline that they share.
-
-    Attributes
-    ----------
-    control, modulated : Curve
-    knots : ndarray
-        Within the control's own currents, in nanoampere.
-    """
-
-    control: Curve
-    modulated: Curve
-    knots: np.ndarray
-
-    @property
-    def rate(self) -> np.ndarray:
-        """Rates of the control, then the modulated."""
-        return np.concatenate([self.control.rate, self.modulated.rate])
-
-    def reaching(self, arguments: np.ndarray) -> np.ndarray:
-        """The knots, and one at each end where modulation needs the control curve beyond them.
-
-        Below a silent current of the control its curve is known to be silent and needs none.
-        """
-        least = 1e-6 * np.ptp(self.knots)
-        knots = np.append(self.knots, max(arguments.max(), self.knots[-1] + least))
-        if not self.control.fires[self.control.current.argmin()]:
-            return knots
-        return np.insert(knots, 0, min(arguments.min(), knots[0] - least))
-
-
-@dataclass(frozen=True, eq=False)
 class Fit:
-    """A hypothesis fitted to a pair of curves.
+    """A hypothesis with a value of its parameter, and the control curve fitted to both conditions.
 
     Attributes
     ----------
-    hypothesis : Hypothesis
-    pair : Pair
+    knots : ndarray
+        Of the spline, within the control's own currents, in nanoampere.
     value : float
         The parameter, in the hypothesis's unit.
-    coefficients : ndarray
-        Of the spline, none negative, so that the curve never falls.
-    residuals : ndarray
-        Measured less fitted rates, of the control and then the modulated, in hertz.
     """
 
     hypothesis: Hypothesis
-    pair: Pair
+    control: Curve
+    modulated: Curve
+    knots: np.ndarray
     value: float
-    coefficients: np.ndarray
-    residuals: np.ndarray
+
+    @property
+    def rate(self) -> np.ndarray:
+        """Measured rates of the control, then the modulated."""
+        return np.concatenate([self.control.rate, self.modulated.rate])
+
+    @cached_property
+    def coefficients(self) -> np.ndarray:
+        """Of the spline, none negative, so that the curve never falls."""
+        design, offset = self._at_data
+        target = self.rate - offset
+        above = np.ones(len(target), dtype=bool)
+        # Which rates are rectified depends on the curve; a few rounds settle it.
+        for _ in range(8):
+            coefficients, _ = nnls(design[above], target[above])
+            settled = (design @ coefficients + offset > 0) | (offset >= 0)
+            if np.array_equal(settled, above):
+                break
+            above = settled
+        return np.asarray(coefficients)
+
+    @cached_property
+    def residuals(self) -> np.ndarray:
+        """Measured less fitted rates, of the control and then the modulated, in hertz."""
+        return self.rate - self._rectified(*self._at_data)
 
     @property
     def rss(self) -> float:
@@ -189,49 +159,37 @@ class Fit:
     @property
     def size(self) -> int:
         """Number of parameters, those of the curve included."""
-        design, _ = _design(self.hypothesis, self.pair, self.value)
-        return int(np.linalg.matrix_rank(design)) + bool(self.hypothesis.unit)
+        return int(np.linalg.matrix_rank(self._at_data[0])) + bool(self.hypothesis.unit)
 
     @cached_property
     def aicc(self) -> float:
         """Akaike's criterion with the small-sample correction."""
-        count = _informative(self.pair.control, self.pair.modulated)
-        return _aicc(self.rss, self.size, count, self.pair.rate)
+        return _aicc(self.rss, self.size, _informative(self.control, self.modulated), self.rate)
 
-    def rates(
-        self, control: np.ndarray, modulated: np.ndarray, value: float | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Fitted rates of both conditions.
-
-        Parameters
-        ----------
-        control, modulated : ndarray, shapes (n,) and (m,)
-            Currents in nanoampere.
-        value : float, optional
-            Of the parameter; the fitted one by default.
-
-        Returns
-        -------
-        tuple of ndarray, shapes (n,) and (m,)
-            In hertz.
-        """
-        value = self.value if value is None else value
-        design, offset = _design(self.hypothesis, self.pair, value, control, modulated)
-        both = np.maximum(design @ self.coefficients + offset, 0)
+    def rates(self, control: np.ndarray, modulated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fitted rates of both conditions in hertz, at currents of each in nanoampere."""
+        both = self._rectified(*self._design(self.value, control, modulated))
         return both[: len(control)], both[len(control) :]
 
-    def interval(self) -> tuple[float, float]:
-        """Confidence interval of the parameter at 95 %.
+    @property
+    def grid(self) -> np.ndarray:
+        """Values of the parameter to try first."""
+        if not self.hypothesis.unit:
+            return np.array([self.hypothesis.neutral])
+        if self.hypothesis.unit == "1":
+            return np.geomspace(1 / WIDEST_GAIN, WIDEST_GAIN, GRID)
+        currents = np.concatenate([self.control.current, self.modulated.current])
+        widest = self.rate.max() if self.hypothesis.unit == "Hz" else np.ptp(currents)
+        return np.linspace(-widest, widest, GRID)
 
-        Returns
-        -------
-        tuple of float
-            In the hypothesis's unit; nan where the data do not bound the parameter. From the
-            heteroscedasticity-consistent variance HC3 (MacKinnon & White 1985, J. Econometrics
-            29:305-325), because rates scatter more at some currents than at others; of a gain on
-            a logarithmic scale.
+    def interval(self) -> tuple[float, float]:
+        """Confidence interval of the parameter at 95 %, in the hypothesis's unit.
+
+        It is nan where the data do not bound the parameter, and that of a gain is symmetric on a
+        logarithmic scale. The heteroscedasticity-consistent variance HC3 (MacKinnon & White 1985,
+        J. Econometrics 29:305-325) allows for more scatter at some currents than at others.
         """
-        grid = _grid(self.hypothesis, self.pair)
+        grid = self.grid
         if not grid[0] < self.value < grid[-1]:
             return float("nan"), float("nan")
         gradient = self._gradient(1e-5 * float(np.ptp(grid)))
@@ -240,9 +198,9 @@ class Fit:
         leverage = np.minimum(np.sum(orthogonal**2, axis=1), 0.95)
         influence = np.linalg.lstsq(triangle, orthogonal.T, rcond=None)[0][-1]
         error = float(np.linalg.norm(influence * self.residuals / (1 - leverage)))
-        free = _informative(self.pair.control, self.pair.modulated) - gradient.shape[1]
+        free = _informative(self.control, self.modulated) - gradient.shape[1]
         reach = float(student.ppf((1 + CONFIDENCE) / 2, max(free, 1))) * error
-        if self.hypothesis.is_gain:
+        if self.hypothesis.unit == "1":
             factor = float(np.exp(reach / self.value))
             return self.value / factor, self.value * factor
         return self.value - reach, self.value + reach
@@ -250,30 +208,55 @@ class Fit:
     def misfit(self) -> float:
         """Probability of missing the data as far by chance.
 
-        Returns
-        -------
-        float
-            Of an F test against a curve of its own for each condition; 1 where such curves have
-            no more parameters.
+        It is that of an F test against a curve of its own for each condition; 1 where such curves
+        have no more parameters.
         """
-        control, modulated = self.pair.control, self.pair.modulated
-        (rss, size), (more_rss, more_size) = _own(control), _own(modulated)
+        (rss, size), (more_rss, more_size) = _own(self.control), _own(self.modulated)
         rss, size = rss + more_rss, size + more_size
-        free = _informative(control, modulated) - size
+        free = _informative(self.control, self.modulated) - size
         if size <= self.size or free < 1 or rss == 0:
             return 1.0
         ratio = (self.rss - rss) / (size - self.size) / (rss / free)
         return float(f_distribution.sf(ratio, size - self.size, free))
 
+    def _design(
+        self, value: float, control: np.ndarray, modulated: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix and offset that turn the spline's coefficients into rates at these currents."""
+        moved, scale, offset = (
+            part(modulated, value)
+            for part in (self.hypothesis.argument, self.hypothesis.scale, self.hypothesis.offset)
+        )
+        knots = self._reaching(self.hypothesis.argument(self.modulated.current, value))
+        basis = _basis(np.concatenate([control, moved]), knots)
+        factor = np.concatenate([np.ones_like(control), scale])
+        return basis * factor[:, None], np.concatenate([np.zeros_like(control), offset])
+
+    @cached_property
+    def _at_data(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._design(self.value, self.control.current, self.modulated.current)
+
+    def _reaching(self, arguments: np.ndarray) -> np.ndarray:
+        """The knots, and one at each end where modulation needs the control curve beyond them.
+
+        Below a silent current of the control its curve is known to be silent and needs none.
+        """
+        least = 1e-6 * np.ptp(self.knots)
+        knots = np.append(self.knots, max(arguments.max(), self.knots[-1] + least))
+        if not self.control.fires[self.control.current.argmin()]:
+            return knots
+        return np.insert(knots, 0, min(arguments.min(), knots[0] - least))
+
+    def _rectified(self, design: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        return np.maximum(design @ self.coefficients + offset, 0)
+
     def _gradient(self, step: float) -> np.ndarray:
         """Derivatives of the rates by the coefficients above 0 and, last, the parameter."""
-        at = self.pair.control.current, self.pair.modulated.current
-        up, down = (np.concatenate(self.rates(*at, value=self.value + s)) for s in (step, -step))
-        design, _ = _design(self.hypothesis, self.pair, self.value)
-        firing = np.concatenate(self.rates(*at)) > 0
-        return np.column_stack(
-            [design[:, self.coefficients > 0] * firing[:, None], (up - down) / (2 * step)]
-        )
+        at = self.control.current, self.modulated.current
+        up, down = (self._rectified(*self._design(self.value + s, *at)) for s in (step, -step))
+        firing = self._rectified(*self._at_data) > 0
+        by_curve = self._at_data[0][:, self.coefficients > 0] * firing[:, None]
+        return np.column_stack([by_curve, (up - down) / (2 * step)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,21 +282,12 @@ class Identification:
 
 
 def identify(control: Curve, modulated: Curve, margin: float) -> Identification:
-    """Name the effect that turned one f-I curve into another.
+    """Name the effect that turned one f-I curve into another, where the data allow it.
 
-    Parameters
-    ----------
-    control, modulated : Curve
-    margin : float
-        Relative change of the input gain that counts as none. The verdict "no modulation" needs
-        an interval within it (an equivalence test, Schuirmann 1987, J. Pharmacokinet. Biopharm.
-        15:657-680).
-
-    Returns
-    -------
-    Identification
-        By Akaike weights with the small-sample correction (Burnham & Anderson 2002, Model
-        Selection and Multimodel Inference); an effect is named when its weight reaches 95 %.
+    Akaike weights with the small-sample correction tell (Burnham & Anderson 2002, Model Selection
+    and Multimodel Inference); an effect is named when its weight reaches 95 %. The verdict "no
+    modulation" needs an interval of the input gain within the relative `margin` (an equivalence
+    test, Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657-680).
 
     Raises
     ------
@@ -321,21 +295,16 @@ def identify(control: Curve, modulated: Curve, margin: float) -> Identification:
         When there are too few currents or rates to tell hypotheses apart.
     """
     fits = tuple(estimate(hypothesis, control, modulated) for hypothesis in (NONE, *EFFECTS))
-    weights = _weights({fit.hypothesis.name: fit.aicc for fit in fits})
+    shares = softmax([-fit.aicc / 2 for fit in fits]).tolist()
+    weights = {fit.hypothesis.name: share for fit, share in zip(fits, shares, strict=True)}
     ranked = sorted(weights, key=weights.__getitem__, reverse=True)
     reached = np.cumsum([weights[name] for name in ranked])
     candidates = tuple(ranked[: int(np.searchsorted(reached, CONFIDENCE)) + 1])
-    verdict = _verdict(candidates, fits, margin)
-    return Identification(fits, weights, verdict, candidates)
+    return Identification(fits, weights, _verdict(candidates, fits, margin), candidates)
 
 
 def estimate(hypothesis: Hypothesis, control: Curve, modulated: Curve) -> Fit:
-    """Fit one hypothesis.
-
-    Returns
-    -------
-    Fit
-        With the parameter of least squares and the number of knots of the lowest AICc.
+    """Fit one hypothesis by least squares, with the number of knots of the lowest AICc.
 
     Raises
     ------
@@ -343,37 +312,36 @@ def estimate(hypothesis: Hypothesis, control: Curve, modulated: Curve) -> Fit:
         When there are too few currents or rates.
     """
     _check_enough(control, modulated)
-    pairs = [Pair(control, modulated, _knots(control, number)) for number in KNOTS]
-    return min((_search(hypothesis, pair) for pair in pairs), key=lambda fit: fit.aicc)
+    found = (
+        _searched(Fit(hypothesis, control, modulated, _knots(control, number), hypothesis.neutral))
+        for number in KNOTS
+    )
+    return min(found, key=lambda fit: fit.aicc)
 
 
 def lif_check(flexible: Fit) -> tuple[float, float]:
     """Fit a hypothesis again with the closed form of the LIF neuron as control curve.
 
-    Parameters
-    ----------
-    flexible : Fit
-        Where the search starts.
+    The search starts from the `flexible` fit. Rheobase, membrane time constant and refractory
+    period are free.
 
     Returns
     -------
     tuple of (float, float)
-        The parameter in the hypothesis's unit, and the root of the mean squared residual in
-        hertz. Rheobase, membrane time constant and refractory period are free.
+        The parameter in the hypothesis's unit, and the root of the mean squared residual in hertz.
     """
-    hypothesis, pair = flexible.hypothesis, flexible.pair
+    hypothesis, current = flexible.hypothesis, flexible.modulated.current
 
     def residuals(free: np.ndarray) -> np.ndarray:
         shape, value = np.exp(free[:3]), float(free[3])
-        current = pair.modulated.current
         modulated = _lif(hypothesis.argument(current, value), *shape)
         modulated = hypothesis.scale(current, value) * modulated
         modulated = np.maximum(modulated + hypothesis.offset(current, value), 0)
-        found = np.concatenate([_lif(pair.control.current, *shape), modulated])
-        return np.asarray(found - pair.rate)
+        found = np.concatenate([_lif(flexible.control.current, *shape), modulated])
+        return np.asarray(found - flexible.rate)
 
     # Start from the control's onset and a cortical cell's time constants.
-    onset = max(float(np.mean(pair.control.rising[:2])), 1e-3)
+    onset = max(float(np.mean(flexible.control.rising[:2])), 1e-3)
     start = [*np.log([onset, 0.02, 0.002]), flexible.value]
     # The rate has a kink at rheobase: finite differences must reach across it.
     best = least_squares(residuals, start, diff_step=1e-4)
@@ -409,20 +377,21 @@ def _informative(control: Curve, modulated: Curve) -> int:
     return int(control.fires.sum() + modulated.fires.sum())
 
 
-def _search(hypothesis: Hypothesis, pair: Pair) -> Fit:
-    """Best parameter on given knots, first on a grid, then between its points."""
-    grid = _grid(hypothesis, pair)
-    best = int(np.argmin([_solve(hypothesis, pair, value).rss for value in grid]))
+def _searched(start: Fit) -> Fit:
+    """Fit with the best parameter on given knots, first on a grid, then between its points."""
+    grid = start.grid
+    fits = [replace(start, value=value) for value in grid]
+    best = int(np.argmin([fit.rss for fit in fits]))
     if best in (0, len(grid) - 1):
-        return _solve(hypothesis, pair, grid[best])
+        return fits[best]
     low, high = grid[best - 1], grid[best + 1]
     found = minimize_scalar(
-        lambda value: _solve(hypothesis, pair, value).rss,
+        lambda value: replace(start, value=value).rss,
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-4 * (high - low)},
     )
-    return _solve(hypothesis, pair, float(found.x))
+    return replace(start, value=float(found.x))
 
 
 def _knots(curve: Curve, number: int) -> np.ndarray:
@@ -453,50 +422,6 @@ def _basis(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
     return np.cumsum(splines[:, ::-1], axis=1)[:, ::-1]
 
 
-def _design(
-    hypothesis: Hypothesis,
-    pair: Pair,
-    value: float,
-    control: np.ndarray | None = None,
-    modulated: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix and offset that turn the spline's coefficients into rates."""
-    control = pair.control.current if control is None else control
-    modulated = pair.modulated.current if modulated is None else modulated
-    knots = pair.reaching(hypothesis.argument(pair.modulated.current, value))
-    basis = _basis(np.concatenate([control, hypothesis.argument(modulated, value)]), knots)
-    scale = np.concatenate([np.ones_like(control), hypothesis.scale(modulated, value)])
-    offset = np.concatenate([np.zeros_like(control), hypothesis.offset(modulated, value)])
-    return basis * scale[:, None], offset
-
-
-def _solve(hypothesis: Hypothesis, pair: Pair, value: float) -> Fit:
-    """Fit of the control curve at one value of the parameter."""
-    design, offset = _design(hypothesis, pair, value)
-    target = pair.rate - offset
-    above = np.ones(len(target), dtype=bool)
-    # Which rates are rectified depends on the curve; a few rounds settle it.
-    for _ in range(8):
-        coefficients, _ = nnls(design[above], target[above])
-        settled = (design @ coefficients + offset > 0) | (offset >= 0)
-        if np.array_equal(settled, above):
-            break
-        above = settled
-    residuals = pair.rate - np.maximum(design @ coefficients + offset, 0)
-    return Fit(hypothesis, pair, value, coefficients, residuals)
-
-
-def _grid(hypothesis: Hypothesis, pair: Pair) -> np.ndarray:
-    """Values of the parameter to try first."""
-    if not hypothesis.unit:
-        return np.array([hypothesis.neutral])
-    if hypothesis.is_gain:
-        return np.geomspace(1 / WIDEST_GAIN, WIDEST_GAIN, GRID)
-    currents = np.concatenate([pair.control.current, pair.modulated.current])
-    widest = pair.rate.max() if hypothesis.unit == "Hz" else np.ptp(currents)
-    return np.linspace(-widest, widest, GRID)
-
-
 def _aicc(rss: float, size: int, count: int, rate: np.ndarray) -> float:
     """Akaike's criterion for small samples, with the scatter as one more parameter."""
     size += 1
@@ -507,20 +432,13 @@ def _aicc(rss: float, size: int, count: int, rate: np.ndarray) -> float:
     return float(count * np.log((rss + floor) / count) + 2 * size * count / (count - size - 1))
 
 
-def _weights(scores: dict[str, float]) -> dict[str, float]:
-    least = min(scores.values())
-    likelihood = {name: float(np.exp((least - score) / 2)) for name, score in scores.items()}
-    total = sum(likelihood.values())
-    return {name: value / total for name, value in likelihood.items()}
-
-
 def _verdict(candidates: tuple[str, ...], fits: tuple[Fit, ...], margin: float) -> str:
     by_name = {fit.hypothesis.name: fit for fit in fits}
     likeliest = by_name[candidates[0]]
     if NONE.name in candidates:
         low, high = by_name[INPUT.name].interval()
         return NONE.name if 1 / (1 + margin) <= low and high <= 1 + margin else UNDECIDED
-    if _informative(likeliest.pair.control, likeliest.pair.modulated) < DECISIVE_RATES:
+    if _informative(likeliest.control, likeliest.modulated) < DECISIVE_RATES:
         return UNDECIDED
     if likeliest.misfit() < MISFIT:
         return OTHER
