@@ -134,7 +134,7 @@ class ChipMismatch(GateProtocol):
             gate = Gates.of(self.designs.iloc[[place]])
             drawn = draw(self.circuit, self.mismatch, (self.chips, 3), 2, generator)
             batches = [*self._drawn(drawn), *self._shared(gate.codes[0])]
-            supplies = gate.vdd[0, 0] + self.trim
+            supplies = gate.values["vdd"][0, 0] + self.trim
             trims = self.trim[(supplies > VDD_LOW - SLACK) & (supplies < VDD_HIGH + SLACK)]
             levels = [
                 join([self._made(gate, trim, deviations, n) for *_, n, deviations in batches])
@@ -171,8 +171,8 @@ class ChipMismatch(GateProtocol):
 
     def _made(self, gate: Gates, trim: Quantity, deviations: Deviations, n: int) -> Gates:
         """Copies of a gate on chips, all supplies changed alike."""
-        vdd = np.clip(gate.vdd + trim, VDD_LOW, VDD_HIGH)
-        copies = replace(gate, vdd=vdd).take(np.zeros(n, dtype=int))
+        vdd = np.clip(gate.values["vdd"] + trim, VDD_LOW, VDD_HIGH)
+        copies = replace(gate, values={"vdd": vdd}).take(np.zeros(n, dtype=int))
         return copies.made(self.circuit, deviations)
 
     @property

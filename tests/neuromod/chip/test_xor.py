@@ -1,5 +1,6 @@
 """XOR gates and the search for their codes."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -76,8 +77,8 @@ def test_the_search_finds_every_network(small):
 def test_networks_within_the_rails_are_those_whose_membranes_stay_there(small):
     circuit, found = small
     every = gates_of(list(product(range(-3, 4), repeat=6)), 0.93)
-    hidden = every.respond(circuit, TRAIN, slice(0, 2), ROWS[:, None, :, None])
-    output = every.respond(circuit, TRAIN, slice(2, 3), hidden.fires[:, :, None])
+    hidden = every.respond(circuit, TRAIN, "hidden", ROWS[:, None, :, None])
+    output = every.respond(circuit, TRAIN, "output", hidden.fires[:, :, None])
     inside = [
         ((layer.lowest >= 0) & (layer.highest <= 0.93)).all(axis=(1, 2))
         for layer in (hidden, output)
@@ -95,8 +96,8 @@ def test_codes_found_answer_as_the_search_says(small):
 def test_the_margin_is_the_least_of_the_three_neurons(small):
     circuit, found = small
     gates = Gates.of(found)
-    hidden = gates.respond(circuit, TRAIN, slice(0, 2), ROWS[:, None, :, None])
-    output = gates.respond(circuit, TRAIN, slice(2, 3), hidden.fires[:, :, None])
+    hidden = gates.respond(circuit, TRAIN, "hidden", ROWS[:, None, :, None])
+    output = gates.respond(circuit, TRAIN, "output", hidden.fires[:, :, None])
     least = np.minimum(hidden.margin.min(axis=(1, 2)), output.margin.min(axis=(1, 2)))
     np.testing.assert_allclose(found.margin_mV, 1e3 * least)
     assert (np.diff(found.margin_mV) <= 0).all()
@@ -108,7 +109,7 @@ def test_offsets_below_the_margin_change_no_spike(small):
     gates = Gates.of(chosen)
     offset = np.random.default_rng(3).choice([-1, 1], (len(chosen), 3))
     shift = 0.97e-3 * chosen.margin_mV.to_numpy()[:, None] * offset
-    moved = Gates(gates.codes, gates.vdd, gates.mirrors, {"v_th": 0.35 * volt + shift * volt})
+    moved = replace(gates, values=gates.values | {"v_th": 0.35 * volt + shift * volt})
     np.testing.assert_array_equal(moved.answers(circuit, TRAIN), gates.answers(circuit, TRAIN))
 
 
@@ -116,9 +117,11 @@ def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ():
     generator = np.random.default_rng(7)
     gates = Gates(
         generator.uniform(-7, 7, (83, 3, 2)),
-        generator.uniform(0.6, 1, (83, 3)) * volt,
         np.ones((83, 3, 2)),
-        {"v_th": generator.uniform(0.31, 0.39, (83, 3)) * volt},
+        {
+            "vdd": generator.uniform(0.6, 1, (83, 3)) * volt,
+            "v_th": generator.uniform(0.31, 0.39, (83, 3)) * volt,
+        },
     )
     recording = simulate(gates.experiment(CIRCUIT, TRAIN, 7, np.array([0])))
     answers = gates.answers(CIRCUIT, TRAIN)
@@ -172,7 +175,7 @@ def test_gates_with_supplies_of_their_own_are_made_of_those_at_each_supply():
     levels = drawn(3, 2.0)
     level = np.array([[0, 4, 2], [1, 1, 3], [2, 2, 2]])
     mixed = pick(levels, level)
-    np.testing.assert_allclose(mixed.vdd / volt, LEVELS[level])
+    np.testing.assert_allclose(mixed.values["vdd"] / volt, LEVELS[level])
     np.testing.assert_array_equal(mixed.codes[0, 1], levels[4].codes[0, 1])
     np.testing.assert_array_equal(mixed.codes[1, 2], levels[3].codes[1, 2])
     np.testing.assert_array_equal(mixed.codes[2], levels[2].codes[2])
@@ -210,7 +213,7 @@ def test_gates_joined_keep_their_order_and_their_units():
     levels = drawn(4, 1.0)
     joined = join([levels[1], levels[3]])
     np.testing.assert_array_equal(joined.codes[4:], levels[3].codes)
-    assert joined.vdd[5, 0] == levels[3].vdd[1, 0]
+    assert joined.values["vdd"][5, 0] == levels[3].values["vdd"][1, 0]
     assert joined.values["v_th"][3, 2] == levels[1].values["v_th"][3, 2]
 
 
