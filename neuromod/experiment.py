@@ -35,35 +35,27 @@ from neuromod.support.text import say
 
 @runtime_checkable
 class Model(Protocol):
-    """A neuron: equations in Brian2's language and the values of their parameters."""
+    """A neuron: equations in Brian2's language and the values of their parameters.
+
+    It may also have `inputs`, what reaches it from outside; `given(values)`, the model for a
+    population with these values; `complete(values)`, the values of single neurons with all that
+    follows from them before a run; and `solvable`, the parameters that only `complete` takes up.
+    """
 
     @property
-    def equations(self) -> str:
-        """Differential equations, subexpressions and state variables."""
-
+    def equations(self) -> str: ...  # Differential equations, subexpressions and state variables
     @property
-    def threshold(self) -> str:
-        """Condition for a spike."""
-
+    def threshold(self) -> str: ...  # Condition for a spike
     @property
-    def reset(self) -> str:
-        """What a spike does to the neuron."""
-
+    def reset(self) -> str: ...  # What a spike does to the neuron
     @property
-    def refractory(self) -> str | Quantity:
-        """How long `(unless refractory)` variables are held; a parameter's name, or a time."""
-
+    def refractory(self) -> str | Quantity: ...  # How long (unless refractory) variables are held
     @property
-    def method(self) -> str:
-        """Integration method."""
-
+    def method(self) -> str: ...  # Of integration
     @property
-    def constants(self) -> dict[str, Any]:
-        """Values of the parameters that the equations name."""
-
+    def constants(self) -> dict[str, Any]: ...  # Values of the parameters that equations name
     @property
-    def start(self) -> dict[str, Any]:
-        """Values of the state variables at the start, where they are not 0."""
+    def start(self) -> dict[str, Any]: ...  # State at the start, where it is not 0
 
 
 @runtime_checkable
@@ -71,44 +63,17 @@ class Plastic(Protocol):
     """A synapse that changes: equations in Brian2's language and the values of their parameters."""
 
     @property
-    def equations(self) -> str:
-        """Differential equations and subexpressions; the target's variables end in ``_post``."""
-
+    def equations(self) -> str: ...  # The target's variables end in _post
     @property
-    def on_pre(self) -> str:
-        """What a spike of the source does when it arrives."""
-
+    def on_pre(self) -> str: ...  # What a spike of the source does when it arrives
     @property
-    def on_post(self) -> str:
-        """What a spike of the target does; empty for nothing."""
-
+    def on_post(self) -> str: ...  # What a spike of the target does; empty for nothing
     @property
-    def method(self) -> Any:
-        """Integration method."""
-
+    def method(self) -> Any: ...  # Of integration
     @property
-    def constants(self) -> dict[str, Any]:
-        """Values of the parameters that equations and spikes name."""
-
+    def constants(self) -> dict[str, Any]: ...  # Parameters that equations and spikes name
     @property
-    def totals(self) -> tuple[str, ...]:
-        """Variables whose values at the end of a run are kept."""
-
-
-@runtime_checkable
-class Completing(Protocol):
-    """A model some of whose values follow from others before the run."""
-
-    def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of single neurons with all that follow from them."""
-
-
-@runtime_checkable
-class Adapting(Protocol):
-    """A model whose equations follow from what a population is given, such as its supplies."""
-
-    def given(self, values: Mapping[str, Any]) -> Model:
-        """The model for a population with these values."""
+    def totals(self) -> tuple[str, ...]: ...  # Variables whose values at the end are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,23 +118,22 @@ class Population:
             raise UserError(f"{self.name} needs values by name, not {self.values!r:.80}.")
         values = {n: real_numbers(f"{n} of {self.name}", v) for n, v in self.values.items()}
         object.__setattr__(self, "values", values)
-        if isinstance(self.model, Adapting):
-            object.__setattr__(self, "model", self.model.given(self.values))
+        if hasattr(self.model, "given"):
+            object.__setattr__(self, "model", self.model.given(values))
+        about = {name: given.about for name, given in self.inputs.items()}
+        settable = _examples(parsed(self.equations), self._defaults)
         solvable = {name: getattr(self.model, name) for name in getattr(self.model, "solvable", ())}
-        for name, value in self.values.items():
-            self._check(name, value, solvable | self._settable)
-        if self.completed is not self.values:
-            for name, value in self.completed.items():
-                self._check(name, value, self._settable)
+        kind = "input, parameter or state"
+        _check_values(self, kind, values, self.size, solvable | settable, about)
+        if self.completed is not values:
+            _check_values(self, kind, self.completed, self.size, settable, about)
         if isinstance(self.model, Parameters):
             self.model.check_values(self.own)
 
     @cached_property
     def completed(self) -> Mapping[str, Any]:
         """The values, and all that the model makes of them before the run."""
-        if isinstance(self.model, Completing):
-            return self.model.complete(self.values)
-        return self.values
+        return self.model.complete(self.values) if hasattr(self.model, "complete") else self.values
 
     @cached_property
     def equations(self) -> str:
@@ -182,31 +146,13 @@ class Population:
         return {name: self.completed.get(name, own) for name, own in self._defaults.items()}
 
     def own(self, name: str) -> Any:
-        """A parameter or input of single neurons, or else the model's.
-
-        Parameters
-        ----------
-        name : str
-
-        Returns
-        -------
-        value or array, shape () or (size,)
-        """
+        """A parameter or input of single neurons, shape (size,), or else the model's."""
         if name in self.values:
             return self.values[name]
         return self.inputs[name].default if name in self.inputs else own_value(self.model, name)
 
     def given(self, *inputs: Input) -> Population:
-        """The population with what reaches it.
-
-        Parameters
-        ----------
-        *inputs : Input
-            To this population; their values take the place of those that it has.
-
-        Returns
-        -------
-        Population
+        """The population with what reaches it, whose values take the place of those that it has.
 
         Raises
         ------
@@ -233,34 +179,13 @@ class Population:
         """What may reach the neurons, by name."""
         return getattr(self.model, "inputs", {})
 
-    @property
-    def _parsed(self) -> Equations:
-        return parsed(self.equations)
-
     @cached_property
     def _defaults(self) -> dict[str, Any]:
         """Values of constants that the population does not set."""
         reaching = {name: given.default for name, given in self.inputs.items()}
         reaching |= used(self.values, "\n".join(self.added))
-        undefined = {n: v for n, v in reaching.items() if n not in self._parsed.names}
-        return undefined | self.model.constants
-
-    @cached_property
-    def _settable(self) -> dict[str, Any]:
-        return _examples(self._parsed, self._defaults)
-
-    @cached_property
-    def _abouts(self) -> dict[str, Any]:
-        known = abouts(self.model) if isinstance(self.model, Parameters) else {}
-        return known | {name: given.about for name, given in self.inputs.items()}
-
-    def _check(self, name: str, value: Any, settable: Mapping[str, Any]) -> None:
-        if name not in settable:
-            raise unknown(f"input, parameter or state of {self.name}", name, settable)
-        what = f"{name} of {self.name}"
-        if np.shape(value) not in ((), (self.size,)):
-            raise UserError(f"{what} needs {self.size} values, not {np.size(value)}.")
-        _check_value(what, value, settable[name], self._abouts.get(name))
+        defined = parsed(self.equations).names
+        return {n: v for n, v in reaching.items() if n not in defined} | self.model.constants
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,16 +291,16 @@ class Connection:
     width: Quantity | None = None
 
     def __post_init__(self) -> None:
-        what = f"A connection from {self.source} to {self.target}"
-        weight = real_numbers(f"The weight of {what[0].lower()}{what[1:]}", self.weight)
+        what = f"connection from {self.source} to {self.target}"
+        weight = real_numbers(f"The weight of a {what}", self.weight)
         object.__setattr__(self, "weight", weight)
         counts = {np.size(self.i), np.size(self.j), *np.shape(self.weight)}
         if len(counts) > 1:
             raise UserError(
-                f"{what} needs as many sources as targets and weights, not {np.size(self.i)}, "
+                f"A {what} needs as many sources as targets and weights, not {np.size(self.i)}, "
                 f"{np.size(self.j)} and {np.size(self.weight)}."
             )
-        order = _sort_by_source(self, what)
+        order = _sort_by_source(self, f"A {what}")
         if np.ndim(self.weight):
             object.__setattr__(self, "weight", self.weight[order])
 
@@ -432,26 +357,16 @@ class PlasticConnection:
                 f"{self.name} needs a synapse such as ThreeFactor(), not {self.model!r:.80}."
             )
         size = np.size(self.i)
+        if np.size(self.j) != size:
+            raise UserError(f"j of {self.name} needs {size} values, not {np.size(self.j)}.")
         values = {n: real_numbers(f"{n} of {self.name}", v) for n, v in self.values.items()}
-        for name, value in {"j": self.j, **values}.items():
-            if np.shape(value) not in ((), (size,)):
-                raise UserError(f"{name} of {self.name} needs {size} values, not {np.size(value)}.")
+        settable = _examples(parsed(self.model.equations), self.model.constants)
+        _check_values(self, "parameter or state", values, size, settable)
         order = _sort_by_source(self, self.name)
         values = {n: v[order] if np.ndim(v) else v for n, v in values.items()}
         object.__setattr__(self, "values", values)
-        known = abouts(self.model) if isinstance(self.model, Parameters) else {}
-        settable = _examples(parsed(self.equations), self.model.constants)
-        for name, value in self.values.items():
-            if name not in settable:
-                raise unknown(f"parameter or state of {self.name}", name, settable)
-            _check_value(f"{name} of {self.name}", value, settable[name], known.get(name))
         if isinstance(self.model, Parameters):
             self.model.check_values(lambda name: self.values.get(name, own_value(self.model, name)))
-
-    @property
-    def equations(self) -> str:
-        """The model's equations."""
-        return self.model.equations
 
 
 @dataclass(frozen=True, eq=False)
@@ -530,26 +445,18 @@ class Experiment:
             _check_refractory(population, self.dt)
         for source in self.sources:
             self._check_source(source)
-        for ends in (self.connections, self.plastic):
-            for wires in ends:
-                self._check_ends(wires)
         for connection in self.connections:
+            self._check_ends(connection)
             self._check_connection(connection)
         for changing in self.plastic:
+            self._check_ends(changing)
             self._check_plastic(changing)
         self._check_traces()
 
     def add(self, *inputs: Input) -> Experiment:
         """The experiment with what reaches its populations.
 
-        Parameters
-        ----------
-        *inputs : Input
-            Populations may share a source, which all of their inputs then hold.
-
-        Returns
-        -------
-        Experiment
+        Populations may share a source, which all of their inputs then hold.
 
         Raises
         ------
@@ -570,7 +477,9 @@ class Experiment:
             if given.population not in known:
                 raise unknown("population", given.population, known)
             for source in given.sources:
-                if not _same_spikes(sources.setdefault(source.name, source), source):
+                held = sources.setdefault(source.name, source)
+                compared = ("size", "neurons", "times")
+                if not all(np.array_equal(getattr(held, n), getattr(source, n)) for n in compared):
                     raise UserError(f"Two sources of different spikes are named {source.name}.")
         return replace(
             self,
@@ -590,8 +499,9 @@ class Experiment:
     @cached_property
     def _equations(self) -> dict[str, Equations]:
         """Equations of all that has a model."""
-        parts: list[Population | PlasticConnection] = [*self.populations, *self.plastic]
-        return {part.name: parsed(part.equations) for part in parts}
+        found = {part.name: part.equations for part in self.populations}
+        found |= {part.name: part.model.equations for part in self.plastic}
+        return {name: parsed(equations) for name, equations in found.items()}
 
     def _check_source(self, source: Spikes) -> None:
         steps = steps_of(f"Spikes of {source.name}", source.times, self.dt)
@@ -632,17 +542,7 @@ class Experiment:
                 self._check_apart(connection, connection.width, source)
 
     def check_pulses(self, spikes: Mapping[str, Spikes]) -> None:
-        """Refuse a run in which pulses of populations overlapped.
-
-        Parameters
-        ----------
-        spikes : mapping of str to Spikes
-            What was recorded, by population.
-
-        Raises
-        ------
-        UserError
-        """
+        """Refuse a run in which pulses of populations, whose spikes were recorded, overlapped."""
         for connection in self.connections:
             if connection.width is not None and connection.source in spikes:
                 self._check_apart(connection, connection.width, spikes[connection.source])
@@ -702,16 +602,7 @@ PARTS: dict[str, type] = {
 
 @lru_cache
 def parsed(equations: str) -> Equations:
-    """Equations as Brian2 understands them.
-
-    Parameters
-    ----------
-    equations : str
-
-    Returns
-    -------
-    Equations
-    """
+    """Equations as Brian2 understands them."""
     with warnings.catch_warnings():
         # Brian2 calls pyparsing by names that newer releases deprecate.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -727,12 +618,26 @@ def _sort_by_source(synapses: Connection | PlasticConnection, what: str) -> np.n
     return order
 
 
-def _check_value(what: str, value: Any, expected: Any, about: About | None) -> None:
-    """Refuse a value of the wrong unit or out of its physical range."""
-    if not callable(expected):
-        check_unit(what, value, get_dimensions(expected))
-    if about:
-        check_range(what, value, about)
+def _check_values(
+    owner: Population | PlasticConnection,
+    kind: str,
+    values: Mapping[str, Any],
+    size: int,
+    settable: Mapping[str, Any],
+    about: dict[str, About] | None = None,
+) -> None:
+    """Refuse values of an unknown name, a wrong number or unit, or out of their physical range."""
+    about = (abouts(owner.model) if isinstance(owner.model, Parameters) else {}) | (about or {})
+    for name, value in values.items():
+        if name not in settable:
+            raise unknown(f"{kind} of {owner.name}", name, settable)
+        what = f"{name} of {owner.name}"
+        if np.shape(value) not in ((), (size,)):
+            raise UserError(f"{what} needs {size} values, not {np.size(value)}.")
+        if not callable(settable[name]):
+            check_unit(what, value, get_dimensions(settable[name]))
+        if name in about:
+            check_range(what, value, about[name])
 
 
 def _examples(equations: Equations, constants: Mapping[str, Any]) -> dict[str, Any]:
@@ -744,20 +649,7 @@ def _examples(equations: Equations, constants: Mapping[str, Any]) -> dict[str, A
 def _check_refractory(population: Population, dt: Quantity) -> None:
     """Refuse refractory times within a time step, which devices round up or down."""
     refractory = population.model.refractory
-    if isinstance(refractory, str):
-        if refractory not in population.constants:
-            return
-        times = population.constants[refractory]
-    else:
-        times = refractory
+    times = population.constants.get(refractory) if isinstance(refractory, str) else refractory
     if isinstance(times, Quantity):
         for time in np.unique(np.asarray(times)):
             steps_in(f"{refractory} of {population.name}", time * second, dt)
-
-
-def _same_spikes(a: Spikes, b: Spikes) -> bool:
-    return a is b or (
-        a.size == b.size
-        and np.array_equal(a.neurons, b.neurons)
-        and np.array_equal(a.times, b.times)
-    )
