@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,7 @@ FINE = 400
 
 @dataclass(frozen=True)
 class Estimate:
-    """A fitted number and its 95 % confidence interval.
-
-    Attributes
-    ----------
-    value, low, high : float
-    """
+    """A fitted number and its 95 % confidence interval."""
 
     value: float
     low: float
@@ -48,7 +43,6 @@ class HillFit:
         lower one where the ligand inhibits.
     ec50 : Estimate
         Of the first curve, in the unit of the concentrations.
-    hill_slope : Estimate
     dose_ratios : tuple of Estimate
         EC50 of every further curve over that of the first.
     covariance : ndarray, shape (dose ratios, dose ratios)
@@ -65,10 +59,10 @@ class HillFit:
     covariance: np.ndarray
     freedom: int
 
-    def __call__(self, conc: Any, dose_ratio: float = 1.0) -> np.ndarray:
-        """Response at concentrations in the unit of `ec50`, shape (n,)."""
+    def __call__(self, conc: Any) -> np.ndarray:
+        """Response of the first curve at concentrations in the unit of `ec50`, shape (n,)."""
         with np.errstate(divide="ignore"):
-            over = np.log(conc) - np.log(self.ec50.value * dose_ratio)
+            over = np.log(conc) - np.log(self.ec50.value)
         effect = expit(over * self.hill_slope.value)
         return np.asarray(self.bottom + (self.top - self.bottom) * effect)
 
@@ -95,19 +89,13 @@ def has_closed_form(neuron: GainLIF) -> bool:
 
 
 def closed_form_rates(neuron: GainLIF, current: Quantity, gain: Any) -> np.ndarray:
-    """Steady rates in closed form, where there is one.
+    """Steady rates in hertz in closed form, nan where there is none, shape (n,).
 
     Parameters
     ----------
-    neuron : GainLIF
     current : Quantity, shape (n,)
         Constant, ampere.
     gain : float or ndarray, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        In hertz; nan for a neuron with an after-spike current or a K+ conductance.
     """
     if not has_closed_form(neuron):
         return np.full(np.broadcast_shapes(np.shape(current), np.shape(gain)), np.nan)
@@ -117,39 +105,28 @@ def closed_form_rates(neuron: GainLIF, current: Quantity, gain: Any) -> np.ndarr
 def settled_rates(spikes: Spikes, duration: Quantity) -> Quantity:
     """Rate of every neuron in the second half of a run, once after-spike currents have settled.
 
-    Parameters
-    ----------
-    spikes : Spikes
-    duration : Quantity
-        Length of the run, seconds.
-
-    Returns
-    -------
-    Quantity, shape (neurons,)
-        In hertz; 0 with fewer than two spikes in that half.
+    It is 0 with fewer than two spikes in that half of the `duration`. Shape (neurons,), hertz.
     """
     late = np.asarray(spikes.times >= duration / 2)
     return steady_rates(Spikes(spikes.name, spikes.size, spikes.neurons[late], spikes.times[late]))
 
 
 def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quantity) -> np.ndarray:
-    """Gain at which the closed form of the f-I curve gives a rate.
+    """Gain at which the closed form of the f-I curve gives a rate: the inverse of `GainLIF.rate`.
 
     Parameters
     ----------
     neuron : GainLIF
         Without after-spike current and K+ conductance.
-    current : Quantity, shape (n,)
-        Constant, ampere.
-    rate : Quantity, shape (n,)
-        As simulated, hertz.
+    current, rate : Quantity, shape (n,)
+        Constant, ampere; as simulated, hertz.
     dt : Quantity
         Time step, seconds: on its grid intervals are half a step short on average.
 
     Returns
     -------
     ndarray, shape (n,)
-        The inverse of `GainLIF.rate`; nan for silent neurons.
+        nan for silent neurons.
     """
     with np.errstate(divide="ignore"):
         charging = (1 / np.asarray(rate) * second + dt / 2 - neuron.t_ref) / neuron.tau_m
@@ -163,21 +140,16 @@ def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quant
 def fit_hill(conc: np.ndarray, response: np.ndarray, curve: np.ndarray | None = None) -> HillFit:
     """Hill functions by least squares; several curves are fitted in parallel.
 
+    EC50, slope and dose ratios are fitted as logarithms; their intervals are Student's t intervals
+    from the fit's covariance on that scale (Motulsky & Christopoulos 2004, Fitting Models to
+    Biological Data). What no Hill function can follow counts as noise.
+
     Parameters
     ----------
-    conc : ndarray, shape (n,)
-        Concentrations, any unit; 0 is allowed.
-    response : ndarray, shape (n,)
-        Any unit; missing ones (nan) are left out.
+    conc, response : ndarray, shape (n,)
+        In any unit; concentrations may be 0, and missing responses (nan) are left out.
     curve : ndarray of int, shape (n,), optional
         Number of each point's curve, from 0; one curve by default.
-
-    Returns
-    -------
-    HillFit
-        EC50, slope and dose ratios are fitted as logarithms; their intervals are Student's t
-        intervals from the fit's covariance on that scale (Motulsky & Christopoulos 2004, Fitting
-        Models to Biological Data). What no Hill function can follow counts as noise.
 
     Raises
     ------
@@ -200,8 +172,17 @@ def fit_hill(conc: np.ndarray, response: np.ndarray, curve: np.ndarray | None = 
         middle = at[0] + np.array([0, *at[1:]])[number]
         return bottom + (top - bottom) * expit(np.exp(log_slope) * (x - middle))
 
-    best, covariance = _fit(parallel, x, response, start)
-    slope, ec50, *ratios = map(_exponential, _intervals(best, covariance, freedom)[2:])
+    # Of doses that end before the EC50, an interval may be open.
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+        warnings.simplefilter("error", OptimizeWarning)
+        try:
+            best, covariance = curve_fit(parallel, x, response, start)
+        except (RuntimeError, OptimizeWarning) as error:
+            raise UserError(
+                "No Hill function can be fitted: choose several concentrations around the EC50."
+            ) from error
+        factors = np.exp(_intervals(best, covariance, freedom)[2:]).tolist()
+    slope, ec50, *ratios = (Estimate(*factor) for factor in factors)
     bottom, top = best[:2].tolist()
     return HillFit(bottom, top, ec50, slope, tuple(ratios), covariance[4:, 4:], freedom)
 
@@ -211,18 +192,15 @@ def half_effect(
 ) -> tuple[float, float]:
     """Concentration of half the greatest effect, and the Hill slope there, of a known curve.
 
+    The slope is that of ``log(effect/(greatest - effect))`` against the concentration's logarithm.
+    Both are nan for a curve that is flat, turns back or is unknown (nan).
+
     Parameters
     ----------
     response : callable
         Response at concentrations of shape (n,), any units.
     low, high : float
         Concentrations between which all but a billionth of the effect lies.
-
-    Returns
-    -------
-    tuple of float
-        Concentration, and slope of ``log(effect/(greatest - effect))`` against its logarithm; nan
-        for a curve that is flat, turns back or is unknown (nan).
     """
     values = response(np.concatenate([[0], np.geomspace(low, high, FINE)]))
     span = values[-1] - values[0]
@@ -239,7 +217,10 @@ def half_effect(
 
 
 def schild(antagonist: Quantity, fit: HillFit) -> Schild:
-    """Schild regression.
+    """Schild regression (Arunlakshana & Schild 1959, Br. J. Pharmacol. 14:48-58).
+
+    It is fitted by generalised least squares, because all dose ratios share the error of the first
+    curve. Intervals are Student's t intervals.
 
     Parameters
     ----------
@@ -248,12 +229,6 @@ def schild(antagonist: Quantity, fit: HillFit) -> Schild:
     fit : HillFit
         Parallel curves, the first without antagonist. Dose ratios of at most 1, which have no
         logarithm, are left out.
-
-    Returns
-    -------
-    Schild
-        With Student's t intervals (Arunlakshana & Schild 1959, Br. J. Pharmacol. 14:48-58). Fitted
-        by generalised least squares, because all dose ratios share the error of the first curve.
 
     Raises
     ------
@@ -274,21 +249,11 @@ def schild(antagonist: Quantity, fit: HillFit) -> Schild:
 
     start = [1, np.mean(y - x)]
     best, covariance = curve_fit(line, x, y, start, sigma=errors, absolute_sigma=True)
-    return Schild(*_intervals(best, covariance, fit.freedom))
+    return Schild(*(Estimate(*row) for row in _intervals(best, covariance, fit.freedom).tolist()))
 
 
 def for_log_axis(conc: Any) -> np.ndarray:
-    """Concentrations for a logarithmic axis, with 0 placed at a third of the lowest.
-
-    Parameters
-    ----------
-    conc : array, shape (n,)
-        Any unit, at least one above 0.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-    """
+    """Concentrations for a logarithmic axis, with 0 placed at a third of the lowest above it."""
     conc = np.asarray(conc, dtype=float)
     return np.where(conc > 0, conc, conc[conc > 0].min() / 3)
 
@@ -304,27 +269,7 @@ def _start(x: np.ndarray, response: np.ndarray, number: np.ndarray) -> list[floa
     return [bottom, top, 0.0, first, *(at - first for at in others)]
 
 
-def _fit(
-    function: Callable[..., Any], x: np.ndarray, y: np.ndarray, start: list[float]
-) -> tuple[np.ndarray, np.ndarray]:
-    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
-        warnings.simplefilter("error", OptimizeWarning)
-        try:
-            best, covariance = curve_fit(function, x, y, start)
-        except (RuntimeError, OptimizeWarning) as error:
-            raise UserError(
-                "No Hill function can be fitted: choose several concentrations around the EC50."
-            ) from error
-    return best, covariance
-
-
-def _exponential(logarithm: Estimate) -> Estimate:
-    """Back from the logarithmic scale; an interval may be open."""
-    with np.errstate(over="ignore"):
-        return Estimate(*np.exp(astuple(logarithm)).tolist())
-
-
-def _intervals(best: np.ndarray, covariance: np.ndarray, freedom: int) -> list[Estimate]:
+def _intervals(best: np.ndarray, covariance: np.ndarray, freedom: int) -> np.ndarray:
+    """Value, lower and upper end of every parameter, shape (parameters, 3)."""
     reach = student.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(np.diag(covariance))
-    bounds = np.transpose([best, best - reach, best + reach])
-    return [Estimate(*row) for row in bounds.tolist()]
+    return np.transpose([best, best - reach, best + reach])
