@@ -11,11 +11,11 @@ spikes in some of them, neurons integrate over all, and numbers are spikes per t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,21 +29,8 @@ from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.support.text import say
 
-
-class TrainedLayer(Protocol):
-    """A layer ``v = gain*(weight @ x + bias)`` of float64 arrays."""
-
-    @property
-    def weight(self) -> np.ndarray:
-        """Shape (neurons, inputs)."""
-
-    @property
-    def bias(self) -> np.ndarray:
-        """Shape (neurons,)."""
-
-    @property
-    def gain(self) -> np.ndarray:
-        """Shape (neurons,)."""
+if TYPE_CHECKING:
+    from neuromod.models.modulated_layer import LayerParameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +54,9 @@ class Unrolled:
     def of(
         cls, features: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
     ) -> Unrolled:
-        """Unroll a network over its images.
+        """Unroll a network, with weights and biases of all layers, over its images.
 
-        Parameters
-        ----------
-        features : ndarray, shape (volleys, images, inputs)
-        weights, biases : sequence of ndarray
-            Of all layers.
+        `features` are of shape (volleys, images, inputs).
         """
         return cls(features @ weights[0].T + biases[0], tuple(weights[1:]), tuple(biases[1:]))
 
@@ -129,7 +112,7 @@ class Unrolled:
 
 def on_cells(
     neuron: GainLIF,
-    layers: Sequence[TrainedLayer],
+    layers: Sequence[LayerParameters],
     theta: float,
     features: np.ndarray,
     latency: Quantity,
@@ -138,41 +121,31 @@ def on_cells(
 ) -> tuple[Unrolled, Experiment]:
     """Build a spiking network from biological neurons, whose gains are the trained ones.
 
-    A synapse is a pulse of one time step that moves a neuron at rest by its weight. The trained
-    threshold `theta` corresponds to the way from rest to threshold.
+    A synapse is a pulse of one time step that moves a neuron at rest by its weight. The population
+    is called ``"cell"``; the first image's neurons are traced.
 
     Parameters
     ----------
     neuron : GainLIF
         With ``synapse="pulse"``.
-    layers : sequence of TrainedLayer
+    layers : sequence of LayerParameters
+        Each ``v = gain*(weight @ x + bias)``.
     theta : float
-        Threshold in training, in the units of the weights.
+        Threshold in training, in the units of the weights: the way from rest to threshold.
     features : ndarray, shape (images, inputs)
-    latency : Quantity
-        Delay of every synapse, seconds.
-    dt : Quantity
-        Time step, seconds.
-    seed : int
-        Of the experiment.
-
-    Returns
-    -------
-    tuple of (Unrolled, Experiment)
-        The population is called ``"cell"``. The first image's neurons are traced.
+    latency, dt : Quantity
+        Delay of every synapse, and time step, seconds.
     """
     network = Unrolled.of(features[None], [la.weight for la in layers], [la.bias for la in layers])
     gain = np.tile(np.concatenate([layer.gain for layer in layers]), network.images)
     reached = float(-np.expm1(-dt / neuron.tau_m))
     unit = (neuron.v_th - neuron.v_rest) / (theta * neuron.R * reached)
     population = Population("cell", neuron, len(gain), {"trained_gain": gain})
-    connections = tuple(
+    wired = {"inputs": network.from_inputs(), "cell": network.between_layers()}
+    connections = [
         Connection(source, "cell", "I_syn", i=i, j=j, weight=w * unit, delay=latency, width=dt)
-        for source, (i, j, w) in (
-            ("inputs", network.from_inputs()),
-            ("cell", network.between_layers()),
-        )
-    )
+        for source, (i, j, w) in wired.items()
+    ]
     return network, _experiment(network, population, connections, latency + dt, latency, dt, seed)
 
 
@@ -186,6 +159,9 @@ def on_circuit(
 ) -> tuple[Unrolled, Experiment]:
     """Build spiking networks from circuit neurons, each with a supply voltage of its own.
 
+    The population is called ``"chip"``; the first image's neurons of the first network are traced.
+    A volley that arrives while a spike still holds neurons at reset is refused.
+
     Parameters
     ----------
     circuit : CircuitNeuron
@@ -193,23 +169,13 @@ def on_circuit(
         Networks of the same sizes, one after another in the population. All get all images.
     volleys : ndarray, shape (volleys, images, inputs)
         Features, which scale the first layer's pulses, or counted spikes, each 0 or 1.
-    period : Quantity
-        From one volley to the next, seconds.
-    dt : Quantity
-        Time step, seconds.
-    seed : int
-        Of the experiment.
+    period, dt : Quantity
+        From one volley to the next, and time step, seconds.
 
     Returns
     -------
     tuple of (Unrolled, Experiment)
-        The first network, and the experiment. The population is called ``"chip"``. The first
-        image's neurons of the first network are traced.
-
-    Raises
-    ------
-    UserError
-        If a volley arrives while a spike still holds neurons at reset.
+        The first network, and the experiment.
     """
     delay = circuit.t_pulse + dt
     if len(volleys) > 1 and period < delay + circuit.t_spike + dt:
@@ -221,28 +187,25 @@ def on_circuit(
         Unrolled.of(volleys, [la.codes for la in layers], [la.bias_codes for la in layers])
         for layers in networks
     ]
-    sizes = [network.images * network.neurons for network in coded]
-    bundles = [_bundled(n, layers, volleys) for n, layers in zip(coded, networks, strict=True)]
-    source, onto, up, down, mirrors = _one_after_another(bundles, sizes, {1})
-    i, j, codes = _one_after_another([n.between_layers() for n in coded], sizes, {0, 1})
-    population = _chips(circuit, networks, len(volleys[0]))
+    first = coded[0]
+    size = first.images * first.neurons
+    bundles, between = [], []
+    for number, (network, layers) in enumerate(zip(coded, networks, strict=True)):
+        source, onto, _ = network.from_inputs()
+        bundles.append((source, onto + number * size, *_bundled(layers, volleys)))
+        i, j, codes = network.between_layers()
+        between.append((i + number * size, j + number * size, codes))
+    population = _chips(circuit, networks, first.images)
     connections = (
-        *mirror_pulses("inputs", "chip", source, onto, up, down, mirrors, circuit.t_pulse),
-        *code_pulses("chip", "chip", i, j, codes, circuit.t_pulse),
+        *mirror_pulses("inputs", "chip", *_joined(bundles), circuit.t_pulse),
+        *code_pulses("chip", "chip", *_joined(between), circuit.t_pulse),
     )
-    return coded[0], _experiment(coded[0], population, connections, delay, period, dt, seed)
+    return first, _experiment(first, population, connections, delay, period, dt, seed)
 
 
-def _one_after_another(
-    parts: Sequence[Sequence[np.ndarray]], sizes: Sequence[int], neurons: Set[int]
-) -> tuple[np.ndarray, ...]:
-    """Join several networks' synapses; the columns named hold numbers of neurons."""
-    starts = np.cumsum([0, *sizes[:-1]])
-    moved = [
-        [column + start if number in neurons else column for number, column in enumerate(part)]
-        for part, start in zip(parts, starts, strict=True)
-    ]
-    return tuple(np.concatenate(columns) for columns in zip(*moved, strict=True))
+def _joined(parts: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, ...]:
+    """Columns of several networks' synapses, one network after another."""
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
 def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: int) -> Population:
@@ -259,35 +222,31 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
     return Population("chip", circuit, len(scale), values)
 
 
-def _bundled(
-    network: Unrolled, layers: Sequence[Layer], volleys: np.ndarray
-) -> tuple[np.ndarray, ...]:
-    """Synapses from the inputs: input, neuron, units up and down, and references of each.
+def _bundled(layers: Sequence[Layer], volleys: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Units up and down, and references, of the synapses from the inputs.
 
     All features of an image that reach a neuron are one bundle. Each has its own reference.
     """
-    source, neuron, _ = network.from_inputs()
-    first = layers[0]
     above, below = np.maximum(volleys, 0), np.maximum(-volleys, 0)
-    onto, off = np.maximum(first.codes, 0).T, np.maximum(-first.codes, 0).T
+    codes = layers[0].codes
+    onto, off = np.maximum(codes, 0).T, np.maximum(-codes, 0).T
     features = (
         above @ onto + below @ off,
         above @ off + below @ onto,
-        (volleys != 0) * 1.0 @ (first.codes != 0).T,
+        (volleys != 0) * 1.0 @ (codes != 0).T,
     )
-    parts = []
-    for number, layer in enumerate(layers):
-        bias = np.tile(layer.bias_codes, (len(volleys) if number == 0 else 1, network.images, 1))
-        own = (np.maximum(bias, 0), np.maximum(-bias, 0), bias != 0)
-        parts.append([a + b for a, b in zip(own, features, strict=True)] if number == 0 else own)
-    kinds = zip(*parts, strict=True)
-    return source, neuron, *(np.concatenate([k.ravel() for k in kind]) for kind in kinds)
+    parts: list[Any] = []
+    for count, layer in zip([len(volleys)] + [1] * len(layers[1:]), layers, strict=True):
+        bias = np.tile(layer.bias_codes, (count, len(volleys[0]), 1))
+        parts.append((np.maximum(bias, 0), np.maximum(-bias, 0), bias != 0))
+    parts[0] = [a + b for a, b in zip(parts[0], features, strict=True)]
+    return _joined([[kind.ravel() for kind in part] for part in parts])
 
 
 def _experiment(
     network: Unrolled,
     population: Population,
-    connections: tuple[Connection, ...],
+    connections: Sequence[Connection],
     delay: Quantity,
     period: Quantity,
     dt: Quantity,
@@ -299,7 +258,7 @@ def _experiment(
     source = np.concatenate(
         [np.arange(volleys), np.repeat(volleys + np.arange(layers - 1), volleys)]
     )
-    times = np.concatenate([np.asarray((starts + n * delay) / second) for n in range(layers)])
+    times = np.asarray(np.arange(layers)[:, None] * delay + starts).ravel()
     order = np.argsort(times, kind="stable")
     inputs = Spikes("inputs", volleys + layers - 1, source[order], times[order] * second)
     trace = Trace(population.name, ("v",), np.arange(network.neurons))
@@ -346,17 +305,9 @@ def expected_spikes(
 ) -> list[np.ndarray]:
     """Count a network's spikes on the chip in closed form, for a linear leak and ideal mirrors.
 
-    Apart from rounding it gives what a simulation gives, quickly for many images.
-
-    Parameters
-    ----------
-    circuit, layers, volleys, period, dt
-        As in `on_circuit`, of one network.
-
-    Returns
-    -------
-    list of ndarray, each of shape (images, neurons of the layer)
-        Number of spikes.
+    Apart from rounding it gives what a simulation gives, quickly for many images. It takes what
+    `on_circuit` takes, for one network, and gives the spikes of every layer, each of shape
+    (images, neurons of the layer).
     """
     train = PulseTrain(len(volleys), period, dt)
     counts = []
@@ -397,6 +348,8 @@ def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
 def accuracy(output: np.ndarray, labels: np.ndarray, least: int = 1) -> float:
     """Return the share of images for which the right output neuron fires and no other does.
 
+    Chance is ``1/2**classes`` (Barton et al. 2022, equation 1).
+
     Parameters
     ----------
     output : ndarray, shape (images, classes)
@@ -404,29 +357,15 @@ def accuracy(output: np.ndarray, labels: np.ndarray, least: int = 1) -> float:
     labels : ndarray of int, shape (images,)
     least : int
         Spikes that count as firing: three of ten in section 6.2 of Barton et al. 2022.
-
-    Returns
-    -------
-    float
-        Chance is ``1/2**classes`` (Barton et al. 2022, equation 1).
     """
     right = (output >= least) == (labels[:, None] == np.arange(output.shape[1]))
     return float(right.all(axis=1).mean())
 
 
 def accuracy_by_count(output: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of images for which the right output neuron spikes more than every other.
+    """Return the share of images whose right output neuron spikes more than every other.
 
-    Parameters
-    ----------
-    output : ndarray, shape (images, classes)
-        Spikes of the output layer.
-    labels : ndarray of int, shape (images,)
-
-    Returns
-    -------
-    float
-        A tie is wrong.
+    See `accuracy`; a tie is wrong.
     """
     right = labels[:, None] == np.arange(output.shape[1])
     return float((output[right] > np.where(right, -1, output).max(axis=1)).mean())
