@@ -30,12 +30,10 @@ UNSAID = ("no description", "N/A", None)
 
 
 def read_curves(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
-    """f-I curves in a file.
+    """f-I curves in a table (``.csv``) or a current-clamp recording (``.nwb``).
 
     Parameters
     ----------
-    path : Path
-        ``.csv`` or ``.nwb``.
     control : str
         Name of the control condition.
     spike_level : Quantity
@@ -51,18 +49,15 @@ def read_curves(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame
     UserError
         When the file is missing, damaged, or holds no such curves.
     """
-    readers = {
-        ".csv": lambda: _read_csv(path),
-        ".nwb": lambda: _read_nwb(path, control, spike_level),
-    }
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
-    if path.suffix.lower() not in readers:
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".nwb"):
         raise UserError(f"{path} must be a table (.csv) or a current-clamp recording (.nwb).")
-    found = readers[path.suffix.lower()]()
+    found = _read_csv(path) if kind == ".csv" else _read_nwb(path, control, spike_level)
     _check(path, found, control)
-    trials = found.groupby(["condition", "current_nA"], sort=False).cumcount() + 1
     if "trial" not in found:
+        trials = found.groupby(["condition", "current_nA"], sort=False).cumcount() + 1
         found = found.assign(trial=trials)
     return found[COLUMNS].reset_index(drop=True)
 
@@ -75,11 +70,11 @@ def _check(path: Path, found: pd.DataFrame, control: str) -> None:
         raise UserError(
             f"{path} holds one condition, {control!r}: a modulated one is needed to compare."
         )
-    for name, rows in found.groupby("condition"):
-        if rows.current_nA.nunique() < LEAST_CURRENTS:
+    for name, currents in found.groupby("condition").current_nA.nunique().items():
+        if currents < LEAST_CURRENTS:
             raise UserError(
-                f"{path} has {rows.current_nA.nunique()} different currents under {name!r}: at "
-                f"least {LEAST_CURRENTS} are needed."
+                f"{path} has {currents} different currents under {name!r}: at least "
+                f"{LEAST_CURRENTS} are needed."
             )
 
 
@@ -93,14 +88,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} needs a column condition; it has {', '.join(table.columns)}.")
     if table.condition.isna().any():
         raise UserError(f"{path}: condition is missing in row {_row(table.condition.isna())}.")
-    found = pd.DataFrame(
-        {
-            "condition": table.condition.str.strip(),
-            "current_nA": _current(path, table),
-            "rate_Hz": _rate(path, table),
-        }
+    return table.assign(
+        condition=table.condition.str.strip(),
+        current_nA=_current(path, table),
+        rate_Hz=_rate(path, table),
     )
-    return found.assign(trial=table.trial) if "trial" in table else found
 
 
 def _current(path: Path, table: pd.DataFrame) -> pd.Series:
@@ -160,7 +152,6 @@ def _row(wrong: pd.Series) -> int:
 class _Sweep:
     """One current step: command in nanoampere, potential in millivolt, sampling in hertz."""
 
-    name: str
     labels: tuple[str, ...]
     command: np.ndarray
     potential: np.ndarray
@@ -175,14 +166,6 @@ class _Sweep:
         length = np.where(level[starts] == level[0], 0, ends - starts)
         longest = int(np.argmax(length))
         return int(starts[longest]), int(starts[longest] + length[longest])
-
-    def rate(self, first: int, last: int, spike_level: Quantity) -> float:
-        """Spikes per second between two samples, in hertz."""
-        signal = neo.AnalogSignal(
-            self.potential[first:last] * pq.mV, sampling_rate=self.sampling * pq.Hz
-        )
-        train = threshold_detection(signal, threshold=float(spike_level / mV) * pq.mV)
-        return len(train) * self.sampling / (last - first)
 
 
 def _read_nwb(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
@@ -209,8 +192,8 @@ def _read_nwb(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
         )
     labels = _conditions(path, sweeps, control)
     usual = _usual_step(path, sweeps)
-    rows = [(label, *_measure(sweep, usual, spike_level)) for label, sweep in labels]
-    return pd.DataFrame(rows, columns=["condition", "current_nA", "rate_Hz"])
+    found = pd.DataFrame(_measure(sweep, usual, spike_level) for sweep in sweeps)
+    return found.assign(condition=labels)
 
 
 def _sweeps(file: Any) -> Iterator[_Sweep]:
@@ -226,43 +209,35 @@ def _sweeps(file: Any) -> Iterator[_Sweep]:
         if not np.isclose(sampling, _sampling(stimulus)):
             raise UserError(f"{response.name} and its stimulus are sampled at different rates.")
         texts = (condition, response.description, response.stimulus_description)
-        command = _values(stimulus) * 1e9
-        potential = _values(response) * 1e3
+        labels = tuple("" if text in UNSAID else str(text).strip() for text in texts)
+        command = stimulus.get_data_in_units() * 1e9
+        potential = response.get_data_in_units() * 1e3
         length = min(len(command), len(potential))
-        yield _Sweep(
-            response.name,
-            tuple("" if text in UNSAID else str(text).strip() for text in texts),
-            command[:length],
-            potential[:length],
-            sampling,
-        )
+        yield _Sweep(labels, command[:length], potential[:length], sampling)
 
 
 def _paired(file: Any) -> Iterator[tuple[Any, Any, str]]:
     """Response, stimulus, and their entry in a column `condition` of an intracellular table."""
-    from hdmf.common.hierarchicaltable import to_hierarchical_dataframe
+    from hdmf.common.hierarchicaltable import flatten_column_index, to_hierarchical_dataframe
 
     table = file.get_icephys_meta_parent_table()
     if table is None:
-        stimuli = {s.sweep_number: s for s in file.stimulus.values() if _numbered(s)}
-        numbered = [s for s in file.acquisition.values() if _numbered(s)]
-        for response in sorted(numbered, key=lambda series: series.sweep_number):
+        stimuli = {stimulus.sweep_number: stimulus for stimulus in _numbered(file.stimulus)}
+        for response in _numbered(file.acquisition):
             if response.sweep_number in stimuli:
                 yield response, stimuli[response.sweep_number], ""
         return
     frame = to_hierarchical_dataframe(table).reset_index()
     # Columns are named by nested pairs of table and column.
-    frame.columns = [_innermost(name) for name in frame.columns]
+    flatten_column_index(frame, max_levels=1, inplace=True)
     for _, row in frame.iterrows():
         yield row["response"].timeseries, row["stimulus"].timeseries, row.get("condition", "")
 
 
-def _numbered(series: Any) -> bool:
-    return getattr(series, "sweep_number", None) is not None
-
-
-def _innermost(name: Any) -> Any:
-    return _innermost(name[-1]) if isinstance(name, tuple) else name
+def _numbered(group: Any) -> list[Any]:
+    """Series of a file that have a sweep number, in its order."""
+    numbered = [s for s in group.values() if getattr(s, "sweep_number", None) is not None]
+    return sorted(numbered, key=lambda series: series.sweep_number)
 
 
 def _sampling(series: Any) -> float:
@@ -271,17 +246,11 @@ def _sampling(series: Any) -> float:
     return float(1 / np.median(np.diff(series.timestamps[:])))
 
 
-def _values(series: Any) -> np.ndarray:
-    """Samples in the series's own unit, ampere or volt."""
-    return np.asarray(series.data[:] * float(series.conversion) + float(series.offset), float)
-
-
-def _conditions(path: Path, sweeps: list[_Sweep], control: str) -> list[tuple[str, _Sweep]]:
-    """Sweeps with their condition, from the first kind of label that names the control."""
-    for kind in range(len(sweeps[0].labels)):
-        labels = [sweep.labels[kind] for sweep in sweeps]
+def _conditions(path: Path, sweeps: list[_Sweep], control: str) -> tuple[str, ...]:
+    """Condition of every sweep, from the first kind of label that names the control."""
+    for labels in zip(*(sweep.labels for sweep in sweeps), strict=True):
         if control in labels:
-            return list(zip(labels, sweeps, strict=True))
+            return labels
     seen = sorted({label for sweep in sweeps for label in sweep.labels if label})
     raise UserError(
         f"{path} names no condition {control!r} in a column condition of its intracellular "
@@ -301,11 +270,16 @@ def _usual_step(path: Path, sweeps: list[_Sweep]) -> tuple[int, int]:
     return first, last
 
 
-def _measure(sweep: _Sweep, usual: tuple[int, int], spike_level: Quantity) -> tuple[float, float]:
+def _measure(sweep: _Sweep, usual: tuple[int, int], spike_level: Quantity) -> dict[str, float]:
     """Current step in nanoampere and rate in hertz; a step of 0 has the usual length."""
     first, last = sweep.step
     # A shorter one is a test pulse in a sweep without a step.
     if 2 * (last - first) < usual[1] - usual[0]:
         first, last = usual
     current = float(np.median(sweep.command[first:last]) - sweep.command[0])
-    return round(current, 6), sweep.rate(first, last, spike_level)
+    signal = neo.AnalogSignal(
+        sweep.potential[first:last] * pq.mV, sampling_rate=sweep.sampling * pq.Hz
+    )
+    train = threshold_detection(signal, threshold=float(spike_level / mV) * pq.mV)
+    rate = len(train) * sweep.sampling / (last - first)
+    return {"current_nA": round(current, 6), "rate_Hz": rate}
