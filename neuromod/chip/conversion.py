@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,61 +26,26 @@ CONTINUOUS = 1 * uwatt
 
 
 def gain_of(circuit: CircuitNeuron, vdd: Quantity) -> np.ndarray:
-    """Gain of a synapse at a supply voltage, relative to 0.75 V.
-
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    vdd : Quantity, shape (n,)
-        In volt.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-    """
+    """Gain of a synapse at supply voltages of shape (n,), relative to 0.75 V."""
     return np.asarray(circuit.unit_current(vdd) / circuit.unit_current(VDD_REFERENCE))
 
 
 def vdd_of(circuit: CircuitNeuron, gain: np.ndarray) -> Quantity:
-    """Supply voltage that gives a gain relative to 0.75 V: the exact inverse of `gain_of`.
+    """Supply voltages that give gains relative to 0.75 V: the exact inverse of `gain_of`.
 
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    gain : ndarray, shape (n,)
-        Not negative.
-
-    Returns
-    -------
-    Quantity, shape (n,)
-        In volt, whether or not a synapse can be run there.
+    Gains, not negative, and supplies are of shape (n,), whether or not a synapse can be run there.
     """
-    vdd = circuit.vdd_for(np.asarray(gain) * circuit.unit_current(VDD_REFERENCE))
+    vdd = np.asarray(circuit.vdd_for(np.asarray(gain) * circuit.unit_current(VDD_REFERENCE)))
     # Rounding must not take the gain of an end of the range out of it.
     for end in (VDD_LOW, VDD_HIGH):
-        vdd = (
-            np.where(np.abs(np.asarray((vdd - end) / volt)) < ROUNDING, end / volt, vdd / volt)
-            * volt
-        )
-    return vdd
+        vdd = np.where(np.abs(vdd - float(end)) < ROUNDING, float(end), vdd)
+    return vdd * volt
 
 
 def reachable_gains(
     circuit: CircuitNeuron, untuned: Quantity = VDD_REFERENCE
 ) -> tuple[float, float]:
-    """Gains between the ends of the supply's range, relative to one supply.
-
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    untuned : Quantity
-        Supply at which the gain is 1, volt.
-
-    Returns
-    -------
-    tuple of float
-        Those of 0.5 and 1 V.
-    """
+    """Gains at 0.5 and 1 V, the ends of the supply's range, relative to that at `untuned`."""
     ends = Quantity([VDD_LOW, VDD_HIGH, untuned])
     low, high, one = gain_of(circuit, ends)
     return float(low / one), float(high / one)
@@ -147,14 +112,13 @@ def energies(
         is drawn from no supply; their references are.
     """
     every = np.ones(len(spikes))
-    clocked = circuit.comparator == "clocked"
+    if circuit.comparator == "clocked":
+        comparator = np.asarray(totals["clocks"]) * costs.decision
+    else:
+        comparator = every * costs.continuous * duration
     return {
         "synapses": totals["energy"],
-        "comparator": (
-            np.asarray(totals["clocks"]) * costs.decision
-            if clocked
-            else every * costs.continuous * duration
-        ),
+        "comparator": comparator,
         "spike generator": spikes * costs.spike,
         "reset": spikes * costs.reset,
         "leakage": every * costs.leakage * duration,
@@ -162,18 +126,7 @@ def energies(
 
 
 def by_supply(entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
-    """Energy of each neuron by supply.
-
-    Parameters
-    ----------
-    entries : mapping of str to Quantity, each of shape (neurons,)
-        From `energies`.
-
-    Returns
-    -------
-    dict of str to Quantity, each of shape (neurons,)
-        ``"core"`` and ``"synapse"``, joule.
-    """
+    """Energy of each neuron from the ``"core"`` and the ``"synapse"`` supply; see `energies`."""
     return {
         supply: sum(e for name, e in entries.items() if SOURCES[name][0] == supply)
         for supply in ("core", "synapse")
@@ -181,29 +134,19 @@ def by_supply(entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
 
 
 def ledger(entries: Mapping[str, Quantity], spikes: float) -> pd.DataFrame:
-    """Table of energies with the source of each.
+    """Table of what `energies` gave, with the source of each entry.
 
-    Parameters
-    ----------
-    entries : mapping of str to Quantity, each of shape (neurons,)
-        From `energies`.
-    spikes : float
-        Output spikes over which the energy is shared out.
-
-    Returns
-    -------
-    DataFrame
-        ``entry``, ``supply``, ``energy_pJ``, ``per_spike_pJ``, ``source``; the last row the total.
+    Energy is shared out over a number of output `spikes`. The columns are ``entry``, ``supply``,
+    ``energy_pJ``, ``per_spike_pJ`` and ``source``; the last row is the total.
     """
     rows = [
-        (name, *SOURCES[name][:1], float(np.sum(energy) / pjoule), SOURCES[name][1])
+        (name, SOURCES[name][0], float(np.sum(energy) / pjoule), SOURCES[name][1])
         for name, energy in entries.items()
     ]
     total = sum(row[2] for row in rows)
     rows.append(("total", "both", total, "sum; the calibrated entries make it an estimate"))
     table = pd.DataFrame(rows, columns=["entry", "supply", "energy_pJ", "source"])
-    share = table["energy_pJ"] / spikes if spikes else np.nan
-    table.insert(3, "per_spike_pJ", share)
+    table.insert(3, "per_spike_pJ", table["energy_pJ"] / spikes if spikes else np.nan)
     return table
 
 
@@ -260,14 +203,6 @@ class Layer:
     changes: dict[str, Any]
     scale: Any = 1.0
 
-    def at(self, vdd: Quantity) -> Layer:
-        """The same memory at other supplies, shape (neurons,), volt."""
-        return replace(self, vdd=vdd)
-
-    def steps(self, circuit: CircuitNeuron) -> np.ndarray:
-        """How far one unit of a code moves each membrane at its supply, V, shape (neurons,)."""
-        return np.asarray(circuit.step(self.vdd) / (volt * self.scale))
-
 
 def deploy(
     circuit: CircuitNeuron,
@@ -286,14 +221,13 @@ def deploy(
     scale, hence the codes, make up for it: codes get coarser at the lower end and the largest
     weights saturate at the upper end. A supply cannot turn a current's sign, so a negative gain
     is stored in the codes' signs. With a design, mirrors are sized so that a gain of 1 runs at
-    its untuned supply; the supply is then that of the gain alone.
+    its untuned supply; the supply is then that of the gain alone. Only mirrors can be sized.
 
     Parameters
     ----------
     circuit : CircuitNeuron
     weight : ndarray, shape (neurons, inputs)
-    bias : ndarray, shape (neurons,)
-    gain : ndarray, shape (neurons,)
+    bias, gain : ndarray, shape (neurons,)
     theta : float
         Threshold in the units of v.
     design : Design, optional
@@ -305,11 +239,6 @@ def deploy(
     -------
     Layer
         Nothing is clipped in silence: `changes` counts it.
-
-    Raises
-    ------
-    UserError
-        When synapses without mirrors are to be sized.
     """
     table = np.column_stack([weight, bias])
     # Volt on the membrane that one unit of the network's weight stands for.
@@ -321,7 +250,9 @@ def deploy(
     wanted = smallest * scale * np.abs(gain)
     if vdd is None:
         given = np.clip(wanted, least, most)
-        vdd = _within(vdd_of(circuit, given / float(circuit.step(VDD_REFERENCE) / volt)))
+        vdd = vdd_of(circuit, given / float(circuit.step(VDD_REFERENCE) / volt))
+        # The inverse is exact up to rounding, which must not leave the range.
+        vdd = np.clip(vdd, VDD_LOW, VDD_HIGH)
     else:
         given = np.asarray(circuit.step(vdd) / volt)
     # A mirror that conducts nothing at 0.5 V reaches down to a step of 0.
@@ -350,11 +281,6 @@ def _sized(circuit: CircuitNeuron, smallest: np.ndarray, untuned: Quantity) -> n
     return np.asarray(np.divide(step, smallest, out=np.ones(len(smallest)), where=smallest > 0))
 
 
-def _within(vdd: Quantity) -> Quantity:
-    """The inverse is exact up to rounding, which must not leave the range."""
-    return np.clip(np.asarray(vdd / volt), float(VDD_LOW / volt), float(VDD_HIGH / volt)) * volt
-
-
 def _rounding(
     table: np.ndarray, exact: np.ndarray, codes: np.ndarray, code_max: int
 ) -> dict[str, Any]:
@@ -371,21 +297,10 @@ def _rounding(
 def stored(
     circuit: CircuitNeuron, layer: Layer, theta: float, untuned: Quantity
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The weights that a layer's codes stand for at one supply: what `deploy` left of them.
+    """The weights and biases that a layer's codes stand for: what `deploy` left of them.
 
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    layer : Layer
-    theta : float
-        Threshold in the units of the weights.
-    untuned : Quantity
-        Supply at which the gain is 1, volt.
-
-    Returns
-    -------
-    tuple of ndarray, shapes (neurons, inputs) and (neurons,)
-        Weights and bias.
+    `theta` is the threshold in the units of the weights, and `untuned` the supply at which the gain
+    is 1, volt.
     """
     per_unit = float((circuit.v_th - circuit.v_rest) / volt) / theta
     of_one = float(circuit.step(untuned) / volt) / per_unit / np.asarray(layer.scale)

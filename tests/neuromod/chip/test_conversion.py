@@ -68,6 +68,11 @@ def asked_for(weight, bias, gain, theta):
     return WAY / theta * gain[:, None] * np.column_stack([weight, bias])
 
 
+def steps(layer):
+    """How far one unit of a code moves each membrane at its supply, V."""
+    return np.asarray(CHIP.step(layer.vdd) / (volt * layer.scale))
+
+
 def random_layer(seed, reach):
     """A layer of 9 neurons whose largest weights move the membrane by `reach` volts."""
     draw = np.random.default_rng(seed)
@@ -272,8 +277,8 @@ def test_mirrors_made_for_a_network_of_many_inputs_run_it_at_the_untuned_supply(
     np.testing.assert_allclose(layer.vdd / volt, 0.63)
     codes = np.column_stack([layer.codes, layer.bias_codes])
     table = np.column_stack([weight, bias])
-    moved = codes * layer.steps(CHIP)[:, None]
-    half = layer.steps(CHIP)[:, None] / 2
+    moved = codes * steps(layer)[:, None]
+    half = steps(layer)[:, None] / 2
     assert (np.abs(moved - table * WAY / 0.7) <= half * (1 + 1e-9)).all()
     largest = np.abs(codes).max(axis=1)
     assert (largest == 7).all() if per == "neuron" else largest.max() == 7
@@ -311,8 +316,8 @@ def test_codes_make_up_for_a_supply_that_is_there_already():
     layer, weight, _ = designed("neuron", gain, vdd=np.full(8, 0.97) * volt)
     np.testing.assert_array_equal(layer.vdd / volt, 0.97)
     asked = gain[:, None] * weight * WAY / 0.7
-    off = np.abs(layer.codes * layer.steps(CHIP)[:, None] - asked)
-    assert (off <= layer.steps(CHIP)[:, None] / 2 * (1 + 1e-9)).all()
+    off = np.abs(layer.codes * steps(layer)[:, None] - asked)
+    assert (off <= steps(layer)[:, None] / 2 * (1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize("bits", [2, 5])

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
@@ -263,7 +263,7 @@ def test_chance_is_one_in_two_to_the_number_of_classes():
 
 
 def test_networks_side_by_side_do_what_each_does_alone():
-    other = [layer.at(np.full(len(layer.codes), 0.83) * volt) for layer in CODED]
+    other = [replace(layer, vdd=np.full(len(layer.codes), 0.83) * volt) for layer in CODED]
     _, together = on_circuit(CHIP, [CODED, other], FEATURES[None], PERIOD, 10 * nsecond, 3)
     recording = simulate(together)
     counts = np.split(recording.spikes["chip"].counts(), 2)
