@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from brian2 import Quantity
 
-    from neuromod.devices.finding import Finding
     from neuromod.protocol import Protocol, Study
 
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
@@ -82,19 +81,21 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     try:
         app(arguments, prog_name="neuromod")
-    except UserError as error:
-        _fail(str(error), MISTAKEN, debug)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _say("Interrupted: nothing was written.")
         raise
     except Exception as error:
-        _fail(
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, UserError):
+            _say(str(error))
+            sys.exit(MISTAKEN)
+        _say(
             f"{type(error).__name__}: {error} (unexpected: --debug shows where it happened, "
-            "neuromod doctor checks this installation)",
-            FAILED,
-            debug,
+            "neuromod doctor checks this installation)"
         )
+        sys.exit(FAILED)
 
 
 @app.callback()
@@ -127,7 +128,7 @@ def describe(
     kinds = registry.kinds_of(name)
     for kind in kinds:
         if len(kinds) > 1:
-            _line(f"{kind.upper()} {name}\n")
+            print(f"{kind.upper()} {name}\n")
         _describe(kind, name)
 
 
@@ -166,9 +167,9 @@ def run(
     for name in finished.protocol.shown:
         table = finished.tables[name]
         if len(table):
-            _print(_table(table, "", ROWS_SHOWN, f"{name}.csv"))
-    _line(f"Figure: {folder / 'figure.png'}")
-    _line(f"Report: {folder / 'report.html'}")
+            _print_table(table, "", ROWS_SHOWN, f"{name}.csv")
+    print(f"Figure: {folder / 'figure.png'}")
+    print(f"Report: {folder / 'report.html'}")
 
 
 @app.command()
@@ -198,7 +199,7 @@ def pretrain() -> None:
 
     with bars():
         backbone = pretrain_backbone(progress=task("pre-training"))
-    _line(f"{backbone.name}: {backbone.source_accuracy:.1%} of its test images right.")
+    print(f"{backbone.name}: {backbone.source_accuracy:.1%} of its test images right.")
 
 
 @app.command()
@@ -213,9 +214,9 @@ def compare(
     for name, table in compare_runs(load_run(run_a), load_run(run_b)).items():
         heading = name.capitalize()
         if table.empty:
-            _line(f"{heading}: no difference.")
+            print(f"{heading}: no difference.")
         else:
-            _print(_table(table, heading, len(table)))
+            _print_table(table, heading, len(table))
 
 
 @app.command()
@@ -223,7 +224,7 @@ def report(run: RunFolder) -> None:
     """Draw a run's figure and write its report again."""
     from neuromod.runs.run import render
 
-    _line(str(render(run)))
+    print(render(run))
 
 
 @export.command("spice")
@@ -240,7 +241,7 @@ def export_spice(
 
     chosen = pick(_protocol(protocol, settings).experiments(), experiment)
     save(netlist(chosen, choose(chosen, neurons or ())), out)
-    _line(f"Netlist: {out} (ngspice -b -r out.raw {out})")
+    print(f"Netlist: {out} (ngspice -b -r out.raw {out})")
 
 
 @app.command()
@@ -258,13 +259,13 @@ def validate(
     with bars():
         chosen = pick(_protocol(protocol, settings, DT).experiments(), experiment)
         table = validate(chosen, choose(chosen, neurons or ()))
-    _print(_table(table, "", len(table)))
+    _print_table(table, "", len(table))
     targets = ", ".join(f"{name.replace('_', ' ')} {most:g}" for name, most in TARGETS.items())
-    _line(f"Targets at dt = 1 ns: no spike missing or extra, and at most {targets}.")
+    print(f"Targets at dt = 1 ns: no spike missing or extra, and at most {targets}.")
     if not table.agrees.all():
         _say(f"{(~table.agrees).sum()} of {len(table)} neurons miss them.")
         raise typer.Exit(FAILED)
-    _line(f"All of {len(table)} neurons meet them.")
+    print(f"All of {len(table)} neurons meet them.")
 
 
 @app.command()
@@ -277,7 +278,11 @@ def doctor() -> None:
     with bars():
         findings = examine()
     for heading, found in findings.items():
-        _print(_findings(heading, found))
+        table = _grid(heading)
+        for one in found:
+            mark = Text("yes", "green") if one.works else Text("no", "yellow")
+            table.add_row(one.name, mark, f"{one.found}{one.get and f' -> {one.get}'}")
+        _print(table)
     working = [finding.name for finding in findings["Devices"] if finding.works]
     if DEVICES[0] not in working:
         _say(f"The default device, {DEVICES[0]}, does not work.")
@@ -302,14 +307,15 @@ def _protocol(name: str, settings: Sequence[str] | None, dt: Quantity | None = N
 
 def _describe(kind: str, name: str) -> None:
     from neuromod.parameters import Parameters
+    from neuromod.runs.report import describe as rows_of
 
     found = registry.find(kind, name)
     if kind == "protocol" or (isinstance(found, type) and issubclass(found, Parameters)):
         found = found()
-    _line(inspect.getdoc(found) or "")
+    print(inspect.getdoc(found) or "")
     if kind == "protocol":
-        _line(f"\n{_devices_of(found)}\n")
-        _parameters(found)
+        print(f"\n{_devices_of(found)}\n")
+        _print_rows(rows_of(found))
     elif isinstance(found, Parameters):
         _describe_model(found)
     else:
@@ -317,11 +323,11 @@ def _describe(kind: str, name: str) -> None:
 
 
 def _describe_model(model: Any) -> None:
-    from neuromod.runs.report import row_of
+    from neuromod.runs.report import describe as rows_of, row_of
 
     if hasattr(model, "equations"):
-        _line(f"\n{model.equations.strip()}")
-    _line("")
+        print(f"\n{model.equations.strip()}")
+    print()
     rule = _grid("")
     for what in ("threshold", "reset", "refractory", "on_pre", "on_post", "method"):
         if getattr(model, what, ""):
@@ -331,8 +337,8 @@ def _describe_model(model: Any) -> None:
     inputs = getattr(model, "inputs", {})
     if inputs:
         rows = [row_of(name, given.default, given.about) for name, given in inputs.items()]
-        _rows(rows, "Inputs, which a population is given")
-    _parameters(model, "Parameters" if inputs else "")
+        _print_rows(rows, "Inputs, which a population is given")
+    _print_rows(rows_of(model), "Parameters" if inputs else "")
 
 
 def _describe_callable(found: Any) -> None:
@@ -345,10 +351,10 @@ def _describe_callable(found: Any) -> None:
         usual = typed(given.default) if isinstance(given.default, Quantity) else repr(given.default)
         shown.append(given.name if given.default is given.empty else f"{given.name}={usual}")
     name = found.__name__
-    _line(f"\nfrom {_door(found)} import {name}\n\n{name}({', '.join(shown)})")
+    print(f"\nfrom {_door(found)} import {name}\n\n{name}({', '.join(shown)})")
     added = getattr(sys.modules[found.__module__], "EQUATIONS", {})
     if name in added:
-        _line(f"\nIt adds to a population:\n\n{added[name].strip()}")
+        print(f"\nIt adds to a population:\n\n{added[name].strip()}")
 
 
 def _door(found: Any) -> str:
@@ -378,14 +384,8 @@ def _devices_of(protocol: Study) -> str:
     )
 
 
-def _parameters(settings: Any, heading: str = "") -> None:
-    from neuromod.runs.report import describe as rows_of
-
-    _rows(rows_of(settings), heading)
-
-
-def _rows(rows: list[dict[str, str]], heading: str) -> None:
-    _print(_columns(list(rows[0]), [list(row.values()) for row in rows], heading))
+def _print_rows(rows: list[dict[str, str]], heading: str = "") -> None:
+    _print_columns(list(rows[0]), [list(row.values()) for row in rows], heading)
 
 
 def _needs(kind: str, name: str) -> str:
@@ -395,25 +395,17 @@ def _needs(kind: str, name: str) -> str:
     return f" (needs {', '.join(lacking)}: {registry.how_to_get(kind, name)})"
 
 
-def _findings(heading: str, findings: Iterable[Finding]) -> Table:
-    table = _grid(heading)
-    for finding in findings:
-        mark = Text("yes", "green") if finding.works else Text("no", "yellow")
-        table.add_row(finding.name, mark, f"{finding.found}{finding.get and f' -> {finding.get}'}")
-    return table
-
-
-def _table(table: pd.DataFrame, heading: str, most: int, file: str = "") -> Table:
+def _print_table(table: pd.DataFrame, heading: str, most: int, file: str = "") -> None:
     from neuromod.runs.report import show
 
     shown = show(table, most)
     more = f"{shown['hidden']} more rows in {file}" if shown["hidden"] else ""
-    return _columns(shown["columns"], shown["rows"], heading, more)
+    _print_columns(shown["columns"], shown["rows"], heading, more)
 
 
-def _columns(
-    names: Sequence[str], rows: Iterable[Sequence[str]], title: str = "", caption: str = ""
-) -> Table:
+def _print_columns(
+    names: Sequence[str], rows: Iterable[Sequence[str]], title: str, caption: str = ""
+) -> None:
     table = _grid(title, show_header=True)
     table.caption, table.caption_justify = caption or None, "left"
     for name in names:
@@ -421,7 +413,7 @@ def _columns(
         table.add_column(Text(name.replace("_", " ")), overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    return table
+    _print(table)
 
 
 def _grid(heading: str, show_header: bool = False) -> Table:
@@ -438,21 +430,10 @@ def _print(table: Table) -> None:
     console.print(table)
 
 
-def _line(text: str) -> None:
-    print(text)
-
-
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _fail(sentence: str, code: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    _say(sentence)
-    raise SystemExit(code)
-
-
 def _version() -> None:
-    _line(f"neuromod {__version__}")
+    print(f"neuromod {__version__}")
     raise typer.Exit
