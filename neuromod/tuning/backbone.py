@@ -362,5 +362,5 @@ def _scale(layer: nn.Conv2d | nn.Linear, weight: float, bias: float) -> None:
 
 
 def _prepared(data: ImageData, indices: np.ndarray, image: InputSpec) -> tuple[Tensor, Tensor]:
-    images = torch.stack([image.prepare(data.images[i][0]) for i in indices])
+    images = torch.stack([image.prepare(data.image(i)) for i in indices])
     return images, torch.from_numpy(data.labels[indices])

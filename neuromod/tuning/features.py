@@ -102,7 +102,7 @@ def extract_features(
         backbone = replace(backbone, network=deepcopy(backbone.network).to(hardware.device))
 
     def compute(batch: IntArray) -> Rows:
-        images = [backbone.image.prepare(data.images[int(i)][0]) for i in batch]
+        images = [backbone.image.prepare(data.image(int(i))) for i in batch]
         with hardware.precision():
             embedded = backbone.embed(torch.stack(images).to(hardware.device))
         return embedded.float().cpu().numpy()

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from neuromod.errors import UserError, unknown
 from neuromod.support.cache import cache_dir
-from neuromod.tuning.datasets.archives import ARCHIVES, load_archive
+from neuromod.tuning.datasets.archives import ARCHIVES, load_archive, load_stl10
 from neuromod.tuning.datasets.digits import DIGIT_TASKS, load_digits
 from neuromod.tuning.datasets.folders import load_folder
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, balanced
-from neuromod.tuning.datasets.stl10 import load_stl10
 
 __all__ = ["ImageData", "balanced", "load_data", "load_digits", "load_folder", "load_stl10"]
 
@@ -31,8 +30,6 @@ def load_data(
 
     Parameters
     ----------
-    name : str or path
-        One of `DATA_SETS`, or a folder as `load_folder` takes it.
     folder : path, optional
         Where the archive of ``stl10``, ``food11`` or ``bccd`` was unpacked. By default
         ``data/<name>`` in neuromod's cache folder.

@@ -1,7 +1,8 @@
-"""Food-11 and BCCD, the paper's class folders, as their archives unpack. Both must be complete.
+"""The paper's three data sets, as their archives unpack. Each must be complete.
 
-Food-11 (Singla, Yuan & Ebrahimi 2016) holds ``{training,validation,evaluation}/<class>_<n>.jpg``,
-or class folders in Kaggle's edition. BCCD (Mooney 2018, from Shenggan's 410 photographs) holds
+STL-10 (Coates, Lee & Ng 2011) holds 5000 training and 8000 test images of 96 x 96 pixels. Food-11
+(Singla, Yuan & Ebrahimi 2016) holds ``{training,validation,evaluation}/<class>_<n>.jpg``, or class
+folders in Kaggle's edition. BCCD (Mooney 2018, from Shenggan's 410 photographs) holds
 ``images/{TRAIN,TEST}/<class>/_<photograph>_<n>.jpeg``: many variants, turned and shifted, of each
 photograph. Its folder TEST_SIMPLE, photographs whose variants are in TEST, is left out.
 """
@@ -9,11 +10,19 @@ photograph. Its folder TEST_SIMPLE, photographs whose variants are in TEST, is l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.datasets import STL10
+from torchvision.datasets.utils import check_integrity
 
 from neuromod.errors import UserError
+from neuromod.support.cache import digest
 from neuromod.tuning.datasets.folders import (
     Listing,
     from_listings,
@@ -21,7 +30,7 @@ from neuromod.tuning.datasets.folders import (
     list_images,
     named,
 )
-from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData
+from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, Split, halves
 
 DEEPEST = 4
 """Levels of folders to search for an archive's images (chosen here)."""
@@ -33,15 +42,13 @@ class Archive:
 
     Attributes
     ----------
-    title : str
     get : str
         What to unpack, and where to get it.
     parts : dict
         Folder of each part of the split.
-    classes : tuple of str
-        In the order of the numbers that file names may begin with.
     counts : dict
-        Files of each class in each part.
+        Files of each class in each part. Classes stand in the order of the numbers that file names
+        may begin with.
     group_of : callable, optional
         Number of a test image's group, if validation images are taken from the test images: see
         `halves`.
@@ -50,7 +57,6 @@ class Archive:
     title: str
     get: str
     parts: Mapping[str, str]
-    classes: tuple[str, ...]
     counts: Mapping[str, tuple[int, ...]]
     group_of: Callable[[Path], int] | None = None
 
@@ -74,40 +80,59 @@ ARCHIVES = {
         "Food-11.zip from https://www.epfl.ch/labs/mmspg/downloads/food-image-datasets/, or "
         "https://www.kaggle.com/datasets/trolukovich/food11-image-dataset",
         {"train": "training", "validation": "validation", "test": "evaluation"},
-        ("Bread", "Dairy product", "Dessert", "Egg", "Fried food", "Meat", "Noodles-Pasta",
-         "Rice", "Seafood", "Soup", "Vegetable-Fruit"),
         {
-            "train": (994, 429, 1500, 986, 848, 1325, 440, 280, 855, 1500, 709),
-            "validation": (362, 144, 500, 327, 326, 449, 147, 96, 347, 500, 232),
-            "test": (368, 148, 500, 335, 287, 432, 147, 96, 303, 500, 231),
+            "Bread": (994, 362, 368),
+            "Dairy product": (429, 144, 148),
+            "Dessert": (1500, 500, 500),
+            "Egg": (986, 327, 335),
+            "Fried food": (848, 326, 287),
+            "Meat": (1325, 449, 432),
+            "Noodles-Pasta": (440, 147, 147),
+            "Rice": (280, 96, 96),
+            "Seafood": (855, 347, 303),
+            "Soup": (1500, 500, 500),
+            "Vegetable-Fruit": (709, 232, 231),
         },
     ),
     "bccd": Archive(
         "BCCD",
         "the archive of https://www.kaggle.com/datasets/paultimothymooney/blood-cells",
         {"train": "TRAIN", "test": "TEST"},
-        ("EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE", "NEUTROPHIL"),
-        {"train": (2497, 2483, 2478, 2499), "test": (623, 620, 620, 624)},
+        {
+            "EOSINOPHIL": (2497, 623),
+            "LYMPHOCYTE": (2483, 620),
+            "MONOCYTE": (2478, 620),
+            "NEUTROPHIL": (2499, 624),
+        },
         _photograph,
     ),
-}  # fmt: skip
+}
 
 
-def load_archive(archive: Archive, folder: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
+def load_archive(archive: Archive, folder: Path, split_seed: int = SPLIT_SEED) -> ImageData:
     """Load an unpacked archive of class folders, if it is whole.
 
     Parameters
     ----------
-    archive : Archive
-        One of `ARCHIVES`.
     folder : path
         Where it was unpacked, or up to `DEEPEST` levels above.
     split_seed : int
         Of the halving of test images, if the archive has no validation images.
     """
-    root = _find(archive, Path(folder))
-    listings = {part: _list(archive, root / name) for part, name in archive.parts.items()}
-    _check_whole(archive, root, listings)
+    root = _find(archive, folder)
+    listings: dict[str, Listing] = {}
+    missing: list[str] = []
+    for number, (part, name) in enumerate(archive.parts.items()):
+        listings[part] = _list(archive, root / name)
+        if len(listings[part]) != len(archive.counts):
+            raise UserError(
+                f"{root / name} holds {len(listings[part])} classes where {archive.title} has "
+                f"{len(archive.counts)}: {', '.join(archive.counts)}."
+            )
+        expected = [counts[number] for counts in archive.counts.values()]
+        for (label, files), count in zip(listings[part].items(), expected, strict=True):
+            missing += _missing(f"{name}/{label}", files, count)
+    _check_whole(archive.title, root, missing, archive.n_files, "the archive")
     return from_listings(archive.title, root, listings, split_seed, archive.group_of)
 
 
@@ -129,34 +154,17 @@ def _list(archive: Archive, folder: Path) -> Listing:
     files = [path for path in list_images(folder) if path.parent == folder]
     if not files:
         return list_classes(folder)
-    listing: Listing = {name: [] for name in archive.classes}
+    classes = list(archive.counts)
+    listing: Listing = {name: [] for name in classes}
     for path in files:
         number = path.stem.partition("_")[0]
-        if not number.isdecimal() or int(number) >= len(archive.classes):
+        if not number.isdecimal() or int(number) >= len(classes):
             raise UserError(
                 f"{path} is not named as {archive.title}'s images are, <class>_<number>.jpg with "
-                f"classes 0 to {len(archive.classes) - 1}."
+                f"classes 0 to {len(classes) - 1}."
             )
-        listing[archive.classes[int(number)]].append(path)
+        listing[classes[int(number)]].append(path)
     return listing
-
-
-def _check_whole(archive: Archive, root: Path, listings: Mapping[str, Listing]) -> None:
-    """Refuse an archive that lacks files, and say which, or how many of which class."""
-    missing: list[str] = []
-    for part, listing in listings.items():
-        if len(listing) != len(archive.classes):
-            raise UserError(
-                f"{root / archive.parts[part]} holds {len(listing)} classes where {archive.title} "
-                f"has {len(archive.classes)}: {', '.join(archive.classes)}."
-            )
-        for (name, files), expected in zip(listing.items(), archive.counts[part], strict=True):
-            missing += _missing(f"{archive.parts[part]}/{name}", files, expected)
-    if missing:
-        raise UserError(
-            f"{archive.title} in {root} is not whole: {len(missing)} of {archive.n_files} files "
-            f"are missing ({named(missing)}); unpack the archive again."
-        )
 
 
 def _missing(where: str, files: list[Path], expected: int) -> list[str]:
@@ -167,3 +175,70 @@ def _missing(where: str, files: list[Path], expected: int) -> list[str]:
     if len(absent) == lacking:
         return [f"{where} number {n}" for n in absent]
     return [f"some of {where}, where {len(files)} of {expected} are"] * lacking
+
+
+def _check_whole(title: str, root: Path, missing: Sequence[str], of: int, again: str) -> None:
+    if missing:
+        raise UserError(
+            f"{title} in {root} is not whole: {len(missing)} of {of} files are missing "
+            f"({named(missing)}); unpack {again} again."
+        )
+
+
+class _Labelled(STL10):  # type: ignore[misc]
+    """torchvision's reader without the 2.8 GB of unlabelled images."""
+
+    train_list: ClassVar = [
+        each for each in STL10.train_list if not each[0].startswith("unlabeled")
+    ]
+
+
+def load_stl10(folder: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
+    """Load STL-10's labelled images into memory, 0.4 GB.
+
+    The archive has no validation images. Half of every class's test images become validation
+    images, so that all 500 training images per class can be trained on, as in the paper.
+
+    Parameters
+    ----------
+    folder : path
+        Where the archive was unpacked, with a folder ``stl10_binary``.
+    """
+    folder = Path(folder)
+    folder = folder.parent if folder.name == STL10.base_folder else folder
+    hashes = _Labelled.train_list + _Labelled.test_list
+    _check_stl10(folder / STL10.base_folder, dict(hashes))
+    train, test = (_Labelled(str(folder), split=part) for part in ("train", "test"))
+    labels = np.concatenate([train.labels, test.labels]).astype(np.int64)
+    later = np.arange(len(train), len(labels))
+    validation, tested = halves(labels[later], later, split_seed)
+
+    def image(index: int) -> Tensor:
+        pixels = train.data[index] if index < len(train) else test.data[index - len(train)]
+        return torch.from_numpy(np.ascontiguousarray(pixels)) / 255
+
+    return ImageData(
+        name="STL-10",
+        classes=tuple(train.classes),
+        image=image,
+        labels=labels,
+        split=Split(np.arange(len(train)), later[validation], later[tested]),
+        identity=digest(hashes),
+    )
+
+
+def _check_stl10(folder: Path, hashes: Mapping[str, str]) -> None:
+    names = [*hashes, STL10.class_names_file]
+    absent = [name for name in names if not (folder / name).is_file()]
+    if len(absent) == len(names):
+        raise UserError(
+            f"STL-10 is not in {folder.parent}: get {STL10.url} and unpack it there, so that "
+            f"there is a folder {STL10.base_folder} with {len(names)} files: {', '.join(names)}."
+        )
+    _check_whole("STL-10", folder, absent, len(names), STL10.filename)
+    damaged = [name for name, md5 in hashes.items() if not check_integrity(folder / name, md5)]
+    if damaged:
+        raise UserError(
+            f"STL-10 in {folder} is damaged: {len(damaged)} of {len(names)} files have another "
+            f"hash than expected ({named(damaged)}); unpack {STL10.filename} again."
+        )

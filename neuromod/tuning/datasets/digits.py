@@ -13,13 +13,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from sklearn.datasets import load_digits as sklearn_digits
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from neuromod.tuning.datasets.images import (
     SPLIT_SEED,
     ImageData,
-    IntArray,
     inverted,
     noisy,
     rotated,
@@ -36,44 +33,22 @@ ROTATION = 90.0
 """Rotation in degrees (chosen here: exact on a square grid of pixels)."""
 
 
-class _Digits(Dataset[tuple[Tensor, int]]):
-    """Digits of 8 x 8 pixels, held in memory."""
-
-    def __init__(self, pixels: Tensor, labels: IntArray) -> None:
-        self.pixels, self.labels = pixels, labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.pixels[index], int(self.labels[index])
-
-
 def load_digits(classes: Sequence[int] = TARGET_DIGITS, split_seed: int = SPLIT_SEED) -> ImageData:
     """Load scikit-learn's handwritten digits of some classes (no download).
 
-    Label i is ``classes[i]``: with the target classes 5 to 9, the output that was pre-trained on
-    digit 0 stands for digit 5, and so on.
-
-    Parameters
-    ----------
-    classes : sequence of int
-        Digits from 0 to 9.
-    split_seed : int
-
-    Returns
-    -------
-    ImageData
-        Grey images of 8 x 8 pixels, which the backbone's `InputSpec` enlarges.
+    They are grey images of 8 x 8 pixels, which the backbone's `InputSpec` enlarges. Label i is
+    ``classes[i]``: with the target classes 5 to 9, the output that was pre-trained on digit 0
+    stands for digit 5, and so on.
     """
     digits = sklearn_digits()
     wanted = np.isin(digits.target, classes)
     pixels = (digits.images[wanted] / 16).astype(np.float32)
+    images = torch.from_numpy(pixels)[:, None]
     labels = np.array([classes.index(digit) for digit in digits.target[wanted]], np.int64)
     return ImageData(
         name="digits " + "".join(map(str, classes)),
         classes=tuple(map(str, classes)),
-        images=_Digits(torch.from_numpy(pixels)[:, None], labels),
+        image=lambda index: images[index],
         labels=labels,
         split=stratified_split(labels, split_seed),
         identity=hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
-from torchvision.transforms import v2 as transforms
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from neuromod.errors import UserError, listed
 from neuromod.support.cache import digest
-from neuromod.tuning.datasets.images import (
-    SPLIT_SEED,
-    ImageData,
-    IntArray,
-    Split,
-    halves,
-    stratified_split,
-)
+from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, Split, halves, stratified_split
 
 PARTS = {
     "train": ("train", "training"),
@@ -41,19 +32,6 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 MOST_NAMED = 3
 
 
-class _ImageFiles(Dataset[tuple[Tensor, int]]):
-    """Images that are read from disk when they are used."""
-
-    def __init__(self, files: Sequence[Path], labels: IntArray) -> None:
-        self.files, self.labels = files, labels
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return read_image(self.files[index]), int(self.labels[index])
-
-
 def read_image(path: str | Path) -> Tensor:
     """Read an image file as RGB with values 0 to 1, shape (3, h, w).
 
@@ -66,7 +44,7 @@ def read_image(path: str | Path) -> Tensor:
             if image.mode.startswith("I"):
                 grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / 65535)
                 return grey.clamp(0, 1).expand(3, -1, -1)
-            pixels: Tensor = transforms.functional.pil_to_tensor(image.convert("RGB"))
+            pixels: Tensor = pil_to_tensor(image.convert("RGB"))
             return pixels / 255
     except UserError:
         raise
@@ -104,33 +82,26 @@ def named(names: Sequence[object]) -> str:
 
 
 def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
-    """Load a folder of images in one of two layouts.
+    """Load a folder of images in one of two layouts. Images are read when they are used.
 
     ``root/<class>/<image>`` is split here, in the same proportions for every class.
     ``root/{train,validation,test}/<class>/<image>`` (or other names in `PARTS`) keeps its own
     split; without validation images, half of every class's test images become validation images.
     Hidden files and files that are no images are skipped.
-
-    Parameters
-    ----------
-    root : path
-    split_seed : int
-        Of the split that is made here.
-
-    Returns
-    -------
-    ImageData
-        Images are read from disk one by one, when they are used.
     """
     root = Path(root)
     if not root.is_dir():
         raise UserError(
             f"There is no folder {root}: name a folder that has one sub-folder per class."
         )
-    parts = _parts(root)
-    listings = {part: list_classes(folder) for part, folder in (parts or {"all": root}).items()}
-    if not parts:
-        _check_enough(root, listings["all"])
+    parts = _parts(root) or {"all": root}
+    listings = {part: list_classes(folder) for part, folder in parts.items()}
+    for name, files in listings.get("all", {}).items():
+        if len(files) < 4:
+            raise UserError(
+                f"{root / name} holds {len(files)} images: a split "
+                "into training, validation and test needs at least four per class."
+            )
     return from_listings(root.name, root, listings, split_seed)
 
 
@@ -147,7 +118,7 @@ def _parts(root: Path) -> dict[str, Path]:
     if "test" not in found:
         raise UserError(
             f"{root} has a folder {found['train'].name!r} but none for test: "
-            f"add {' or '.join(repr(name) for name in PARTS['test'])}."
+            f"add {' or '.join(map(repr, PARTS['test']))}."
         )
     return found
 
@@ -167,7 +138,7 @@ def list_images(folder: Path) -> list[Path]:
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in IMG_EXTENSIONS
-        and not any(_hidden(name) for name in path.relative_to(folder).parts)
+        and not any(map(_hidden, path.relative_to(folder).parts))
         and path.is_file()
     )
 
@@ -182,20 +153,9 @@ def list_classes(root: Path) -> Listing:
     listing = {folder.name: list_images(folder) for folder in folders}
     for name, files in listing.items():
         if not files:
-            raise UserError(
-                f"{root / name} holds no images, which are files ending in "
-                f"{listed(IMG_EXTENSIONS, 'or')}."
-            )
+            endings = listed(IMG_EXTENSIONS, "or")
+            raise UserError(f"{root / name} holds no images, which are files ending in {endings}.")
     return listing
-
-
-def _check_enough(root: Path, listing: Listing) -> None:
-    fewest = min(listing, key=lambda name: len(listing[name]))
-    if len(listing[fewest]) < 4:
-        raise UserError(
-            f"{root / fewest} holds {len(listing[fewest])} images: a split "
-            "into training, validation and test needs at least four per class."
-        )
 
 
 def from_listings(
@@ -209,73 +169,58 @@ def from_listings(
 
     Parameters
     ----------
-    name : str
     root : path
         Folder to which the files' names are relative.
     listings : dict
         Files of each class for "train", "validation" (optional) and "test", or for "all".
-    split_seed : int
     group_of : callable, optional
         Number of a test file's group: see `halves`.
     """
-    classes = list(next(iter(listings.values())))
-    for part, listing in listings.items():
-        if list(listing) != classes:
+    first, *others = listings
+    classes = list(listings[first])
+    for part in others:
+        if list(listings[part]) != classes:
             raise UserError(
-                f"In {root}, {part} holds the classes {', '.join(listing)} where "
-                f"{next(iter(listings))} holds {', '.join(classes)}: they must be the same."
+                f"In {root}, {part} holds the classes {', '.join(listings[part])} where "
+                f"{first} holds {', '.join(classes)}: they must be the same."
             )
-    files = [path for listing in listings.values() for each in listing.values() for path in each]
-    labels = np.concatenate(
-        [
-            np.repeat(np.arange(len(classes)), [len(each) for each in listing.values()])
-            for listing in listings.values()
-        ]
-    ).astype(np.int64)
+    placed = [
+        (path, label, part)
+        for part, listing in listings.items()
+        for label, each in enumerate(listing.values())
+        for path in each
+    ]
+    files = [path for path, _, _ in placed]
+    labels = np.array([label for _, label, _ in placed], np.int64)
+    part_of = np.array([part for _, _, part in placed])
+    given = {part: np.flatnonzero(part_of == part) for part in listings}
+    if "all" in given:
+        split = stratified_split(labels, split_seed)
+    else:
+        if "validation" not in given:
+            test = given["test"]
+            groups = np.array([group_of(files[i]) for i in test]) if group_of else test
+            validation, tested = halves(labels[test], groups, split_seed)
+            given |= {"validation": test[validation], "test": test[tested]}
+        split = Split(**given)
     return ImageData(
         name=name,
         classes=tuple(classes),
-        images=_ImageFiles(files, labels),
+        image=lambda index: read_image(files[index]),
         labels=labels,
-        split=_split(listings, files, labels, split_seed, group_of),
+        split=split,
         identity=_identity(root, files),
         files=tuple(files),
     )
 
 
-def _split(
-    listings: Mapping[str, Listing],
-    files: Sequence[Path],
-    labels: IntArray,
-    seed: int,
-    group_of: Callable[[Path], int] | None,
-) -> Split:
-    if "all" in listings:
-        return stratified_split(labels, seed)
-    sizes = [sum(map(len, listing.values())) for listing in listings.values()]
-    ends = pairwise(np.cumsum([0, *sizes]))
-    given = {part: np.arange(*end) for part, end in zip(listings, ends, strict=True)}
-    if "validation" not in given:
-        test = given["test"]
-        groups = np.array([group_of(files[i]) for i in test]) if group_of else test
-        given["validation"], given["test"] = (
-            test[half] for half in halves(labels[test], groups, seed)
-        )
-    return Split(**given)
-
-
 def _identity(root: Path, files: Sequence[Path]) -> str:
     """Hash of the names, sizes and times of files; none may be empty."""
-    states = [path.stat() for path in files]
-    empty = [path for path, state in zip(files, states, strict=True) if state.st_size == 0]
+    states = {path.relative_to(root).as_posix(): path.stat() for path in files}
+    empty = [name for name, state in states.items() if state.st_size == 0]
     if empty:
         raise UserError(
             f"{len(empty)} of {len(files)} images in {root} are empty files ({named(empty)}): "
             "replace or remove them."
         )
-    return digest(
-        [
-            (path.relative_to(root).as_posix(), state.st_size, state.st_mtime_ns)
-            for path, state in zip(files, states, strict=True)
-        ]
-    )
+    return digest([(name, each.st_size, each.st_mtime_ns) for name, each in states.items()])

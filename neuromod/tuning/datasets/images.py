@@ -12,8 +12,7 @@ import numpy.typing as npt
 import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
-from torch.utils.data import Dataset
-from torchvision.transforms import v2 as transforms
+from torchvision.transforms.v2 import InterpolationMode, functional
 
 from neuromod.errors import UserError
 from neuromod.support.cache import digest
@@ -55,11 +54,10 @@ class InputSpec:
         to 256 x 256.
         """
         image = image.mean(0, keepdim=True) if self.channels == 1 else image
-        image = transforms.functional.resize(image, [self.size, self.size], antialias=True)
+        image = functional.resize(image, [self.size, self.size], antialias=True)
         image = image.expand(self.channels, -1, -1)
-        return (image - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[
-            :, None, None
-        ]
+        normal: Tensor = functional.normalize(image, list(self.mean), list(self.std))
+        return normal
 
 
 @dataclass(frozen=True)
@@ -82,13 +80,11 @@ class ImageData:
 
     Attributes
     ----------
-    name : str
     classes : tuple of str
         Name of each label.
-    images : Dataset
-        Item i is ``(image, label)``, the image with values 0 to 1 and shape (1 or 3, h, w).
+    image : callable
+        Reads the image with an index, with values 0 to 1 and shape (1 or 3, h, w).
     labels : array of int, shape (n,)
-    split : Split
     identity : str
         Hash that changes whenever the images may have changed.
     files : tuple of path
@@ -97,7 +93,7 @@ class ImageData:
 
     name: str
     classes: tuple[str, ...]
-    images: Dataset[tuple[Tensor, int]]
+    image: Callable[[int], Tensor]
     labels: IntArray
     split: Split
     identity: str
@@ -110,11 +106,7 @@ class ImageData:
 def stratified_split(labels: IntArray, seed: int = SPLIT_SEED) -> Split:
     """Split 50 % / 20 % / 30 % into training, validation and test, class by class.
 
-    Parameters
-    ----------
-    labels : array of int, shape (n,)
-    seed : int
-        The same labels and seed always give the same split.
+    The same labels and seed always give the same split.
     """
     n_test, n_validation = (
         max(round(fraction * len(labels)), len(np.unique(labels)))
@@ -134,10 +126,8 @@ def halves(labels: IntArray, groups: IntArray, seed: int = SPLIT_SEED) -> tuple[
 
     Parameters
     ----------
-    labels : array of int, shape (n,)
-    groups : array of int, shape (n,)
+    labels, groups : array of int, shape (n,)
         Images of one class and group, such as variants of one photograph, stay together.
-    seed : int
 
     Returns
     -------
@@ -167,7 +157,6 @@ def balanced(data: ImageData, per_class: int | None = None, seed: int = 0) -> Im
 
     Parameters
     ----------
-    data : ImageData
     per_class : int, optional
         Images of each class. If the smallest class has fewer, its number is taken, with a
         warning. By default that number is taken.
@@ -183,18 +172,13 @@ def balanced(data: ImageData, per_class: int | None = None, seed: int = 0) -> Im
         raise UserError(f"per_class is {per_class}, but must be at least 1.")
     train = data.split.train
     counts = np.bincount(data.labels[train], minlength=len(data.classes))
-    fewest = int(counts.min())
-    number = fewest if per_class is None else min(per_class, fewest)
-    if number == 0:
-        raise UserError(f"{data.name} has no training image of {data.classes[counts.argmin()]}.")
+    fewest, rarest = int(counts.min()), data.classes[counts.argmin()]
+    if fewest == 0:
+        raise UserError(f"{data.name} has no training image of {rarest}.")
+    number = min(per_class or fewest, fewest)
     if per_class is not None and number < per_class:
-        log.warning(
-            "%s: %d training images per class instead of %d, because %s has no more.",
-            data.name,
-            number,
-            per_class,
-            data.classes[counts.argmin()],
-        )
+        few = f"{number} training images per class instead of {per_class}"
+        log.warning("%s: %s, because %s has no more.", data.name, few, rarest)
     drawn = np.random.default_rng(seed)
     chosen = [
         drawn.choice(train[data.labels[train] == label], number, replace=False)
@@ -204,65 +188,42 @@ def balanced(data: ImageData, per_class: int | None = None, seed: int = 0) -> Im
     return replace(data, name=f"{data.name}, {number} a class", split=split)
 
 
-class _Transformed(Dataset[tuple[Tensor, int]]):
-    """Images of another data set, each changed by a function of the image and its index."""
-
-    def __init__(self, data: ImageData, change: Callable[[Tensor, int], Tensor]) -> None:
-        self.data, self.change = data, change
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        image, label = self.data.images[index]
-        return self.change(image, index), label
-
-
 def inverted(data: ImageData) -> ImageData:
     """Swap dark and bright: every pixel value x becomes 1 - x."""
-    return _transformed(data, "inverted", lambda image, _: 1 - image)
+    return _changed(data, "inverted", lambda image, _: 1 - image)
 
 
 def rotated(data: ImageData, degrees: float) -> ImageData:
-    """Turn every image counter-clockwise about its centre; new corners are black (0).
+    """Turn every image counter-clockwise about its centre, with bilinear interpolation.
 
-    Parameters
-    ----------
-    data : ImageData
-    degrees : float
-        Pixels are interpolated bilinearly.
+    New corners are black (0).
     """
-    bilinear = transforms.InterpolationMode.BILINEAR
-    return _transformed(
-        data,
-        f"rotated by {degrees:g} degrees",
-        lambda image, _: transforms.functional.rotate(image, degrees, bilinear),
-    )
+
+    def turn(image: Tensor, _: int) -> Tensor:
+        turned: Tensor = functional.rotate(image, degrees, InterpolationMode.BILINEAR)
+        return turned
+
+    return _changed(data, f"rotated by {degrees:g} degrees", turn)
 
 
 def noisy(data: ImageData, sigma: float, seed: int = 0) -> ImageData:
-    """Add Gaussian noise to every pixel, and clip values to 0 and 1.
+    """Add Gaussian noise of standard deviation `sigma` to pixels of 0 to 1, and clip them again.
 
-    Parameters
-    ----------
-    data : ImageData
-    sigma : float
-        Standard deviation of the noise, with pixel values from 0 to 1.
-    seed : int
-        Image i always gets the same noise, in whatever order images are read.
+    Image i always gets the same noise of a seed, in whatever order images are read.
     """
 
     def add(image: Tensor, index: int) -> Tensor:
         noise = np.random.default_rng([seed, index]).standard_normal(image.shape, np.float32)
         return (image + sigma * torch.from_numpy(noise)).clamp(0, 1)
 
-    return _transformed(data, f"noise {sigma:g}, seed {seed}", add)
+    return _changed(data, f"noise {sigma:g}, seed {seed}", add)
 
 
-def _transformed(data: ImageData, name: str, change: Callable[[Tensor, int], Tensor]) -> ImageData:
+def _changed(data: ImageData, name: str, change: Callable[[Tensor, int], Tensor]) -> ImageData:
+    """Each image changed by a function of the image and its index."""
     return replace(
         data,
         name=f"{data.name}, {name}",
-        images=_Transformed(data, change),
+        image=lambda index: change(data.image(index), index),
         identity=digest([data.identity, name]),
     )

@@ -13,13 +13,11 @@ pytest.importorskip("torchvision")
 from PIL import Image  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
-from neuromod.tuning.datasets import PAPER_PER_CLASS, load_data, load_stl10, stl10  # noqa: E402
+from neuromod.tuning.datasets import PAPER_PER_CLASS, archives, load_data, load_stl10  # noqa: E402
 from neuromod.tuning.datasets.archives import ARCHIVES, load_archive  # noqa: E402
 
-FOOD = replace(
-    ARCHIVES["food11"], counts={"train": (4,) * 11, "validation": (2,) * 11, "test": (3,) * 11}
-)
-CELLS = replace(ARCHIVES["bccd"], counts={"train": (5,) * 4, "test": (12,) * 4})
+FOOD = replace(ARCHIVES["food11"], counts=dict.fromkeys(ARCHIVES["food11"].counts, (4, 2, 3)))
+CELLS = replace(ARCHIVES["bccd"], counts=dict.fromkeys(ARCHIVES["bccd"].counts, (5, 12)))
 
 
 def save(path: Path, level: int) -> None:
@@ -30,8 +28,8 @@ def save(path: Path, level: int) -> None:
 @pytest.fixture
 def flat_food(tmp_path: Path) -> Path:
     """As the laboratory's archive unpacks: the class is the first number of a file's name."""
-    for part, folder in FOOD.parts.items():
-        for label, count in enumerate(FOOD.counts[part]):
+    for label, counts in enumerate(FOOD.counts.values()):
+        for folder, count in zip(FOOD.parts.values(), counts, strict=True):
             for i in range(count):
                 save(tmp_path / "Food-11" / folder / f"{label}_{i}.jpg", 20 * label)
     return tmp_path
@@ -41,7 +39,7 @@ def flat_food(tmp_path: Path) -> Path:
 def cells(tmp_path: Path) -> Path:
     """As Kaggle's archive unpacks: three photographs of each class, and variants of them."""
     images = tmp_path / "dataset2-master" / "dataset2-master" / "images"
-    for name in CELLS.classes:
+    for name in CELLS.counts:
         for i in range(5):
             save(images / "TRAIN" / name / f"_{i}_{97 * i}.jpeg", 10)
         for i in range(12):
@@ -51,33 +49,30 @@ def cells(tmp_path: Path) -> Path:
 
 
 def test_the_archives_hold_as_many_files_as_their_authors_say() -> None:
-    food, blood = ARCHIVES["food11"].counts, ARCHIVES["bccd"].counts
-    assert {part: sum(counts) for part, counts in food.items()} == {
-        "train": 9866,
-        "validation": 3430,
-        "test": 3347,
-    }
-    assert {part: sum(counts) for part, counts in blood.items()} == {"train": 9957, "test": 2487}
-    assert min(food["train"]) == PAPER_PER_CLASS["food11"]
-    assert min(blood["train"]) >= PAPER_PER_CLASS["bccd"]
+    food, blood = (np.array([*ARCHIVES[name].counts.values()]) for name in ("food11", "bccd"))
+    assert list(ARCHIVES["food11"].parts) == ["train", "validation", "test"]
+    assert food.sum(0).tolist() == [9866, 3430, 3347]
+    assert list(ARCHIVES["bccd"].parts) == ["train", "test"]
+    assert blood.sum(0).tolist() == [9957, 2487]
+    assert food[:, 0].min() == PAPER_PER_CLASS["food11"]
+    assert blood[:, 0].min() >= PAPER_PER_CLASS["bccd"]
 
 
 def test_food11_is_read_as_the_laboratory_packs_it(flat_food: Path) -> None:
     data = load_archive(FOOD, flat_food)
     assert data.name == "Food-11"
-    assert data.classes == FOOD.classes
+    assert data.classes == tuple(FOOD.counts)
     assert [len(part) for part in vars(data.split).values()] == [44, 22, 33]
     for i in (*data.split.train[::7], *data.split.test[::5]):
-        image, label = data.images[i]
-        assert label == data.labels[i]
-        assert image.mean().item() == pytest.approx(20 * label / 255, abs=0.01)
+        assert int(data.files[i].stem.partition("_")[0]) == data.labels[i]
+        assert data.image(i).mean().item() == pytest.approx(20 * data.labels[i] / 255, abs=0.01)
 
 
 def test_food11_is_read_as_class_folders_too(flat_food: Path) -> None:
     data = load_archive(FOOD, flat_food)
     for path in data.files:
         label, number = path.stem.split("_")
-        folder = path.parent / FOOD.classes[int(label)]
+        folder = path.parent / list(FOOD.counts)[int(label)]
         folder.mkdir(exist_ok=True)
         path.rename(folder / f"{number}.jpg")
     sorted_out = load_archive(FOOD, flat_food / "Food-11")
@@ -156,7 +151,7 @@ def small_stl10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name, content in ((f"{part}_X.bin", pixels), (f"{part}_y.bin", labels)):
             (folder / name).write_bytes(content.tobytes())
             lists[part].append([name, hashlib.md5(content.tobytes()).hexdigest()])
-        monkeypatch.setattr(stl10._Labelled, f"{part}_list", lists[part])
+        monkeypatch.setattr(archives._Labelled, f"{part}_list", lists[part])
     (folder / "class_names.txt").write_text("\n".join("abcdefghij") + "\n")
     return tmp_path
 
@@ -166,8 +161,7 @@ def test_stl10_is_read_with_columns_first_and_labels_from_one(small_stl10: Path)
     assert data.classes == tuple("abcdefghij")
     assert data.labels.tolist() == [i % 10 for i in range(60)]
     stored = np.fromfile(small_stl10 / "stl10_binary" / "test_X.bin", np.uint8)
-    image, label = data.images[20 + 13]
-    assert label == 3
+    image = data.image(20 + 13)
     columns_first = stored.reshape(40, 3, 96, 96)[13]
     np.testing.assert_allclose(image[1, 7, 60].item(), columns_first[1, 60, 7] / 255, rtol=1e-6)
     assert data.identity == load_stl10(small_stl10 / "stl10_binary").identity

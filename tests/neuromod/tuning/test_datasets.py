@@ -32,9 +32,9 @@ def test_source_and_target_digits_make_up_all_of_them() -> None:
 def test_labels_point_into_the_classes_that_were_asked_for() -> None:
     backwards = load_digits((9, 5))
     assert set(backwards.labels) == {0, 1}
-    nine = load_digits((9,)).images[0][0]
+    nine = load_digits((9,)).image(0)
     first_nine = int(np.flatnonzero(backwards.labels == 0)[0])
-    assert torch.equal(backwards.images[first_nine][0], nine)
+    assert torch.equal(backwards.image(first_nine), nine)
 
 
 def test_the_split_is_disjoint_complete_stratified_and_fixed() -> None:
@@ -111,25 +111,25 @@ def test_where_there_are_fewer_images_the_most_there_is_is_taken_and_said(
 
 def test_variants_change_the_images_and_nothing_else() -> None:
     data = load_digits((0, 1))
-    images = torch.stack([data.images[i][0] for i in range(len(data))])
+    images = torch.stack([data.image(i) for i in range(len(data))])
     for change, expected in (
         (inverted(data), 1 - images),
         (rotated(data, 90), torch.rot90(images, 1, (2, 3))),
     ):
-        changed = [change.images[i] for i in range(len(data))]
-        torch.testing.assert_close(torch.stack([image for image, _ in changed]), expected)
-        assert [label for _, label in changed] == data.labels.tolist()
+        changed = [change.image(i) for i in range(len(data))]
+        torch.testing.assert_close(torch.stack(changed), expected)
+        assert change.labels is data.labels
         assert change.split is data.split
 
 
 def test_noise_has_the_size_asked_for_and_belongs_to_its_image() -> None:
     data = load_digits((0, 1))
     changed = noisy(data, 0.1, seed=2)
-    first = [changed.images[i][0] for i in range(len(data))]
-    again = [noisy(data, 0.1, seed=2).images[i][0] for i in reversed(range(len(data)))][::-1]
+    first = [changed.image(i) for i in range(len(data))]
+    again = [noisy(data, 0.1, seed=2).image(i) for i in reversed(range(len(data)))][::-1]
     assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
-    assert not torch.equal(noisy(data, 0.1, seed=3).images[0][0], first[0])
-    clean = torch.stack([data.images[i][0] for i in range(len(data))])
+    assert not torch.equal(noisy(data, 0.1, seed=3).image(0), first[0])
+    clean = torch.stack([data.image(i) for i in range(len(data))])
     middle = (clean > 0.4) & (clean < 0.6)
     noise = (torch.stack(first) - clean)[middle]
     # Standard error of a standard deviation: sigma/sqrt(2 n), with n of some 2000 pixels.

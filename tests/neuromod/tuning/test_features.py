@@ -16,7 +16,7 @@ pytest.importorskip("torchvision")
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.tuning import features as features_module  # noqa: E402
 from neuromod.tuning.backbone import Backbone, load_backbone, with_weights  # noqa: E402
-from neuromod.tuning.datasets import balanced, load_digits, load_folder  # noqa: E402
+from neuromod.tuning.datasets import ImageData, balanced, load_digits, load_folder  # noqa: E402
 from neuromod.tuning.features import extract_features, projections  # noqa: E402
 from neuromod.tuning.hardware import Hardware  # noqa: E402
 
@@ -31,15 +31,14 @@ def never(*_: int) -> None:
     pytest.fail("computed")
 
 
-class Counted(torch.utils.data.Dataset):
-    """Images that note which of them are read."""
+def counted(data: ImageData, read: list[int]) -> ImageData:
+    """Data that note which of their images are read."""
 
-    def __init__(self, images: torch.utils.data.Dataset, read: list[int]) -> None:
-        self.images, self.read = images, read
+    def image(index: int) -> torch.Tensor:
+        read.append(index)
+        return data.image(index)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        self.read.append(index)
-        return self.images[index]
+    return replace(data, image=image)
 
 
 def test_features_are_what_the_frozen_stack_gives(features, backbone: Backbone) -> None:
@@ -47,7 +46,7 @@ def test_features_are_what_the_frozen_stack_gives(features, backbone: Backbone) 
     assert features.values.shape == (896, 384)
     assert features.values.dtype == np.float32
     assert isinstance(features.values, np.memmap)
-    images = torch.stack([backbone.image.prepare(data.images[i][0]) for i in (0, 411, 895)])
+    images = torch.stack([backbone.image.prepare(data.image(i)) for i in (0, 411, 895)])
     np.testing.assert_allclose(
         features.values[[0, 411, 895]], backbone.embed(images).numpy(), rtol=1e-4, atol=1e-6
     )
@@ -91,9 +90,7 @@ def test_what_an_interruption_left_is_gone_on_from(backbone: Backbone, class_fol
 
     with pytest.raises(KeyboardInterrupt):
         extract_features(backbone, data, 10, interrupt)
-    images = data.images
-    counted = Counted(images, read)
-    resumed = extract_features(backbone, replace(data, images=counted), 10)
+    resumed = extract_features(backbone, counted(data, read), 10)
     assert read == [20, 21, 22, 23]
     whole = extract_features(backbone, replace(data, identity="once more"), 24)
     np.testing.assert_allclose(resumed.values, whole.values, rtol=1e-4, atol=1e-6)
@@ -103,8 +100,8 @@ def test_what_an_interruption_left_is_gone_on_from(backbone: Backbone, class_fol
 def test_images_outside_the_split_are_computed_when_a_split_asks_for_them(
     backbone: Backbone, class_folder: Path
 ) -> None:
-    data, read = load_folder(class_folder), []
-    data = replace(data, images=Counted(data.images, read))
+    read: list[int] = []
+    data = counted(load_folder(class_folder), read)
     first = extract_features(backbone, balanced(data, 2, seed=1))
     assert sorted(read) == first.split.rows.tolist()
     assert len(read) == 6 + 5 + 7
@@ -226,8 +223,7 @@ def test_two_workers_share_the_images(
 
     def extract(rank: int) -> np.ndarray:
         own.rank = rank
-        counted = replace(data, images=Counted(data.images, read[rank]))
-        return extract_features(backbone, counted, 4).values
+        return extract_features(backbone, counted(data, read[rank]), 4).values
 
     with ThreadPoolExecutor(2) as pool, monkeypatch.context() as patch:
         patch.setattr(features_module, "rank_and_size", lambda: (own.rank, 2))

@@ -20,9 +20,9 @@ def test_a_class_folder_is_split_alike_for_every_class(class_folder: Path) -> No
     data = load_folder(class_folder)
     assert data.classes == ("bright", "dark", "middling")
     assert [len(part) for part in vars(data.split).values()] == [12, 5, 7]
-    image, label = data.images[0]
+    image = data.image(0)
     assert image.shape == (3, 9, 11)
-    assert label == 0
+    assert data.labels[0] == 0
     assert abs(image.mean().item() - 220 / 255) < 0.05
 
 
@@ -94,7 +94,7 @@ def test_an_unreadable_image_is_named_when_it_is_read(class_folder: Path) -> Non
     path.write_bytes(path.read_bytes()[:60])
     data = load_folder(class_folder)
     with pytest.raises(UserError, match=r"bright/0\.png cannot be read as an image"):
-        data.images[0]
+        data.image(0)
 
 
 def test_all_unreadable_images_are_named_at_once(class_folder: Path) -> None:
@@ -182,7 +182,7 @@ def test_names_may_have_spaces_capitals_and_letters_of_any_script(class_folder: 
     assert data.classes == ("bright", "dunkel, sehr – 暗い", "middling")
     assert len(data) == 24
     assert photograph in data.files
-    assert data.images[data.files.index(photograph)][0].shape == (3, 9, 11)
+    assert data.image(data.files.index(photograph)).shape == (3, 9, 11)
 
 
 def test_a_single_class_is_refused(class_folder: Path) -> None:
