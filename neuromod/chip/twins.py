@@ -31,28 +31,20 @@ def twins(
     Parameters
     ----------
     cells : Population
-        Of `GainLIF` with ``synapse="pulse"``.
+        Of `GainLIF` with ``synapse="pulse"``; a population of another model is refused.
     chips : Population
         Of `CircuitNeuron`.
     inputs : Spikes
-        In chip time.
+        In chip time, as `duration` and `dt`.
     codes : sequence of int
         Weight of each input onto every neuron.
     traces : sequence of Trace
         Of either population.
-    duration, dt : Quantity
-        In chip time, seconds.
-    seed : int
 
     Returns
     -------
     dict of str to Experiment
         ``"circuit"`` and ``"bio"``.
-
-    Raises
-    ------
-    UserError
-        When the cells' synapses are no pulses, or the populations of other models.
     """
     circuit, cell = chips.model, cells.model
     if not isinstance(circuit, CircuitNeuron) or not isinstance(cell, GainLIF):
@@ -87,16 +79,7 @@ def twins(
 def unit_current(circuit: CircuitNeuron, cell: GainLIF) -> Quantity:
     """Current that moves a cell, as a share of its swing, as one code moves the circuit.
 
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-        At 0.75 V, where its gain is 1.
-    cell : GainLIF
-
-    Returns
-    -------
-    Quantity
-        In ampere.
+    The circuit is at 0.75 V, where its gain is 1.
     """
     swings = circuit.unit_current(VDD_REFERENCE) * circuit.R_leak
     return swings / (circuit.v_th - circuit.v_rest) * (cell.v_th - cell.v_rest) / cell.R

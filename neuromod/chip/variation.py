@@ -7,7 +7,7 @@ effective code, a real number that any experiment takes in place of the code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -101,8 +101,7 @@ class Deviations:
     vto, beta : ndarray, shape (..., synapses, 1 + bits)
         Of each synapse's reference, then of its sources from the least significant bit on.
     R_S : ndarray, shape (..., synapses)
-    C, R_leak, v_th, t_spike : ndarray, shape (...)
-    thermal_voltage : ndarray, shape (...)
+    C, R_leak, v_th, t_spike, thermal_voltage : ndarray, shape (...)
     """
 
     vto: Any = 0.0
@@ -115,20 +114,14 @@ class Deviations:
     thermal_voltage: Any = 0.0
 
     def __add__(self, other: Deviations) -> Deviations:
-        names = [field.name for field in fields(self)]
-        return Deviations(*(getattr(self, name) + getattr(other, name) for name in names))
+        pairs = vars(self).items()
+        return Deviations(**{name: value + getattr(other, name) for name, value in pairs})
 
     def __mul__(self, factor: float) -> Deviations:
-        return Deviations(*(getattr(self, field.name) * factor for field in fields(self)))
+        return Deviations(**{name: value * factor for name, value in vars(self).items()})
 
     def only(self, name: str) -> Deviations:
-        """Deviations of one kind alone.
-
-        Parameters
-        ----------
-        name : str
-            Of an attribute.
-        """
+        """Deviations of one attribute alone."""
         return Deviations(**{name: getattr(self, name)})
 
 
@@ -139,22 +132,9 @@ def draw(
     synapses: int,
     generator: np.random.Generator,
 ) -> Deviations:
-    """Mismatch of single devices.
+    """Mismatch of single devices of neurons in a shape, each with so many synapses.
 
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    mismatch : Mismatch
-    shape : tuple of int
-        Of the neurons.
-    synapses : int
-        Of each neuron.
-    generator : numpy.random.Generator
-
-    Returns
-    -------
-    Deviations
-        Independent and normal; the pseudo-resistor's follows from its transistor's threshold.
+    All are independent and normal; the pseudo-resistor's follows from its transistor's threshold.
     """
     units = np.append(1, 2 ** np.arange(circuit.bits))
     devices = (*shape, synapses, len(units))
@@ -175,21 +155,10 @@ def draw(
 def at_corner(
     circuit: CircuitNeuron, process: Process, corner: str, codes: np.ndarray
 ) -> Deviations:
-    """What all transistors of a type share at a process corner.
+    """What all transistors of a type share at a process corner, one of `CORNERS`.
 
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    process : Process
-    corner : str
-        One of `CORNERS`: n-type fast or slow, then p-type.
-    codes : ndarray, shape (..., synapses)
-        Positive ones push through p-type mirrors, negative ones pull through n-type.
-
-    Raises
-    ------
-    UserError
-        When there is no such corner.
+    Positive `codes`, shape (..., synapses), push through p-type mirrors; negative ones pull through
+    n-type.
     """
     if corner not in CORNERS:
         raise unknown("corner", corner, CORNERS)
@@ -207,18 +176,8 @@ def at_corner(
 def at_temperature(circuit: CircuitNeuron, process: Process, temperature: Quantity) -> Deviations:
     """What all transistors share at a temperature other than the circuit's own.
 
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    process : Process
-    temperature : Quantity
-        In kelvin.
-
-    Returns
-    -------
-    Deviations
-        The pseudo-resistor's resistance is that of a transistor below threshold,
-        ``exp(vto/(n*U_T))/(beta*U_T)`` but for a factor, n being the slope factor.
+    The pseudo-resistor's resistance is that of a transistor below threshold,
+    ``exp(vto/(n*U_T))/(beta*U_T)`` but for a factor, n being the slope factor.
     """
     ratio = float(np.log(temperature / circuit.temperature))
     vto = float(process.vto_drift * (circuit.temperature - temperature) / volt)
@@ -238,21 +197,14 @@ def effective_codes(
 
     Parameters
     ----------
-    circuit : CircuitNeuron
     codes : ndarray of int, shape (..., synapses)
     vdd : Quantity, shape (...)
-        Supply of each neuron, volt.
-    deviations : Deviations
+        Supply of each neuron, volt; the designed mirror must conduct there.
 
     Returns
     -------
     tuple of ndarray, each of shape (..., synapses)
         Effective codes, and currents of the references, both for saturated transistors.
-
-    Raises
-    ------
-    UserError
-        When the designed mirror conducts nothing at one of the supplies.
     """
     supply = np.asarray(vdd / volt)[..., None]
     designed = circuit.mirror()
@@ -277,19 +229,9 @@ def effective_codes(
 def neuron_values(
     circuit: CircuitNeuron, deviations: Deviations, shape: tuple[int, ...]
 ) -> dict[str, Quantity]:
-    """Parameters of neurons as made, for a population.
+    """Parameters of neurons as made, in a shape, for a population.
 
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    deviations : Deviations
-    shape : tuple of int
-        Of the neurons.
-
-    Returns
-    -------
-    dict of str to Quantity, each of that shape
-        Of ``C``, ``R_leak``, ``v_th`` and ``t_spike``, and of ``v_slope`` where the leak has one.
+    They are ``C``, ``R_leak``, ``v_th`` and ``t_spike``, and ``v_slope`` where the leak has one.
     """
     every = np.ones(shape)
     values = {
