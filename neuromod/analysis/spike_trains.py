@@ -6,7 +6,6 @@ import numpy as np
 import quantities as pq
 from brian2 import Hz, Quantity, second
 from elephant.conversion import BinnedSpikeTrain
-from elephant.spike_train_correlation import correlation_coefficient
 from elephant.spike_train_dissimilarity import van_rossum_distance, victor_purpura_distance
 from elephant.statistics import cv, isi
 from neo import SpikeTrain
@@ -20,17 +19,13 @@ LEAST_INTERVALS = 5
 
 
 def steady_rates(spikes: Spikes) -> Quantity:
-    """Rate of every neuron from its first to its last spike.
+    """Rate of every neuron from its first to its last spike, shape (neurons,), hertz.
 
-    Returns
-    -------
-    Quantity, shape (neurons,)
-        In hertz; 0 with fewer than two spikes. Unlike the count over the duration, it does not
-        depend on where in an interval the recording stops.
+    It is 0 with fewer than two spikes. Unlike the count over the duration, it does not depend on
+    where in an interval the recording stops.
     """
     times = np.asarray(spikes.times / second)
-    first = np.full(spikes.size, np.inf)
-    last = np.full(spikes.size, -np.inf)
+    first, last = np.full(spikes.size, np.inf), np.full(spikes.size, -np.inf)
     np.minimum.at(first, spikes.neurons, times)
     np.maximum.at(last, spikes.neurons, times)
     counts = spikes.counts()
@@ -43,7 +38,6 @@ def between(spikes: Spikes, start: Quantity, stop: Quantity, dt: Quantity) -> Sp
 
     Parameters
     ----------
-    spikes : Spikes
     start, stop : Quantity
         In seconds, whole numbers of time steps; the step at `stop` is no longer inside.
     dt : Quantity
@@ -61,19 +55,11 @@ def between(spikes: Spikes, start: Quantity, stop: Quantity, dt: Quantity) -> Sp
 
 
 def interval_cvs(spikes: Spikes, neurons: np.ndarray) -> np.ndarray:
-    """Coefficient of variation of each neuron's inter-spike intervals, by Elephant.
+    """Coefficient of variation of the inter-spike intervals of n neurons, by Elephant, shape (n,).
 
-    Parameters
-    ----------
-    spikes : Spikes
-    neurons : ndarray of int, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        Sample standard deviation over mean: 0 for a clock, 1 for a Poisson process; nan with
-        fewer than 5 intervals. Short recordings miss the longest intervals: a Poisson process
-        with 30 spikes gives 0.97 on average.
+    It is the sample standard deviation over the mean: 0 for a clock, 1 for a Poisson process; nan
+    with fewer than 5 intervals. Short recordings miss the longest intervals: a Poisson process
+    with 30 spikes gives 0.97 on average.
     """
     intervals = [isi(times) for times in _times_of(spikes, neurons)]
     return np.array(
@@ -84,23 +70,18 @@ def interval_cvs(spikes: Spikes, neurons: np.ndarray) -> np.ndarray:
 def count_correlation(
     spikes: Spikes, neurons: np.ndarray, width: Quantity, duration: Quantity
 ) -> float:
-    """Mean correlation of spike counts over all pairs of some neurons, by Elephant.
+    """Mean correlation of spike counts over all pairs of some neurons.
+
+    Pearson's coefficient is averaged over all pairs of neurons whose counts vary; it is nan with
+    fewer than two such neurons. Independent trains give 0 on average; one pair has a standard
+    deviation of one over the root of the number of bins.
 
     Parameters
     ----------
-    spikes : Spikes
-    neurons : ndarray of int, shape (n,)
     width : Quantity
         Of the bins in which spikes are counted, seconds.
     duration : Quantity
         Length of the recording, seconds; spikes after the last whole bin are left out.
-
-    Returns
-    -------
-    float
-        Pearson's coefficient, averaged over all pairs of neurons whose counts vary; nan with
-        fewer than two such neurons. Independent trains give 0 on average; one pair has a standard
-        deviation of one over the root of the number of bins.
     """
     bins = int(float(duration / width) + 1e-9)
     if bins < 2:
@@ -108,12 +89,10 @@ def count_correlation(
     end, size = bins * float(width), float(width) * pq.s
     trains = [_train(times[times < end], end) for times in _times_of(spikes, neurons)]
     counts = BinnedSpikeTrain(trains, size, n_bins=bins, t_start=0 * pq.s).to_array()
-    varying = np.flatnonzero(counts.std(axis=1) > 0)
+    varying = counts[counts.std(axis=1) > 0]
     if len(varying) < 2:
         return float("nan")
-    binned = BinnedSpikeTrain([trains[k] for k in varying], size, n_bins=bins, t_start=0 * pq.s)
-    coefficients = correlation_coefficient(binned)
-    return float(coefficients[np.triu_indices(len(varying), 1)].mean())
+    return float(np.corrcoef(varying)[np.triu_indices(len(varying), 1)].mean())
 
 
 def _times_of(spikes: Spikes, neurons: np.ndarray) -> list[np.ndarray]:
@@ -128,6 +107,10 @@ def coincidence_factor(
 ) -> float:
     """Coincidence factor of two spike trains; each spike is matched at most once.
 
+    It is 1 for trains that coincide, as two empty ones do; 0 at chance level; nan where the model's
+    rate is so high that chance alone fills every window. Kistler, Gerstner & van Hemmen 1997,
+    Neural Comput. 9:1015-1045; Jolivet et al. 2008, J. Neurosci. Methods 169:417-424.
+
     Parameters
     ----------
     data, model : ndarray, shape (spikes,)
@@ -136,13 +119,6 @@ def coincidence_factor(
         Largest distance of two spikes that coincide, seconds.
     duration : float
         Length of the trains, seconds.
-
-    Returns
-    -------
-    float
-        1 for trains that coincide, as two empty ones do; 0 at chance level; nan where the model's
-        rate is so high that chance alone fills every window. Kistler, Gerstner & van Hemmen
-        1997, Neural Comput. 9:1015-1045; Jolivet et al. 2008, J. Neurosci. Methods 169:417-424.
     """
     if not len(data) and not len(model):
         return 1.0
@@ -170,6 +146,9 @@ def _coincidences(data: np.ndarray, model: np.ndarray, window: float) -> int:
 def van_rossum(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> float:
     """Van Rossum distance of two spike trains, by Elephant.
 
+    One spike more, far from all others, is a distance of 1. van Rossum 2001, Neural Comput.
+    13:751-763, in Elephant's normalisation.
+
     Parameters
     ----------
     a, b : ndarray, shape (spikes,)
@@ -178,33 +157,16 @@ def van_rossum(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> flo
         Time constant in seconds.
     duration : float
         Length of the trains, seconds.
-
-    Returns
-    -------
-    float
-        1 where one train has one more spike, far from all others. van Rossum 2001, Neural
-        Comput. 13:751-763, in Elephant's normalisation.
     """
     pair = [_train(a, duration), _train(b, duration)]
     return float(van_rossum_distance(pair, time_constant=tau * pq.s)[0, 1])
 
 
 def victor_purpura(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> float:
-    """Victor-Purpura distance of two spike trains, by Elephant.
+    """Victor-Purpura distance of two spike trains, by Elephant: see `van_rossum`.
 
-    Parameters
-    ----------
-    a, b : ndarray, shape (spikes,)
-        Spike times in seconds.
-    tau : float
-        Shift in seconds that costs as much as adding or removing a spike.
-    duration : float
-        Length of the trains, seconds.
-
-    Returns
-    -------
-    float
-        Victor & Purpura 1996, J. Neurophysiol. 76:1310-1326.
+    A shift by `tau` costs as much as adding or removing a spike. Victor & Purpura 1996, J.
+    Neurophysiol. 76:1310-1326.
     """
     pair = [_train(a, duration), _train(b, duration)]
     return float(victor_purpura_distance(pair, cost_factor=(1 / tau) * pq.Hz)[0, 1])
@@ -215,17 +177,9 @@ def _train(times: np.ndarray, duration: float) -> SpikeTrain:
 
 
 def rmse(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
-    """Root of the mean squared difference of two traces over some samples.
+    """Root of the mean squared difference of two traces over some samples; nan without any.
 
-    Parameters
-    ----------
-    a, b : ndarray, shape (steps,)
-    where : ndarray of bool, shape (steps,)
-
-    Returns
-    -------
-    float
-        In the traces' unit; nan where no sample is left.
+    All are of shape (steps,), and the result is in the traces' unit.
     """
     return float(np.sqrt(np.mean((a - b)[where] ** 2))) if where.any() else float("nan")
 
@@ -249,15 +203,12 @@ def slope_ratio(currents: np.ndarray, control: np.ndarray, modulated: np.ndarray
     UserError
         When the curves have no rates in common.
     """
-    both = [np.flatnonzero(np.asarray(rates) > 0) for rates in (control, modulated)]
-    if min(map(len, both)) < 2:
+    pairs = [(np.asarray(rates), np.asarray(currents)) for rates in (control, modulated)]
+    curves = [(rates[rates > 0], at[rates > 0]) for rates, at in pairs]
+    if min(len(rates) for rates, _ in curves) < 2:
         raise UserError("A slope ratio needs at least two currents above rheobase on each curve.")
-    firing = [np.asarray(r)[on] for r, on in zip((control, modulated), both, strict=True)]
-    low, high = max(f[0] for f in firing), min(f[-1] for f in firing)
+    low, high = max(rates[0] for rates, _ in curves), min(rates[-1] for rates, _ in curves)
     if low >= high:
         raise UserError("A slope ratio needs f-I curves that share a range of rates.")
-    rates = np.linspace(low, high, 50)
-    at_control, at_modulated = (
-        np.interp(rates, f, np.asarray(currents)[on]) for f, on in zip(firing, both, strict=True)
-    )
+    at_control, at_modulated = (np.interp(np.linspace(low, high, 50), *curve) for curve in curves)
     return float(at_control @ at_modulated / (at_modulated @ at_modulated))

@@ -46,10 +46,8 @@ def measure_response(times: np.ndarray, values: np.ndarray) -> Response:
 
     Parameters
     ----------
-    times : ndarray, shape (n,)
-        Since the stimulus, seconds.
-    values : ndarray, shape (n,)
-        In any unit; the first is the baseline.
+    times, values : ndarray, shape (n,)
+        Seconds since the stimulus, and values in any unit; the first is the baseline.
     """
     change = values - values[0]
     at = int(np.argmax(np.abs(change)))
@@ -66,21 +64,15 @@ def measure_response(times: np.ndarray, values: np.ndarray) -> Response:
 
 
 def time_constant(times: np.ndarray, values: np.ndarray) -> float:
-    """Time constant of an exponential fitted to a change.
+    """Time constant in seconds of an exponential fitted to a change.
+
+    The exponential is fitted by least squares to the part from 10 to 90 %, so that a delayed start
+    does not count. nan where nothing changes, or all of it within fewer than three samples.
 
     Parameters
     ----------
-    times : ndarray, shape (n,)
-        Seconds.
-    values : ndarray, shape (n,)
-        From the start of the change to its end, in any unit.
-
-    Returns
-    -------
-    float
-        Seconds. The last value counts as the end of the change. The exponential is fitted by least
-        squares to the part from 10 to 90 %, so that a delayed start does not count. nan where
-        nothing changes, or all of it within fewer than three samples.
+    times, values : ndarray, shape (n,)
+        Seconds, and values in any unit from the start of the change to its end, the last.
     """
     whole = values[-1] - values[0]
     if whole == 0:
@@ -102,13 +94,7 @@ def time_constant(times: np.ndarray, values: np.ndarray) -> float:
 
 
 def momentary_rates(spikes: Spikes, neuron: int) -> tuple[np.ndarray, np.ndarray]:
-    """Instantaneous rate of one neuron.
-
-    Returns
-    -------
-    tuple of ndarray, shape (intervals,)
-        Midpoints of the intervals between spikes in seconds, and the intervals' inverses in hertz.
-    """
+    """Midpoints of a neuron's intervals between spikes in seconds, and their inverses in hertz."""
     times = np.asarray(spikes.times / second)[spikes.neurons == neuron]
     return (times[1:] + times[:-1]) / 2, 1 / np.diff(times)
 
@@ -119,15 +105,14 @@ def integrated_gain(
     times: Quantity,
     kinks: Sequence[float] = (),
 ) -> np.ndarray:
-    """Gain under a changing concentration, by SciPy: a reference for what devices simulate.
+    """Gain under a changing concentration, shape (n, steps): a reference for what devices simulate.
 
     The equations of binding, desensitisation, messenger and Hill function are written down here a
-    second time, and solved with error control (LSODA, Petzold 1983, SIAM J. Sci. Stat. Comput.
-    4:136-148).
+    second time, and solved by SciPy with error control (LSODA, Petzold 1983, SIAM J. Sci. Stat.
+    Comput. 4:136-148).
 
     Parameters
     ----------
-    neuron : GainLIF
     conc : callable of float
         Concentration of the neuron's first ligand in mol/m^3 at a time in seconds, shape (n,) for
         n neurons; other ligands are absent.
@@ -135,10 +120,6 @@ def integrated_gain(
         In seconds, in order; nothing is bound at the first.
     kinks : sequence of float
         Seconds at which the concentration has a kink, over which no step may reach.
-
-    Returns
-    -------
-    ndarray, shape (n, steps)
     """
     seconds = np.asarray(times / second)
     gain = np.ones(())
@@ -177,12 +158,10 @@ def _messenger(
 
     state = np.concatenate([np.zeros(2 * size), np.ones(size), np.zeros(size)])
     inside = [kink for kink in sorted(kinks) if times[0] < kink < times[-1]]
-    ends = [times[0], *inside, times[-1]]
     parts = []
-    for start, end in pairwise(ends):
-        wanted = times[(times >= start) & (times < end)]
-        accuracy = {"method": "LSODA", "rtol": 1e-8, "atol": 1e-11}
-        solved = solve_ivp(slopes, (start, end), state, t_eval=np.append(wanted, end), **accuracy)
+    for start, end in pairwise([times[0], *inside, times[-1]]):
+        wanted = np.append(times[(times >= start) & (times < end)], end)
+        solved = solve_ivp(slopes, (start, end), state, "LSODA", wanted, rtol=1e-8, atol=1e-11)
         parts.append(solved.y[3 * size :, :-1])
         state = solved.y[:, -1]
     return np.concatenate([*parts, state[3 * size :, np.newaxis]], axis=1)
