@@ -151,7 +151,7 @@ def run(
 
     # After an error or Ctrl-C, Brian2 would complain of every object that was not simulated.
     BrianLogger.suppress_name("unused_brian_object")
-    default = registry.find_protocol(protocol)()
+    default = registry.find("protocol", protocol)()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not default.shares_work:
         raise UserError(f"{protocol} is not shared among processes: start it without torchrun.")
     texts = split_assignments(settings or ())
@@ -295,7 +295,7 @@ def _protocol(name: str, settings: Sequence[str] | None, dt: Quantity | None = N
     from neuromod.protocol import Protocol
     from neuromod.settings import change, read, split_assignments
 
-    default = registry.find_protocol(name)()
+    default = registry.find("protocol", name)()
     if not isinstance(default, Protocol):
         raise UserError(f"{name} has no experiments of its own that could be written as a netlist.")
     changes = read(default, split_assignments(settings or ()))

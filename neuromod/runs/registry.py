@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from importlib.machinery import ModuleSpec
-from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,29 +26,14 @@ KINDS = (*GROUPS, "receptor")
 
 
 def names(kind: str) -> list[str]:
-    """Names of all of a kind.
-
-    Parameters
-    ----------
-    kind : str
-        One of `KINDS`: a protocol, a model, a delivery of modulators, a method of tuning, or a
-        receptor of the library.
-    """
+    """Names of all of a kind, one of `KINDS`."""
     return list(_library()) if kind == "receptor" else sorted(_entries(kind))
 
 
 def kinds_of(name: str) -> list[str]:
     """Every kind that has something of a name, as `wash` is a protocol and a delivery.
 
-    Parameters
-    ----------
-    name : str
-        As for `find`; where some kind has precisely this name, that of others does not count.
-
-    Raises
-    ------
-    UserError
-        When no kind has.
+    Where some kind has precisely this name, what `find` would take for it elsewhere does not count.
     """
     exact = [kind for kind in KINDS if name in names(kind)]
     found = exact or [kind for kind in KINDS if _registered(kind, name)]
@@ -58,28 +43,11 @@ def kinds_of(name: str) -> list[str]:
     return found
 
 
-def find_protocol(name: str) -> type[Study]:
-    """Protocol class by name.
-
-    Raises
-    ------
-    UserError
-        When there is none, or what it needs is not installed.
-    """
-    found: type[Study] = find("protocol", name)
-    return found
-
-
 def find(kind: str, name: str) -> Any:
     """A class, the function of a delivery, or a receptor.
 
-    Parameters
-    ----------
-    kind : str
-        One of `KINDS`.
-    name : str
-        As `neuromod list` shows it, or the name of its class. Case does not matter, nor does
-        whether words are joined by hyphens or underscores.
+    Its name is what `neuromod list` shows, or that of its class. Case does not matter, nor does
+    whether words are joined by hyphens or underscores.
 
     Raises
     ------
@@ -112,19 +80,9 @@ def name_of(protocol: Study) -> str:
 
 
 def title(kind: str, name: str) -> str:
-    """First sentence that something says of itself.
+    """First sentence that something says of itself; empty where there is none.
 
     It is read from the source, because importing what a protocol needs can take seconds.
-
-    Parameters
-    ----------
-    kind, name : str
-        As for `find`.
-
-    Returns
-    -------
-    str
-        Empty where there is no such source or docstring.
     """
     if kind == "receptor":
         docstring = type(_library()[name]).__doc__ or ""
@@ -135,39 +93,21 @@ def title(kind: str, name: str) -> str:
 
 
 def missing(kind: str, name: str) -> list[str]:
-    """Packages that something needs, as the extras of its entry point say, and lacks here.
-
-    Parameters
-    ----------
-    kind, name : str
-        As for `find`.
-    """
+    """Packages that something needs, as the extras of its entry point say, and lacks here."""
     if kind == "receptor":
         return []
     entry = _entry(kind, name)
-    required = entry.dist.requires if entry.dist else None
-    needed = [Requirement(text) for text in required or ()]
+    required = (entry.dist.requires if entry.dist else None) or ()
     return [
         need.name
-        for need in needed
+        for need in map(Requirement, required)
         for extra in entry.extras
-        if need.marker and need.marker.evaluate({"extra": extra}) and not _installed(need.name)
+        if need.marker and need.marker.evaluate({"extra": extra}) and not version_of(need.name)
     ]
 
 
 def how_to_get(kind: str, name: str) -> str:
-    """Command that installs what something needs.
-
-    Parameters
-    ----------
-    kind, name : str
-        As for `find`.
-
-    Returns
-    -------
-    str
-        Empty where its entry point names no extra.
-    """
+    """Command that installs what something needs; empty where its entry point names no extra."""
     entry = _entry(kind, name)
     if not entry.extras or entry.dist is None:
         return ""
@@ -234,9 +174,9 @@ def _spec(module: str) -> ModuleSpec | None:
     return spec
 
 
-def _installed(package: str) -> bool:
+def version_of(package: str) -> str:
+    """Version of a package that is installed; empty where it is not."""
     try:
-        distribution(package)
+        return version(package)
     except PackageNotFoundError:
-        return False
-    return True
+        return ""

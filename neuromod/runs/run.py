@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from neuromod.errors import UserError
 from neuromod.protocol import Study, Training
 from neuromod.recording import Recording
 from neuromod.runs.earlier import current_settings
-from neuromod.runs.registry import find_protocol, name_of
+from neuromod.runs.registry import find, name_of, version_of
 from neuromod.runs.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
 from neuromod.support.log import journal
@@ -46,17 +45,7 @@ VERSIONED = [
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run.
-
-    Attributes
-    ----------
-    protocol : Study
-        With its settings; running it again repeats the run.
-    tables : dict of str to DataFrame
-    recordings : mapping of str to Recording
-    info : dict
-        What ``run.json`` holds.
-    """
+    """A finished run: its protocol, which repeats it, results, and what ``run.json`` holds."""
 
     protocol: Study
     tables: dict[str, pd.DataFrame]
@@ -99,16 +88,12 @@ def run(
         Settings to change; a model's parameter by its name, or as in
         ``**{"circuit.v_rest": 0.2*volt}`` where two models share it.
 
-    Returns
-    -------
-    Run
-
     Raises
     ------
     UserError
         For anything in the request that cannot be done; nothing has been run or lost then.
     """
-    base = find_protocol(protocol)() if isinstance(protocol, str) else protocol
+    base = find("protocol", protocol)() if isinstance(protocol, str) else protocol
     chosen = change(base, settings)
     check_request(device, precision)
     if isinstance(chosen, Training) and (device, precision) != DEFAULT:
@@ -132,14 +117,6 @@ def is_first_process() -> bool:
 def load_run(folder: str | Path) -> Run:
     """Read a run from its folder.
 
-    Parameters
-    ----------
-    folder : path
-
-    Returns
-    -------
-    Run
-
     Raises
     ------
     UserError
@@ -148,7 +125,7 @@ def load_run(folder: str | Path) -> Run:
     folder = Path(folder)
     info = _read_info(folder)
     try:
-        default = find_protocol(info["protocol"])()
+        default = find("protocol", info["protocol"])()
         settings = current_settings(info["settings"], flatten(default))
         protocol = change(default, read(default, settings))
         tables = {name: _read_table(folder / f"{name}.csv") for name in info["tables"]}
@@ -157,7 +134,7 @@ def load_run(folder: str | Path) -> Run:
         by = info.get("versions", {}).get("brian2-neuromod")
         raise UserError(
             f"The run in {folder}, stored by neuromod {by}, cannot be read by "
-            f"{version('brian2-neuromod')} ({str(error).rstrip('.')}): repeat it, or read it "
+            f"{version_of('brian2-neuromod')} ({str(error).rstrip('.')}): repeat it, or read it "
             "with the version that stored it."
         ) from error
     except (KeyError, AttributeError, TypeError, ValueError, OSError) as error:
@@ -166,22 +143,7 @@ def load_run(folder: str | Path) -> Run:
 
 
 def render(folder: str | Path) -> Path:
-    """Draw a stored run's figure and write its report again.
-
-    Parameters
-    ----------
-    folder : path
-
-    Returns
-    -------
-    Path
-        Of the report.
-
-    Raises
-    ------
-    UserError
-        When there is no run, or it is damaged.
-    """
+    """Draw a stored run's figure and write its report again, whose path is given."""
     folder = Path(folder)
     stored = load_run(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
@@ -195,6 +157,8 @@ def _work(study: Study, device: str, precision: str) -> Run:
     started = datetime.now(UTC)
     with journal() as notes:
         found = study.perform(lambda experiment: simulate(experiment, device, precision))
+    versions = {"python": platform.python_version()}
+    versions |= {name: version_of(name) for name in VERSIONED if version_of(name)}
     info = {
         "protocol": name_of(study),
         "settings": {name: format_value(value) for name, value in flatten(study).items()},
@@ -204,23 +168,13 @@ def _work(study: Study, device: str, precision: str) -> Run:
         "started": started.isoformat(timespec="seconds"),
         "wall_s": {name: round(seconds, 3) for name, seconds in notes.wall_s.items()},
         "notes": notes.notes,
-        "versions": _versions(),
+        "versions": versions,
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "tables": list(found.tables),
         "recordings": list(found.recordings),
     }
     return Run(study, found.tables, found.recordings, info)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _save(finished: Run, folder: Path) -> None:

@@ -42,7 +42,7 @@ from neuromod.protocols import (
     Xor,
 )
 from neuromod.recording import Recording
-from neuromod.runs.registry import find_protocol, names
+from neuromod.runs.registry import find, names
 
 
 def demo() -> Protocol:
@@ -300,7 +300,7 @@ def test_every_protocol_is_compared():
 @pytest.mark.parametrize("name", TRAININGS)
 def test_trainings_run_on_no_device(name):
     pytest.importorskip("torch")
-    assert issubclass(find_protocol(name), Training)
+    assert issubclass(find("protocol", name), Training)
     with pytest.raises(UserError, match=f"{name} works with torch alone"):
         neuromod.run(name, device="cpp")
 

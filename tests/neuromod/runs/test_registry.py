@@ -15,7 +15,7 @@ def test_own_models_and_protocols_are_known():
 
 
 def test_a_protocol_of_another_package_is_found(tiny):
-    assert registry.find_protocol("tiny") is tiny
+    assert registry.find("protocol", "tiny") is tiny
     assert registry.name_of(tiny()) == "tiny"
 
 
@@ -29,7 +29,7 @@ def test_an_unregistered_protocol_has_its_class_name(tiny):
 @pytest.mark.parametrize("name", registry.names("protocol"))
 def test_every_protocol_accepts_its_own_defaults(name):
     if not registry.missing("protocol", name):
-        assert registry.name_of(registry.find_protocol(name)()) == name
+        assert registry.name_of(registry.find("protocol", name)()) == name
 
 
 @pytest.mark.parametrize("kind", registry.KINDS)
@@ -52,9 +52,9 @@ def test_what_a_protocol_needs_is_told():
     assert registry.missing("protocol", "tiny") == []
     assert registry.missing("protocol", "needy") == ["no-such-package"]
     with pytest.raises(UserError, match=r"needs no_such_package.*pip install 'tiny\[dream\]'"):
-        registry.find_protocol("needy")
+        registry.find("protocol", "needy")
     with pytest.raises(UserError, match=r"needs no_such_module, which is not installed\.$"):
-        registry.find_protocol("lost")
+        registry.find("protocol", "lost")
 
 
 @pytest.mark.parametrize(
