@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,16 +42,14 @@ def compare(a: Run, b: Run) -> dict[str, pd.DataFrame]:
         "columns": pd.concat(
             [
                 compare_tables(a.tables[name], b.tables[name]).assign(of=f"{name}.csv")
-                for name in a.tables
-                if name in b.tables
+                for name in _in_both(a.tables, b.tables)
             ]
         ),
         "spikes": pd.DataFrame(
             [
-                {"recording": recording, **row}
-                for recording in a.recordings
-                if recording in b.recordings
-                for row in _spikes(a.recordings[recording], b.recordings[recording])
+                {"recording": name, **row}
+                for name in _in_both(a.recordings, b.recordings)
+                for row in _spikes(a.recordings[name], b.recordings[name])
             ]
         ),
     }
@@ -75,16 +73,15 @@ def compare_tables(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         a, b = a.set_index(keys, drop=False), b.set_index(keys, drop=False)
     shared = a.index.intersection(b.index)
     unmatched = len(a) + len(b) - 2 * len(shared)
-    rows = [
-        {
-            "column": name,
-            **_column(a.loc[shared, name], b.loc[shared, name]),
-            "unmatched": unmatched,
-        }
-        for name in a.columns
-        if name in b.columns
-    ]
+    rows = []
+    for name in _in_both(a.columns, b.columns):
+        row = _column(a.loc[shared, name], b.loc[shared, name])
+        rows.append({"column": name, **row, "unmatched": unmatched})
     return pd.DataFrame(rows)
+
+
+def _in_both(a: Iterable[str], b: Container[str]) -> list[str]:
+    return [name for name in a if name in b]
 
 
 def _keys(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
@@ -99,7 +96,7 @@ def _keys(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
 
 
 def _column(a: pd.Series[Any], b: pd.Series[Any]) -> dict[str, Any]:
-    if not (_is_numeric(a) and _is_numeric(b)):
+    if not all(column.dtype.kind in "iuf" for column in (a, b)):
         different = ~((a.to_numpy() == b.to_numpy()) | (a.isna() & b.isna()).to_numpy())
         return _summary(different, np.full(len(a), np.nan), np.full(len(a), np.nan))
     x, y = a.to_numpy(dtype=float), b.to_numpy(dtype=float)
@@ -120,10 +117,6 @@ def _summary(different: np.ndarray, absolute: np.ndarray, relative: np.ndarray) 
     }
 
 
-def _is_numeric(column: pd.Series[Any]) -> bool:
-    return column.dtype.kind in "iuf"
-
-
 def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
     machine = {name: info.get(name) for name in ("device", "precision", "platform", "cores")}
     return {**machine, **info.get("versions", {})}
@@ -137,8 +130,9 @@ def _different(
         one, other = a.get(name, "–"), b.get(name, "–")
         if one != other:
             # To the last digit where that is all that differs.
-            pair = (shown(one), shown(other)) if shown(one) != shown(other) else (one, other)
-            rows.append({"name": name, "a": pair[0], "b": pair[1]})
+            if shown(one) != shown(other):
+                one, other = shown(one), shown(other)
+            rows.append({"name": name, "a": one, "b": other})
     return pd.DataFrame(rows, columns=["name", "a", "b"])
 
 
@@ -154,9 +148,7 @@ def _spikes(a: Recording, b: Recording) -> list[dict[str, Any]]:
     """Spikes by population; two are the same if neuron and time step are."""
     dt = float(min(a.dt, b.dt))
     rows = []
-    for population in a.spikes:
-        if population not in b.spikes:
-            continue
+    for population in _in_both(a.spikes, b.spikes):
         one, other = _steps(a.spikes[population], dt), _steps(b.spikes[population], dt)
         rows.append(
             {

@@ -24,34 +24,27 @@ WITHOUT_EFFECT = {
 
 
 def current_settings(stored: Mapping[str, str], known: Mapping[str, object]) -> dict[str, str]:
-    """Stored settings without those that are now inputs of a population.
+    """Stored texts of settings without those that are now inputs of a population.
 
-    Parameters
-    ----------
-    stored : mapping of str to str
-        Texts by name, as a run keeps them.
-    known : mapping of str to value
-        The settings that the protocol has today.
+    `known` holds the settings that the protocol has today.
 
     Raises
     ------
     UserError
         For one that had an effect.
     """
-    gone = {n: t for n, t in stored.items() if "." in n and _is_input(n) and n not in known}
-    for name, text in gone.items():
-        if text not in WITHOUT_EFFECT[name.rpartition(".")[2]]:
+    kept = dict(stored)
+    for name, text in stored.items():
+        model, _, own = name.rpartition(".")
+        if not model or own not in WITHOUT_EFFECT or name in known:
+            continue
+        if text not in WITHOUT_EFFECT[own]:
             raise UserError(
                 f"{name} = {text} is an input of its population now; pass it to the population."
             )
-    kept = {name: text for name, text in stored.items() if name not in gone}
-    for name, text in gone.items():
-        if name.endswith(".modulated") and text == "False":
-            receptors = f"{name.removesuffix('modulated')}receptors"
+        kept.pop(name, None)
+        if own == "modulated" and text == "False":
+            receptors = f"{model}.receptors"
             kept = {n: t for n, t in kept.items() if not f"{n}.".startswith(f"{receptors}.")}
             kept[receptors] = "none"
     return kept
-
-
-def _is_input(name: str) -> bool:
-    return name.rpartition(".")[2] in WITHOUT_EFFECT

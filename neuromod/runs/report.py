@@ -27,13 +27,7 @@ ROWS_SHOWN = 60
 def draw(
     protocol: Study, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]
 ) -> bytes:
-    """Picture of a protocol's figure.
-
-    Returns
-    -------
-    bytes
-        PNG at 150 dots per inch.
-    """
+    """Picture of a protocol's figure: PNG at 150 dots per inch."""
     buffer = io.BytesIO()
     with style():
         protocol.plot(tables, recordings).savefig(buffer, format="png", dpi=150)
@@ -47,18 +41,7 @@ def page(
     sections: Sequence[Section],
     image: bytes,
 ) -> str:
-    """Self-contained HTML page of a run.
-
-    Parameters
-    ----------
-    protocol : Study
-    info : dict
-        What ``run.json`` holds.
-    tables : dict of str to DataFrame
-    sections : sequence of Section
-    image : bytes
-        The figure as PNG.
-    """
+    """Self-contained HTML page of a run; `info` is what ``run.json`` holds."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("neuromod.runs", "."),
         autoescape=True,
@@ -93,16 +76,10 @@ def paragraphs(text: str) -> list[str]:
 def show(table: pd.DataFrame, most: int = ROWS_SHOWN) -> dict[str, Any]:
     """Cells of a table as text: numbers to four digits, a dash for what is missing.
 
-    Parameters
-    ----------
-    table : DataFrame
-    most : int
-        Rows to show.
-
     Returns
     -------
     dict
-        ``columns``, ``rows`` and ``hidden``, the number of rows beyond.
+        ``columns``, ``rows``, at most so many, and ``hidden``, the number of rows beyond.
     """
     shown = table.head(most)
     rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
@@ -110,19 +87,7 @@ def show(table: pd.DataFrame, most: int = ROWS_SHOWN) -> dict[str, Any]:
 
 
 def describe(settings: Parameters, prefix: str = "") -> list[dict[str, str]]:
-    """Every parameter with its value, meaning, range and source.
-
-    Parameters
-    ----------
-    settings : Parameters
-    prefix : str
-        Written before every name.
-
-    Returns
-    -------
-    list of dict
-        ``name``, ``value``, ``meaning``, ``range``, ``source``.
-    """
+    """Name, value, meaning, range and source of every parameter; `prefix` stands before names."""
     rows = []
     for name, _, about in parameters(type(settings)):
         value = getattr(settings, name)
