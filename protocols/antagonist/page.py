@@ -22,19 +22,16 @@ def plot(protocol: Antagonist, tables: Tables, recordings: Recordings) -> Figure
     """Curves with their common fit, and the Schild plot."""
     del recordings
     figure, axes = panels([["curves", "schild"]], width=11.5, height=4.5)
-    antagonist = Family(tables["curves"].antagonist_uM.to_numpy() * umolar, _name(protocol))
+    baths = tables["curves"].antagonist_uM.to_numpy() * umolar
+    antagonist = Family(baths, protocol.receptor.antagonist)
     _plot_curves(axes["curves"], protocol, tables, antagonist)
-    _plot_schild(axes["schild"], protocol, tables, antagonist.colors[1:])
+    _plot_schild(axes["schild"], protocol, tables, antagonist)
     return figure
-
-
-def _name(protocol: Antagonist) -> str:
-    return protocol.receptor.antagonist
 
 
 def _plot_curves(axes: Any, protocol: Antagonist, tables: Tables, antagonist: Family) -> None:
     shown = for_log_axis(protocol.conc / umolar)
-    fine = np.geomspace(protocol.conc[protocol.conc > 0 * umolar][0] / umolar, shown.max(), 300)
+    fine = np.geomspace(min(shown[protocol.conc > 0 * umolar]), shown[-1], 300)
     fits = [
         row.bottom_Hz + (row.top_Hz - row.bottom_Hz) / (1 + (row.ec50_uM / fine) ** row.hill_slope)
         for row in tables["curves"].itertuples()
@@ -43,17 +40,11 @@ def _plot_curves(axes: Any, protocol: Antagonist, tables: Tables, antagonist: Fa
     antagonist.draw(axes, fine, fits, lw=1)
     antagonist.draw(axes, shown, rates, "o", ms=3.5)
     antagonist.explain(axes)
-    label(
-        axes,
-        "a  Simulated (dots), parallel Hill fits (lines)",
-        f"{protocol.ligand} (µM; none at the left end)",
-        "mean firing rate (Hz)",
-        log="x",
-        ylim=(0, None),
-    )
+    title, x = "a  Simulated (dots), parallel Hill fits (lines)", protocol.log_label
+    label(axes, title, x, "mean firing rate (Hz)", log="x", ylim=(0, None))
 
 
-def _plot_schild(axes: Any, protocol: Antagonist, tables: Tables, colors: list[str]) -> None:
+def _plot_schild(axes: Any, protocol: Antagonist, tables: Tables, antagonist: Family) -> None:
     curves, found = tables["curves"].iloc[1:], tables["schild"].iloc[0]
     x = np.log10(np.asarray(protocol.antagonist / molar))
     shifts = curves[["dose_ratio", "dose_ratio_low", "dose_ratio_high"]] - 1
@@ -62,19 +53,15 @@ def _plot_schild(axes: Any, protocol: Antagonist, tables: Tables, colors: list[s
     ends = np.array([min(x.min(), -found.exact_pA2) - 0.2, x.max() + 0.2])
     axes.axhline(0, color=BLACK, lw=0.8, ls=":")
     axes.plot(ends, ends + found.exact_pA2, color=BLACK, lw=1, label="closed form, slope 1")
-    axes.plot(
-        ends,
-        found.slope * (ends + found.pA2),
-        "--",
-        color=ORANGE,
-        label=f"regression, slope {found.slope:.3f}",
-    )
+    regression, name = found.slope * (ends + found.pA2), f"regression, slope {found.slope:.3f}"
+    axes.plot(ends, regression, "--", color=ORANGE, label=name)
+    colors = antagonist.colors[1:]
     axes.errorbar(x, y, [y - low, high - y], fmt="none", ecolor=colors)
     axes.scatter(x, y, color=colors, s=22, zorder=3)
     label(
         axes,
         f"b  Schild plot: pA2 = {found.pA2:.2f}",
-        f"log10 of {_name(protocol)} (mol/l)",
+        f"log10 of {antagonist.title} (mol/l)",
         "log10(dose ratio − 1), 95 % interval",
     )
     legend(axes, below=True)
@@ -84,26 +71,24 @@ def report(protocol: Antagonist, tables: Tables) -> list[Section]:
     """Dose ratios and regression against the receptor's K_B."""
     curves, found = tables["curves"], tables["schild"].iloc[0]
     worst = (curves.dose_ratio / curves.exact_dose_ratio - 1).abs().max()
+    ratios = (
+        "Hill functions with common ends and a common slope are fitted to all curves at once; the "
+        "dose ratio is the EC50 of a curve over that without antagonist. Dose ratios differ from "
+        f"1 + [B]/K_B by at most {percent(worst, 2)}. Intervals are 95 % Student's t intervals "
+        "from the covariance of the fit on a logarithmic scale. They count what no Hill function "
+        "can follow as noise, and so are rather too wide. The EC50 is that of the rate, not of "
+        "the receptor."
+    )
+    regression = (
+        f"The slope is {found.slope:.3f} ({found.slope_low:.3f} to {found.slope_high:.3f}); "
+        f"simple competition gives 1. pA2 is {found.pA2:.3f} ({found.pA2_low:.3f} to "
+        f"{found.pA2_high:.3f}); the receptor's K_B of {say(protocol.k_b, digits=3)} gives "
+        f"{found.exact_pA2:.3f}. pA2 is -log10 of the antagonist's concentration in mol/l that "
+        "calls for twice the agonist. The regression weights dose ratios by their errors, and "
+        "allows for the error that all share: that of the curve without antagonist."
+    )
     return [
-        Section(
-            "Dose ratios",
-            "Hill functions with common ends and a common slope are fitted to all curves at once; "
-            "the dose ratio is the EC50 of a curve over that without antagonist. Dose ratios "
-            f"differ from 1 + [B]/K_B by at most {percent(worst, 2)}. Intervals are 95 % Student's "
-            "t intervals from the covariance of the fit on a logarithmic scale. They count what no "
-            "Hill function can follow as noise, and so are rather too wide. The EC50 is that of "
-            "the rate, not of the receptor.",
-            "curves",
-        ),
-        Section(
-            "Schild regression",
-            f"The slope is {found.slope:.3f} ({found.slope_low:.3f} to {found.slope_high:.3f}); "
-            f"simple competition gives 1. pA2 is {found.pA2:.3f} ({found.pA2_low:.3f} to "
-            f"{found.pA2_high:.3f}); the receptor's K_B of {say(protocol.k_b, digits=3)} gives "
-            f"{found.exact_pA2:.3f}. pA2 is -log10 of the antagonist's concentration in mol/l that "
-            "calls for twice the agonist. The regression weights dose ratios by their errors, and "
-            "allows for the error that all of them share: that of the curve without antagonist.",
-            "schild",
-        ),
+        Section("Dose ratios", ratios, "curves"),
+        Section("Schild regression", regression, "schild"),
         Section("Responses", "Mean rates of the cells in every bath.", "responses"),
     ]

@@ -13,13 +13,13 @@ from neuromod.analysis.dose_response import HillFit, closed_form_rates, fit_hill
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
-from neuromod.parameters import parameter
+from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.antagonist import page
-from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations, current
+from neuromod.protocols.families.cells import BathProtocol, check_ascending
 from neuromod.support.text import say
 
-SCHILD = ("slope", "slope_low", "slope_high", "pA2", "pA2_low", "pA2_high", "exact_pA2")
+SCHILD = ["slope", "slope_low", "slope_high", "pA2", "pA2_low", "pA2_high", "exact_pA2"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +40,20 @@ class Antagonist(BathProtocol):
         "the neuron, with one receptor that has an antagonist",
         "see its own",
     )
-    conc: Quantity = concentrations(
+    conc: Quantity = not_negative(
         [0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000] * umolar,
         "concentrations of the agonist",
-        "both ends of every curve, the most shifted one included",
+        "chosen here: both ends of every curve, the most shifted one included",
     )
-    antagonist: Quantity = concentrations(
+    antagonist: Quantity = positive(
         [0.1, 0.3, 1, 3, 10] * umolar,
         "concentrations of the antagonist, besides none",
-        "1 to 100 times a K_B of 0.1 uM",
-        none=False,
+        "chosen here: 1 to 100 times a K_B of 0.1 uM",
     )
-    I: Quantity = current(  # noqa: E741
+    I: Quantity = positive(  # noqa: E741
         linspace(0.9, 1.5, 5) * nA,
-        "above rheobase at gain 1; several, because time steps round intervals",
         "injected currents; the response is the mean rate of the cells, one at each",
-        above_0=True,
+        "chosen here: above rheobase at gain 1; several, because time steps round intervals",
     )
 
     plot = page.plot
@@ -64,9 +62,19 @@ class Antagonist(BathProtocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ascending(self, conc=5, antagonist=3)
-        self._check_receptor()
+        if len(self.neuron.receptors) > 1 or not self.receptor.antagonist:
+            raise UserError(
+                "The neuron must have one receptor, and that an antagonist: set "
+                f"receptors.{self.receptor.name}.antagonist to a name."
+            )
         self._check_doses()
-        self._check_rate()
+        # As far as the closed form tells.
+        gain = self.neuron.steady_gain({self.ligand: self.conc})
+        if np.ptp(closed_form_rates(self.neuron, self.I[-1], gain)) == 0:
+            raise UserError(
+                f"{self.ligand} does not change the rate of any cell: set a gain_max other than "
+                "1, and currents I above rheobase."
+            )
 
     @property
     def receptor(self) -> Receptor:
@@ -87,30 +95,21 @@ class Antagonist(BathProtocol):
         """Every cell, the mean rates, their curves, and the regression."""
         names = {self.receptor.antagonist: "antagonist_uM", self.ligand: "conc_uM"}
         columns = {f"conc_{ligand}_uM": name for ligand, name in names.items()}
-        cells = self.settled(recordings["bath"]).rename(columns=columns)
+        cells = self.by_cell(recordings).rename(columns=columns)
         table = cells[[*names.values(), "current_nA", "rate_Hz", "closed_form_Hz"]]
-        groups = table.groupby(["antagonist_uM", "conc_uM"], as_index=False)
+        groups = table.groupby([*names.values()], as_index=False)
         responses = groups[["rate_Hz", "closed_form_Hz"]].mean()
         number = np.searchsorted(self._baths, responses.antagonist_uM)
         fit = fit_hill(responses.conc_uM.to_numpy(), responses.rate_Hz.to_numpy(), number)
-        return {
-            "table": table,
-            "responses": responses,
-            "curves": self._curves(fit),
-            "schild": self._schild(fit),
-        }
+        found = np.ravel(astuple(schild(self.antagonist, fit)))
+        regression = pd.DataFrame([[*found, -np.log10(self.k_b / molar)]], columns=SCHILD)
+        curves = self._curves(fit)
+        return {"table": table, "responses": responses, "curves": curves, "schild": regression}
 
     @property
     def _baths(self) -> np.ndarray:
         """The antagonist's concentrations in uM, none first."""
-        return np.concatenate([[0], np.asarray(self.antagonist / umolar)])
-
-    def _check_receptor(self) -> None:
-        if len(self.neuron.receptors) > 1 or not self.receptor.antagonist:
-            raise UserError(
-                "The neuron must have one receptor, and that an antagonist: set "
-                f"receptors.{self.receptor.name}.antagonist to a name."
-            )
+        return np.concatenate([[0], self.antagonist / umolar])
 
     def _check_doses(self) -> None:
         """Refuse concentrations that do not show every curve and its shift."""
@@ -128,33 +127,19 @@ class Antagonist(BathProtocol):
                 "and with the most antagonist."
             )
 
-    def _check_rate(self) -> None:
-        """Refuse cells that no dose affects, as far as the closed form tells."""
-        gain = self.neuron.steady_gain({self.ligand: self.conc})
-        if np.ptp(closed_form_rates(self.neuron, self.I[-1], gain)) == 0:
-            raise UserError(
-                f"{self.ligand} does not change the rate of any cell: set a gain_max other than "
-                "1, and currents I above rheobase."
-            )
-
     def _curves(self, fit: HillFit) -> pd.DataFrame:
         """One row for each concentration of the antagonist."""
-        ratios = np.array([(1, np.nan, np.nan), *map(astuple, fit.dose_ratios)])
+        ratio, low, high = np.transpose([(1, np.nan, np.nan), *map(astuple, fit.dose_ratios)])
         return pd.DataFrame(
             {
                 "antagonist_uM": self._baths,
-                "ec50_uM": fit.ec50.value * ratios[:, 0],
-                "dose_ratio": ratios[:, 0],
-                "dose_ratio_low": ratios[:, 1],
-                "dose_ratio_high": ratios[:, 2],
+                "ec50_uM": fit.ec50.value * ratio,
+                "dose_ratio": ratio,
+                "dose_ratio_low": low,
+                "dose_ratio_high": high,
                 "exact_dose_ratio": 1 + self._baths * umolar / self.k_b,
                 "hill_slope": fit.hill_slope.value,
                 "bottom_Hz": fit.bottom,
                 "top_Hz": fit.top,
             }
         )
-
-    def _schild(self, fit: HillFit) -> pd.DataFrame:
-        found = schild(self.antagonist, fit)
-        values = (*astuple(found.slope), *astuple(found.pA2), -np.log10(self.k_b / molar))
-        return pd.DataFrame([dict(zip(SCHILD, values, strict=True))])

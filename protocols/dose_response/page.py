@@ -11,7 +11,7 @@ from brian2 import umolar
 from neuromod.analysis.dose_response import for_log_axis
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support.figures import BLACK, ORANGE, RED, Family, label, legend, panels
-from neuromod.support.text import percent, say
+from neuromod.support.text import number, percent, say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ def plot(protocol: DoseResponse, tables: Tables, recordings: Recordings) -> Figu
     del recordings
     figure, axes = panels([["gain", "rates", "ec50"]], width=14, height=4.2)
     shown = for_log_axis(protocol.conc / umolar)
-    fine = np.geomspace(protocol.conc[protocol.conc > 0 * umolar][0] / umolar, shown.max(), 300)
+    fine = np.geomspace(min(shown[protocol.conc > 0 * umolar]), shown[-1], 300)
     currents = Family(protocol.I, "current")
     _plot_gain(axes["gain"], protocol, tables, fine)
     curves = [rows for _, rows in tables["table"].groupby("current_nA")]
@@ -32,12 +32,10 @@ def plot(protocol: DoseResponse, tables: Tables, recordings: Recordings) -> Figu
     currents.draw(axes["rates"], fine, exact, lw=1)
     currents.draw(axes["rates"], shown, [rows.rate_Hz for rows in curves], "o", ms=3.5)
     currents.explain(axes["rates"])
-    title = "b  Rate; closed form (lines)" if protocol.closed else "b  Rate"
-    label(axes["rates"], title, y="firing rate (Hz)")
-    for name in ("gain", "rates"):
-        axes[name].set(
-            xscale="log", ylim=(0, None), xlabel=f"{protocol.ligand} (µM; none at the left end)"
-        )
+    lines = "; closed form (lines)" if protocol.closed else ""
+    look = {"log": "x", "ylim": (0, None)}
+    label(axes["gain"], "a  Gain", protocol.log_label, "gain", **look)
+    label(axes["rates"], f"b  Rate{lines}", protocol.log_label, "firing rate (Hz)", **look)
     _plot_ec50(axes["ec50"], protocol, tables, currents.colors)
     return figure
 
@@ -45,17 +43,10 @@ def plot(protocol: DoseResponse, tables: Tables, recordings: Recordings) -> Figu
 def _plot_gain(axes: Any, protocol: DoseResponse, tables: Tables, fine: np.ndarray) -> None:
     doses, fit = tables["doses"], tables["gain_fit"].iloc[0]
     axes.plot(fine, protocol.steady_gain(fine), color=BLACK, lw=1, label="receptor, steady")
-    label(axes, "a  Gain", y="gain")
     if protocol.closed:
-        axes.errorbar(
-            for_log_axis(doses.conc_uM),
-            doses.recovered_gain,
-            doses.recovered_gain_se,
-            fmt="o",
-            color=ORANGE,
-            ms=4.5,
-            label="recovered from the rates",
-        )
+        shown, recovered = for_log_axis(doses.conc_uM), "recovered from the rates"
+        gain, error = doses.recovered_gain, doses.recovered_gain_se
+        axes.errorbar(shown, gain, error, fmt="o", color=ORANGE, ms=4.5, label=recovered)
         hill = fine**fit.hill_slope / (fine**fit.hill_slope + fit.ec50_uM**fit.hill_slope)
         curve = fit.bottom_gain + (fit.top_gain - fit.bottom_gain) * hill
         axes.plot(fine, curve, "--", color=RED, lw=1, label="Hill fit")
@@ -64,75 +55,67 @@ def _plot_gain(axes: Any, protocol: DoseResponse, tables: Tables, fine: np.ndarr
 
 def _plot_ec50(axes: Any, protocol: DoseResponse, tables: Tables, colors: list[str]) -> None:
     """EC50 of the rate at every current, and of the gain below them."""
-    gain, rates = tables["gain_fit"], tables["rate_fits"]
-    fits = pd.concat([gain, rates], ignore_index=True)
+    fits = pd.concat([tables["gain_fit"], tables["rate_fits"]], ignore_index=True)
     for at, (row, color) in enumerate(zip(fits.itertuples(), [ORANGE, *colors], strict=True)):
         # An interval that is open to the right has no bar there.
         right = 0 if np.isinf(row.ec50_high_uM) else row.ec50_high_uM - row.ec50_uM
         reach = [[row.ec50_uM - row.ec50_low_uM], [right]]
         axes.errorbar(row.ec50_uM, at, xerr=reach, fmt="o", color=color, ms=4.5)
-    axes.plot(fits.exact_ec50_uM, np.arange(len(fits)), "x", color=BLACK, ms=7, label="closed form")
-    names = ["gain", *(f"rate at {current:.3g} nA" for current in rates.current_nA)]
-    axes.set_yticks(np.arange(len(fits)), names)
-    label(
-        axes,
-        "c  EC50: Hill fit, 95 % interval",
-        f"EC50 of {protocol.ligand} (µM)",
-        ylim=(-0.5, len(fits) - 0.5),
-    )
+    places = np.arange(len(fits))
+    axes.plot(fits.exact_ec50_uM, places, "x", color=BLACK, ms=7, label="closed form")
+    names = [f"rate at {current:.3g} nA" for current in tables["rate_fits"].current_nA]
+    axes.set_yticks(places, ["gain", *names])
+    axes.set_ylim(-0.5, len(fits) - 0.5)
+    label(axes, "c  EC50: Hill fit, 95 % interval", f"EC50 of {protocol.ligand} (µM)")
     legend(axes, below=True)
 
 
 def report(protocol: DoseResponse, tables: Tables) -> list[Section]:
     """Gains recovered, and what the fits are worth."""
+    doses = tables["doses"]
+    recovered = (
+        "With an after-spike current or a K+ conductance the rate has no closed form here: its "
+        "columns are empty, and no gain can be recovered. The rates themselves are fitted below."
+    )
+    if protocol.closed:
+        off = (doses.recovered_gain / doses.gain - 1).abs().max()
+        recovered = (
+            "The receptor's steady state predicts the gain. Inverting the closed form of the f-I "
+            "curve recovers a gain from every cell's rate. Recovered gains are means over the "
+            "currents at which cells fired; the standard error comes from rounding intervals to "
+            f"time steps of {say(protocol.dt)}. They are off by at most {percent(off, 2)}."
+        )
+    rates = (
+        "The rate is not a linear function of the gain: its EC50 equals the receptor's only by "
+        "chance, and depends on the current at which it is measured. Below rheobase a dose has no "
+        "effect on the rate, and no Hill function follows such a curve. Intervals are 95 % "
+        "Student's t intervals from the covariance of the fit."
+    )
     return [
-        _report_gain(protocol, tables["doses"]),
+        Section("Gain recovered from the rates", recovered, "doses"),
         Section("Hill fit of the gain", _about(protocol, tables["gain_fit"].iloc[0]), "gain_fit"),
-        Section(
-            "Rates",
-            "The rate is not a linear function of the gain: its EC50 equals the receptor's only "
-            "by chance, and depends on the current at which it is measured. Below rheobase a dose "
-            "has no effect on the rate, and no Hill function follows such a curve. Intervals are "
-            "95 % Student's t intervals from the covariance of the fit.",
-            "rate_fits",
-        ),
+        Section("Rates", rates, "rate_fits"),
         Section("All cells", "Rates as simulated and in closed form, and gains.", "table"),
     ]
-
-
-def _report_gain(protocol: DoseResponse, doses: pd.DataFrame) -> Section:
-    off = (doses.recovered_gain / doses.gain - 1).abs().max()
-    text = (
-        "The receptor's steady state predicts the gain. Inverting the closed form of the f-I curve "
-        "recovers a gain from every cell's rate. Recovered gains are means over the currents at "
-        "which cells fired; the standard error comes from rounding intervals to time steps of "
-        f"{say(protocol.dt)}. They are off by at most {percent(off, 2)}."
-        if protocol.closed
-        else "With an after-spike current or a K+ conductance the rate has no closed form here: "
-        "its columns are empty, and no gain can be recovered. The rates themselves are fitted "
-        "below."
-    )
-    return Section("Gain recovered from the rates", text, "doses")
 
 
 def _about(protocol: DoseResponse, fit: pd.Series) -> str:
     if np.isnan(fit.ec50_uM):
         return "No Hill function could be fitted to the gain."
-    misfit = say(fit.misfit_percent, "%", 2)
-    if np.isnan(fit.exact_ec50_uM):
+    misfit, ec50, slope = say(fit.misfit_percent, "%", 2), fit.exact_ec50_uM, fit.exact_hill_slope
+    if np.isnan(ec50):
         return (
             f"In closed form the gain turns back as {protocol.ligand} rises, because receptors act "
             "against each other. It has no EC50, and the Hill function fitted to it, off by "
             f"{misfit} of its span, means nothing."
         )
-    low, high = say(fit.ec50_low_uM, digits=3), say(fit.ec50_high_uM, "µM", 3)
+    low, high = number(fit.ec50_low_uM, 3), say(fit.ec50_high_uM, "µM", 3)
+    ends = f"{number(fit.hill_slope_low, 3)} to {number(fit.hill_slope_high, 3)}"
     return (
         f"A Hill function puts the EC50 at {say(fit.ec50_uM, 'µM', 3)} ({low} to {high}) and its "
-        f"slope at {say(fit.hill_slope, digits=3)} ({say(fit.hill_slope_low, digits=3)} to "
-        f"{say(fit.hill_slope_high, digits=3)}). By the receptor's equations half the greatest "
-        f"effect lies at {say(fit.exact_ec50_uM, 'µM', 3)}, where the slope is "
-        f"{say(fit.exact_hill_slope, digits=3)}. The fit is off by up to {misfit} of the "
-        "effect.\n\n"
+        f"slope at {number(fit.hill_slope, 3)} ({ends}). By the receptor's equations half the "
+        f"greatest effect lies at {say(ec50, 'µM', 3)}, where the slope is {number(slope, 3)}. "
+        f"The fit is off by up to {misfit} of the effect.\n\n"
         "Binding followed by a Hill function of exponent n is itself a Hill function of "
         "concentration only for n = 1. Otherwise the curve is steeper below the EC50 than above, "
         "and no fit can follow it closely."

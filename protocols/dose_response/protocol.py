@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,18 +12,15 @@ from brian2 import Quantity, nA, umolar
 
 from neuromod.analysis.dose_response import closed_form_rates, fit_hill, half_effect
 from neuromod.errors import UserError
+from neuromod.parameters import not_negative
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.dose_response import page
-from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations
+from neuromod.protocols.families.cells import BathProtocol, check_ascending
 
-CELLS = ("conc_uM", "current_nA", "gain", "rate_Hz", "closed_form_Hz", "recovered_gain")
+CELLS = ["conc_uM", "current_nA", "gain", "rate_Hz", "closed_form_Hz", "recovered_gain"]
 FIT = (
-    "ec50_uM",
-    "ec50_low_uM",
-    "ec50_high_uM",
-    "hill_slope",
-    "hill_slope_low",
-    "hill_slope_high",
+    *("ec50_uM", "ec50_low_uM", "ec50_high_uM"),
+    *("hill_slope", "hill_slope_low", "hill_slope_high"),
     "misfit_percent",
 )
 # How far beyond the doses a curve is followed for its closed-form EC50.
@@ -41,13 +39,15 @@ class DoseResponse(BathProtocol):
 
     shown: ClassVar[tuple[str, ...]] = ("doses", "gain_fit", "rate_fits")
 
-    conc: Quantity = concentrations(
+    conc: Quantity = not_negative(
         [0, 1e-4, 3e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100] * umolar,
         "concentrations of what the first receptor binds",
-        "both ends of the curve for a K_D from 10 nM to 10 uM",
+        "chosen here: both ends of the curve for a K_D from 10 nM to 10 uM",
     )
-    bath: Quantity = concentrations(
-        0 * umolar, "concentration of every other ligand, such as an antagonist", "none"
+    bath: Quantity = not_negative(
+        0 * umolar,
+        "concentration of every other ligand, such as an antagonist",
+        "chosen here: none",
     )
 
     plot = page.plot
@@ -63,10 +63,8 @@ class DoseResponse(BathProtocol):
     @property
     def doses(self) -> dict[str, Quantity]:
         """All concentrations of the first ligand, one of every other."""
-        other = [self.bath / umolar] * umolar
-        return {self.ligand: self.conc} | {
-            ligand: other for ligand in self.neuron.ligands if ligand != self.ligand
-        }
+        others = {ligand: [self.bath / umolar] * umolar for ligand in self.neuron.ligands[1:]}
+        return {self.ligand: self.conc} | others
 
     def steady_gain(self, conc: Any) -> np.ndarray:
         """Steady gain at concentrations of the first ligand in uM, the others in the bath."""
@@ -79,53 +77,33 @@ class DoseResponse(BathProtocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """Every cell, the gain at every dose, and the fits of gain and rates."""
-        cells = self.settled(recordings["bath"])
-        table = cells.rename(columns={f"conc_{self.ligand}_uM": "conc_uM"})[list(CELLS)]
+        cells = self.by_cell(recordings)
+        table = cells.rename(columns={f"conc_{self.ligand}_uM": "conc_uM"})[CELLS]
         doses = table.groupby("conc_uM", as_index=False).agg(
             gain=("gain", "first"),
             recovered_gain=("recovered_gain", "mean"),
             recovered_gain_se=("recovered_gain", "sem"),
             cells_firing=("rate_Hz", np.count_nonzero),
         )
-        return {
-            "table": table,
-            "doses": doses,
-            "gain_fit": self._fit_gain(doses),
-            "rate_fits": self._fit_rates(table),
-        }
-
-    def _fit_gain(self, doses: pd.DataFrame) -> pd.DataFrame:
-        fitted = _fitted(doses.conc_uM.to_numpy(), doses.recovered_gain.to_numpy(), "gain")
-        return pd.DataFrame([fitted | self._exact(self.steady_gain)])
-
-    def _fit_rates(self, table: pd.DataFrame) -> pd.DataFrame:
-        rows = []
+        gain = self._fitted(doses, "recovered_gain", self.steady_gain)
+        rates = []
         for current, curve in table.groupby("current_nA"):
-            fitted = _fitted(curve.conc_uM.to_numpy(), curve.rate_Hz.to_numpy(), "Hz")
-            exact = self._exact(lambda conc, current=current: self.steady_rate(conc, current))
-            rows.append({"current_nA": current} | fitted | exact)
-        return pd.DataFrame(rows)
+            exact = partial(self.steady_rate, current=current)
+            rates.append({"current_nA": current} | self._fitted(curve, "rate_Hz", exact))
+        fits = {"gain_fit": pd.DataFrame([gain]), "rate_fits": pd.DataFrame(rates)}
+        return {"table": table, "doses": doses, **fits}
 
-    def _exact(self, response: Any) -> dict[str, float]:
-        """EC50 and slope of a closed form."""
-        conc = np.asarray(self.conc / umolar)
-        ec50, slope = half_effect(response, conc[conc > 0].min() / BEYOND, conc.max() * BEYOND)
-        return {"exact_ec50_uM": ec50, "exact_hill_slope": slope}
-
-
-def _fitted(conc: np.ndarray, response: np.ndarray, unit: str) -> dict[str, float]:
-    """One row of a table of Hill fits; empty where the doses do not determine one."""
-    columns = (f"bottom_{unit}", f"top_{unit}", *FIT)
-    try:
-        fit = fit_hill(conc, response)
-    except UserError:
-        return dict.fromkeys(columns, float("nan"))
-    misfit = 100 * np.nanmax(np.abs(fit(conc) - response)) / abs(fit.top - fit.bottom)
-    ec50, slope = fit.ec50, fit.hill_slope
-    values = (
-        *(fit.bottom, fit.top),
-        *(ec50.value, ec50.low, ec50.high),
-        *(slope.value, slope.low, slope.high),
-        float(misfit),
-    )
-    return dict(zip(columns, values, strict=True))
+    def _fitted(self, curve: pd.DataFrame, column: str, closed_form: Any) -> dict[str, float]:
+        """A Hill fit, nan where the doses do not determine one, and what the closed form says."""
+        conc, response = curve.conc_uM.to_numpy(), curve[column].to_numpy()
+        unit = column.rpartition("_")[2]
+        names = (f"bottom_{unit}", f"top_{unit}", *FIT)
+        try:
+            fit = fit_hill(conc, response)
+            misfit = 100 * np.nanmax(np.abs(fit(conc) - response)) / abs(fit.top - fit.bottom)
+            values = (fit.bottom, fit.top, *astuple(fit.ec50), *astuple(fit.hill_slope), misfit)
+        except UserError:
+            values = (np.nan,) * len(names)
+        ec50, slope = half_effect(closed_form, conc[conc > 0].min() / BEYOND, conc.max() * BEYOND)
+        exact = {"exact_ec50_uM": ec50, "exact_hill_slope": slope}
+        return dict(zip(names, values, strict=True)) | exact

@@ -16,39 +16,19 @@ from neuromod.analysis.dose_response import (
     settled_rates,
 )
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population
+from neuromod.experiment import Experiment, Input, Population, Spikes, Trace
 from neuromod.inputs.modulators import bath
 from neuromod.models.gain_lif import GainLIF
-from neuromod.parameters import Parameters, not_negative, parameter, positive
-from neuromod.protocol import Protocol
+from neuromod.parameters import Parameters, parameter, positive
+from neuromod.protocol import Protocol, Recordings
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.recording import Recording
 from neuromod.support.text import say
 
 
-def concentrations(default: Quantity, meaning: str, why: str, none: bool = True) -> Any:
-    """Setting of one or several concentrations; `none` tells whether they may be 0."""
-    setting = not_negative if none else positive
-    return setting(default, meaning, f"chosen here: {why}")
-
-
-def current(
-    default: Quantity, why: str, meaning: str = "injected current", above_0: bool = False
-) -> Any:
-    """Setting of one or several currents; `above_0` tells whether all must be above 0 A."""
-    setting = positive if above_0 else parameter
-    return setting(default, meaning, f"chosen here: {why}")
-
-
 @dataclass(frozen=True, eq=False)
 class CellProtocol(Protocol):
-    """Base of protocols on modulated neurons.
-
-    Raises
-    ------
-    UserError
-        When the neuron has no receptor.
-    """
+    """Base of protocols on modulated neurons, which have at least one receptor."""
 
     neuron: GainLIF = parameter(GainLIF(), "the neuron", "see its own")
 
@@ -61,6 +41,11 @@ class CellProtocol(Protocol):
     def ligand(self) -> str:
         """What the first receptor binds."""
         return self.neuron.receptors[0].ligand
+
+    @property
+    def log_label(self) -> str:
+        """Label of a logarithmic axis of `ligand`; see `for_log_axis`."""
+        return f"{self.ligand} (µM; none at the left end)"
 
     def steady_gain(self, conc: Any) -> np.ndarray:
         """Steady gain at concentrations of `ligand` in uM."""
@@ -76,17 +61,43 @@ class CellProtocol(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class DeliveryProtocol(CellProtocol):
+    """Base of protocols on cells that fire to one current while a modulator comes and goes."""
+
+    I: Quantity = parameter(0.7 * nA, "injected current", "chosen here: somewhat above rheobase")  # noqa: E741
+    dt: Quantity = time_step(1 * ms, "a twentieth of tau_m")
+
+    def delivery(
+        self, cells: Population, delivered: Input, duration: Quantity, *traced: str
+    ) -> Experiment:
+        """Cells that a modulator reaches; its concentration, their gain and more are traced."""
+        names = (f"conc_{self.ligand}", "gain", *traced)
+        return Experiment(
+            populations=[cells],
+            traces=[Trace(cells.name, names, np.arange(cells.size))],
+            duration=duration,
+            dt=self.dt,
+            seed=self.seed,
+        ).add(delivered)
+
+    def signals(self, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+        """Concentrations in uM and gains of all cells, shape (n, steps)."""
+        (signals,) = recording.signals.values()
+        conc = np.asarray(signals[f"conc_{self.ligand}"].values / umolar)
+        return conc, np.asarray(signals["gain"].values)
+
+
+@dataclass(frozen=True, eq=False)
 class BathProtocol(CellProtocol):
     """Base of protocols on cells that have settled in baths and fire to constant currents.
 
     There is one cell for every combination of concentrations and current.
     """
 
-    I: Quantity = current(  # noqa: E741
+    I: Quantity = positive(  # noqa: E741
         linspace(0.6, 2.4, 7) * nA,
-        "above rheobase for gains from 0.3",
         "injected currents, one cell each in every bath",
-        above_0=True,
+        "chosen here: above rheobase for gains from 0.3",
     )
     duration: Quantity = time(
         1 * second,
@@ -115,21 +126,22 @@ class BathProtocol(CellProtocol):
         """One network, one neuron for every bath and current."""
         conc, injected = self.grid()
         cells = Population("neurons", self.neuron, len(injected), {"I_ext": injected})
-        experiment = Experiment(
-            populations=[cells], duration=self.duration, dt=self.dt, seed=self.seed
-        )
-        return {"bath": experiment.add(bath(cells, conc))}
+        run = Experiment(populations=[cells], duration=self.duration, dt=self.dt, seed=self.seed)
+        return {"bath": run.add(bath(cells, conc))}
 
     @property
     def closed(self) -> bool:
         """Whether rates have a closed form."""
         return has_closed_form(self.neuron)
 
-    def settled(self, recording: Recording) -> pd.DataFrame:
+    def rates(self, spikes: Spikes) -> Quantity:
+        """Rate of every cell, here in the second half of the run."""
+        return settled_rates(spikes, self.duration)
+
+    def by_cell(self, recordings: Recordings) -> pd.DataFrame:
         """Bath, current and rate of every cell, its gain, and the gain recovered from its rate."""
         conc, injected = self.grid()
-        gain = self.neuron.steady_gain(conc)
-        rate = settled_rates(recording.spikes["neurons"], self.duration)
+        gain, rate = self.neuron.steady_gain(conc), self.rates(recordings["bath"].spikes["neurons"])
         recovered = gain_from_rate(self.neuron, injected, rate, self.dt) if self.closed else np.nan
         baths = {f"conc_{name}_uM": np.asarray(level / umolar) for name, level in conc.items()}
         cells = {
@@ -140,6 +152,14 @@ class BathProtocol(CellProtocol):
             "closed_form_Hz": closed_form_rates(self.neuron, injected, gain),
         }
         return pd.DataFrame(baths | cells)
+
+    def check_closed(self) -> None:
+        """Refuse a neuron from whose rates no gain can be recovered."""
+        if not self.closed:
+            raise UserError(
+                "The gain is recovered by the closed form of the rate, which holds without "
+                "after-spike current and K+ conductance: set b and g_K to 0."
+            )
 
     def check_rheobase(self) -> None:
         """Refuse a weakest current that makes no cell fire, whatever the bath."""
@@ -153,14 +173,7 @@ class BathProtocol(CellProtocol):
 
 
 def check_ascending(settings: Parameters, **least: int) -> None:
-    """Refuse lists of values that are too short or not in ascending order.
-
-    Parameters
-    ----------
-    settings : Parameters
-    **least : int
-        Fewest values, by the name of the setting.
-    """
+    """Refuse lists of values, fewer than the least for their name or not in ascending order."""
     for name, fewest in least.items():
         values = getattr(settings, name)
         if len(values) < fewest or np.any(np.diff(values) <= 0 * values[0]):

@@ -22,55 +22,32 @@ def plot(protocol: GainCurve, tables: Tables, recordings: Recordings) -> Figure:
     """Curves over the closed form, and gain against concentration."""
     del recordings
     figure, axes = panels([["curves", "gain"]], width=10.5, height=4)
-    _plot_curves(axes["curves"], protocol, tables["table"])
-    _plot_gains(axes["gain"], protocol, tables["gains"])
-    return figure
-
-
-def _plot_curves(axes: Any, protocol: GainCurve, table: pd.DataFrame) -> None:
+    table, gains = tables["table"], tables["gains"]
     current = np.unique(table.current_nA)
     fine = np.linspace(current.min(), current.max(), 400)
     curves = [rows for _, rows in table.groupby("conc_uM")]
     exact = [protocol.neuron.rate(fine * nA, rows.gain.iloc[0]) / Hz for rows in curves]
     doses = Family(np.unique(table.conc_uM) * umolar, protocol.ligand)
-    doses.draw(axes, fine, exact, lw=1)
-    doses.draw(axes, current, [rows.rate_Hz for rows in curves], "o", ms=3.5)
-    doses.explain(axes)
-    label(
-        axes,
-        "a  Simulated (dots), closed form (lines)",
-        "injected current (nA)",
-        "firing rate (Hz)",
-    )
+    doses.draw(axes["curves"], fine, exact, lw=1)
+    doses.draw(axes["curves"], current, [rows.rate_Hz for rows in curves], "o", ms=3.5)
+    doses.explain(axes["curves"])
+    title = "a  Simulated (dots), closed form (lines)"
+    label(axes["curves"], title, "injected current (nA)", "firing rate (Hz)")
+    _plot_gains(axes["gain"], protocol, gains)
+    return figure
 
 
 def _plot_gains(axes: Any, protocol: GainCurve, gains: pd.DataFrame) -> None:
-    positive = gains.conc_uM[gains.conc_uM > 0]
-    least = positive.min() / 10 if len(positive) else 0.01
-    fine = np.geomspace(least, max(gains.conc_uM.max(), least) * 3, 300)
-    axes.plot(fine, protocol.steady_gain(fine), color=BLACK, lw=1, label="receptor, steady")
     # A logarithmic axis has no zero: control stands at its left end.
+    least = min(gains.conc_uM[gains.conc_uM > 0], default=0.1) / 10
     shown = gains.conc_uM.clip(lower=least)
-    axes.errorbar(
-        shown,
-        gains.fitted_gain,
-        gains.fitted_gain_se,
-        fmt="o",
-        color=ORANGE,
-        ms=5,
-        label="fitted to the rates",
-    )
-    axes.plot(
-        shown, gains.slope_ratio * gains.gain.iloc[0], "x", color=RED, ms=8, label="ratio of slopes"
-    )
-    label(
-        axes,
-        "b  Gain",
-        f"{protocol.ligand} (µM; none at the left end)",
-        "gain",
-        log="x",
-        ylim=(0, None),
-    )
+    fine = np.geomspace(least, shown.max() * 3, 300)
+    axes.plot(fine, protocol.steady_gain(fine), color=BLACK, lw=1, label="receptor, steady")
+    fitted, error = gains.fitted_gain, gains.fitted_gain_se
+    axes.errorbar(shown, fitted, error, fmt="o", color=ORANGE, ms=5, label="fitted to the rates")
+    slopes = gains.slope_ratio * gains.gain.iloc[0]
+    axes.plot(shown, slopes, "x", color=RED, ms=8, label="ratio of slopes")
+    label(axes, "b  Gain", protocol.log_label, "gain", log="x", ylim=(0, None))
     legend(axes, below=True)
 
 
@@ -80,19 +57,17 @@ def report(protocol: GainCurve, tables: Tables) -> list[Section]:
     off = (table.rate_Hz - table.closed_form_Hz).abs().max()
     recovered = gains.dropna(subset="fitted_gain")
     worst = (recovered.fitted_gain / recovered.gain - 1).abs().max()
+    gain = (
+        "The receptor's steady state predicts a gain. A second one is fitted to the simulated "
+        "rates with the closed form, with a standard error that comes from rounding intervals to "
+        "time steps. The third, the ratio of slopes at equal rates, assumes no model. The fitted "
+        f"gain is off by at most {percent(worst, 2)}."
+    )
+    rates = (
+        f"Simulated rates differ from the closed form by at most {say(off, 'Hz', 3)}, because "
+        f"every interval is a whole number of time steps of {say(protocol.dt)}."
+    )
     return [
-        Section(
-            "Gain recovered from the curves",
-            "The receptor's steady state predicts a gain. A second one is fitted to the simulated "
-            "rates with the closed form, with a standard error that comes from rounding intervals "
-            "to time steps. The third, the ratio of slopes at equal rates, assumes no model. The "
-            f"fitted gain is off by at most {percent(worst, 2)}.",
-            "gains",
-        ),
-        Section(
-            "Rates",
-            f"Simulated rates differ from the closed form by at most {say(off, 'Hz', 3)}, because "
-            f"every interval is a whole number of time steps of {say(protocol.dt)}.",
-            "table",
-        ),
+        Section("Gain recovered from the curves", gain, "gains"),
+        Section("Rates", rates, "table"),
     ]

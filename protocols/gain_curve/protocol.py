@@ -11,10 +11,14 @@ from scipy.optimize import curve_fit
 
 from neuromod.analysis.spike_trains import slope_ratio, steady_rates
 from neuromod.errors import UserError
+from neuromod.experiment import Spikes
+from neuromod.parameters import not_negative, positive
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.cells import BathProtocol, concentrations, current
+from neuromod.protocols.families.cells import BathProtocol
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.gain_curve import page
+
+GAINS = ["conc_uM", "gain", "fitted_gain", "fitted_gain_se", "gain_over_control", "slope_ratio"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,63 +31,47 @@ class GainCurve(BathProtocol):
     form of the leaky integrate-and-fire neuron, and the gain is recovered from them.
     """
 
-    conc: Quantity = concentrations(
+    conc: Quantity = not_negative(
         [0, 0.3, 1, 3, 10] * umolar,
         "concentrations of the modulator in the bath",
-        "from none to ten times the receptor's K_D",
+        "chosen here: from none to ten times the receptor's K_D",
     )
-    I: Quantity = current(linspace(0.1, 1.5, 36) * nA, "around rheobase", "injected currents")  # noqa: E741
+    I: Quantity = positive(  # noqa: E741
+        linspace(0.1, 1.5, 36) * nA, "injected currents", "chosen here: around rheobase"
+    )
     duration: Quantity = time(2 * second, "length of the run", "dozens of spikes at most currents")
 
     plot = page.plot
     report = page.report
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_closed()
 
     @property
     def doses(self) -> dict[str, Quantity]:
         """Concentrations of what the first receptor binds."""
         return {self.ligand: self.conc}
 
+    def rates(self, spikes: Spikes) -> Quantity:
+        """Rate of every cell in the whole run."""
+        return steady_rates(spikes)
+
     def measure(self, recordings: Recordings) -> Tables:
         """Rates by concentration and current, and the gain recovered for each concentration."""
-        conc, injected = self.grid()
-        gain = self.neuron.steady_gain(conc)
-        table = pd.DataFrame(
-            {
-                "conc_uM": np.asarray(conc[self.ligand] / umolar),
-                "current_nA": np.asarray(injected / nA),
-                "gain": gain,
-                "rate_Hz": np.asarray(steady_rates(recordings["bath"].spikes["neurons"]) / Hz),
-                "closed_form_Hz": np.asarray(self.neuron.rate(injected, gain) / Hz),
-            }
-        )
-        return {"table": table, "gains": self._recover(table)}
-
-    def _recover(self, table: pd.DataFrame) -> pd.DataFrame:
+        cells = self.by_cell(recordings).drop(columns="recovered_gain")
+        table = cells.rename(columns={f"conc_{self.ligand}_uM": "conc_uM"})
         control = table[table.conc_uM == table.conc_uM.min()]
         rows = []
         for conc, curve in table.groupby("conc_uM"):
-            fitted, error = self._fit(curve)
             try:
-                ratio = slope_ratio(
-                    curve.current_nA.to_numpy(),
-                    control.rate_Hz.to_numpy(),
-                    curve.rate_Hz.to_numpy(),
-                )
+                ratio = slope_ratio(curve.current_nA, control.rate_Hz, curve.rate_Hz)
             except UserError:
                 # Curves that share no rates have no ratio of slopes.
-                ratio = float("nan")
-            gain = curve.gain.iloc[0]
-            rows.append(
-                {
-                    "conc_uM": conc,
-                    "gain": gain,
-                    "fitted_gain": fitted,
-                    "fitted_gain_se": error,
-                    "gain_over_control": gain / control.gain.iloc[0],
-                    "slope_ratio": ratio,
-                }
-            )
-        return pd.DataFrame(rows)
+                ratio = np.nan
+            gain, (fitted, error) = curve.gain.iloc[0], self._fit(curve)
+            rows.append((conc, gain, fitted, error, gain / control.gain.iloc[0], ratio))
+        return {"table": table, "gains": pd.DataFrame(rows, columns=GAINS)}
 
     def _fit(self, curve: pd.DataFrame) -> tuple[float, float]:
         """Gain and its standard error by least squares over the firing part of a curve.
@@ -94,20 +82,16 @@ class GainCurve(BathProtocol):
         """
         firing = curve[curve.rate_Hz > 0]
         if len(firing) < 2:
-            return float("nan"), float("nan")
+            return np.nan, np.nan
+        current, rate = firing.current_nA.to_numpy(), firing.rate_Hz.to_numpy()
         rheobase = float((self.neuron.v_th - self.neuron.v_rest) / self.neuron.R / nA)
         # Below this gain the weakest current that fired could not have.
-        least = rheobase / firing.current_nA.min() * (1 + 1e-9)
+        least = rheobase / current.min() * (1 + 1e-9)
 
         def on_grid(injected: np.ndarray, g: float) -> np.ndarray:
             rate = self.neuron.rate(injected * nA, g)
             return np.asarray(rate / (1 - rate * self.dt / 2) / Hz)
 
-        gain, variance = curve_fit(
-            on_grid,
-            firing.current_nA.to_numpy(),
-            firing.rate_Hz.to_numpy(),
-            p0=least * 1.01,
-            bounds=(least, np.inf),
-        )
-        return float(gain[0]), float(np.sqrt(variance[0, 0]))
+        bounds = (least, np.inf)
+        (gain,), variance = curve_fit(on_grid, current, rate, p0=least * 1.01, bounds=bounds)
+        return float(gain), float(np.sqrt(variance[0, 0]))

@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support.figures import BLACK, BLUE, label, legend, panels
-from neuromod.support.text import number, percent, say, span
+from neuromod.support.text import column_label, number, percent, say, span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,17 +26,17 @@ def plot(protocol: TwoReceptors, tables: Tables, recordings: Recordings) -> Figu
     del recordings
     surface = tables["surface"]
     figure, axes = panels([["gain", "product", "rates"]], width=13, height=4.3)
-    gain, index = (
-        surface[name].to_numpy().reshape(protocol.shape)
-        for name in ("recovered_gain", "rate_interaction")
+    (x, first), (y, second) = _places(protocol.conc_first), _places(protocol.conc_second)
+    exact_gain, exact_index = (
+        (x, y, values[1:, 1:].T) for values in protocol.closed_form(first, second)
     )
-    exact_gain, exact_index = _contours(protocol)
-    limit = max(np.nanmax(np.abs(index)), 1e-3)
+    gain, index = surface.recovered_gain, surface.rate_interaction
+    limit = max(index.abs().max(), 1e-3)
     diverging = {"cmap": "PuOr", "vmin": -limit, "vmax": limit}
-    _plot_map(axes["gain"], protocol, gain, exact_gain, "recovered gain", {"cmap": "cividis"})
-    _plot_map(axes["rates"], protocol, index, exact_index, "interaction index of rates", diverging)
+    _plot_map(axes["gain"], protocol, gain, exact_gain, cmap="cividis")
+    _plot_map(axes["rates"], protocol, index, exact_index, **diverging)
     axes["gain"].set_title("a  Gain from rates; closed form (lines)")
-    axes["rates"].set_title("c  Rates; closed form (lines)")
+    axes["rates"].set_title("c  Interaction of rates; closed form (lines)")
     _plot_product(axes["product"], surface)
     return figure
 
@@ -50,44 +50,26 @@ def _places(conc: Any) -> tuple[np.ndarray, np.ndarray]:
     return places + 1.5, np.concatenate([[0], between])
 
 
-def _contours(protocol: TwoReceptors) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Places on the map with the closed form of the gain, and with that of the rates' index."""
-    (x, first), (y, second) = _places(protocol.conc_first), _places(protocol.conc_second)
-    gain, index = protocol.closed_form(first, second)
-    return (x, y, gain[1:, 1:].T), (x, y, index[1:, 1:].T)
-
-
 def _plot_map(
-    axes: Any,
-    protocol: TwoReceptors,
-    values: np.ndarray,
-    exact: tuple[np.ndarray, ...],
-    colors: str,
-    look: dict[str, Any],
+    axes: Any, protocol: TwoReceptors, column: pd.Series, exact: tuple[np.ndarray, ...], **look: Any
 ) -> None:
-    image = axes.pcolormesh(values.T, edgecolors="white", lw=0.3, **look)
-    axes.figure.colorbar(image, ax=axes, label=colors)
+    image = axes.pcolormesh(protocol.grid_of(column).T, edgecolors="white", lw=0.3, **look)
+    axes.figure.colorbar(image, ax=axes, label=column_label(column.name))
     lines = axes.contour(*exact, colors=BLACK, linewidths=0.8)
     for text in axes.clabel(lines, fontsize=7):
         text.set_path_effects([withStroke(linewidth=2, foreground="white")])
-    concs = (protocol.conc_first, protocol.conc_second)
-    for conc, ticks in zip(concs, (axes.set_xticks, axes.set_yticks), strict=True):
-        ticks(np.arange(len(conc)) + 0.5, [number(c, 3) for c in np.asarray(conc / umolar)])
-    label(axes, x=f"{protocol.ligands[0]} (µM)", y=f"{protocol.ligands[1]} (µM)")
+    for axis, (ligand, conc) in zip((axes.xaxis, axes.yaxis), protocol.doses.items(), strict=True):
+        names = [number(c, 3) for c in np.asarray(conc / umolar)]
+        axis.set_ticks(np.arange(len(conc)) + 0.5, names)
+        axis.set_label_text(f"{ligand} (µM)")
 
 
 def _plot_product(axes: Any, surface: pd.DataFrame) -> None:
     low, high = surface.gain.min(), surface.gain.max()
     axes.plot([low, high], [low, high], color=BLACK, lw=1, label="equal: log gains add")
-    axes.errorbar(
-        surface.single_gains_product,
-        surface.recovered_gain,
-        surface.recovered_gain_se,
-        fmt="o",
-        color=BLUE,
-        ms=4,
-        label="recovered from the rates",
-    )
+    look = {"fmt": "o", "color": BLUE, "ms": 4, "label": "recovered from the rates"}
+    columns = ("single_gains_product", "recovered_gain", "recovered_gain_se")
+    axes.errorbar(*columns, data=surface, **look)
     label(axes, "b  Together against alone", "product of the gains in each alone", "gain in both")
     legend(axes, below=True)
 
@@ -96,17 +78,16 @@ def report(protocol: TwoReceptors, tables: Tables) -> list[Section]:
     """Interaction of gains and of rates."""
     surface = tables["surface"]
     off = (surface.recovered_gain / surface.single_gains_product - 1).abs().max()
+    together = (
+        "Gains recovered from the rates of cells in both modulators differ by at most "
+        f"{percent(off, 2)} from the product of the gains in each alone, no more than rounding "
+        f"intervals to time steps of {say(protocol.dt)} explains. Their interaction index, the "
+        "natural logarithm of that ratio, is 0 in closed form. The index of the mean rates ranges "
+        f"from {span(surface.rate_interaction, digits=2)}. It is -0.69 where the rate is half of "
+        "what the rates in each modulator alone multiply to, and 0.69 where it is twice that. It "
+        "describes the f-I curve, not the receptors."
+    )
     return [
-        Section(
-            "Together and alone",
-            "Gains recovered from the rates of cells in both modulators differ by at most "
-            f"{percent(off, 2)} from the product of the gains in each alone, no more than rounding "
-            f"intervals to time steps of {say(protocol.dt)} explains. Their interaction index, the "
-            "natural logarithm of that ratio, is 0 in closed form. The index of the mean rates "
-            f"ranges from {span(surface.rate_interaction, digits=2)}. It is -0.69 where the rate "
-            "is half of what the rates in each modulator alone multiply to, and 0.69 where it is "
-            "twice that. It describes the f-I curve, not the receptors.",
-            "surface",
-        ),
+        Section("Together and alone", together, "surface"),
         Section("All cells", "Rates as simulated and in closed form, and gains.", "table"),
     ]

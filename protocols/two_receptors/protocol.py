@@ -12,9 +12,9 @@ from brian2 import Hz, Quantity, linspace, nA, umolar
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptor_library import library
-from neuromod.parameters import parameter
+from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations, current
+from neuromod.protocols.families.cells import BathProtocol, check_ascending
 from neuromod.protocols.two_receptors import page
 
 
@@ -35,21 +35,20 @@ class TwoReceptors(BathProtocol):
         "the neuron, with two receptors",
         "chosen here: a Gs and a Gi receptor of prefrontal pyramidal cells",
     )
-    conc_first: Quantity = concentrations(
+    conc_first: Quantity = not_negative(
         [0, 0.1, 0.3, 1, 3, 10] * umolar,
         "concentrations of what the first receptor binds, none first",
-        "around a K_D of 1 uM",
+        "chosen here: around a K_D of 1 uM",
     )
-    conc_second: Quantity = concentrations(
+    conc_second: Quantity = not_negative(
         [0, 0.01, 0.03, 0.1, 0.3, 1] * umolar,
         "concentrations of what the second receptor binds, none first",
-        "around a K_D of 0.06 uM",
+        "chosen here: around a K_D of 0.06 uM",
     )
-    I: Quantity = current(  # noqa: E741
+    I: Quantity = positive(  # noqa: E741
         linspace(0.75, 1.35, 7) * nA,
-        "above rheobase for gains from 0.7, and near it, where rates bend",
         "injected currents, one cell each in every bath",
-        above_0=True,
+        "chosen here: above rheobase for gains from 0.7, and near it, where rates bend",
     )
 
     plot = page.plot
@@ -61,49 +60,6 @@ class TwoReceptors(BathProtocol):
         for name in ("conc_first", "conc_second"):
             if getattr(self, name)[0] > 0 * umolar:
                 raise UserError(f"{name} must begin with 0, where the other modulator is alone.")
-        self._check_receptors()
-        self.check_rheobase()
-
-    @property
-    def ligands(self) -> tuple[str, ...]:
-        """What the two receptors bind."""
-        return tuple(receptor.ligand for receptor in self.neuron.receptors)
-
-    @property
-    def doses(self) -> dict[str, Quantity]:
-        """Every concentration of the one with every one of the other."""
-        return dict(zip(self.ligands, (self.conc_first, self.conc_second), strict=True))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Numbers of concentrations."""
-        return len(self.conc_first), len(self.conc_second)
-
-    def measure(self, recordings: Recordings) -> Tables:
-        """Every cell, and the surface over both concentrations."""
-        table = self.settled(recordings["bath"])
-        return {"table": table, "surface": self._surface(table)}
-
-    def closed_form(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gain, and interaction of the mean rates, over concentrations in uM.
-
-        Parameters
-        ----------
-        first, second : ndarray, shapes (m,) and (n,)
-            Of either modulator, none first.
-
-        Returns
-        -------
-        tuple of ndarray, shape (m, n)
-        """
-        pairs = np.meshgrid(first, second, indexing="ij")
-        conc = zip(self.ligands, (side.ravel() * umolar for side in pairs), strict=True)
-        gain = self.neuron.steady_gain(dict(conc))
-        rates = [self.neuron.rate(injected, gain) / Hz for injected in self.I]
-        shape = pairs[0].shape
-        return gain.reshape(shape), _interaction(np.mean(rates, axis=0).reshape(shape))
-
-    def _check_receptors(self) -> None:
         if len(self.neuron.receptors) != 2:
             raise UserError(
                 f"The neuron must have two receptors, not {len(self.neuron.receptors)}, such as "
@@ -116,30 +72,55 @@ class TwoReceptors(BathProtocol):
                     f"{ligand} binds to both receptors, {one.name} and {other.name}: take two "
                     "that share no ligand."
                 )
-        if not self.closed:
-            raise UserError(
-                "The gain is recovered by the closed form of the rate, which holds without "
-                "after-spike current and K+ conductance: set b and g_K to 0."
-            )
+        self.check_closed()
+        self.check_rheobase()
 
-    def _surface(self, table: pd.DataFrame) -> pd.DataFrame:
-        baths = [f"conc_{ligand}_uM" for ligand in self.ligands]
-        surface = table.groupby(baths, as_index=False).agg(
+    @property
+    def ligands(self) -> tuple[str, ...]:
+        """What the two receptors bind."""
+        return tuple(receptor.ligand for receptor in self.neuron.receptors)
+
+    @property
+    def doses(self) -> dict[str, Quantity]:
+        """Every concentration of the one with every one of the other."""
+        return dict(zip(self.ligands, (self.conc_first, self.conc_second), strict=True))
+
+    def measure(self, recordings: Recordings) -> Tables:
+        """Every cell, and the surface over both concentrations."""
+        table = self.by_cell(recordings)
+        surface = table.groupby(
+            [f"conc_{ligand}_uM" for ligand in self.ligands], as_index=False
+        ).agg(
             gain=("gain", "first"),
             recovered_gain=("recovered_gain", "mean"),
             recovered_gain_se=("recovered_gain", "sem"),
             rate_Hz=("rate_Hz", "mean"),
             closed_form_Hz=("closed_form_Hz", "mean"),
         )
-        index = {
-            name: _interaction(surface[name].to_numpy().reshape(self.shape)).ravel()
+        gain, rate, exact = (
+            _interaction(self.grid_of(surface[name])).ravel()
             for name in ("recovered_gain", "rate_Hz", "closed_form_Hz")
-        }
-        surface["single_gains_product"] = surface.recovered_gain * np.exp(-index["recovered_gain"])
-        surface["gain_interaction"] = index["recovered_gain"]
-        surface["rate_interaction"] = index["rate_Hz"]
-        surface["exact_rate_interaction"] = index["closed_form_Hz"]
-        return surface
+        )
+        surface = surface.assign(
+            single_gains_product=surface.recovered_gain * np.exp(-gain),
+            gain_interaction=gain,
+            rate_interaction=rate,
+            exact_rate_interaction=exact,
+        )
+        return {"table": table, "surface": surface}
+
+    def grid_of(self, column: pd.Series) -> np.ndarray:
+        """A column of the surface over the first and the second concentration."""
+        return column.to_numpy().reshape(len(self.conc_first), -1)
+
+    def closed_form(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gain, and interaction of the mean rates, over concentrations in uM, none first."""
+        pairs = np.meshgrid(first, second, indexing="ij")
+        conc = zip(self.ligands, (side.ravel() * umolar for side in pairs), strict=True)
+        gain = self.neuron.steady_gain(dict(conc))
+        rates = [self.neuron.rate(injected, gain) / Hz for injected in self.I]
+        shape = pairs[0].shape
+        return gain.reshape(shape), _interaction(np.mean(rates, axis=0).reshape(shape))
 
 
 def _interaction(values: np.ndarray) -> np.ndarray:

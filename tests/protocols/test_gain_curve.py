@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import linspace, ms, mV, nA, second, umolar
+from brian2 import linspace, ms, mV, nA, pA, second, umolar
 
 import neuromod
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 from neuromod.protocols.gain_curve import GainCurve
+from neuromod.runs.report import draw
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,13 @@ def test_too_few_firing_currents_leave_the_gain_open():
 def test_what_has_no_curve_under_a_modulator_is_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
         GainCurve(**settings)
+
+
+def test_a_neuron_without_closed_form_is_refused_before_the_run():
+    with pytest.raises(neuromod.UserError, match="set b and g_K to 0"):
+        GainCurve(neuron=GainLIF(b=20 * pA))
+
+
+def test_a_control_alone_is_drawn():
+    run = neuromod.run(GainCurve(conc=[0] * umolar, I=[0.7, 0.9, 1.1] * nA, duration=0.3 * second))
+    assert draw(run.protocol, run.tables, run.recordings)

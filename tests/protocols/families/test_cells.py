@@ -14,7 +14,8 @@ from neuromod.analysis.spike_trains import steady_rates
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
-from neuromod.protocols.families.cells import BathProtocol, check_ascending, concentrations
+from neuromod.parameters import not_negative
+from neuromod.protocols.families.cells import BathProtocol, check_ascending
 
 ONE, OTHER = Receptor(name="a", ligand="one"), Receptor(name="b", ligand="other", gain_max=0.7)
 
@@ -23,7 +24,7 @@ ONE, OTHER = Receptor(name="a", ligand="one"), Receptor(name="b", ligand="other"
 class Rates(BathProtocol):
     """Firing rates in baths."""
 
-    conc: Quantity = concentrations([0, 1.7] * umolar, "doses", "an example")  # noqa: RUF009
+    conc: Quantity = not_negative([0, 1.7] * umolar, "doses", "an example")
 
     @property
     def doses(self) -> dict[str, Quantity]:
