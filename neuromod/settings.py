@@ -17,7 +17,7 @@ import brian2.units.allunits
 import brian2.units.stdunits
 import numpy as np
 from brian2 import Quantity
-from brian2.units.fundamentalunits import Unit
+from brian2.units.fundamentalunits import DIMENSIONLESS, Unit
 
 from neuromod.errors import UserError, unknown
 from neuromod.parameters import About, Parameters, holds_models, parameters, unit_of
@@ -48,11 +48,8 @@ MAX_POINTS = 10_000_000
 def parse_value(text: str) -> Any:
     """Number, quantity, list or plain word from text.
 
-    Parameters
-    ----------
-    text : str
-        Such as ``15*ms``, ``0.55*volt``, ``[1, 2.5]*nA``, ``linspace(0.5, 1, 11)*volt``, ``true``
-        or ``clocked``.
+    Such as ``15*ms``, ``0.55*volt``, ``[1, 2.5]*nA``, ``linspace(0.5, 1, 11)*volt``, ``true`` or
+    ``clocked``.
 
     Raises
     ------
@@ -68,7 +65,9 @@ def parse_value(text: str) -> Any:
     if _is_word(tree.body):
         return text
     try:
-        return _value(tree.body, text)
+        return _value(tree.body)
+    except UserError as error:
+        raise UserError(f"In {text!r}: {error}") from None
     except (OverflowError, ZeroDivisionError, RecursionError):
         raise UserError(f"{text!r} cannot be computed.") from None
 
@@ -86,23 +85,13 @@ def format_value(value: Any) -> str:
 
 
 def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
-    """Copy of settings with some values changed.
+    """Copy of a protocol or model with some values changed, by name, in order.
 
-    Parameters
-    ----------
-    settings : Parameters
-        A protocol or model.
-    assignments : mapping of str to value
-        By name, in order; a parameter of a model inside a protocol may be named alone where only
-        one model has it, otherwise as ``model.name``; a whole model by its own name. A list of
-        models, such as a neuron's receptors, is given as models or names, after which each has
-        parameters of its own, as in ``receptors.D1.k_on``; a name that is not known makes a new
-        model if its parameters are given too.
-
-    Returns
-    -------
-    Parameters
-        Of the same class.
+    A parameter of a model inside a protocol may be named alone where only one model has it,
+    otherwise as ``model.name``; a whole model by its own name. A list of models, such as a neuron's
+    receptors, is given as models or names, after which each has parameters of its own, as in
+    ``receptors.D1.k_on``; a name that is not known makes a new model if its parameters are given
+    too.
 
     Raises
     ------
@@ -132,14 +121,9 @@ def flatten(settings: Parameters) -> dict[str, Any]:
 
 
 def read(settings: Parameters, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Values from texts, each read as the kind of value that its setting holds.
+    """Values from texts, each read as the kind of value that its setting holds, for `change`.
 
-    Parameters
-    ----------
-    settings : Parameters
-        A protocol or model.
-    texts : mapping of str to str
-        By name, in order, as for `change`; a text is taken as it is where the setting is one.
+    A text is taken as it is where the setting is one.
 
     Raises
     ------
@@ -158,13 +142,7 @@ def read(settings: Parameters, texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def split_assignments(assignments: Sequence[str]) -> dict[str, str]:
-    """Names and texts of assignments such as ``tau_m=15*ms``.
-
-    Raises
-    ------
-    UserError
-        When one has no ``=``.
-    """
+    """Names and texts of assignments such as ``tau_m=15*ms``."""
     texts = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
@@ -258,42 +236,47 @@ def _is_word(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _value(node: ast.expr, text: str) -> Any:
+def _value(node: ast.expr) -> Any:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return _bounded(number)
         case ast.Constant(value=str() as word):
             return word
+        case ast.Name(id=name) if name in UNITS:
+            return UNITS[name]
         case ast.Name(id=name):
-            return _unit(name, text)
+            raise unknown("unit", name, UNITS)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_number(operand, text)
+            return -_number(operand)
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return _bounded(_number(left, text) * _number(right, text))
+            return _bounded(_number(left) * _number(right))
         case ast.BinOp(left=left, op=ast.Div(), right=right):
-            return _number(left, text) / _number(right, text)
+            return _number(left) / _number(right)
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            return _bounded(_number(left, text) ** _power(right, text))
+            power = _number(right)
+            if not isinstance(power, int) or abs(power) > MAX_POWER:
+                raise UserError(f"a power must be a whole number up to {MAX_POWER}.")
+            return _bounded(_number(left) ** power)
         case ast.List(elts=items):
-            return _array([_number(item, text) for item in items], text)
+            return _array([_number(item) for item in items])
         case ast.Tuple(elts=items):
-            words = [ast.unparse(i) if _is_word(i) else _value(i, text) for i in items]
-            return _sequence(words, text)
+            found = [ast.unparse(item) if _is_word(item) else _value(item) for item in items]
+            # Plain numbers and words stay a tuple.
+            has_units = any(isinstance(item, Quantity) for item in found)
+            return _array(found) if has_units else tuple(found)
         case ast.Call(func=ast.Name(id="linspace"), args=[start, stop, count], keywords=[]):
-            return _linspace(_number(start, text), _number(stop, text), _value(count, text), text)
+            return _linspace(_number(start), _number(stop), _value(count))
     raise UserError(
-        f"{text!r} is not a value that can be read: use numbers, units, * / **, [lists] and "
+        "this is not a value that can be read: use numbers, units, * / **, [lists] and "
         "linspace(first, last, count), such as 15*ms or [0.5, 0.75]*volt."
     )
 
 
-def _number(node: ast.expr, text: str) -> Any:
-    """Value of a node that may stand in arithmetic; a word there is a misspelt unit."""
-    if isinstance(node, ast.Name):
-        return _unit(node.id, text)
-    value = _value(node, text)
+def _number(node: ast.expr) -> Any:
+    """Value of a node that may stand in arithmetic."""
+    value = _value(node)
     if isinstance(value, str | tuple):
-        raise UserError(f"{text!r} mixes text or lists with arithmetic.")
+        raise UserError("text or lists are mixed with arithmetic.")
     return value
 
 
@@ -304,43 +287,23 @@ def _bounded(number: Any) -> Any:
     return number
 
 
-def _unit(name: str, text: str) -> Unit:
-    if name not in UNITS:
-        raise UserError(f"In {text!r}: {unknown('unit', name, UNITS)}")
-    return UNITS[name]
-
-
-def _power(node: ast.expr, text: str) -> int:
-    power = _number(node, text)
-    if not isinstance(power, int) or abs(power) > MAX_POWER:
-        raise UserError(f"In {text!r}: a power must be a whole number up to {MAX_POWER}.")
-    return power
-
-
-def _linspace(start: Any, stop: Any, count: Any, text: str) -> Any:
+def _linspace(start: Any, stop: Any, count: Any) -> Any:
     if not isinstance(count, int) or not 1 <= count <= MAX_POINTS:
-        raise UserError(f"In {text!r}: linspace takes a whole number of points, at least 1.")
-    _same_unit([start, stop], text)
+        raise UserError("linspace takes a whole number of points, at least 1.")
+    _check_alike([start, stop])
     return start + (stop - start) * np.linspace(0, 1, count)
 
 
-def _array(items: list[Any], text: str) -> Any:
+def _array(items: list[Any]) -> Any:
     if not items:
-        raise UserError(f"In {text!r}: a list needs at least one value.")
-    _same_unit(items, text)
-    first = items[0]
-    magnitudes = np.array([float(np.asarray(item)) for item in items])
-    return magnitudes if unit_of(first) == "1" else Quantity(magnitudes, dim=first.dim)
+        raise UserError("a list needs at least one value.")
+    _check_alike(items)
+    found = Quantity(items, dtype=float)
+    return np.asarray(found) if found.dim is DIMENSIONLESS else found
 
 
-def _sequence(items: list[Any], text: str) -> Any:
-    """Quantities become one array; plain numbers and words stay a tuple."""
-    has_units = any(isinstance(item, Quantity) for item in items)
-    return _array(items, text) if has_units else tuple(items)
-
-
-def _same_unit(items: list[Any], text: str) -> None:
+def _check_alike(items: list[Any]) -> None:
     if any(isinstance(item, str) or np.ndim(item) for item in items):
-        raise UserError(f"In {text!r}: a list holds single numbers with units.")
+        raise UserError("a list holds single numbers with units.")
     if len({unit_of(item) for item in items}) > 1:
-        raise UserError(f"In {text!r}: all values of a list need the same unit.")
+        raise UserError("all values of a list need the same unit.")
