@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -16,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+Thing = TypeVar("Thing")
 _shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
 
 
@@ -56,3 +58,12 @@ def task(description: str) -> Callable[[int, int], None]:
     progress.start()
     bar = progress.add_task(description, total=None)
     return lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def watched(description: str, things: Sequence[Thing]) -> Iterator[Thing]:
+    """Give things one by one, with a bar of how many are done."""
+    progress = task(description)
+    for done, thing in enumerate(things):
+        progress(done, len(things))
+        yield thing
+    progress(len(things), len(things))

@@ -2,111 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
-from neuromod.support.figures import (
-    BLACK,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    RED,
-    label,
-    legend,
-    ordered_colors,
-    panels,
-)
+from neuromod.support import figures
+from neuromod.support.figures import BLACK, PURPLE, label, legend, panels
 from neuromod.support.text import listed, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.chip_network.protocol import ChipNetwork
-
-MEMORIES = {"kept": BLACK, "rewritten": PURPLE}
-END = 8.0
-BINS = 12
-
-
-def plot(protocol: ChipNetwork, tables: Tables, recordings: Recordings) -> Figure:
-    """Accuracy by method and bits, gains, accuracy and energy against supplies."""
-    del recordings
-    figure, axes = panels([["methods", "gains"], ["supplies", "energy"]], width=10, height=8)
-    _plot_methods(axes["methods"], tables["methods"])
-    _plot_gains(axes["gains"], tables["gains"], *protocol.reach)
-    _plot_supplies(axes["supplies"], tables["supplies"], "test_accuracy", 100)
-    label(axes["supplies"], "c  Accuracy with shared supplies", y="test images right (%)")
-    _plot_supplies(axes["energy"], tables["supplies"], "energy_per_image_pJ", 1)
-    label(axes["energy"], "d  Energy from both supplies", y="energy per image (pJ)")
-    figure.legend(
-        *axes["supplies"].get_legend_handles_labels(), loc="outside lower center", ncols=2
-    )
-    return figure
-
-
-def _plot_methods(axes: Any, methods: pd.DataFrame) -> None:
-    names = list(METHODS)
-    sizes = sorted(methods.bits.unique())
-    width = 0.8 / len(sizes)
-    for number, (bits, color) in enumerate(zip(sizes, ordered_colors(len(sizes)), strict=True)):
-        rows = methods[methods.bits == bits].set_index("method").reindex(names)
-        at = np.arange(len(names)) + (number - (len(sizes) - 1) / 2) * width
-        axes.bar(
-            at,
-            100 * rows.test_accuracy_mean,
-            width * 0.92,
-            yerr=100 * rows.test_accuracy_sd.fillna(0),
-            color=color,
-            ecolor=BLACK,
-            label=f"{bits} bits",
-        )
-        before = 100 * rows.trained_accuracy_mean
-        named = None if number else "off the chip"
-        axes.hlines(before, at - width / 2, at + width / 2, color=RED, lw=2, label=named)
-    axes.set_xticks(range(len(names)), names)
-    label(axes, "a  Accuracy on the chip", y="test images right (%)", ylim=(0, None))
-    legend(axes, below=True)
-
-
-def _plot_gains(axes: Any, gains: pd.DataFrame, low: float, high: float) -> None:
-    # Edges of bins lie at the ends of the reach, where many bounded gains are.
-    width = (high - low) / BINS
-    edges = low + width * np.arange(-np.ceil((END + low) / width), np.ceil((END - low) / width) + 1)
-    inside = (low + width / 2, high - width / 2)
-    for method, color, ends in (("free", ORANGE, edges[[0, -1]]), ("bounded", GREEN, inside)):
-        own = gains.gain[gains.method == method].clip(*ends)
-        axes.hist(own, edges, color=color, histtype="stepfilled", alpha=0.7, label=method)
-    axes.axvspan(low, high, color=BLACK, alpha=0.12, lw=0, label="reach of 0.5 to 1 V")
-    label(
-        axes,
-        "b  Gains, all seeds",
-        f"gain of a neuron (beyond ±{END:g} in the last bins)",
-        "neurons",
-    )
-    legend(axes, below=True)
-
-
-def _plot_supplies(axes: Any, supplies: pd.DataFrame, measure: str, factor: float) -> None:
-    mean, spread = f"{measure}_mean", f"{measure}_sd"
-    own = supplies[supplies.grouping == "neuron"]
-    for (memory, again), name in LINES.items():
-        rows = supplies[(supplies.memory == memory) & (supplies.again == again)]
-        line = pd.concat([own, rows[rows.grouping == "k-means"]]).sort_values("supplies")
-        look: Any = {"color": MEMORIES[memory], "marker": "os"[again], "ms": 5, "clip_on": False}
-        high, error = factor * line[mean], factor * line[spread].fillna(0)
-        style = "--" if again else "-"
-        axes.errorbar(line.supplies, high, error, ls=style, capsize=2, label=name, **look)
-        layer = rows[rows.grouping == "layer"]
-        axes.plot(layer.supplies, factor * layer[mean], mfc="white", ls="", **look)
-    axes.set(xlabel="supplies (hollow: one per layer)", xscale="log", ylim=(0, None))
-    ticks = sorted(supplies.supplies.unique())
-    axes.set_xticks(ticks, [str(k) for k in ticks])
-    axes.minorticks_off()
-
 
 METHODS = {
     "free": "tuned freely, memory rewritten for them",
@@ -126,19 +34,88 @@ DECISIONS = {
     "most": "the right output neuron spikes more than every other",
     "three": "the right output neuron spikes three times or more and no other does",
 }
+END, BINS = 8.0, 12
+"""Largest gain of the histogram, and its bins within reach of a supply."""
+
+
+def plot(protocol: ChipNetwork, tables: Tables, recordings: Recordings) -> Figure:
+    """Accuracy by method and bits, gains, accuracy and energy against supplies."""
+    del recordings
+    figure, axes = panels([["methods", "gains"], ["supplies", "energy"]], width=10, height=8)
+    _plot_methods(axes["methods"], tables["methods"])
+    _plot_gains(axes["gains"], tables["gains"], *protocol.reach)
+    _plot_supplies(axes["supplies"], tables["supplies"], "test_accuracy", 100)
+    label(axes["supplies"], "c  Accuracy with shared supplies", y="test images right (%)")
+    _plot_supplies(axes["energy"], tables["supplies"], "energy_per_image_pJ", 1)
+    label(axes["energy"], "d  Energy from both supplies", y="energy per image (pJ)")
+    named = axes["supplies"].get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _plot_methods(axes: Any, methods: pd.DataFrame) -> None:
+    sizes = sorted(methods.bits.unique())
+    width = 0.8 / len(sizes)
+    colors = figures.ordered_colors(len(sizes))
+    for number, (bits, color) in enumerate(zip(sizes, colors, strict=True)):
+        rows = 100 * methods[methods.bits == bits].set_index("method").filter(like="accuracy")
+        rows = rows.reindex(METHODS)
+        at = np.arange(len(METHODS)) + (number - (len(sizes) - 1) / 2) * width
+        look = {"yerr": rows.test_accuracy_sd.fillna(0), "color": color, "label": f"{bits} bits"}
+        axes.bar(at, rows.test_accuracy_mean, 0.92 * width, **look)
+        before, named = rows.trained_accuracy_mean, None if number else "off the chip"
+        axes.hlines(before, at - width / 2, at + width / 2, color=figures.RED, lw=2, label=named)
+    axes.set_xticks(range(len(METHODS)), METHODS)
+    label(axes, "a  Accuracy on the chip", y="test images right (%)", ylim=(0, None))
+    legend(axes, below=True)
+
+
+def _plot_gains(axes: Any, gains: pd.DataFrame, low: float, high: float) -> None:
+    # Edges of bins lie at the ends of the reach, where many bounded gains are.
+    width = (high - low) / BINS
+    edges = low + width * np.arange(-np.ceil((END + low) / width), np.ceil((END - low) / width) + 1)
+    inside = (low + width / 2, high - width / 2)
+    kinds = ("free", figures.ORANGE, edges[[0, -1]]), ("bounded", figures.GREEN, inside)
+    for method, color, ends in kinds:
+        own = gains.gain[gains.method == method].clip(*ends)
+        axes.hist(own, edges, color=color, histtype="stepfilled", alpha=0.7, label=method)
+    axes.axvspan(low, high, color=BLACK, alpha=0.12, lw=0, label="reach of 0.5 to 1 V")
+    across = f"gain of a neuron (beyond ±{END:g} in the last bins)"
+    label(axes, "b  Gains, all seeds", across, "neurons")
+    legend(axes, below=True)
+
+
+def _plot_supplies(axes: Any, supplies: pd.DataFrame, measure: str, factor: float) -> None:
+    mean, spread = f"{measure}_mean", f"{measure}_sd"
+    own = supplies[supplies.grouping == "neuron"]
+    for (memory, again), name in LINES.items():
+        rows = supplies[(supplies.memory == memory) & (supplies.again == again)]
+        line = pd.concat([own, rows[rows.grouping == "k-means"]]).sort_values("supplies")
+        color, marker = BLACK if memory == "kept" else PURPLE, "s" if again else "o"
+        look: Any = {"color": color, "marker": marker, "ms": 5, "clip_on": False}
+        high, error = factor * line[mean], factor * line[spread].fillna(0)
+        style = "--" if again else "-"
+        axes.errorbar(line.supplies, high, error, ls=style, capsize=2, label=name, **look)
+        layer = rows[rows.grouping == "layer"]
+        axes.plot(layer.supplies, factor * layer[mean], mfc="white", ls="", **look)
+    axes.set(xlabel="supplies (hollow: one per layer)", xscale="log", ylim=(0, None))
+    ticks = sorted(supplies.supplies.unique())
+    axes.set_xticks(ticks, ticks)
+    axes.minorticks_off()
 
 
 def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
     """What helps and what does not."""
-    low, high = protocol.reach
-    bits = protocol.circuit.bits
+    bits, table = protocol.circuit.bits, tables["table"]
+    compared, differ = int(table.neurons_compared.sum()), int(table.neurons_differ.sum())
+    decision = "volley" if protocol.coding == "volley" else protocol.decision
+    low, high = (say(end, digits=2) for end in protocol.reach)
     return [
         Section(
             "Ways of tuning",
-            f"Supplies from 0.5 to 1 V reach gains of {say(low, digits=2)} to "
-            f"{say(high, digits=2)}; a gain of 1 lies at {say(protocol.untuned)}. "
-            f"{_compare_methods(tables['methods'], bits)}\n\n"
-            f"{_free_gains(tables['gains'], low, high)}",
+            f"Supplies from 0.5 to 1 V reach gains of {low} to {high}; a gain of 1 lies at "
+            f"{say(protocol.untuned)}. {_compare_methods(tables['methods'], bits)}\n\n"
+            f"{_free_gains(tables['gains'], *protocol.reach)}",
             "methods",
         ),
         Section(
@@ -149,16 +126,27 @@ def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
             "regulators and the energy of rewriting codes.",
             "supplies",
         ),
-        _chip(protocol, tables["changes"]),
-        _simulation(protocol, tables["table"]),
+        Section("The chip", _on_mirrors(protocol, tables["changes"]), "changes"),
+        Section(
+            "How this was measured",
+            f"Every network ran on circuit neurons with {protocol.images} test images, which gave "
+            "simulated_accuracy and the energies. test_accuracy counts all test images in closed "
+            "form: codes times the step of their supply, for a linear leak and ideal mirrors. The "
+            f"two were compared neuron by neuron and image by image: {say(differ)} of "
+            f"{say(compared)} differ. trained_accuracy is the accuracy at the end of tuning, off "
+            f"the chip. An image is right if {DECISIONS[decision]}.\n\n"
+            "The energy of the synapses follows from the mirror equation. The core's entries are "
+            "calibrated here to the paper's 1.08 pJ per spike at 3.3 MHz, so totals are estimates. "
+            "The convolutional stack is not on the chip.",
+            "table",
+        ),
     ]
 
 
-def _chip(protocol: ChipNetwork, changes: pd.DataFrame) -> Section:
+def _on_mirrors(protocol: ChipNetwork, changes: pd.DataFrame) -> str:
     bits = protocol.bits[0]
     sizes = changes[(changes.bits == bits) & (changes.method == "bounded")].mirror_scale
-    return Section(
-        "The chip",
+    return (
         "Mirrors are sized to the weights: a layer of many inputs has small weights and needs "
         "weaker mirrors, with narrower transistors and larger loads, which leave gains and "
         f"supplies as they are. Sized by {protocol.mirrors}, the layers' mirrors are "
@@ -166,26 +154,7 @@ def _chip(protocol: ChipNetwork, changes: pd.DataFrame) -> Section:
         f"{bits} bits (medians). The largest weight has the largest code.\n\n"
         "The counts are those of the first seed. supply_at_lower_end and supply_at_upper_end are "
         "neurons that needed less than 0.5 V or more than 1 V, for which the codes make up; "
-        "negative_gain are neurons whose codes are stored inverted.",
-        "changes",
-    )
-
-
-def _simulation(protocol: ChipNetwork, table: pd.DataFrame) -> Section:
-    compared, differ = int(table.neurons_compared.sum()), int(table.neurons_differ.sum())
-    decision = "volley" if protocol.coding == "volley" else protocol.decision
-    return Section(
-        "How this was measured",
-        f"Every network ran on circuit neurons with {protocol.images} test images, which gave "
-        "simulated_accuracy and the energies. test_accuracy counts all test images in closed form: "
-        "codes times the step of their supply, for a linear leak and ideal mirrors. The two were "
-        f"compared neuron by neuron and image by image: {say(differ)} of {say(compared)} differ. "
-        "trained_accuracy is the accuracy at the end of tuning, off the chip. An image is right "
-        f"if {DECISIONS[decision]}.\n\n"
-        "The energy of the synapses follows from the mirror equation. The core's entries are "
-        "calibrated here to the paper's 1.08 pJ per spike at 3.3 MHz, so totals are estimates. The "
-        "convolutional stack is not on the chip.",
-        "table",
+        "negative_gain are neurons whose codes are stored inverted."
     )
 
 
@@ -197,19 +166,17 @@ def _percent(row: Any) -> str:
 
 def _compare_methods(methods: pd.DataFrame, bits: int) -> str:
     shown = bits if (methods.bits == bits).any() else methods.bits.iloc[0]
-    rows = methods[methods.bits == shown].set_index("method")
-    shares = "; ".join(
-        f"{row.Index} ({METHODS[row.Index]}) {_percent(row)}" for row in rows.itertuples()
-    )
-    mean = rows.test_accuracy_mean
+    rows = methods[methods.bits == shown]
+    found = [f"{row.method} ({METHODS[row.method]}) {_percent(row)}" for row in rows.itertuples()]
+    mean = 100 * rows.set_index("method").test_accuracy_mean
     best = mean.drop("free").idxmax()
-    lost = 100 * (mean["free"] - mean[best])
+    lost = mean["free"] - mean[best]
     fewest = methods.bits.min()
     coarse = methods[methods.bits == fewest].set_index("method").test_accuracy_mean
     helped = 100 * (coarse["on codes"] - coarse["bounded"])
     return (
-        f"Test images right on the chip with codes of {shown} bits, for gains: {shares}. Of the "
-        f"ways that leave the memory alone, '{best}' does best, {abs(lost):.0f} points "
+        f"Test images right on the chip with codes of {shown} bits, for gains: {'; '.join(found)}. "
+        f"Of the ways that leave the memory alone, '{best}' does best, {abs(lost):.0f} points "
         f"{'below' if lost >= 0 else 'above'} free gains. Tuning on the codes instead of the exact "
         f"weights changes accuracy by {helped:+.0f} points with the coarsest codes ({fewest} bits)."
     )
@@ -227,26 +194,18 @@ def _compare_supplies(supplies: pd.DataFrame) -> str:
     own = next(supplies[supplies.grouping == "neuron"].itertuples())
     lines = [f"One supply for each of the {own.supplies} neurons: {_percent(own)}."]
     shared = supplies[supplies.grouping != "neuron"]
-    for (grouping, k), rows in groupby(
-        shared.itertuples(), key=lambda row: (row.grouping, row.supplies)
-    ):
-        shares = ", ".join(f"{LINES[row.memory, row.again]} {_percent(row)}" for row in rows)
-        lines.append(f"{k} {'supplies' if k > 1 else 'supply'} ({grouping}): {shares}.")
-    energy = supplies.energy_per_image_pJ_mean
-    return (
-        f"{' '.join(lines)} An image takes {energy.min():.0f} to {energy.max():.0f} pJ. "
-        f"{_what_helps(shared)}"
-    )
-
-
-def _what_helps(shared: pd.DataFrame) -> str:
-    wide = 100 * shared.pivot(
+    for (grouping, k), rows in shared.groupby(["grouping", "supplies"], sort=False):
+        shares = [f"{LINES[row.memory, row.again]} {_percent(row)}" for row in rows.itertuples()]
+        lines.append(f"{k} {'supplies' if k > 1 else 'supply'} ({grouping}): {', '.join(shares)}.")
+    by_line = shared.pivot(
         index=["grouping", "supplies"], columns=["memory", "again"], values="test_accuracy_mean"
     )
-    rewriting = wide["rewritten", False] - wide["kept", False]
-    again = wide["kept", True] - wide["kept", False]
+    changes = 100 * by_line.sub(by_line["kept", False], axis="index")
+    rewriting, again = changes["rewritten", False], changes["kept", True]
+    energy = supplies.energy_per_image_pJ_mean
     return (
-        "Rewriting the codes to make up for shared supplies changes accuracy by "
+        f"{' '.join(lines)} An image takes {energy.min():.0f} to {energy.max():.0f} pJ. Rewriting "
+        "the codes to make up for shared supplies changes accuracy by "
         f"{rewriting.min():+.0f} to {rewriting.max():+.0f} points; tuning the shared supplies "
         f"again changes it by {again.min():+.0f} to {again.max():+.0f}."
     )

@@ -26,7 +26,6 @@ from neuromod.chip.conversion import (
     vdd_of,
 )
 from neuromod.chip.deployment import (
-    Unrolled,
     accuracy,
     accuracy_by_count,
     expected_spikes,
@@ -38,6 +37,7 @@ from neuromod.chip.pulses import PulseTrain
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.modulated_layer import LayerParameters
 from neuromod.parameters import parameter
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.chip_network import page
@@ -52,12 +52,12 @@ from neuromod.protocols.families.networks import (
 from neuromod.protocols.families.timing import time
 from neuromod.recording import Recording
 from neuromod.support.log import stage
-from neuromod.support.progress import task
+from neuromod.support.progress import watched
 from neuromod.support.text import say
 from neuromod.tuning.backbone import Backbone, with_weights
 from neuromod.tuning.datasets import load_digits
 from neuromod.tuning.features import Features
-from neuromod.tuning.recipe import SharedGains, TuningRecipe, calibrated
+from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, calibrated
 from neuromod.tuning.training import TuningResult, tune
 
 # Section 6.2 of the paper reads fewer spikes as a 0.
@@ -69,16 +69,7 @@ CODINGS = {"volley": ("spiking", "membrane", None), "counts": ("rate", "cross_en
 
 @dataclass(frozen=True, eq=False)
 class Chip:
-    """One network on the chip.
-
-    Attributes
-    ----------
-    about : dict of str to value
-        What distinguishes it: study, seed, method, bits, memory, again, grouping, supplies.
-    layers : sequence of Layer
-    tuned : TuningResult
-        The network before the chip.
-    """
+    """One network on the chip, what distinguishes it, and how it was tuned before."""
 
     about: dict[str, Any]
     layers: Sequence[Layer]
@@ -172,21 +163,26 @@ class ChipNetwork(NetworkOnChip):
 
     def experiments(self) -> dict[str, Experiment]:
         """All networks of a seed, each with all images, as one population."""
-        return {name: experiment for name, (_, experiment) in self._built.items()}
+        volleys = self._volleys(evenly(self.task[1].split.test, self.images))
+        each = volleys, self.period, self.dt, self.seed
+        return {
+            name: on_circuit(self.circuit, [chip.layers for chip in chips], *each)[1]
+            for name, chips in self.chips.items()
+        }
 
     def measure(self, recordings: Recordings) -> Tables:
         """Accuracies and energies of every network, in closed form and by simulation."""
-        parts = [
-            self._measured(chips, self._built[name][0], recordings[name])
+        rows = [
+            row
             for name, chips in self.chips.items()
+            for row in self._measured(chips, recordings[name])
         ]
-        table = pd.DataFrame([row for part in parts for row in part])
+        table = pd.DataFrame(rows)
+        methods, supplies = (table[table.study == study] for study in ("method", "supplies"))
         return {
             "table": table,
-            "methods": _summary(table[table.study == "method"], ["method", "memory", "bits"]),
-            "supplies": _summary(
-                table[table.study == "supplies"], ["grouping", "supplies", "memory", "again"]
-            ),
+            "methods": _summary(methods, ["method", "memory", "bits"]),
+            "supplies": _summary(supplies, ["grouping", "supplies", "memory", "again"]),
             "changes": self._changes(),
             "gains": self._gains(),
         }
@@ -203,10 +199,6 @@ class ChipNetwork(NetworkOnChip):
         return backbone, prepare_features(backbone, load_digits())
 
     @property
-    def _design(self) -> Design:
-        return Design(self.mirrors, self.untuned)
-
-    @property
     def _theta(self) -> float:
         return CODINGS[self.coding][2] or self._recipe(0).theta
 
@@ -214,44 +206,41 @@ class ChipNetwork(NetworkOnChip):
         kind, loss, _ = CODINGS[self.coding]
         return calibrated("nt1", kind, loss, seed=seed)
 
-    def _bounded(self, seed: int) -> TuningRecipe:
+    def _within_reach(
+        self, seed: int, memory: Sequence[Layer] = (), shared: SharedGains | None = None
+    ) -> TuningResult:
+        """Tune gains within reach of a supply, on what codes in memory stand for if it is given."""
+        backbone, features = self.task
+        if memory:
+            weights = [stored(self.circuit, la, self._theta, self.untuned) for la in memory]
+            backbone = with_weights(backbone, weights)
         low, high = self.reach
-        return replace(self._recipe(seed), gain_low=low, gain_high=high)
+        recipe = replace(self._recipe(seed), gain_low=low, gain_high=high)
+        return tune(features, backbone, recipe, shared=shared)
 
     @cached_property
     def chips(self) -> dict[str, list[Chip]]:
         """All networks that are compared, by the name of their seed's experiment."""
-        self._check_size()
-        progress = task("tuning networks")
-        with stage("tuning"):
-            chips: dict[str, list[Chip]] = {}
-            for number in range(self.seeds):
-                progress(number, self.seeds)
-                seed = self.seed + number
-                chips[f"seed {seed}"] = [*self._by_method(seed), *self._by_supplies(seed)]
-            progress(self.seeds, self.seeds)
-        return chips
-
-    def _check_size(self) -> None:
-        """Refuse what memory cannot hold, before anything is tuned."""
         by_method = len(page.METHODS) * len(self.bits)
         by_supplies = len(page.LINES) * (len(self.supplies) + 1) + 1
         copy = sum(linear.weight.numel() for linear in self.task[0].linears[1:])
         check_synapses(self.seeds * (by_method + by_supplies) * copy, self.images, "images")
+        seeds = range(self.seed, self.seed + self.seeds)
+        with stage("tuning"):
+            return {
+                f"seed {seed}": [*self._by_method(seed), *self._by_supplies(seed)]
+                for seed in watched("tuning networks", seeds)
+            }
 
     def _by_method(self, seed: int) -> Iterator[Chip]:
         """Ways of tuning, each with codes of several sizes."""
         backbone, features = self.task
-        free = tune(features, backbone, self._recipe(seed))
-        bounded = tune(features, backbone, self._bounded(seed))
+        free, bounded = tune(features, backbone, self._recipe(seed)), self._within_reach(seed)
         for bits in self.bits:
             circuit = replace(self.circuit, bits=bits)
-            memory = self._memory(circuit)
-            on_codes = tune(features, self._coded(memory), self._bounded(seed))
-            rewritten = [
-                deploy(circuit, la.weight, la.bias, la.gain, self._theta, self._design)
-                for la in free.classifier.layer_parameters()
-            ]
+            memory = self._deployed(circuit, self._pretrained)
+            on_codes = self._within_reach(seed, memory)
+            rewritten = self._deployed(circuit, free.classifier.layer_parameters())
             clipped = self._supplied(memory, np.clip(free.gains, *self.reach))
             for method, layers, tuned in (
                 ("free", rewritten, free),
@@ -265,10 +254,13 @@ class ChipNetwork(NetworkOnChip):
 
     def _by_supplies(self, seed: int) -> Iterator[Chip]:
         """The network tuned on the codes, with fewer and fewer supplies."""
-        features = self.task[1]
-        memory = self._memory(self.circuit)
-        tuned = tune(features, self._coded(memory), self._bounded(seed))
-        gains = tuned.gains
+        memory = self._deployed(self.circuit, self._pretrained)
+        tuned = self._within_reach(seed, memory)
+        gains, of_layer = tuned.gains, tuned.classifier.layer_parameters()
+        own = [
+            layer._replace(gain=found.gain)
+            for layer, found in zip(self._pretrained, of_layer, strict=True)
+        ]
         about = _about("supplies", seed, "on codes", self.circuit.bits, len(gains))
         yield Chip(about, self._supplied(memory, gains), tuned)
         by_layer = np.repeat(np.arange(len(memory)), [len(layer.codes) for layer in memory])
@@ -276,57 +268,41 @@ class ChipNetwork(NetworkOnChip):
         for grouping, domain in [*groupings, ("layer", by_layer)]:
             shared = SharedGains(domain, domain_gains(gains, domain))
             supplied = self._supplied(memory, shared.gain[domain])
+            rewritten = self._deployed(self.circuit, own, [layer.vdd for layer in supplied])
             about = about | {"grouping": grouping, "supplies": len(shared.gain)}
-            own, supplies = _by_layer(gains, memory), [layer.vdd for layer in supplied]
-            rewritten = self._deployed(self.circuit, own, supplies)
             for name, layers in (("kept", supplied), ("rewritten", rewritten)):
-                about = about | {"memory": name}
-                yield Chip(about | {"again": False}, layers, tuned)
-                again = tune(features, self._coded(layers), self._bounded(seed), shared=shared)
-                yield Chip(about | {"again": True}, self._supplied(layers, again.gains), again)
+                again = self._within_reach(seed, layers, shared)
+                tuned_again = self._supplied(layers, again.gains)
+                yield Chip(about | {"memory": name}, layers, tuned)
+                yield Chip(about | {"memory": name, "again": True}, tuned_again, again)
 
-    def _memory(self, circuit: CircuitNeuron) -> list[Layer]:
-        """The network before tuning, all neurons at the untuned supply."""
-        linears = self.task[0].linears
-        untuned = [np.ones(len(linear.bias)) for linear in linears]
-        return self._deployed(circuit, untuned, [None] * len(linears))
+    @cached_property
+    def _pretrained(self) -> list[LayerParameters]:
+        """The layers before tuning: all gains are 1."""
+        backbone, features = self.task
+        untuned = replace(self._recipe(0), method="none")
+        return build_classifier(backbone, untuned, len(features.classes)).layer_parameters()
 
     def _deployed(
         self,
         circuit: CircuitNeuron,
-        gains: Sequence[np.ndarray],
-        supplies: Sequence[Quantity | None],
+        layers: Sequence[LayerParameters],
+        supplies: Sequence[Quantity] | None = None,
     ) -> list[Layer]:
-        """The pre-trained layers on the chip, with these gains, and supplies if they are given."""
-        layers = []
-        for linear, gain, vdd in zip(self.task[0].linears, gains, supplies, strict=True):
-            weight, bias = linear.weight.double().numpy(), linear.bias.double().numpy()
-            layers.append(deploy(circuit, weight, bias, gain, self._theta, self._design, vdd))
-        return layers
-
-    def _coded(self, memory: Sequence[Layer]) -> Backbone:
-        """The backbone with the weights that codes in memory stand for."""
-        weights = [stored(self.circuit, layer, self._theta, self.untuned) for layer in memory]
-        return with_weights(self.task[0], weights)
+        """Layers on the chip, at supplies if these are given."""
+        design, given = Design(self.mirrors, self.untuned), supplies or [None] * len(layers)
+        return [
+            deploy(circuit, *layer, self._theta, design, vdd)
+            for layer, vdd in zip(layers, given, strict=True)
+        ]
 
     def _supplied(self, memory: Sequence[Layer], gains: np.ndarray) -> list[Layer]:
         """The same codes at the supplies of all neurons' gains."""
-        of_one = gain_of(self.circuit, self.untuned)
+        vdd = vdd_of(self.circuit, gains * gain_of(self.circuit, self.untuned))
+        ends = np.cumsum([len(layer.codes) for layer in memory])[:-1]
         return [
-            layer.at(vdd_of(self.circuit, own * of_one))
-            for layer, own in zip(memory, _by_layer(gains, memory), strict=True)
+            replace(layer, vdd=own) for layer, own in zip(memory, np.split(vdd, ends), strict=True)
         ]
-
-    @cached_property
-    def _built(self) -> dict[str, tuple[Unrolled, Experiment]]:
-        volleys = self._volleys(evenly(self.task[1].split.test, self.images))
-        found = {}
-        for name, chips in self.chips.items():
-            networks = [chip.layers for chip in chips]
-            found[name] = on_circuit(
-                self.circuit, networks, volleys, self.period, self.dt, self.seed
-            )
-        return found
 
     def _volleys(self, indices: np.ndarray) -> np.ndarray:
         features = np.asarray(self.task[1].values[indices], dtype=float)
@@ -339,59 +315,52 @@ class ChipNetwork(NetworkOnChip):
             return accuracy_by_count(output, labels)
         return accuracy(output, labels, 1 if self.coding == "volley" else THREE)
 
-    def _measured(
-        self, chips: Sequence[Chip], network: Unrolled, recording: Recording
-    ) -> Iterator[dict[str, Any]]:
+    def _measured(self, chips: Sequence[Chip], recording: Recording) -> Iterator[dict[str, Any]]:
         """Rows of one seed's networks."""
-        counts = recording.spikes["chip"].counts()
-        spent = energies(
-            self.circuit, self.costs, recording.totals["chip"], counts, recording.duration
-        )
-        energy = np.asarray(sum(spent.values()) / pjoule)
-        simulated, drawn = (
-            [network.split(part) for part in np.split(values, len(chips))]
-            for values in (counts, energy)
-        )
+        counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
+        spent = energies(self.circuit, self.costs, totals, counts, recording.duration)
         test = self.task[1].split.test
         volleys, shown = self._volleys(test), evenly(np.arange(len(test)), self.images)
-        for chip, spikes, own in zip(chips, simulated, drawn, strict=True):
-            expected = expected_spikes(self.circuit, chip.layers, volleys, self.period, self.dt)
-            differ = sum(int((a != b[shown]).sum()) for a, b in zip(spikes, expected, strict=True))
+        # One copy of every network for each image.
+        simulated, drawn = (
+            np.reshape(values, (len(chips), len(shown), -1))
+            for values in (counts, sum(spent.values()) / pjoule)
+        )
+        outputs = slice(-len(self._pretrained[-1].gain), None)
+        for chip, spikes, energy in zip(chips, simulated, drawn, strict=True):
+            layers = expected_spikes(self.circuit, chip.layers, volleys, self.period, self.dt)
+            expected = np.hstack(layers)
             yield chip.about | {
                 "trained_accuracy": chip.tuned.accuracy["test"],
-                "test_accuracy": self.right(expected[-1], test),
-                "simulated_accuracy": self.right(spikes[-1], test[shown]),
-                "neurons_compared": len(counts) // len(chips),
-                "neurons_differ": differ,
-                "spikes_per_image": np.hstack(spikes).sum() / network.images,
-                "energy_per_image_pJ": np.hstack(own).sum() / network.images,
+                "test_accuracy": self.right(expected[:, outputs], test),
+                "simulated_accuracy": self.right(spikes[:, outputs], test[shown]),
+                "neurons_compared": spikes.size,
+                "neurons_differ": int((spikes != expected[shown]).sum()),
+                "spikes_per_image": spikes.sum() / len(shown),
+                "energy_per_image_pJ": energy.sum() / len(shown),
             }
 
     def _changes(self) -> pd.DataFrame:
         """What did not fit the chip in every layer of the first seed's networks."""
-        chips = next(iter(self.chips.values()))
-        return pd.DataFrame(
-            [
-                {"bits": chip.about["bits"], "method": chip.about["method"], "layer": n + 1}
-                | layer.changes
-                for chip in chips
-                if chip.about["study"] == "method" and chip.about["method"] != "clipped"
-                for n, layer in enumerate(chip.layers)
-            ]
-        )
+        rows = [
+            {"bits": chip.about["bits"], "method": chip.about["method"], "layer": number}
+            | layer.changes
+            for chip in next(iter(self.chips.values()))
+            if chip.about["study"] == "method" and chip.about["method"] != "clipped"
+            for number, layer in enumerate(chip.layers, 1)
+        ]
+        return pd.DataFrame(rows)
 
     def _gains(self) -> pd.DataFrame:
         """Gains of every neuron, tuned freely and within reach on the first codes compared."""
-        rows = [
-            {"seed": chip.about["seed"], "method": chip.about["method"], "gain": gain}
+        parts = [
+            pd.DataFrame({"seed": about["seed"], "method": about["method"], "gain": gains})
             for chips in self.chips.values()
-            for chip in chips
-            if chip.about["study"] == "method"
-            and chip.about["method"] in ("free", "bounded")
-            and chip.about["bits"] == self.bits[0]
-            for gain in chip.tuned.gains
+            for about, gains in ((chip.about, chip.tuned.gains) for chip in chips)
+            if about["study"] == "method" and about["bits"] == self.bits[0]
+            if about["method"] in ("free", "bounded")
         ]
-        return pd.DataFrame(rows)
+        return pd.concat(parts, ignore_index=True)
 
 
 def _about(
@@ -404,14 +373,9 @@ def _about(
     }
 
 
-def _by_layer(gains: np.ndarray, layers: Sequence[Layer]) -> list[np.ndarray]:
-    return np.split(gains, np.cumsum([len(layer.codes) for layer in layers])[:-1])
-
-
 def _summary(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Means and standard deviations over seeds."""
     measured = ["trained_accuracy", "test_accuracy", "simulated_accuracy", "energy_per_image_pJ"]
-    groups = table.groupby(by, sort=False, dropna=False)[measured]
+    groups = table.groupby(by, sort=False)[measured]
     summary = groups.agg(["mean", "std"]).rename(columns={"std": "sd"})
-    summary.columns = [f"{name}_{what}" for name, what in summary.columns]
-    return summary.reset_index()
+    return summary.set_axis(summary.columns.map("_".join), axis="columns").reset_index()
