@@ -6,8 +6,10 @@ that come with scikit-learn, or any VGG of torchvision whose weights are on this
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -17,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torchvision
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
@@ -25,6 +28,7 @@ from neuromod.support.cache import cache_dir, digest
 from neuromod.support.tensor_file import (
     Kind,
     TensorFileError,
+    check_fit,
     hash_tensors,
     read_tensors,
     write_tensors,
@@ -33,14 +37,10 @@ from neuromod.tuning.datasets.digits import SOURCE_DIGITS, load_digits
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, InputSpec
 from neuromod.tuning.hardware import is_small, seeded, threads_for
 from neuromod.tuning.row_file import Progress
-from neuromod.tuning.weights import (
-    TORCHVISION_VGGS,
-    assign_weights,
-    read_weights,
-    torchvision_weights,
-)
 
 log = logging.getLogger(__name__)
+
+TORCHVISION_VGGS = tuple(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn"))
 
 IMAGENET = InputSpec(3, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """The paper's 256 x 256 pixels, with the normalisation of torchvision's ImageNet weights."""
@@ -73,7 +73,6 @@ class PretrainingRecipe:
         Widths of the classifier's two hidden layers.
     dropout : float
         In the classifier, while it is pre-trained.
-    image : InputSpec
     source_classes : tuple of int
         Digits that the network is trained on.
     epochs, lr, batch_size, weight_decay
@@ -81,7 +80,6 @@ class PretrainingRecipe:
         a cosine.
     quantile : float
         Quantile of each layer's activations that is scaled to 1 after training.
-    seed, split_seed : int
     version : int
         Increased with every change of the code that changes the weights.
     """
@@ -139,11 +137,8 @@ class Backbone:
 
     Attributes
     ----------
-    name : str
     network : nn.Module
         With ``features``, ``avgpool`` and ``classifier``, as torchvision's VGGs.
-    image : InputSpec
-        What its images are like.
     source_accuracy : float or None
         Fraction of its source task's test images classified right; None if not measured here.
     from_cache : bool
@@ -175,10 +170,8 @@ class Backbone:
         """
         if not is_small(self.network):
             images = images.to(memory_format=torch.channels_last)
-        pooled = self.network.get_submodule("avgpool")(
-            self.network.get_submodule("features")(images)
-        )
-        return torch.flatten(pooled, 1)
+        features, pool = map(self.network.get_submodule, ("features", "avgpool"))
+        return torch.flatten(pool(features(images)), 1)
 
     @cached_property
     def weight_hash(self) -> str:
@@ -198,8 +191,6 @@ def with_weights(
 
     Parameters
     ----------
-    backbone : Backbone
-        It is not changed.
     layers : sequence of tuple of array, shapes (out, in) and (out,)
         Weight and bias of each of the classifier's linear layers, first layer first.
     """
@@ -237,70 +228,103 @@ def load_backbone(
     if name not in ("digits-vgg", *TORCHVISION_VGGS):
         raise unknown("backbone", name, ("digits-vgg", *TORCHVISION_VGGS))
     if weights == "random":
-        return _random(name, seed)
+        with seeded(seed):
+            if name == "digits-vgg":
+                recipe = PretrainingRecipe()
+                return Backbone(name, DigitsVGG(recipe), recipe.image, trained=False)
+            network = torchvision.models.get_model(name, weights=None)
+        return Backbone(name, network, IMAGENET, trained=False)
     if name == "digits-vgg":
         if weights is not None:
             raise UserError("digits-vgg is trained by its recipe and takes no weights from a file.")
         return pretrain(progress=progress)
-    path = torchvision_weights(name) if weights is None else Path(weights)
+    path = _torchvision_file(name) if weights is None else Path(weights)
     with torch.device("meta"):
         network = torchvision.models.get_model(name, weights=None)
-    assign_weights(network, read_weights(path), path, name)
+    _assign(network, _read_weights(path), path, name)
     return Backbone(name, network, IMAGENET)
 
 
-def _random(name: str, seed: int) -> Backbone:
-    with seeded(seed):
-        if name == "digits-vgg":
-            recipe = PretrainingRecipe()
-            return Backbone(name, DigitsVGG(recipe), recipe.image, trained=False)
-        network = torchvision.models.get_model(name, weights=None)
-    return Backbone(name, network, IMAGENET, trained=False)
+def _torchvision_file(name: str) -> Path:
+    """Return the file of a torchvision VGG's ImageNet weights in torch's own cache folder."""
+    url: str = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
+    path = Path(str(torch.hub.get_dir()), "checkpoints", url.rsplit("/", 1)[-1])
+    if not path.is_file():
+        raise UserError(
+            f"The weights of {name} are not at {path}, and nothing is downloaded: fetch {url} and "
+            "put the file there, name another file, or take weights='random' for timing."
+        )
+    return path
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from ``.safetensors`` or ``.pth``, without running any code in it.
+
+    If a file is named as torchvision names its own, ``vgg19-dcbb9e9d.pth``, its content must have
+    the hash in its name.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file of weights {path}.")
+    _check_hash(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    # What torch.load raises for a foreign file depends on the file's first bytes.
+    except Exception as error:
+        raise UserError(f"{path} cannot be read as weights: is it whole?") from error
+    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise UserError(f"{path} holds no state dict: save one, a dictionary of tensors by name.")
+    return tensors
+
+
+def _check_hash(path: Path) -> None:
+    named = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
+    if not named:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()[:8]
+    if found != named[1]:
+        raise UserError(
+            f"{path} is damaged: by its name its SHA-256 begins with {named[1]}, but it begins "
+            f"with {found}; fetch it again, or rename it if the name means something else."
+        )
+
+
+def _assign(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, name: str) -> None:
+    """Replace a network's tensors by those of a file, if they fit."""
+    check_fit(str(path), tensors, network.state_dict(), name)
+    network.load_state_dict(tensors, assign=True)
 
 
 def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None = None) -> Backbone:
     """Return the embedded backbone from the cache, or train it on the source digits.
 
+    It comes with its accuracy on the source digits' test images.
+
     Parameters
     ----------
-    recipe : PretrainingRecipe, optional
     progress : callable, optional
         Called with epochs done and in all.
-
-    Returns
-    -------
-    Backbone
-        With its accuracy on the source digits' test images.
     """
     recipe = recipe or PretrainingRecipe()
     path = cache_dir() / f"digits-vgg-{digest(asdict(recipe))[:16]}.safetensors"
-    cached = _read_cached(recipe, path)
-    return cached if cached is not None else _pretrain(recipe, path, progress)
-
-
-def _read_cached(recipe: PretrainingRecipe, path: Path) -> Backbone | None:
-    if not path.exists():
-        return None
-    try:
-        found = read_tensors(path, EMBEDDED)
-        with torch.device("meta"):
-            network = DigitsVGG(recipe)
-        assign_weights(network, found.tensors, path, "digits-vgg")
-    except TensorFileError:
-        log.warning("%s is damaged or not neuromod's: the backbone is trained anew.", path)
-        return None
-    return Backbone("digits-vgg", network, recipe.image, found.header["source_accuracy"])
-
-
-def _pretrain(recipe: PretrainingRecipe, path: Path, progress: Progress | None) -> Backbone:
+    if path.exists():
+        try:
+            found = read_tensors(path, EMBEDDED)
+            with torch.device("meta"):
+                network = DigitsVGG(recipe)
+            _assign(network, found.tensors, path, "digits-vgg")
+            return Backbone("digits-vgg", network, recipe.image, found.header["source_accuracy"])
+        except TensorFileError:
+            log.warning("%s is damaged or not neuromod's: the backbone is trained anew.", path)
     data = load_digits(recipe.source_classes, recipe.split_seed)
     with seeded(recipe.seed):
         network = DigitsVGG(recipe)
         with threads_for(network):
             _fit(network, recipe, data, progress)
-    network.eval().requires_grad_(False)
-    with threads_for(network):
-        normalise(network, _prepared(data, data.split.train, recipe.image)[0], recipe.quantile)
+            network.eval().requires_grad_(False)
+            normalise(network, _prepared(data, data.split.train, recipe.image)[0], recipe.quantile)
     images, labels = _prepared(data, data.split.test, recipe.image)
     accuracy = float((network(images).argmax(1) == labels).double().mean())
     header = {"recipe": asdict(recipe), "source_accuracy": accuracy}
@@ -341,7 +365,6 @@ def normalise(network: DigitsVGG, images: Tensor, quantile: float) -> None:
     network : DigitsVGG
         In evaluation mode; changed in place.
     images : Tensor, shape (n, channels, height, width)
-    quantile : float
     """
     last_convolution = [m for m in network.features if isinstance(m, nn.Conv2d)][-1]
     x = network.avgpool(network.features(images)).flatten(1)

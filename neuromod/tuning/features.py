@@ -15,7 +15,7 @@ from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.datasets.folders import check_readable
 from neuromod.tuning.datasets.images import ImageData, IntArray, Split
 from neuromod.tuning.hardware import CPU, Hardware, rank_and_size, threads_for
-from neuromod.tuning.row_file import Progress, RowFile, Rows, open_rows
+from neuromod.tuning.row_file import Progress, RowFile, Rows
 
 DTYPES = ("float32", "float16")
 """Types in which features are kept; float16 takes half the space and rounds to three digits."""
@@ -33,7 +33,6 @@ class Features:
     values : array of float32 or float16, shape (n, inputs)
         Memory-mapped, read-only. Rows of images outside the split may be zeros.
     labels : array of int, shape (n,)
-    split : Split
     classes : tuple of str
         Name of each label.
     data : str
@@ -76,7 +75,6 @@ def extract_features(
 
     Parameters
     ----------
-    backbone : Backbone
     data : ImageData
         Images outside its split are left out.
     batch_size : int
@@ -92,12 +90,9 @@ def extract_features(
     computed = [torch.device(hardware.device).type, hardware.mixed]
     key = digest([backbone.feature_hash, data.identity, asdict(backbone.image), dtype, computed])
     kept = _open(f"features-{key[:16]}", len(data), backbone.linears[0].in_features, dtype)
-    rows = data.split.rows
-    missing = kept.missing(rows)
+    rows, (rank, size) = data.split.rows, rank_and_size()
     if data.files:
-        rank, size = rank_and_size()
         check_readable([data.files[i] for i in kept.missing(rows[rank::size])])
-    kept.check_space(rows)
     if hardware.device != "cpu":
         backbone = replace(backbone, network=deepcopy(backbone.network).to(hardware.device))
 
@@ -108,10 +103,8 @@ def extract_features(
         return embedded.float().cpu().numpy()
 
     with threads_for(backbone.network):
-        kept.fill(rows, compute, batch_size, progress, *rank_and_size())
-    return Features(
-        kept.values, data.labels, data.split, data.classes, data.name, key, not len(missing)
-    )
+        done = kept.fill(rows, compute, batch_size, progress, rank, size)
+    return Features(kept.values, data.labels, data.split, data.classes, data.name, key, done)
 
 
 def projections(
@@ -119,41 +112,25 @@ def projections(
 ) -> Features:
     """Compute a first layer's products ``W x`` with features, or read them from the cache.
 
-    They never change while a network is tuned whose gains or biases come after the product.
-    Several processes share the work as in `extract_features`.
-
-    Parameters
-    ----------
-    features : Features
-    linear : Linear
-        Its bias is not added.
-    progress : callable, optional
-        Called with images done and in all.
-    dtype : str
-        One of `DTYPES`.
-
-    Returns
-    -------
-    Features
-        The same images, labels and split, with values of shape (n, outputs of the layer).
+    They never change while a network is tuned whose gains or biases come after the product. The
+    result has the same images, labels and split, with values of shape (n, outputs of the layer).
+    Several processes share the work as in `extract_features`, which has the same options.
     """
     weight = linear.weight.detach()
     key = digest([features.key, hash_tensors({"weight": weight}), dtype])
     kept = _open(f"projections-{key[:16]}", len(features.labels), linear.out_features, dtype)
-    rows = features.split.rows
-    missing = kept.missing(rows)
-    kept.check_space(rows)
 
     def compute(batch: IntArray) -> Rows:
         x = torch.from_numpy(features.values[batch]).to(weight.dtype)
         return nn.functional.linear(x, weight).numpy()
 
+    rows = features.split.rows
     with threads_for(linear):
-        kept.fill(rows, compute, PROJECTED_AT_ONCE, progress, *rank_and_size())
-    return replace(features, values=kept.values, key=key, from_cache=not len(missing))
+        done = kept.fill(rows, compute, PROJECTED_AT_ONCE, progress, *rank_and_size())
+    return replace(features, values=kept.values, key=key, from_cache=done)
 
 
 def _open(name: str, count: int, width: int, dtype: str) -> RowFile:
     if dtype not in DTYPES:
         raise unknown("type of number to keep", dtype, DTYPES)
-    return open_rows(cache_dir() / f"{name}.npy", count, width, dtype)
+    return RowFile(cache_dir() / f"{name}.npy", count, width, dtype)

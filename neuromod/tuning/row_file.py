@@ -37,7 +37,7 @@ POLL_S = 0.2
 
 @dataclass(frozen=True)
 class RowFile:
-    """A file of rows, some of which may be missing. `open_rows` returns one.
+    """A file of rows, some of which may be missing. It is made if there is none, or a damaged one.
 
     Attributes
     ----------
@@ -54,19 +54,36 @@ class RowFile:
     width: int
     dtype: str
 
+    def __post_init__(self) -> None:
+        if not self._is_sound():
+            with FileLock(self.path.with_suffix(".lock")):
+                # Another process may have just made it.
+                if not self._is_sound():
+                    self._make_anew()
+
     @property
     def record(self) -> Path:
         """File of one byte for each row: 1 where the row is there."""
         return self.path.with_suffix(".rows")
 
-    def is_sound(self) -> bool:
-        """Return whether the file and its record exist and have the right sizes."""
+    def _is_sound(self) -> bool:
+        """Whether the file and its record exist and have the right sizes."""
         try:
             values = np.load(self.path, mmap_mode="r", allow_pickle=False)
             fits = (values.shape, values.dtype) == ((self.count, self.width), self.dtype)
             return fits and self.record.stat().st_size == self.count
         except (OSError, ValueError, EOFError):
             return False
+
+    def _make_anew(self) -> None:
+        if self.path.exists():
+            log.warning("%s is damaged or not neuromod's: it is computed anew.", self.path)
+        self.record.unlink(missing_ok=True)
+        shape = (self.count, self.width)
+        with written_whole(self.path) as temporary:
+            np.lib.format.open_memmap(temporary, mode="w+", dtype=self.dtype, shape=shape)
+        with written_whole(self.record) as temporary:
+            temporary.write_bytes(bytes(self.count))
 
     @cached_property
     def values(self) -> np.memmap[Any, np.dtype[np.floating[Any]]]:
@@ -80,16 +97,6 @@ class RowFile:
         absent: IntArray = rows[~there[rows]]
         return absent
 
-    def check_space(self, rows: IntArray) -> None:
-        """Refuse to begin if the disk has no room for those of some rows that are missing."""
-        needed = len(self.missing(rows)) * self.width * np.dtype(self.dtype).itemsize
-        free = shutil.disk_usage(self.path.parent).free
-        if needed > free:
-            raise UserError(
-                f"{needed / 1e9:.2f} GB are needed in {self.path.parent} and {free / 1e9:.2f} GB "
-                "are free: free some, set NEUROMOD_CACHE to a folder with more, or keep float16."
-            )
-
     def fill(
         self,
         rows: IntArray,
@@ -98,24 +105,23 @@ class RowFile:
         progress: Progress | None = None,
         rank: int = 0,
         world_size: int = 1,
-    ) -> None:
-        """Compute those of some rows that are missing.
+    ) -> bool:
+        """Compute those of some rows that are missing. Returns whether all were there already.
 
         Parameters
         ----------
-        rows : array of int
         compute : callable
             Returns the values of a batch of rows.
-        batch_size : int
-            Rows in a batch.
         progress : callable, optional
             Called with rows that are there, other processes' included, and in all.
         rank, world_size : int
             This process's number, and how many processes on this machine call this with the same
             rows. Each computes its share, then waits for the others.
         """
-        if not len(self.missing(rows)):
-            return
+        missing = self.missing(rows)
+        if not len(missing):
+            return True
+        self._check_space(len(missing))
         share = self.missing(rows[rank::world_size])
         done = self._report(rows, progress)
         with (
@@ -126,10 +132,6 @@ class RowFile:
                 batch = share[start : start + batch_size]
                 self._write(values, record, batch, compute(batch))
                 done = self._report(rows, progress)
-        self._wait(rows, done, progress)
-
-    def _wait(self, rows: IntArray, done: int, progress: Progress | None) -> None:
-        """Wait for the other processes' shares."""
         since = time.monotonic()
         while done < len(rows):
             time.sleep(POLL_S)
@@ -140,6 +142,17 @@ class RowFile:
                     f"No other process has added a row to {self.path} for {STALLED_S} s, and "
                     f"{len(rows) - done} are missing: run all again to go on from there."
                 )
+        return False
+
+    def _check_space(self, count: int) -> None:
+        """Refuse to begin if the disk has no room for so many rows."""
+        needed = count * self.width * np.dtype(self.dtype).itemsize
+        free = shutil.disk_usage(self.path.parent).free
+        if needed > free:
+            raise UserError(
+                f"{needed / 1e9:.2f} GB are needed in {self.path.parent} and {free / 1e9:.2f} GB "
+                "are free: free some, set NEUROMOD_CACHE to a folder with more, or keep float16."
+            )
 
     def _report(self, rows: IntArray, progress: Progress | None) -> int:
         done = len(rows) - len(self.missing(rows))
@@ -151,11 +164,11 @@ class RowFile:
         """Write rows, wait until they are on the disk, and only then record them."""
         with np.errstate(over="ignore"):
             kept = computed.astype(self.dtype, copy=False)
-        if not np.isfinite(kept).all():
-            row = batch[~np.isfinite(kept).all(axis=1)][0]
+        finite = np.isfinite(kept).all(axis=1)
+        if not finite.all():
             raise UserError(
-                f"What is computed for image {row} has no finite value in {self.dtype}: check the "
-                "weights, or keep float32."
+                f"What is computed for image {batch[~finite][0]} has no finite value in "
+                f"{self.dtype}: check the weights, or keep float32."
             )
         try:
             for row, numbers in zip(batch, kept, strict=True):
@@ -167,26 +180,3 @@ class RowFile:
                 record.write(b"\x01")
         except OSError as error:
             raise UserError(f"{self.path} cannot be written ({error.strerror}).") from error
-
-
-def open_rows(path: Path, count: int, width: int, dtype: str) -> RowFile:
-    """Open a file of rows; make an empty one if there is none or it is damaged."""
-    rows = RowFile(path, count, width, dtype)
-    if not rows.is_sound():
-        with FileLock(path.with_suffix(".lock")):
-            _make_anew(rows)
-    return rows
-
-
-def _make_anew(rows: RowFile) -> None:
-    """Make the file and its record, unless another process has just done so."""
-    if rows.is_sound():
-        return
-    if rows.path.exists():
-        log.warning("%s is damaged or not neuromod's: it is computed anew.", rows.path)
-    rows.record.unlink(missing_ok=True)
-    shape = (rows.count, rows.width)
-    with written_whole(rows.path) as temporary:
-        np.lib.format.open_memmap(temporary, mode="w+", dtype=rows.dtype, shape=shape)
-    with written_whole(rows.record) as temporary:
-        temporary.write_bytes(bytes(rows.count))

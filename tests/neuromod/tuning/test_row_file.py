@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 
 from neuromod.errors import UserError
 from neuromod.tuning import row_file
-from neuromod.tuning.row_file import open_rows
+from neuromod.tuning.row_file import RowFile
 
 COUNT, WIDTH = 37, 3
 
@@ -36,7 +36,7 @@ def work(path: Path, rank: int, world_size: int, lives: int) -> None:
             file.writelines(f"{row}\n" for row in batch)
         return values_of(batch)
 
-    kept = open_rows(path, COUNT, WIDTH, "float32")
+    kept = RowFile(path, COUNT, WIDTH, "float32")
     kept.fill(np.arange(COUNT), compute, 5, rank=rank, world_size=world_size)
 
 
@@ -62,12 +62,12 @@ def test_after_a_kill_nothing_that_was_kept_is_computed_again(tmp_path: Path) ->
     killed = start(path, lives=3)
     assert ended(killed) == -9
     assert computed(path) == list(range(15))
-    assert open_rows(path, COUNT, WIDTH, "float32").missing(np.arange(COUNT)).tolist() == list(
+    assert RowFile(path, COUNT, WIDTH, "float32").missing(np.arange(COUNT)).tolist() == list(
         range(15, COUNT)
     )
     assert ended(start(path)) == 0
     assert computed(path) == list(range(COUNT))
-    kept = open_rows(path, COUNT, WIDTH, "float32").values
+    kept = RowFile(path, COUNT, WIDTH, "float32").values
     np.testing.assert_array_equal(kept, values_of(np.arange(COUNT)))
 
 
@@ -79,7 +79,7 @@ def test_several_processes_fill_one_file_and_each_waits_for_all(tmp_path: Path) 
     assert [computed(path, rank) for rank in range(3)] == [
         list(range(rank, COUNT, 3)) for rank in range(3)
     ]
-    kept = open_rows(path, COUNT, WIDTH, "float32").values
+    kept = RowFile(path, COUNT, WIDTH, "float32").values
     np.testing.assert_array_equal(kept, values_of(np.arange(COUNT)))
 
 
@@ -87,7 +87,7 @@ def test_a_process_whose_fellows_are_gone_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_file, "STALLED_S", 0.3)
-    kept = open_rows(tmp_path / "rows.npy", COUNT, WIDTH, "float32")
+    kept = RowFile(tmp_path / "rows.npy", COUNT, WIDTH, "float32")
     with pytest.raises(UserError, match=r"No other process .* and 18 are missing: run all again"):
         kept.fill(np.arange(COUNT), values_of, 5, rank=0, world_size=2)
     kept.fill(np.arange(COUNT), values_of, 5)
@@ -96,10 +96,10 @@ def test_a_process_whose_fellows_are_gone_says_so(
 
 def test_what_is_complete_is_read_from_where_nothing_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / "rows.npy"
-    open_rows(path, COUNT, WIDTH, "float32").fill(np.arange(COUNT), values_of, 5)
+    RowFile(path, COUNT, WIDTH, "float32").fill(np.arange(COUNT), values_of, 5)
     states = [each.stat().st_mtime_ns for each in (path, path.with_suffix(".rows"))]
     path.with_suffix(".lock").unlink(missing_ok=True)
-    kept = open_rows(path, COUNT, WIDTH, "float32")
+    kept = RowFile(path, COUNT, WIDTH, "float32")
     kept.fill(np.arange(COUNT), lambda _: pytest.fail("computed again"), 5)
     np.testing.assert_array_equal(kept.values, values_of(np.arange(COUNT)))
     assert not path.with_suffix(".lock").exists()
@@ -107,7 +107,7 @@ def test_what_is_complete_is_read_from_where_nothing_can_be_written(tmp_path: Pa
 
 
 def test_rows_are_computed_in_any_order_and_only_those_asked_for(tmp_path: Path) -> None:
-    kept = open_rows(tmp_path / "rows.npy", COUNT, WIDTH, "float16")
+    kept = RowFile(tmp_path / "rows.npy", COUNT, WIDTH, "float16")
     asked = np.array([31, 2, 17])
     kept.fill(asked, values_of, 2)
     np.testing.assert_array_equal(kept.values[asked], values_of(asked))
@@ -116,7 +116,7 @@ def test_rows_are_computed_in_any_order_and_only_those_asked_for(tmp_path: Path)
 
 
 def test_a_row_that_its_type_cannot_hold_is_refused(tmp_path: Path) -> None:
-    kept = open_rows(tmp_path / "rows.npy", COUNT, WIDTH, "float16")
+    kept = RowFile(tmp_path / "rows.npy", COUNT, WIDTH, "float16")
     with pytest.raises(UserError, match="for image 4 has no finite value in float16"):
         kept.fill(np.arange(COUNT), lambda batch: np.exp(3.0 * values_of(batch)), 5)
     assert kept.missing(np.arange(COUNT)).tolist() == list(range(COUNT))
@@ -127,7 +127,7 @@ def test_a_file_and_a_record_that_do_not_fit_are_made_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str
 ) -> None:
     path = tmp_path / "rows.npy"
-    open_rows(path, COUNT, WIDTH, "float32").fill(np.arange(COUNT), values_of, 5)
+    RowFile(path, COUNT, WIDTH, "float32").fill(np.arange(COUNT), values_of, 5)
     if lost == "record":
         path.with_suffix(".rows").unlink()
     elif lost == "end of the record":
@@ -135,7 +135,7 @@ def test_a_file_and_a_record_that_do_not_fit_are_made_anew(
     elif lost == "values":
         path.unlink()
     width = WIDTH + 1 if lost == "another shape" else WIDTH
-    anew = open_rows(path, COUNT, width, "float32")
+    anew = RowFile(path, COUNT, width, "float32")
     assert len(anew.missing(np.arange(COUNT))) == COUNT
     assert not anew.values.any()
     assert ("computed anew" in caplog.text) == (lost != "values")
