@@ -14,22 +14,7 @@ class UserError(ValueError):
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
-    """Error for a name that does not exist, with the nearest names that do.
-
-    Parameters
-    ----------
-    kind : str
-        What was looked for, such as ``"protocol"``.
-    name : str
-        What was asked for.
-    valid : iterable of str
-        The names that exist.
-
-    Returns
-    -------
-    UserError
-        To be raised by the caller.
-    """
+    """Error for a name of no `kind`, such as ``"protocol"``, with the nearest that do exist."""
     names = {valid.lower(): valid for valid in sorted(valid)}
     near = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     # Upper and lower case are often all that differs.
@@ -52,18 +37,7 @@ def listed(words: Iterable[str], last: str = "and") -> str:
 
 
 def with_advice(load: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Wrap a lazy loader so that a missing package names the command that installs it.
-
-    Parameters
-    ----------
-    load : callable
-        Of a name; gives what it names.
-
-    Returns
-    -------
-    callable
-        The same, and raises ModuleNotFoundError with advice.
-    """
+    """Wrap a lazy loader so that a missing package names the command that installs it."""
 
     def advised(name: str) -> Any:
         try:

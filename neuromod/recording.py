@@ -24,6 +24,7 @@ from nixio.exceptions import InvalidFile
 
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Spikes
+from neuromod.parameters import BASE_UNITS
 
 # What NIX and Neo raise over files that are damaged or not theirs.
 UNREADABLE = (
@@ -36,7 +37,6 @@ UNREADABLE = (
     InvalidFile,
 )
 TOTAL = "total of "
-SI = ("m", "kg", "s", "A", "K", "mol", "cd")
 FAMILIAR = {volt.dim: "V", amp.dim: "A"}
 
 
@@ -87,22 +87,7 @@ class Recording:
         return np.arange(round(float(self.duration / self.dt))) * self.dt
 
     def trace(self, population: str, variable: str, neuron: int) -> Any:
-        """One neuron's variable over time.
-
-        Parameters
-        ----------
-        population, variable : str
-        neuron : int
-
-        Returns
-        -------
-        Quantity or ndarray, shape (steps,)
-
-        Raises
-        ------
-        UserError
-            When it was not recorded.
-        """
+        """One neuron's variable over time, shape (steps,)."""
         if population not in self.signals:
             raise unknown("recorded population", population, self.signals)
         if variable not in self.signals[population]:
@@ -119,19 +104,7 @@ class Recording:
     def spike_trains(
         self, population: str, neurons: Iterable[int] | None = None
     ) -> list[neo.SpikeTrain]:
-        """One Neo spike train per neuron.
-
-        Parameters
-        ----------
-        population : str
-        neurons : iterable of int, optional
-            All by default.
-
-        Returns
-        -------
-        list of neo.SpikeTrain
-            In seconds.
-        """
+        """One Neo spike train, in seconds, for each of some neurons, or of all."""
         spikes = self.spikes[population]
         order = np.argsort(spikes.neurons, kind="stable")
         bounds = np.searchsorted(spikes.neurons[order], np.arange(spikes.size + 1))
@@ -146,17 +119,13 @@ class Recording:
         ]
 
     def to_neo(self) -> neo.Block:
-        """Neo block with one segment, one spike train per population and one signal per variable.
-
-        Returns
-        -------
-        neo.Block
-        """
+        """Neo block: one segment, one spike train per population and one signal per variable."""
         segment = neo.Segment(name="experiment")
+        duration, dt = float(self.duration / second), float(self.dt / second)
         for name, spikes in self.spikes.items():
             train = neo.SpikeTrain(
                 np.asarray(spikes.times / second) * pq.s,
-                t_stop=float(self.duration / second),
+                t_stop=duration,
                 name=name,
                 array_annotations={"neuron": np.asarray(spikes.neurons)},
                 neurons=spikes.size,
@@ -167,7 +136,7 @@ class Recording:
                 segment.analogsignals.append(
                     neo.AnalogSignal(
                         _to_neo_unit(signal.values.T),
-                        sampling_period=float(self.dt / second) * pq.s,
+                        sampling_period=dt * pq.s,
                         name=f"{population}.{variable}",
                         array_annotations={"neuron": np.asarray(signal.neurons)},
                     )
@@ -182,36 +151,19 @@ class Recording:
                         name=f"{TOTAL}{population}.{variable}",
                     )
                 )
-        block = neo.Block(name="neuromod recording", neuromod=json.dumps(self._header()))
+        header = {"duration_s": duration, "dt_s": dt, "provenance": dict(self.provenance)}
+        block = neo.Block(name="neuromod recording", neuromod=json.dumps(header))
         block.segments.append(segment)
         return block
 
-    def _header(self) -> dict[str, Any]:
-        seconds = {"duration_s": float(self.duration / second), "dt_s": float(self.dt / second)}
-        return seconds | {"provenance": dict(self.provenance)}
-
     def save(self, path: str | Path) -> None:
-        """Write a NIX file.
-
-        Parameters
-        ----------
-        path : path
-            Ending in ``.nix``.
-        """
+        """Write a NIX file, whose name ends in ``.nix``."""
         with NixIO(str(path), "ow") as file:
             file.write_block(self.to_neo())
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
         """Read a NIX file that `save` wrote.
-
-        Parameters
-        ----------
-        path : path
-
-        Returns
-        -------
-        Recording
 
         Raises
         ------
@@ -229,16 +181,7 @@ class Recording:
 
     @classmethod
     def from_neo(cls, block: neo.Block) -> Recording:
-        """Recording from a block that `to_neo` made.
-
-        Parameters
-        ----------
-        block : neo.Block
-
-        Returns
-        -------
-        Recording
-        """
+        """Recording from a block that `to_neo` made."""
         header = json.loads(block.annotations["neuromod"])
         segment = block.segments[0]
         spikes = {
@@ -253,27 +196,20 @@ class Recording:
         signals: dict[str, dict[str, Signal]] = {}
         totals: dict[str, dict[str, Any]] = {}
         for analog in segment.analogsignals:
+            population, _, variable = analog.name.removeprefix(TOTAL).partition(".")
+            values = _from_neo_unit(analog)
             if analog.name.startswith(TOTAL):
-                population, _, variable = analog.name.removeprefix(TOTAL).partition(".")
-                totals.setdefault(population, {})[variable] = _from_neo_unit(analog)[:, 0]
-                continue
-            population, _, variable = analog.name.partition(".")
-            signals.setdefault(population, {})[variable] = Signal(
-                np.asarray(analog.array_annotations["neuron"], dtype=int), _from_neo_unit(analog).T
-            )
-        return cls(
-            spikes,
-            signals,
-            header["duration_s"] * second,
-            header["dt_s"] * second,
-            header["provenance"],
-            totals,
-        )
+                totals.setdefault(population, {})[variable] = values[:, 0]
+            else:
+                neurons = np.asarray(analog.array_annotations["neuron"], dtype=int)
+                signals.setdefault(population, {})[variable] = Signal(neurons, values.T)
+        duration, dt = header["duration_s"] * second, header["dt_s"] * second
+        return cls(spikes, signals, duration, dt, header["provenance"], totals)
 
 
 def _to_neo_unit(values: Any) -> pq.Quantity:
     dimensions = get_dimensions(values)
-    powers = zip(SI, dimensions._dims, strict=True)
+    powers = zip(BASE_UNITS, dimensions._dims, strict=True)
     composed = "*".join(f"{unit}**{power:g}" for unit, power in powers if power)
     return pq.Quantity(np.asarray(values), FAMILIAR.get(dimensions, composed or "dimensionless"))
 
@@ -281,5 +217,5 @@ def _to_neo_unit(values: Any) -> pq.Quantity:
 def _from_neo_unit(values: pq.Quantity) -> Any:
     simple = values.simplified
     powers = {unit.symbol: power for unit, power in simple.dimensionality.items()}
-    dimensions = get_or_create_dimension([float(powers.get(unit, 0)) for unit in SI])
+    dimensions = get_or_create_dimension([float(powers.get(unit, 0)) for unit in BASE_UNITS])
     return Quantity(simple.magnitude, dim=dimensions)

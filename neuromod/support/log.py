@@ -12,15 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Journal:
-    """Notes of one run.
-
-    Attributes
-    ----------
-    wall_s : dict of str to float
-        Seconds by stage.
-    notes : dict of str to value
-        Anything else worth keeping in ``run.json``.
-    """
+    """Notes of one run: seconds by stage, and anything else worth keeping in ``run.json``."""
 
     wall_s: dict[str, float] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)

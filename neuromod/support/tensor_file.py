@@ -29,15 +29,7 @@ class DamagedError(TensorFileError):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file.
-
-    Attributes
-    ----------
-    what : str
-        Its name in error messages.
-    format : str
-        By which its header identifies it.
-    """
+    """A kind of file: its name in error messages, and the format that its header names."""
 
     what: str
     format: str
@@ -45,15 +37,7 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class TensorFile:
-    """What a file holds.
-
-    Attributes
-    ----------
-    header : dict
-        What `write_tensors` was given, with ``format`` and ``versions``.
-    tensors : dict
-        By name, e.g. ``layers.0.gain``.
-    """
+    """What a file holds: the header as written, with ``format`` and ``versions``, and tensors."""
 
     header: dict[str, Any]
     tensors: dict[str, Tensor]
@@ -62,18 +46,7 @@ class TensorFile:
 def write_tensors(
     path: str | Path, kind: Kind, header: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Write tensors with a header that says what they are.
-
-    Parameters
-    ----------
-    path : path
-        Written whole or not at all.
-    kind : Kind
-    header : mapping
-        Of types that JSON holds.
-    tensors : mapping
-        By name, on any device.
-    """
+    """Write tensors whole or not at all, with a header, of types that JSON holds, about them."""
     packages = ("brian2-neuromod", "torch", "safetensors")
     about = {"format": kind.format, "versions": {name: version(name) for name in packages}}
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -108,17 +81,7 @@ def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
 def check_fit(
     source: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str
 ) -> None:
-    """Refuse tensors that do not fit a network, or are not finite.
-
-    Parameters
-    ----------
-    source : str
-        Where they come from.
-    found, expected : mapping
-        Tensors by name: those of the file, and those of the network.
-    name : str
-        The network's.
-    """
+    """Refuse tensors from some source that do not fit those of a network, or are not finite."""
     for key, tensor in expected.items():
         if key not in found:
             raise TensorFileError(f"{source} lacks {key!r}, which {name} needs.")
