@@ -13,9 +13,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from brian2 import Hz, Quantity
+from brian2 import Hz, Quantity, ohm, second, volt
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
+from scipy.sparse import csr_matrix
 from scipy.special import erfcx, zeta
 
 from neuromod.analysis.dose_response import has_closed_form
@@ -28,29 +29,28 @@ FARTHEST = 22.0
 KNOTS = np.linspace(-100, FARTHEST, 24401)
 # In units of the time in which rates relax; the slowest mode of a stable network is near 1.
 SETTLED = 100.0
+# Chosen here for `NeuronRates`: hertz, far below what a spike count can tell.
+TOLERANCE = 0.01
+# Share of the way to the rates that the present input gives; a full step would overshoot with
+# recurrent inhibition.
+STEP = 0.5
+MOST_STEPS = 400
 
 
 def input_moments(
     neuron: GainLIF, indegree: np.ndarray, weight: Quantity, rate: Quantity
 ) -> tuple[Quantity, Quantity]:
-    """Mean and noise of the depolarisation by Poisson trains, at gain 1.
+    """Mean and noise of the depolarisation by Poisson trains in volt, at gain 1.
+
+    They are ``R*tau_syn*sum(K*w*rate)`` and ``R*tau_syn*sqrt(sum(K*w**2*rate)/tau_m)``. The noise
+    is the root of twice the variance that the membrane potential would have without a threshold.
 
     Parameters
     ----------
-    neuron : GainLIF
     indegree : ndarray of int, shape (sources,)
         Synapses from each kind of source.
-    weight : Quantity, shape (sources,)
-        Step of the synaptic current per spike, ampere.
-    rate : Quantity, shape (sources,)
-        Of every source neuron, hertz.
-
-    Returns
-    -------
-    tuple of Quantity
-        Mean and noise in volt: ``R*tau_syn*sum(K*w*rate)`` and
-        ``R*tau_syn*sqrt(sum(K*w**2*rate)/tau_m)``. The noise is the root of twice the variance
-        that the membrane potential would have without a threshold.
+    weight, rate : Quantity, shape (sources,)
+        Step of the synaptic current per spike, ampere; rate of every source neuron, hertz.
     """
     charge = neuron.R * neuron.tau_syn
     mean = charge * np.sum(indegree * weight * rate)
@@ -58,13 +58,7 @@ def input_moments(
 
 
 def check_theory(neuron: GainLIF) -> None:
-    """Refuse a neuron that mean-field theory does not describe.
-
-    Raises
-    ------
-    UserError
-        With an after-spike current or a K+ conductance, which the theory leaves out.
-    """
+    """Refuse a neuron with an after-spike current or a K+ conductance: the theory has neither."""
     if not has_closed_form(neuron):
         raise UserError(
             "The mean field holds without after-spike current and K+ conductance: set b and g_K "
@@ -73,28 +67,16 @@ def check_theory(neuron: GainLIF) -> None:
 
 
 def noisy_rate(neuron: GainLIF, mean: Quantity, noise: Quantity, gain: Any = 1.0) -> Quantity:
-    """Steady firing rate under random input: Siegert's formula.
+    """Steady firing rate under random input in hertz: Siegert's formula, after `check_theory`.
 
     Threshold and reset are raised by ``noise*|zeta(1/2)|*sqrt(tau_syn/(2*tau_m))``, the correction
     for exponential synapses.
 
     Parameters
     ----------
-    neuron : GainLIF
-        With exponential synapses.
     mean, noise : Quantity, shape () or (n,)
         See `input_moments`; volt.
     gain : float or ndarray, shape () or (n,)
-
-    Returns
-    -------
-    Quantity, shape () or (n,)
-        In hertz.
-
-    Raises
-    ------
-    UserError
-        As `check_theory`.
     """
     check_theory(neuron)
     shift = abs(zeta(0.5)) * np.sqrt(float(neuron.tau_syn / neuron.tau_m) / 2)
@@ -117,7 +99,6 @@ def network_rates(
 
     Parameters
     ----------
-    neuron : GainLIF
     gain : ndarray, shape (populations,)
     indegree : ndarray of int, shape (populations + 1,)
         From each population, and from outside.
@@ -130,11 +111,6 @@ def network_rates(
     -------
     Quantity, shape (populations,)
         The state into which rates relax from silence, hertz; nan where they do not settle.
-
-    Raises
-    ------
-    UserError
-        As `check_theory`.
     """
 
     def change(_time: float, rates: np.ndarray) -> np.ndarray:
@@ -146,6 +122,61 @@ def network_rates(
     rates = solve_ivp(change, (0, SETTLED), silent, "LSODA", rtol=1e-6, atol=1e-4).y[:, -1]
     settled = np.abs(change(0, rates)) < 1e-2 + 1e-3 * rates
     return np.where(settled.all(), rates, np.nan) * Hz
+
+
+class NeuronRates:
+    """Rates of every single neuron of a given network.
+
+    Each neuron receives noise of the mean and variance that its own synapses carry; the rates are
+    those that reproduce themselves.
+    """
+
+    def __init__(self, neuron: GainLIF) -> None:
+        check_theory(neuron)
+        self._neuron = neuron
+        # Volt per ampere and hertz, and its square over the membrane's time constant.
+        self._charge = float(neuron.R * neuron.tau_syn / (ohm * second))
+        self._spread = self._charge**2 / float(neuron.tau_m / second)
+
+    def outside(self, indegree: np.ndarray, weight: float, rate: float) -> np.ndarray:
+        """Mean (volt) and variance of the depolarisation by trains from outside, shape (2, n).
+
+        Every neuron outside fires at a `rate` in hertz; synapses have a `weight` in ampere.
+        """
+        arriving = np.asarray(indegree) * rate
+        return np.array([self._charge * weight * arriving, self._spread * weight**2 * arriving])
+
+    def settled(self, weights: csr_matrix, outside: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """Rates that reproduce themselves, shape (n,), hertz.
+
+        Parameters
+        ----------
+        weights : scipy.sparse.csr_matrix, shape (n, n)
+            Ampere, from the column's neuron onto the row's. Several synapses from one neuron onto
+            another fire together and count as one of their summed weight.
+        outside : ndarray, shape (2, n)
+            See `outside`.
+        start : ndarray, shape (n,)
+            Where to begin, hertz.
+
+        Raises
+        ------
+        UserError
+            When rates do not settle.
+        """
+        squares = weights.power(2)
+        rates = start
+        for _ in range(MOST_STEPS):
+            mean = outside[0] + self._charge * (weights @ rates)
+            noise = np.sqrt(outside[1] + self._spread * (squares @ rates))
+            change = np.asarray(noisy_rate(self._neuron, mean * volt, noise * volt) / Hz) - rates
+            rates = rates + STEP * change
+            if np.abs(change).max() < TOLERANCE:
+                return rates
+        raise UserError(
+            f"Rates did not settle in {MOST_STEPS} steps: the network is unstable; weaker "
+            "excitatory or inhibitory weights would let them."
+        )
 
 
 def _integral(x: np.ndarray) -> np.ndarray:

@@ -18,8 +18,7 @@ from brian2 import Hz, Quantity, amp, second
 from scipy.optimize import brentq
 from scipy.sparse import csr_matrix
 
-from neuromod.analysis.mean_field import input_moments, noisy_rate
-from neuromod.analysis.neuron_rates import NeuronRates
+from neuromod.analysis.mean_field import NeuronRates, input_moments, noisy_rate
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import StructuralPlasticity, Wiring
