@@ -27,15 +27,9 @@ Simulate = Callable[[Experiment], Recording]
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report.
+    """A part of a report: a title, paragraphs of plain sentences, and the name of a table if any.
 
-    Attributes
-    ----------
-    title : str
-    text : str
-        Plain sentences; blank lines separate paragraphs.
-    table : str
-        Name of the table to show under it, if any.
+    Blank lines separate paragraphs; the table is shown under them.
     """
 
     title: str
@@ -45,15 +39,7 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Results of a study.
-
-    Attributes
-    ----------
-    tables : dict of str to DataFrame
-        ``"table"`` is the main one; names of columns end in their unit.
-    recordings : mapping of str to Recording
-        One for each experiment, if there are any.
-    """
+    """Results of a study: tables, and a recording of each experiment if there are any."""
 
     tables: Tables
     recordings: Recordings = field(default_factory=dict)
@@ -76,56 +62,22 @@ class Study(Parameters):
     seed: int = not_negative(1, "seed of everything random", "chosen here")
 
     def perform(self, simulate: Simulate) -> Results:
-        """Do the work.
-
-        Parameters
-        ----------
-        simulate : callable
-            Of an experiment; gives its recording.
-
-        Returns
-        -------
-        Results
-        """
+        """Do the work; `simulate` gives the recording of an experiment."""
         raise NotImplementedError
 
     def plot(self, tables: Tables, recordings: Recordings) -> Figure:
-        """The study's figure: by default the main table's columns against its first, or traces.
-
-        Parameters
-        ----------
-        tables : dict of str to DataFrame
-        recordings : mapping of str to Recording
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
+        """The study's figure: by default the main table's columns against its first, or traces."""
         # Imported here because Matplotlib takes its time.
         from neuromod.support.figures import plain_figure
 
         return plain_figure(tables, recordings)
 
     def report(self, tables: Tables) -> list[Section]:
-        """What the tables say, in words; by default their sizes and ranges.
-
-        Parameters
-        ----------
-        tables : dict of str to DataFrame
-
-        Returns
-        -------
-        list of Section
-        """
+        """What the tables say, in words; by default their sizes and ranges."""
         return [Section(*section) for section in plain_sections(tables)]
 
     def save_extras(self, folder: Path) -> None:
-        """Write files beyond the common ones into the run's folder; none by default.
-
-        Parameters
-        ----------
-        folder : Path
-        """
+        """Write files beyond the common ones into the run's folder; none by default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,27 +85,11 @@ class Protocol(Study):
     """Base of all studies that simulate: experiments, and what is measured in their recordings."""
 
     def experiments(self) -> dict[str, Experiment]:
-        """Experiments by name, every grid point a neuron of one network.
-
-        Returns
-        -------
-        dict of str to Experiment
-        """
+        """Experiments by name, every grid point a neuron of one network."""
         raise NotImplementedError
 
     def measure(self, recordings: Recordings) -> Tables:
-        """Tables from recordings; names of columns end in their unit.
-
-        Parameters
-        ----------
-        recordings : mapping of str to Recording
-            One for each experiment.
-
-        Returns
-        -------
-        dict of str to DataFrame
-            ``"table"`` is the main one.
-        """
+        """Tables from the recordings of all experiments."""
         raise NotImplementedError
 
     def perform(self, simulate: Simulate) -> Results:
@@ -173,13 +109,7 @@ class Training(Study):
     """Base of all studies that work with torch alone."""
 
     def train(self) -> Tables:
-        """Tables of what was trained; names of columns end in their unit.
-
-        Returns
-        -------
-        dict of str to DataFrame
-            ``"table"`` is the main one.
-        """
+        """Tables of what was trained."""
         raise NotImplementedError
 
     def perform(self, simulate: Simulate) -> Results:

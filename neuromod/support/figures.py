@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -123,18 +122,9 @@ def thin(times: Any, *traces: Any, points: int = 2000) -> tuple[Any, ...]:
 
 
 def ordered_colors(n: int, hue: str = "blue") -> list[str]:
-    """Colours for values that have an order, from light to dark in one hue.
+    """Colours for values that have an order, from light to dark; for one, the scale's middle.
 
-    Parameters
-    ----------
-    n : int
-    hue : str
-        ``"blue"``, ``"orange"`` or ``"green"``.
-
-    Returns
-    -------
-    list of str
-        The darkest last; the middle of the scale where `n` is 1.
+    The hue is ``"blue"``, ``"orange"`` or ``"green"``.
     """
     places = np.linspace(0, 1, n) if n > 1 else [0.5]
     return [to_hex(ORDERED[hue](place)) for place in places]
@@ -185,11 +175,7 @@ class Family:
     ) -> None:
         """Say beside the axes which colour is which: a legend of up to seven, else a colour bar.
 
-        Parameters
-        ----------
-        axes : Axes
-        below, also
-            As for `legend`.
+        For `below` and `also` see `legend`.
         """
         plain, unit = handy(self.values)
         if len(plain) > MOST_NAMED:
@@ -242,32 +228,36 @@ def legend(
 def plain_figure(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, Any]) -> Figure:
     """Figure of a protocol that draws none: the main table's numbers, or else what was recorded.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        Of ``"table"`` every column of numbers is drawn against the first column.
-    recordings : mapping of str to Recording
-        Their traces are drawn where that table has no numbers, and their spikes where there are
-        no traces.
+    Every column of numbers of ``"table"`` is drawn against the first column. Where there are none,
+    traces are drawn, and spikes where there are no traces.
     """
-    table = tables.get("table")
-    drawings = [] if table is None else _column_drawings(table)
-    drawings = drawings or _trace_drawings(recordings) or _spike_drawings(recordings)
+    drawings: list[tuple[Any, ...]] = []
+    if "table" in tables:
+        table = tables["table"]
+        numeric = [name for name in table.columns[1:] if table[name].dtype.kind in "iuf"]
+        drawings = [(_draw_column, table, table.columns[0], name) for name in numeric]
+    alone = len(recordings) == 1
+    drawings = drawings or [
+        (_draw_traces, recording.times, signal, what, cells if alone else f"{name}: {cells}")
+        for name, recording in recordings.items()
+        for cells, signals in recording.signals.items()
+        for what, signal in signals.items()
+    ]
+    drawings = drawings or [
+        (_draw_spikes, spikes, f"{name}: {cells}")
+        for name, recording in recordings.items()
+        for cells, spikes in recording.spikes.items()
+        if len(spikes.neurons)
+    ]
     shown = drawings[:MOST_PANELS]
     across = min(3, max(1, len(shown)))
-    figure = Figure(figsize=(4 * across, 2.8 * -(-len(shown) // across) or 2), layout="constrained")
-    for place, draw in enumerate(shown, start=1):
-        draw(figure.add_subplot(-(-len(shown) // across), across, place))
+    down = -(-len(shown) // across)
+    figure = Figure(figsize=(4 * across, 2.8 * down or 2), layout="constrained")
+    for place, (draw, *what) in enumerate(shown, start=1):
+        draw(figure.add_subplot(down, across, place), *what)
     if not shown:
         figure.text(0.5, 0.5, "No numbers, traces or spikes to show.", ha="center")
     return figure
-
-
-def _column_drawings(table: pd.DataFrame) -> list[Callable[[Axes], None]]:
-    """One for each column of numbers but the first column."""
-    first, *others = table.columns
-    numeric = [name for name in others if table[name].dtype.kind in "iuf"]
-    return [partial(_draw_column, table=table, x=first, y=name) for name in numeric]
 
 
 def _draw_column(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
@@ -277,22 +267,6 @@ def _draw_column(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     axes.set(xlabel=column_label(x), ylabel=column_label(y))
 
 
-def _trace_drawings(recordings: Mapping[str, Any]) -> list[Callable[[Axes], None]]:
-    """One for each variable that was recorded of a population."""
-    return [
-        partial(
-            _draw_traces,
-            times=recording.times,
-            signal=signal,
-            what=variable,
-            title=f"{name}: {population}" if len(recordings) > 1 else population,
-        )
-        for name, recording in recordings.items()
-        for population, signals in recording.signals.items()
-        for variable, signal in signals.items()
-    ]
-
-
 def _draw_traces(axes: Axes, times: Any, signal: Any, what: str, title: str) -> None:
     rows = signal.values[:MOST_NAMED]
     at, values = thin(times, rows)
@@ -300,27 +274,15 @@ def _draw_traces(axes: Axes, times: Any, signal: Any, what: str, title: str) -> 
     y, y_unit = handy(values)
     for neuron, row, color in zip(signal.neurons, y, COLORS, strict=False):
         axes.plot(x, row, color=color, lw=1, label=f"neuron {neuron}")
-    axes.set(
-        xlabel=f"time ({x_unit})", ylabel=f"{what} ({y_unit})" if y_unit else what, title=title
-    )
+    label(axes, title, f"time ({x_unit})", f"{what} ({y_unit})" if y_unit else what)
     if len(rows) > 1:
         legend(axes)
-
-
-def _spike_drawings(recordings: Mapping[str, Any]) -> list[Callable[[Axes], None]]:
-    """One for each population that fired."""
-    return [
-        partial(_draw_spikes, spikes=spikes, title=f"{name}: {population}")
-        for name, recording in recordings.items()
-        for population, spikes in recording.spikes.items()
-        if len(spikes.neurons)
-    ]
 
 
 def _draw_spikes(axes: Axes, spikes: Any, title: str) -> None:
     times, unit = handy(spikes.times)
     axes.plot(times, spikes.neurons, ".", color=BLACK, ms=2)
-    axes.set(xlabel=f"time ({unit})", ylabel="neuron", title=title)
+    label(axes, title, f"time ({unit})", "neuron")
 
 
 def _is_drawn(handle: Any) -> bool:
