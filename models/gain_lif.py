@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from brian2 import Hz, Mohm, Quantity, amp, ms, mV, second, siemens, umolar
+from brian2 import Hz, Mohm, Quantity, amp, ms, mV, siemens, umolar
 
 from neuromod.errors import UserError, unknown
 from neuromod.models.integration import HeldCascade
@@ -18,7 +18,9 @@ from neuromod.parameters import (
     Parameters,
     model_input,
     namespace,
+    not_negative,
     parameter,
+    positive,
     refuse_where,
     used,
 )
@@ -60,34 +62,18 @@ class GainLIF(Parameters):
     v_reset: Quantity = parameter(
         -70 * mV, "potential after a spike", source="chosen here: at rest, as on the chip"
     )
-    tau_m: Quantity = parameter(
-        20 * ms, "membrane time constant", source=BRUNEL_WANG, low=0 * second, low_excluded=True
+    tau_m: Quantity = positive(20 * ms, "membrane time constant", BRUNEL_WANG)
+    R: Quantity = positive(40 * Mohm, "membrane resistance", f"{BRUNEL_WANG}: 1/25 nS")
+    t_ref: Quantity = not_negative(2 * ms, "refractory period", BRUNEL_WANG)
+    tau_syn: Quantity = positive(2 * ms, "decay of exponential synapses", f"{BRUNEL_WANG}: AMPA")
+    b: Quantity = not_negative(
+        0 * amp, "step of the after-spike current; 0: none", "chosen here: off"
     )
-    R: Quantity = parameter(
-        40 * Mohm,
-        "membrane resistance",
-        source=f"{BRUNEL_WANG}: 1/25 nS",
-        low=0 * Mohm,
-        low_excluded=True,
-    )
-    t_ref: Quantity = parameter(2 * ms, "refractory period", source=BRUNEL_WANG, low=0 * second)
-    tau_syn: Quantity = parameter(
-        2 * ms,
-        "decay of exponential synapses",
-        source=f"{BRUNEL_WANG}: AMPA",
-        low=0 * second,
-        low_excluded=True,
-    )
-    b: Quantity = parameter(
-        0 * amp, "step of the after-spike current; 0: none", source="chosen here: off", low=0 * amp
-    )
-    tau_ahp: Quantity = parameter(
+    tau_ahp: Quantity = positive(
         200 * ms,
         "decay of the after-spike current",
-        source="chosen here: between medium and slow after-hyperpolarisation "
+        "chosen here: between medium and slow after-hyperpolarisation "
         "(Sah 1996, Trends Neurosci. 19:150-154)",
-        low=0 * second,
-        low_excluded=True,
     )
     E_K: Quantity = parameter(
         -90 * mV, "reversal potential of K+", source="chosen here: usual for cortical cells"
@@ -105,29 +91,20 @@ class GainLIF(Parameters):
         "exponential", "shape of a synaptic current", source="chosen here", choices=tuple(SYNAPSE)
     )
 
-    def check_values(self, own: Callable[[str], Any]) -> None:
-        """Refuse values that do not go together, in the model or in single neurons.
+    refractory: ClassVar[str] = "t_ref"
 
-        Parameters
-        ----------
-        own : callable
-            Of a parameter's name: its value, or one value for each neuron.
-        """
+    def check_values(self, own: Callable[[str], Any]) -> None:
+        """Refuse values that do not go together, in the model or in single neurons."""
+        v_th = own("v_th")
         for name in ("v_rest", "v_reset"):
-            refuse_where(
-                own(name) >= own("v_th"),
-                f"{name} = {{}} must lie below v_th = {{}}",
-                own(name),
-                own("v_th"),
-            )
+            problem = f"{name} = {{}} must lie below v_th = {{}}"
+            refuse_where(own(name) >= v_th, problem, own(name), v_th)
         # The exact solution divides by the difference of the time constants.
         decays = {"tau_syn": self.synapse == "exponential", "tau_ahp": self._adapts}
-        for name in (name for name, present in decays.items() if present):
-            refuse_where(
-                own(name) == own("tau_m"),
-                f"{name} = {{}} must differ from tau_m, even if only by a millionth",
-                own(name),
-            )
+        for name, present in decays.items():
+            if present:
+                problem = f"{name} = {{}} must differ from tau_m, even if only by a millionth"
+                refuse_where(own(name) == own("tau_m"), problem, own(name))
         names = [receptor.name for receptor in self.receptors]
         if len(set(names)) < len(names):
             raise UserError(f"Receptors of a neuron need names of their own, not {names}.")
@@ -176,11 +153,6 @@ class GainLIF(Parameters):
         return SPIKE[self.site][1] + ("\nI_ahp += b" if self._adapts else "")
 
     @property
-    def refractory(self) -> str:
-        """How long the membrane is held after a spike, by name."""
-        return "t_ref"
-
-    @property
     def method(self) -> Any:
         """Exact without receptors; with them, exact for the membrane alone."""
         return HeldCascade(("v", "I_syn", "I_ahp")) if self.receptors else "exact"
@@ -216,48 +188,25 @@ class GainLIF(Parameters):
         UserError
             For a ligand that no receptor binds.
         """
-        bath = self._bath(conc)
         values: dict[str, Any] = {"v": self.rest(conc)}
-        for receptor in self.receptors:
-            values |= receptor.steady(*(bath[ligand] for ligand in receptor.ligands))
+        for receptor, levels in self._bathed(conc):
+            values |= receptor.steady(*levels)
         return values
 
     def steady_gain(self, conc: Mapping[str, Quantity]) -> np.ndarray:
-        """Steady gain in a bath.
-
-        Parameters
-        ----------
-        conc : mapping of str to Quantity, shape () or (n,)
-            As for `steady`.
-
-        Returns
-        -------
-        ndarray, shape () or (n,)
-            The product of every receptor's.
-        """
-        bath = self._bath(conc)
+        """Steady gain in a bath as in `steady`, shape () or (n,): the product of the receptors'."""
         gain = np.ones(())
-        for receptor in self.receptors:
-            gain = gain * receptor.gain(*(bath[ligand] for ligand in receptor.ligands))
+        for receptor, levels in self._bathed(conc):
+            gain = gain * receptor.gain(*levels)
         return gain
 
     def rest(self, conc: Mapping[str, Quantity]) -> Quantity:
-        """Resting potential in a bath, where the K+ conductance that receptors open shifts it.
-
-        Parameters
-        ----------
-        conc : mapping of str to Quantity, shape () or (n,)
-            As for `steady`.
-
-        Returns
-        -------
-        Quantity, shape () or (n,)
-            ``(v_rest + R*g_K*E_K)/(1 + R*g_K)``, volt.
-        """
-        if not self._shifting:
-            return self.v_rest
-        opened = self.R * self._opened(conc)
-        return (self.v_rest + opened * self.E_K) / (1 + opened)
+        """Resting potential, volt, in a bath as in `steady`: an open K+ conductance shifts it."""
+        g_K = 0 * siemens
+        for receptor, levels in self._bathed(conc):
+            if receptor in self._shifting:
+                g_K = g_K + receptor.g_K * receptor.activation(*levels)
+        return (self.v_rest + self.R * g_K * self.E_K) / (1 + self.R * g_K)
 
     def rate(self, I: Quantity, gain: Any = 1.0) -> Quantity:  # noqa: E741
         """Steady firing rate in closed form.
@@ -310,15 +259,12 @@ class GainLIF(Parameters):
         """Receptors that open or close a K+ conductance."""
         return tuple(r for r in self.receptors if r.g_K != 0 * siemens)
 
-    def _opened(self, conc: Mapping[str, Quantity]) -> Quantity:
-        bath = self._bath(conc)
-        opened = 0 * siemens
-        for r in self._shifting:
-            opened = opened + r.g_K * r.activation(*(bath[ligand] for ligand in r.ligands))
-        return opened
-
-    def _bath(self, conc: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    def _bathed(
+        self, conc: Mapping[str, Quantity]
+    ) -> Iterator[tuple[Receptor, tuple[Quantity, ...]]]:
+        """Every receptor, with the concentrations of what binds to it."""
         for ligand in conc:
             if ligand not in self.ligands:
                 raise unknown("ligand of this neuron", ligand, self.ligands)
-        return {ligand: conc.get(ligand, 0 * umolar) for ligand in self.ligands}
+        for receptor in self.receptors:
+            yield receptor, tuple(conc.get(ligand, 0 * umolar) for ligand in receptor.ligands)

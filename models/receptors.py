@@ -81,9 +81,8 @@ class Receptor(Parameters):
         super().__post_init__()
         for field in ("name", "ligand", "antagonist"):
             text = getattr(self, field)
-            if not text.isascii() or not text.isalnum():
-                if field == "antagonist" and not text:
-                    continue
+            absent = field == "antagonist" and not text
+            if not absent and not (text.isascii() and text.isalnum()):
                 raise UserError(
                     f"{field} = {text!r} stands in the names of variables: use letters and "
                     "digits, such as D1."
@@ -132,13 +131,7 @@ class Receptor(Parameters):
         return used(own, beyond)
 
     def steady(self, conc: Quantity, antagonist: Quantity = 0 * umolar) -> dict[str, np.ndarray]:
-        """State variables in the steady state.
-
-        Parameters
-        ----------
-        conc, antagonist : Quantity, shape () or (n,)
-            Concentrations of the ligand and of the antagonist, mol/m^3.
-        """
+        """State variables in the steady state, at concentrations in mol/m^3, shape () or (n,)."""
         occupancy, blocked = self._shares(conc, antagonist)
         available = 1 / (1 + self._silencing * occupancy)
         states = {"occupancy": occupancy, "messenger": occupancy * available}
@@ -149,17 +142,9 @@ class Receptor(Parameters):
         return {f"{name}_{self.name}": np.asarray(value) for name, value in states.items()}
 
     def occupancy(self, conc: Quantity, antagonist: Quantity = 0 * umolar) -> np.ndarray:
-        """Steady share of receptors that the ligand occupies.
+        """Steady share of receptors that the ligand occupies, at concentrations in mol/m^3.
 
-        Parameters
-        ----------
-        conc, antagonist : Quantity, shape () or (n,)
-            Concentrations, mol/m^3.
-
-        Returns
-        -------
-        ndarray, shape () or (n,)
-            ``c/(c + K_D*(1 + c_antagonist/K_B))``; Gaddum 1937, J. Physiol. 89:7P-9P.
+        It is ``c/(c + K_D*(1 + c_antagonist/K_B))``; Gaddum 1937, J. Physiol. 89:7P-9P.
         """
         return np.asarray(self._shares(conc, antagonist)[0])
 
