@@ -65,6 +65,7 @@ from neuromod.parameters import (
 register_new_unit(uA / volt**2)
 
 PAPER = "Barton et al. 2022"
+NEURON = f"{PAPER}, section 5.2.2"
 CALIBRATED = "calibrated here, not from the paper"
 RYNDIN = "Ryndin et al. 2021, Nano- i Mikrosistemnaya Tekhnika 23:317-326"
 
@@ -189,14 +190,12 @@ class CircuitNeuron(Parameters):
     ``up_soma``.
 
     State: `energy` is what the synapses have drawn from their supplies; for the rest see
-    `EQUATIONS`.
+    `EQUATIONS`. Closed forms, such as `unit_current`, take arrays of shape (n,) too.
     """
 
     C: Quantity = positive(50 * ffarad, "membrane capacitor", f"{PAPER}, section 5.2")
-    v_rest: Quantity = not_negative(
-        250 * mV, "resting and reset potential", f"{PAPER}, section 5.2.2"
-    )
-    v_th: Quantity = not_negative(350 * mV, "comparator threshold", f"{PAPER}, section 5.2.2")
+    v_rest: Quantity = not_negative(250 * mV, "resting and reset potential", NEURON)
+    v_th: Quantity = not_negative(350 * mV, "comparator threshold", NEURON)
     t_spike: Quantity = positive(
         100 * nsecond,
         "width of a spike, during which the membrane is held at reset",
@@ -233,7 +232,7 @@ class CircuitNeuron(Parameters):
         "ideal",
         "the mirror's output: a current source, or a transistor that leaves saturation as the "
         "membrane nears its supply",
-        f"{PAPER}, section 5.2.2; ideal chosen here",
+        f"{NEURON}; ideal chosen here",
         choices=("ideal", "mosfet"),
     )
     channel_modulation: Quantity = not_negative(
@@ -250,19 +249,13 @@ class CircuitNeuron(Parameters):
         0.5 * uA / volt**2, "transconductance factor of the mirror", CALIBRATED
     )
     R_S: Quantity = positive(20 * Mohm, "load resistor of the mirror", CALIBRATED)
-    vto: Quantity = parameter(
-        0.35 * volt,
-        "threshold of the mirror's transistor",
-        CALIBRATED,
-        low=0 * volt,
-        high=0.7 * volt,
+    vto: Quantity = not_negative(
+        0.35 * volt, "threshold of the mirror's transistor", CALIBRATED, high=0.7 * volt
     )
     bits: int = parameter(
         3, "bits of a code besides its sign", f"{PAPER}, section 5.2: six sources", low=1, high=16
     )
-    R_leak: Quantity = positive(
-        400 * Mohm, "leak resistance at zero bias", f"{PAPER}, section 5.2.2"
-    )
+    R_leak: Quantity = positive(400 * Mohm, "leak resistance at zero bias", NEURON)
     leak: str = parameter(
         "linear",
         "leak element: resistor, one transdiode pair, or two in opposition",
@@ -276,7 +269,7 @@ class CircuitNeuron(Parameters):
     comparator: str = parameter(
         "clocked",
         "decides when the last input pulse ends, or at any time",
-        f"{PAPER}, section 5.2.2",
+        NEURON,
         choices=tuple(COMPARATOR),
     )
 
@@ -369,11 +362,8 @@ class CircuitNeuron(Parameters):
     def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """A population's values, its supplies, and what its mirrors do at them.
 
-        Parameters
-        ----------
-        values : mapping of str to Quantity, shape () or (n,)
-            By name. ``beta``, ``vto`` and ``R_S`` of single neurons are solved for here; they are
-            left out where the equations do not name them.
+        ``beta``, ``vto`` and ``R_S`` of single neurons are solved for here; they are left out
+        where the equations do not name them.
         """
         completed = {name: given.default for name, given in self.inputs.items()} | dict(values)
         if self.synapse == "conductance":
@@ -467,18 +457,10 @@ class CircuitNeuron(Parameters):
                 )
 
     def unit_current(self, vdd: Quantity) -> Quantity:
-        """Current of one least significant bit at a supply voltage.
+        """Current, ampere, of one least significant bit at a synapse supply, volt.
 
-        Parameters
-        ----------
-        vdd : Quantity, shape (n,)
-            Synapse supply, volt.
-
-        Returns
-        -------
-        Quantity, shape (n,)
-            In ampere; 0 at and below a square-law transistor's threshold. See the erratum above.
-            Of a conductance, into a membrane at rest.
+        It is 0 at and below a square-law transistor's threshold; see the erratum above. That of a
+        conductance goes into a membrane at rest.
         """
         if self.synapse == "conductance":
             return self.G_unit * (vdd - self.v_rest)
@@ -486,35 +468,18 @@ class CircuitNeuron(Parameters):
         return mirror.current(mirror.overdrive(np.asarray(vdd / volt))) * amp
 
     def vdd_for(self, current: Quantity) -> Quantity:
-        """Supply voltage at which one least significant bit gives a current.
+        """Supply, volt, at which one least significant bit gives a current, ampere, not negative.
 
-        Parameters
-        ----------
-        current : Quantity, shape (n,)
-            In ampere, not negative.
-
-        Returns
-        -------
-        Quantity, shape (n,)
-            In volt, whether or not the synapse can be run there: the exact inverse of
-            `unit_current`.
+        The exact inverse of `unit_current`, whether or not the synapse can be run there.
         """
         if self.synapse == "conductance":
             return self.v_rest + current / self.G_unit
         return self.mirror().vdd_for(np.asarray(current / amp)) * volt
 
     def step(self, vdd: Quantity) -> Quantity:
-        """How far one pulse at one least significant bit moves a membrane at rest.
+        """How far, in volt, a pulse of one least significant bit moves a membrane at rest.
 
-        Parameters
-        ----------
-        vdd : Quantity, shape (n,)
-            Synapse supply, volt.
-
-        Returns
-        -------
-        Quantity, shape (n,)
-            In volt, for the linear leak, at the end of the pulse.
+        At a synapse supply in volt, for the linear leak, at the end of the pulse.
         """
         # A conductance that is on loads the membrane beside its leak.
         added = self.G_unit if self.synapse == "conductance" else 0 * siemens
@@ -522,22 +487,12 @@ class CircuitNeuron(Parameters):
         return self.unit_current(vdd) / load * -np.expm1(-float(self.t_pulse * load / self.C))
 
     def spike_width(self, v_bias: Quantity) -> Quantity:
-        """Width of a spike at a bias of the spike generator.
+        """Width of a spike, seconds, at a bias of the spike generator, volt: a value for `t_spike`.
 
         A spike lasts until it has gone through delay cells whose current a transistor starves, of
-        the same law as the mirror's: the time in which that current takes their load to half the
-        core's supply.
-
-        Parameters
-        ----------
-        v_bias : Quantity, shape (n,)
-            Gate voltage of the starving transistor, volt.
-
-        Returns
-        -------
-        Quantity, shape (n,)
-            In seconds; what `t_spike` is to be set to. Barton et al. 2022, section 5.2.2, has the
-            circuit; its delay is a first-order estimate.
+        the same law as the mirror's and with the bias at its gate: the time in which that current
+        takes their load to half the core's supply. Barton et al. 2022, section 5.2.2, has the
+        circuit; its delay is a first-order estimate.
 
         Raises
         ------
@@ -550,18 +505,7 @@ class CircuitNeuron(Parameters):
         return self.C_delay * self.V_core / (2 * current)
 
     def bias_for(self, width: Quantity) -> Quantity:
-        """Bias of the spike generator that gives a width: the exact inverse of `spike_width`.
-
-        Parameters
-        ----------
-        width : Quantity, shape (n,)
-            In seconds, above 0.
-
-        Returns
-        -------
-        Quantity, shape (n,)
-            In volt.
-        """
+        """Bias, volt, that gives a width, seconds, above 0: the exact inverse of `spike_width`."""
         current = self.C_delay * self.V_core / (2 * width)
         return self.vto + self._starving.overdrive_for(np.asarray(current / amp)) * volt
 

@@ -52,17 +52,9 @@ class Mirror:
         return self.beta / 2 * self.v_ekv**2
 
     def overdrive(self, vdd: Any) -> Any:
-        """Gate voltage above threshold behind the load.
+        """Gate voltage above threshold, V, behind the load at a supply, V.
 
-        Parameters
-        ----------
-        vdd : ndarray, shape () or (n,)
-            Supply, V.
-
-        Returns
-        -------
-        ndarray, shape () or (n,)
-            In volt; 0 where a square-law transistor is off, negative where EKV's is.
+        It is 0 where a square-law transistor is off, negative where EKV's is.
         """
         room = np.asarray(vdd - self.vto, dtype=float)
         if self.law == "square":
@@ -77,20 +69,17 @@ class Mirror:
 
     def current(self, overdrive: Any) -> Any:
         """Current of the reference transistor, whose drain is its gate, A."""
-        return self._saturated(overdrive) * (1 + self.modulation * self._gate(overdrive))
+        return self._saturated(overdrive) * (1 + self.modulation * (overdrive + self.vto))
 
     def conductance(self, overdrive: Any) -> Any:
         """Slope of `current`, S."""
-        slope = self._slope(overdrive) * (1 + self.modulation * self._gate(overdrive))
+        slope = self._slope(overdrive) * (1 + self.modulation * (overdrive + self.vto))
         return slope + self.modulation * self._saturated(overdrive)
 
     def overdrive_for(self, current: Any) -> Any:
-        """Overdrive at which the reference conducts a current, V.
+        """Overdrive, V, at which the reference conducts a current, A, not negative.
 
-        Parameters
-        ----------
-        current : ndarray, shape () or (n,)
-            In ampere, not negative; above 0 for EKV, whose transistor is never quite off.
+        For EKV it must be above 0: that transistor is never quite off.
         """
         current = np.asarray(current, dtype=float)
         if self.law == "square":
@@ -110,9 +99,6 @@ class Mirror:
         """How the reference's current rises with its supply, S."""
         slope = self.conductance(self.overdrive(vdd))
         return slope / (1 + self.R_S * slope)
-
-    def _gate(self, overdrive: Any) -> Any:
-        return overdrive + self.vto
 
     def _saturated(self, overdrive: Any) -> Any:
         if self.law == "square":

@@ -10,15 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Gohm, Mohm, Quantity, siemens, uA, volt
+from brian2 import Gohm, Mohm, Quantity, uA, volt
 
-from neuromod.errors import UserError
-from neuromod.parameters import Parameters, positive
+from neuromod.parameters import Parameters, positive, refuse_where
 
 
 @dataclass(frozen=True, eq=False)
 class Optocoupler(Parameters):
-    """Photoresistor and light-emitting diode: conductance by the diode's current."""
+    """Photoresistor and light-emitting diode: conductance by the diode's current.
+
+    Currents and conductances may be one, or arrays of shape (n,).
+    """
 
     R_lit: Quantity = positive(
         5 * Mohm,
@@ -39,32 +41,14 @@ class Optocoupler(Parameters):
     )
 
     def conductance(self, I_led: Quantity) -> Quantity:
-        """Conductance of the photoresistor.
+        """Conductance, siemens, at a diode current in ampere, not negative.
 
-        Parameters
-        ----------
-        I_led : Quantity, shape () or (n,)
-            Diode current, ampere, not negative.
-
-        Returns
-        -------
-        Quantity, shape () or (n,)
-            ``1/R_dark + (I_led/I_lit)**gamma/R_lit``, siemens.
+        It is ``1/R_dark + (I_led/I_lit)**gamma/R_lit``.
         """
         return 1 / self.R_dark + np.asarray(I_led / self.I_lit) ** self.gamma / self.R_lit
 
     def current_for(self, conductance: Quantity) -> Quantity:
-        """Diode current that gives a conductance: the inverse of `conductance`.
-
-        Parameters
-        ----------
-        conductance : Quantity, shape () or (n,)
-            In siemens.
-
-        Returns
-        -------
-        Quantity, shape () or (n,)
-            In ampere.
+        """Diode current, ampere, that gives a conductance: the inverse of `conductance`.
 
         Raises
         ------
@@ -72,25 +56,10 @@ class Optocoupler(Parameters):
             For less than the conductance in the dark.
         """
         lit = np.asarray((conductance - 1 / self.R_dark) * self.R_lit)
-        if np.any(lit < -1e-12):
-            least = float(np.min(np.asarray(conductance / siemens))) * siemens
-            raise UserError(
-                f"A conductance of {least} is below what the photoresistor has in the dark: use "
-                f"at least {1 / self.R_dark}."
-            )
+        problem = "A conductance of {} is below the photoresistor's in the dark: use at least {}"
+        refuse_where(lit < -1e-12, problem, conductance, 1 / self.R_dark)
         return np.maximum(lit, 0) ** (1 / self.gamma) * self.I_lit
 
     def power(self, I_led: Quantity) -> Quantity:
-        """Power that the diode takes all the time.
-
-        Parameters
-        ----------
-        I_led : Quantity, shape () or (n,)
-            In ampere.
-
-        Returns
-        -------
-        Quantity, shape () or (n,)
-            In watt.
-        """
+        """Power, watt, that the diode takes all the time at a current in ampere."""
         return I_led * self.V_diode
