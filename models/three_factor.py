@@ -25,6 +25,7 @@ from neuromod.errors import UserError
 from neuromod.parameters import Parameters, namespace, not_negative, parameter, positive, used
 
 IZHIKEVICH = "Izhikevich 2007, Cereb. Cortex 17:2443-2452"
+WINDOW = f"{IZHIKEVICH}: of the order of its spike-timing window"
 OJA = "Oja 1982, J. Math. Biol. 15:267-273"
 BCM = "Bienenstock, Cooper & Munro 1982, J. Neurosci. 2:32-48"
 LIGAND = "modulator"
@@ -114,11 +115,7 @@ class PlasticLIF(Parameters):
         20 * ms, "membrane time constant", "chosen here: usual for cortical cells"
     )
     v_th: float = positive(1.0, "spike threshold", "chosen here: the unit of v")
-    tau_y: Quantity = positive(
-        20 * ms,
-        "decay of the trace of a neuron's own spikes",
-        f"{IZHIKEVICH}: of the order of its spike-timing window",
-    )
+    tau_y: Quantity = positive(20 * ms, "decay of the trace of a neuron's own spikes", WINDOW)
     y_target: float = positive(
         1.0,
         "fixed point of BCM's threshold: the trace at which synapses do not change",
@@ -141,15 +138,11 @@ class PlasticLIF(Parameters):
         "chosen here: at 1 µM synapses change at the rate eta",
     )
 
+    equations: ClassVar[str] = MEMBRANE
     threshold: ClassVar[str] = "v > v_th"
     reset: ClassVar[str] = "v = 0\ny += 1"
     refractory: ClassVar[Any] = False
     method: ClassVar[str] = "exponential_euler"
-
-    @property
-    def equations(self) -> str:
-        """Equations in Brian2's language."""
-        return MEMBRANE
 
     @property
     def constants(self) -> dict[str, Any]:
@@ -190,11 +183,7 @@ class ThreeFactor(Parameters):
     w: float = parameter(0.1, "fixed weight, in thresholds", "chosen here")
     alpha: float = parameter(1.0, "weight per plastic trace, in thresholds", "chosen here")
     eta: Quantity = parameter(1 * Hz, "learning rate", "chosen here")
-    tau_x: Quantity = positive(
-        20 * ms,
-        "decay of the trace of presynaptic spikes",
-        f"{IZHIKEVICH}: of the order of its spike-timing window",
-    )
+    tau_x: Quantity = positive(20 * ms, "decay of the trace of presynaptic spikes", WINDOW)
     tau_e: Quantity = positive(1 * second, "decay of eligibility", IZHIKEVICH)
     bound: float = positive(1.0, "largest plastic trace of either sign", "chosen here")
     A_plus: float = not_negative(
@@ -217,8 +206,7 @@ class ThreeFactor(Parameters):
         super().__post_init__()
         if self.rule == "stdp" and self.gate != "eligibility":
             raise UserError(
-                f"rule='stdp' only marks synapses, so gate must be 'eligibility', "
-                f"not {self.gate!r}."
+                f"rule='stdp' only marks synapses: gate must be 'eligibility', not {self.gate!r}."
             )
 
     @property
@@ -232,9 +220,8 @@ class ThreeFactor(Parameters):
     @property
     def on_pre(self) -> str:
         """What a presynaptic spike does when it arrives."""
-        arrival = f"v_post += w + {self.plastic_weight}\nx += 1"
         marks = "\neligibility += -A_minus*y_post" if self.rule == "stdp" else ""
-        return arrival + marks
+        return f"v_post += w + {self.plastic_weight}\nx += 1{marks}"
 
     @property
     def on_post(self) -> str:
