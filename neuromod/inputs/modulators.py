@@ -103,9 +103,8 @@ def wash(
     """
     if offset <= onset:
         raise UserError(f"A wash must end after its start at {say(onset)}, not at {say(offset)}.")
-    onsets = [onset / second] * second
-    name = f"wash_{ligand}"
-    return puffs(ligand, population, conc, onsets, offset - onset, tau_exchange, dt, name)
+    width, name = offset - onset, f"wash_{ligand}"
+    return puffs(ligand, population, conc, onset, width, tau_exchange, dt, name)
 
 
 def puffs(
@@ -144,21 +143,20 @@ def puffs(
         When puffs overlap or begin before the first time step, or a concentration or time constant
         is out of range.
     """
-    conc = _checked_conc(ligand, conc)
-    times = _events("The onset of a puff", onsets, dt)
-    if np.any(np.diff(onsets) <= width):
+    conc, what = _checked_conc(ligand, conc), "The onset of a puff"
+    onsets = np.atleast_1d(real_numbers(what, onsets, second.dim))
+    steps = np.array([steps_in(what, onset, dt) for onset in onsets], dtype=int)
+    if np.any(steps < 1):
+        raise UserError(f"{what} must be at least one time step of {say(dt)} after the start.")
+    if np.any(np.diff(steps) <= 0):
+        raise UserError(f"{what} must be in order, not {say(onsets)}.")
+    if np.any(np.diff(steps) <= steps_in("width", width, dt)):
         raise UserError(f"Puffs of {say(width)} overlap: they start at {say(onsets)}.")
-    source = Spikes(name or f"puff_{ligand}", 1, np.zeros(len(times), dtype=int), times)
-    targets = np.arange(population.size)
-    supplied = Connection(
-        source.name,
-        population.name,
-        f"supply_{ligand}",
-        i=np.zeros_like(targets),
-        j=targets,
-        weight=conc,
-        width=width,
-    )
+    # A spike acts in the step after its own.
+    source = Spikes(name or f"puff_{ligand}", 1, np.zeros_like(steps), (steps - 1) * dt)
+    ends = source.name, population.name, f"supply_{ligand}"
+    i, j = np.zeros(population.size, dtype=int), np.arange(population.size)
+    supplied = Connection(*ends, i=i, j=j, weight=conc, width=width)
     return _exchange(population, ligand, tau_clear, (source,), supplied)
 
 
@@ -216,24 +214,16 @@ def volume(
             f"Positions of {at.shape} and {to.shape} do not fit: one row for each neuron, "
             f"{population.size} in {population.name}, and 2 or 3 columns were expected."
         )
-    pairs = KDTree(at).sparse_distance_matrix(
-        KDTree(to), reach * float(length), output_type="ndarray"
-    )
+    farthest = reach * float(length)
+    pairs = KDTree(at).sparse_distance_matrix(KDTree(to), farthest, output_type="ndarray")
     if not len(pairs):
         raise UserError(
             f"No neuron of {population.name} lies within {reach:g} space constants of "
             f"{say(length)} of a release."
         )
     weight = amount * np.exp(-pairs["v"] / float(length))
-    reached = Connection(
-        releasing,
-        population.name,
-        f"conc_{ligand}",
-        i=pairs["i"],
-        j=pairs["j"],
-        weight=weight,
-        delay=delay,
-    )
+    ends = releasing, population.name, f"conc_{ligand}"
+    reached = Connection(*ends, i=pairs["i"], j=pairs["j"], weight=weight, delay=delay)
     return _exchange(population, ligand, tau_clear, (), reached)
 
 
@@ -277,20 +267,13 @@ def trace(
     slopes = np.append(np.diff(values) / np.diff(knots), 0)
     turns = np.diff(slopes)
     # The first slope is set at the start, the others as events one step before they act.
-    source = Spikes(
-        f"trace_{ligand}", max(len(turns), 1), np.arange(len(turns)), (knots[1:] - 1) * dt
-    )
+    events = np.arange(len(turns))
+    source = Spikes(f"trace_{ligand}", max(len(turns), 1), events, (knots[1:] - 1) * dt)
     i, j = (side.ravel() for side in np.indices((len(turns), population.size)))
-    change = Connection(
-        source.name, population.name, f"slope_{ligand}", i=i, j=j, weight=turns[i] * umolar / dt
-    )
-    return Input(
-        population.name,
-        {f"level_{ligand}": values[0] * umolar, f"slope_{ligand}": slopes[0] * umolar / dt},
-        equations,
-        (source,) if len(turns) else (),
-        (change,) if len(turns) else (),
-    )
+    ends = source.name, population.name, f"slope_{ligand}"
+    change = Connection(*ends, i=i, j=j, weight=turns[i] * umolar / dt)
+    start = {f"level_{ligand}": values[0] * umolar, f"slope_{ligand}": slopes[0] * umolar / dt}
+    return Input(population.name, start, equations, (source,), (change,))
 
 
 def exchanged(
@@ -363,13 +346,3 @@ def _checked_conc(ligand: str, conc: Any) -> Quantity:
     conc = real_numbers(what, conc, umolar.dim)
     refuse_where(conc < 0 * umolar, f"{what} must not be negative, as {{}} is", conc)
     return conc
-
-
-def _events(what: str, times: Quantity, dt: Quantity) -> Quantity:
-    """Times of spikes that act at `times`: one step before, when a device plays them."""
-    steps = [steps_in(what, time, dt) for time in np.atleast_1d(times)]
-    if min(steps) < 1:
-        raise UserError(f"{what} must be at least one time step of {say(dt)} after the start.")
-    if np.any(np.diff(steps) <= 0):
-        raise UserError(f"{what} must be in order, not {say(times)}.")
-    return (np.array(steps) - 1) * dt

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity
+from brian2 import Quantity, second, volt
 
-from neuromod.checks import GRID_TOLERANCE
+from neuromod.checks import real_numbers, steps_of
 from neuromod.chip.conversion import VDD_HIGH, VDD_LOW
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Connection, Input, Population, Spikes
@@ -42,36 +42,17 @@ def schedule(
     UserError
         When times are not in order or off the grid, or a supply leaves 0.5 to 1 V.
     """
-    at = np.asarray(times / dt)
-    if np.ndim(vdd) != 2 or len(vdd) != len(at) or not len(at):
+    what = "Times of a schedule"
+    times = np.atleast_1d(real_numbers(what, times, second.dim))
+    vdd = real_numbers("A schedule's supply", vdd, volt.dim)
+    if np.ndim(vdd) != 2 or len(vdd) != len(times) or not len(times):
         raise UserError(
-            f"A schedule of {len(at)} times needs as many rows of supplies, one column for each "
+            f"A schedule of {len(times)} times needs as many rows of supplies, one column for each "
             f"neuron, not values of shape {np.shape(vdd)}."
         )
-    off_grid = np.abs(at - np.round(at)) > GRID_TOLERANCE * 1e3
-    if at[0] != 0 or np.any(np.diff(at) <= 0) or np.any(off_grid):
-        raise UserError(f"Times of a schedule must rise from 0 on, in whole steps of {say(dt)}.")
-    _check_range(times, vdd)
-    mark = suffix(domain)
-    if f"vdd{mark}" not in population.inputs:
-        raise unknown(f"supply of {population.name}", f"vdd{mark}", population.inputs)
-    circuit: Any = population.model
-    completed = circuit.complete({**population.values, f"vdd{mark}": vdd})
-    source = Spikes(f"supply{mark}", max(len(at) - 1, 1), np.arange(len(at) - 1), times[1:])
-    i, j = (side.ravel() for side in np.indices((len(at) - 1, np.shape(vdd)[1])))
-    # What the mirrors do there changes with the supply.
-    changing = [f"{name}{mark}" for name in ("vdd", *SOLVED)]
-    connections = []
-    for name in changing:
-        if name in completed:
-            change = np.diff(completed[name], axis=0).ravel()
-            wire = Connection(source.name, population.name, name, i=i, j=j, weight=change)
-            connections.append(wire)
-    start = {f"vdd{mark}": vdd[0]}
-    return Input(population.name, start, sources=(source,), connections=tuple(connections))
-
-
-def _check_range(times: Quantity, vdd: Quantity) -> None:
+    steps = steps_of(what, times, dt)
+    if steps[0] != 0 or np.any(np.diff(steps) <= 0):
+        raise UserError(f"{what} must rise from 0 on, not be {say(times)}.")
     beyond = (vdd < VDD_LOW) | (vdd > VDD_HIGH)
     if np.any(beyond):
         row, neuron = np.argwhere(beyond)[0]
@@ -80,3 +61,20 @@ def _check_range(times: Quantity, vdd: Quantity) -> None:
             f"{say(times[row])}: 0.5 to 1 V was expected; clip it, or scale the gain that it "
             "follows."
         )
+    mark = suffix(domain)
+    if f"vdd{mark}" not in population.inputs:
+        raise unknown(f"supply of {population.name}", f"vdd{mark}", population.inputs)
+    circuit: Any = population.model
+    completed = circuit.complete({**population.values, f"vdd{mark}": vdd})
+    changes = np.arange(len(times) - 1)
+    source = Spikes(f"supply{mark}", max(len(changes), 1), changes, times[1:])
+    i, j = (side.ravel() for side in np.indices((len(changes), vdd.shape[1])))
+    connections = []
+    # What the mirrors do there changes with the supply.
+    for name in (f"{name}{mark}" for name in ("vdd", *SOLVED)):
+        if name in completed:
+            change = np.diff(completed[name], axis=0).ravel()
+            wire = Connection(source.name, population.name, name, i=i, j=j, weight=change)
+            connections.append(wire)
+    start = {f"vdd{mark}": vdd[0]}
+    return Input(population.name, start, sources=(source,), connections=tuple(connections))

@@ -140,6 +140,14 @@ def test_one_puff_cannot_be_given_twice_under_one_name():
         plain.add(once).add(once)
 
 
+def test_one_puff_needs_no_list_and_no_puff_is_none():
+    alone, listed, none = map(some_puffs, (12 * ms, [12 * ms], [] * ms))
+    assert len(none.sources[0].times) == 0
+    for once in (alone, listed):
+        # A spike acts in the step after its own.
+        assert once.sources[0].times / DT == pytest.approx([12 * ms / DT - 1])
+
+
 spans = st.floats(0.01, 3)
 
 
@@ -318,6 +326,8 @@ IN_A_BATH = cells(1).given(bath(cells(1), {"modulator": 1 * umolar}))
         (lambda: some_puffs([12, 3] * ms), "in order"),
         (lambda: some_puffs([0] * ms), "at least one time step"),
         (lambda: some_puffs([3.1] * ms), "whole number of time steps"),
+        (lambda: some_puffs([3]), "onset of a puff has the wrong unit"),
+        (lambda: some_puffs([3] * ms, width=6), "width must be a time"),
         (lambda: wash("modulator", cells(1), 1 * umolar, 9 * ms, 6 * ms, 1 * ms, DT), "must end"),
         (lambda: some_trace([3] * ms, [1] * umolar), "at least two"),
         (lambda: some_trace([3, 6] * ms, [1, 2, 3] * umolar), "as many times"),
