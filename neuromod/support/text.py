@@ -113,7 +113,7 @@ def say(value: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> str
             return listed([say(item, unit, digits) for item in value])
         value = Quantity(list(value))
     plain, name = handy(value, unit, digits)
-    behind = _behind(name)
+    behind = f" {name}" if name else ""
     if plain.ndim == 0:
         return f"{number(plain[()], digits)}{behind}"
     if plain.size > LISTED or plain.ndim > 1:
@@ -124,48 +124,24 @@ def say(value: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> str
 
 
 def span(values: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> str:
-    """Smallest and largest of some values, or the one value where both are written alike.
+    """Smallest and largest of some values, such as ``0.3 to 1.2 s``, or one written for both.
 
-    Parameters
-    ----------
-    values : array or Quantity, shape (n,)
-        Missing values (NaN) are left out.
-    unit, digits
-        As for `say`.
-
-    Returns
-    -------
-    str
-        Such as ``0.3 to 1.2 s``.
+    Missing values (NaN) are left out; for `unit` and `digits` see `say`.
     """
     values = np.ravel(values)
     values = values[~np.isnan(np.asarray(values, dtype=float))]
     if not len(values):
         return "no value"
     plain, name = handy(values, unit, digits)
-    behind = _behind(name)
     low, high = number(plain.min(), digits), number(plain.max(), digits)
-    return f"{low}{behind}" if low == high else f"{low} to {high}{behind}"
+    ends = low if low == high else f"{low} to {high}"
+    return f"{ends} {name}".rstrip()
 
 
 def handy(value: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> tuple[Any, str]:
-    """Plain numbers of a value in one handy unit, and the unit's symbol.
+    """Plain numbers of a value or array in one handy unit, and the unit's symbol, if it has any.
 
-    Parameters
-    ----------
-    value : number, Quantity, or array of them
-    unit, digits
-        As for `say`.
-
-    Returns
-    -------
-    tuple of (ndarray, str)
-        The symbol is empty for numbers without unit.
-
-    Raises
-    ------
-    UserError
-        When the value cannot be expressed in `unit`.
+    For `unit` and `digits` see `say`.
     """
     if isinstance(unit, Unit):
         if not have_same_dimensions(value, unit):
@@ -200,11 +176,12 @@ def number(value: Any, digits: int = DIGITS) -> str:
         return _grouped(str(int(value)))
     value = float(value)
     if not math.isfinite(value) or value == 0:
-        return f"{value:g}".lstrip("-") if value == 0 else f"{value:g}"
-    exponent = _exponent(value, digits)
+        # Without the sign that a zero may have.
+        return f"{value + 0.0:g}"
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    exponent = int(power)
     if not -4 <= exponent < 9:
-        mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
-        return f"{_trimmed(mantissa)}e{int(power)}"
+        return f"{_trimmed(mantissa)}e{exponent}"
     return _grouped(_trimmed(f"{value:.{max(0, digits - 1 - exponent)}f}"))
 
 
@@ -223,10 +200,7 @@ def symbol(unit: Unit) -> str:
 def column_label(name: str) -> str:
     """Name of a table's column as the label of an axis: ``peak_conc_uM`` is ``peak conc (µM)``.
 
-    Parameters
-    ----------
-    name : str
-        Words joined by underscores, the unit last or before a word such as ``mean`` or ``sd``.
+    The unit is the last word, or stands before a word such as ``mean`` or ``sd``.
     """
     words = name.split("_")
     last = words.pop() if words[-1] in STATISTICS and len(words) > 2 else ""
@@ -241,31 +215,19 @@ def column_label(name: str) -> str:
 
 
 def plain_sections(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
-    """What tables hold in plain sentences, for a protocol that writes no report of its own.
-
-    Returns
-    -------
-    list of tuple of (str, str, str)
-        Title, text and name of every table.
-    """
-    return [
-        (("Results" if name == "table" else column_label(name).capitalize()), _extent(table), name)
-        for name, table in tables.items()
-    ]
-
-
-def _extent(table: pd.DataFrame) -> str:
-    rows = f"{say(len(table))} row{'s' if len(table) != 1 else ''}"
-    spans = []
-    for name in table.columns if len(table) else ():
-        if table[name].dtype.kind in "iuf":
-            label, _, unit = column_label(name).rstrip(")").partition(" (")
-            spans.append(f"{label} {span(table[name].to_numpy(), unit)}")
-    return f"{rows}: {'; '.join(spans)}." if spans else f"{rows}."
-
-
-def _behind(unit: str) -> str:
-    return f" {unit}" if unit else ""
+    """Title, text and name of every table, for a protocol that writes no report of its own."""
+    sections = []
+    for name, table in tables.items():
+        spans = []
+        for column in table.columns if len(table) else ():
+            if table[column].dtype.kind in "iuf":
+                label, _, unit = column_label(column).rstrip(")").partition(" (")
+                spans.append(f"{label} {span(table[column].to_numpy(), unit)}")
+        rows = f"{say(len(table))} row{'s' if len(table) != 1 else ''}"
+        text = f"{rows}: {'; '.join(spans)}." if spans else f"{rows}."
+        title = "Results" if name == "table" else column_label(name).capitalize()
+        sections.append((title, text, name))
+    return sections
 
 
 def _best(plain: np.ndarray, dimension: Dimension, digits: int) -> Unit:
@@ -283,18 +245,9 @@ def _best(plain: np.ndarray, dimension: Dimension, digits: int) -> Unit:
     for unit in ladder:
         # The home unit takes over earlier, and every unit at what rounds to 1.
         least = home_from if unit is home else 1
-        if _rounded(largest / float(unit), digits) >= least:
+        if float(f"{largest / float(unit):.{digits - 1}e}") >= least:
             fitting = unit
     return fitting
-
-
-def _rounded(value: float, digits: int) -> float:
-    return float(f"{value:.{digits - 1}e}")
-
-
-def _exponent(value: float, digits: int) -> int:
-    """Power of ten of a number's first digit after rounding."""
-    return int(f"{value:.{digits - 1}e}".partition("e")[2])
 
 
 def _trimmed(text: str) -> str:
