@@ -7,7 +7,7 @@ Neuromodulatory Signalling (J. Low Power Electron. Appl. 12(4), 59, 2022). They 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -51,7 +51,7 @@ class Classifier(nn.Module):
     Parameters
     ----------
     layers : sequence of nn.Linear
-        Or tuned layers.
+        Or tuned layers, first layer first.
     outputs : sequence of int, optional
         Output neurons that stand for the classes, in the order of the classes, where there are
         more neurons than classes. All by default.
@@ -81,18 +81,28 @@ class Classifier(nn.Module):
         """Return each layer's numbers for building its neurons elsewhere, first layer first."""
         return [layer.layer_parameters() for layer in self.modulated_layers]
 
+    def right(self, output: Any, labels: Tensor) -> Tensor:
+        """Return for which labels the output is right: boolean, shape (n,)."""
+        raise NotImplementedError
+
     def correct(self, features: Tensor, labels: Tensor, projected: bool = False) -> Tensor:
         """Return which samples are classified right: boolean, shape (n,).
 
-        Arguments as in `RateClassifier.forward`.
+        Features may be the first layer's ``project(features)``, if `projected`.
         """
-        raise NotImplementedError
+        return self.right(self(features, projected), labels)
 
     def first_membrane(self, features: Tensor, projected: bool) -> Tensor:
         """Return ``v`` of the first layer, from the features or from its projection of them."""
         if projected:
             return self.modulated_layers[0].membrane(features)
         return cast(Tensor, self.layers[0](features))
+
+    def last_membrane(self, v: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return ``v`` of the outputs that are read, from that of the first layer."""
+        for layer in [*self.layers][1:]:
+            v = layer(activation(v))
+        return self.read(v)
 
     def read(self, output: Tensor) -> Tensor:
         """Return the columns of the output layer that stand for classes."""
@@ -105,19 +115,13 @@ class RateClassifier(Classifier):
     def forward(self, features: Tensor, projected: bool = False) -> Tensor:
         """Return the output layer's ``v`` (the logits), shape (n, classes).
 
-        Parameters
-        ----------
-        features : Tensor, shape (n, inputs)
-        projected : bool
-            Whether `features` are the first layer's ``project(features)``, of shape (n, out).
+        The features, shape (n, inputs), may be the first layer's ``project(features)`` of shape
+        (n, out) if `projected`.
         """
-        v = self.first_membrane(features, projected)
-        for layer in [*self.layers][1:]:
-            v = layer(nn.functional.relu(v))
-        return self.read(v)
+        return self.last_membrane(self.first_membrane(features, projected), nn.functional.relu)
 
-    def correct(self, features: Tensor, labels: Tensor, projected: bool = False) -> Tensor:
-        return cast(Tensor, self(features, projected)).argmax(1) == labels
+    def right(self, output: Tensor, labels: Tensor) -> Tensor:
+        return output.argmax(1) == labels
 
 
 class SpikingClassifier(Classifier):
@@ -128,8 +132,6 @@ class SpikingClassifier(Classifier):
 
     Parameters
     ----------
-    layers : sequence of nn.Linear
-        As in `Classifier`.
     theta : float
         Firing threshold.
     leak : float
@@ -138,8 +140,6 @@ class SpikingClassifier(Classifier):
     slope : float
         Steepness of a spike's surrogate derivative ``1/(1 + slope*|v - theta|)**2``, the fast
         sigmoid of Zenke and Ganguli (2018). With 0 it is the paper's: 1, firing or not.
-    outputs : sequence of int, optional
-        As in `Classifier`.
     """
 
     def __init__(
@@ -162,33 +162,26 @@ class SpikingClassifier(Classifier):
         return cast(Tensor, _Spike.apply(membrane, self.theta, leak, self.slope))
 
     def forward(self, features: Tensor, projected: bool = False) -> SpikingOutput:
-        """Return membrane and spikes of the output layer; arguments as in `RateClassifier`."""
-        v = self.first_membrane(features, projected)
-        for layer in [*self.layers][1:]:
-            v = layer(self.fire(v))
-        v = self.read(v)
+        """Return membrane and spikes of the output layer."""
+        v = self.last_membrane(self.first_membrane(features, projected), self.fire)
         return SpikingOutput(v, self.fire(v))
 
-    def correct(self, features: Tensor, labels: Tensor, projected: bool = False) -> Tensor:
-        spikes: Tensor = self(features, projected).spikes
+    def right(self, output: SpikingOutput, labels: Tensor) -> Tensor:
+        spikes = output.spikes
         return (spikes == nn.functional.one_hot(labels, spikes.shape[1])).all(1)
 
     @torch.no_grad()
-    def layer_membranes(self, features: Tensor) -> list[Tensor]:
-        """Return every layer's membrane, shape (n, out) each, where silent neurons give 0.
+    def layer_spikes(self, features: Tensor) -> list[Tensor]:
+        """Return which neurons of every layer fire, as silent ones give 0: bool, shape (n, out).
 
         In double precision (``classifier.double()``, features converted alike) it is the reference
         that neurons built elsewhere must reproduce.
         """
-        membranes = []
+        fired: list[Tensor] = []
         for layer in self.layers:
-            membranes.append(layer(features))
-            features = (membranes[-1] >= self.theta).to(features.dtype)
-        return membranes
-
-    def layer_spikes(self, features: Tensor) -> list[Tensor]:
-        """Return which neurons of every layer fire: boolean, shape (n, out) each."""
-        return [membrane >= self.theta for membrane in self.layer_membranes(features)]
+            fired.append(layer(features) >= self.theta)
+            features = fired[-1].to(features.dtype)
+        return fired
 
 
 class LIFClassifier(Classifier):
@@ -204,18 +197,12 @@ class LIFClassifier(Classifier):
 
     Parameters
     ----------
-    layers : sequence of nn.Linear
-        As in `Classifier`.
-    theta : float
-        Firing threshold.
     steps : int
         Updates of every neuron.
     decay : float
         Share of the membrane that is left after a step, ``exp(-step/tau)``.
     slope : float
         Of the surrogate derivative, as in `SpikingClassifier`; the reset passes no gradient.
-    outputs : sequence of int, optional
-        As in `Classifier`.
     """
 
     def __init__(
@@ -235,10 +222,7 @@ class LIFClassifier(Classifier):
         self.slope = slope
 
     def forward(self, features: Tensor, projected: bool = False) -> SpikingOutput:
-        """Return the output layer's membrane, averaged over the steps, and its spike counts.
-
-        Arguments as in `RateClassifier`.
-        """
+        """Return the output layer's membrane, averaged over the steps, and its spike counts."""
         current = self.first_membrane(features, projected)
         # What each layer's neurons keep of their membranes from the step before.
         kept: list[Tensor | float] = [0.0] * len(self.layers)
@@ -255,10 +239,9 @@ class LIFClassifier(Classifier):
             spikes.append(self.read(fired))
         return SpikingOutput(torch.stack(membranes).mean(0), torch.stack(spikes).sum(0))
 
-    def correct(self, features: Tensor, labels: Tensor, projected: bool = False) -> Tensor:
-        counts: Tensor = self(features, projected).spikes
-        right = counts.gather(1, labels[:, None])
-        return (counts >= right).sum(1) == 1
+    def right(self, output: SpikingOutput, labels: Tensor) -> Tensor:
+        at_label = output.spikes.gather(1, labels[:, None])
+        return (output.spikes >= at_label).sum(1) == 1
 
 
 class _Spike(torch.autograd.Function):

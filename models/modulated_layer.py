@@ -39,17 +39,8 @@ class ModulatedLayer(nn.Module):
 
     Frozen tensors are buffers outside the state dict, so a model's ``state_dict()`` holds what was
     trained in the layer and nothing else. They share the pre-trained layer's memory until the
-    model changes its precision or device, which leaves the pre-trained layer as it was.
-
-    Parameters
-    ----------
-    base : nn.Linear or nn.Conv2d
-        The pre-trained layer; it is not changed.
-
-    Attributes
-    ----------
-    enabled : bool
-        Whether the layer applies what was trained. If not, it computes what its base does.
+    model changes its precision or device, which leaves the pre-trained layer as it was. A layer
+    that is not `enabled` computes what its base does.
     """
 
     trains: ClassVar[tuple[str, ...]] = ()
@@ -112,13 +103,12 @@ class ModulatedLayer(nn.Module):
         if self.enabled:
             return self.membrane(self.project(x))
         v = self.weigh(x, self._frozen("weight"))
-        bias = self._frozen("bias")
-        return v if bias is None else v + self.spread(bias)
+        return v if self.bias is None else v + self.spread(self._frozen("bias"))
 
-    def _frozen(self, name: str) -> Any:
+    def _frozen(self, name: str) -> Tensor:
         """A pre-trained tensor: the base's where this layer trains its own."""
-        tensor = getattr(self.base if name in self.trains else self, name)
-        return tensor if tensor is None else tensor.detach().to(self.weight)
+        tensor: Tensor = getattr(self.base if name in self.trains else self, name)
+        return tensor.detach().to(self.weight)
 
     def folded(self) -> LayerParameters:
         """Return weights, biases and gains that compute what the layer does, for any method."""

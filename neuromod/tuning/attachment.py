@@ -7,35 +7,29 @@ take the model itself, so they work on copies of it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from inspect import signature
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
 
-from neuromod.errors import UserError, unknown
+from neuromod.errors import MAX_LISTED, UserError, unknown
 from neuromod.models.modulated_layer import ModulatedLayer
 from neuromod.tuning.hardware import seeded
-from neuromod.tuning.layer_choice import candidates, choose, no_match
 from neuromod.tuning.methods import METHODS
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a layer is tuned.
-
-    Attributes
-    ----------
-    method : str
-        One of `METHODS`.
-    options : dict
-        Of the method.
-    """
+    """How a layer is tuned: one of `METHODS`, and its options."""
 
     method: str
     options: dict[str, Any]
@@ -62,7 +56,7 @@ def attach(
     model : nn.Module
         Changed in place.
     method : str
-        One of `METHODS`. ``"probe"`` trains the weights and biases of the last chosen layer.
+        One of `METHODS`; ``"probe"`` trains the weights and biases of the last chosen layer.
     layers : str or sequence of str
         Linear or Conv2d layers: names as in `nn.Module.named_modules`, last parts of names
         (``"fc"``, ``"attention.query"``), or patterns (``"features.*"``). All by default.
@@ -82,7 +76,7 @@ def attach(
         If a name or pattern matches no layer, a layer is tuned already, or a method cannot tune a
         layer. The model is then unchanged.
     """
-    names = choose(model, [layers] if isinstance(layers, str) else layers)
+    names = _choose(model, [layers] if isinstance(layers, str) else layers)
     plan = {name: Tuning(method, options) for name in names}
     if method == "probe":
         plan[names[-1]] = Tuning("tft", options)
@@ -94,12 +88,12 @@ def attach_plan(model: nn.Module, plan: Mapping[str, Tuning], seed: int = 0) -> 
     """Tune each layer of a plan in its own way, as `attach` does for one method."""
     if any(is_lazy(parameter) for parameter in model.parameters()):
         raise UserError(f"{type(model).__name__} has layers without weights yet: call it once.")
-    layers = candidates(model)
+    layers = _candidates(model)
     new: dict[nn.Module, ModulatedLayer] = {}
     with seeded(seed):
         for name, tuning in plan.items():
             if name not in layers:
-                raise no_match(model, name, layers)
+                raise _no_match(model, name, layers)
             new[layers[name]] = _made(name, layers[name], tuning)
     replace(model, new)
     own = {id(p) for layer in tuned_layers(model) for p in layer.parameters()}
@@ -114,13 +108,7 @@ def attach_plan(model: nn.Module, plan: Mapping[str, Tuning], seed: int = 0) -> 
 
 
 def detach(model: nn.Module) -> None:
-    """Give a model back the layers that it had before `attach`.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Changed in place.
-    """
+    """Give a model back the layers that it had before `attach`, in place."""
     unmerge(model)
     layers = tuned_layers(model)
     for layer in layers:
@@ -132,28 +120,17 @@ def detach(model: nn.Module) -> None:
 
 
 def merge(model: nn.Module) -> None:
-    """Replace all tuned layers of a model by plain layers that compute the same.
+    """Replace all tuned layers of a model by plain layers that compute the same, in place.
 
     The model is then as fast as before `attach`, and its ``state_dict()`` has the same names. The
     tuned layers are kept for `unmerge`. Merging twice changes nothing.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Changed in place.
     """
     tuned = tuned_layers(model, merged=True)
     replace(model, {layer: _merged(layer) for layer in tuned if isinstance(layer, ModulatedLayer)})
 
 
 def unmerge(model: nn.Module) -> None:
-    """Put the tuned layers back, exactly as they were before `merge`.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Changed in place.
-    """
+    """Put the tuned layers back in place, exactly as they were before `merge`."""
     plain = [m for m in tuned_layers(model, merged=True) if not isinstance(m, ModulatedLayer)]
     replace(model, {m: vars(m)["tuned"].to(m.weight).train(m.training) for m in plain})
 
@@ -172,13 +149,7 @@ def disabled(model: nn.Module) -> Iterator[None]:
 
 
 def tuned_layers(model: nn.Module, merged: bool = False) -> list[Any]:
-    """Return all tuned layers of a model; with `merged`, also the plain ones in their places.
-
-    Raises
-    ------
-    UserError
-        If there are none, or they are merged although `merged` is false.
-    """
+    """Return all tuned layers of a model; with `merged`, also the plain ones in their places."""
     layers = [m for m in model.modules() if isinstance(m, ModulatedLayer) or "tuned" in vars(m)]
     if not layers:
         raise UserError(f"{type(model).__name__} has no tuned layers: attach a method first.")
@@ -193,6 +164,52 @@ def replace(model: nn.Module, new: Mapping[Any, nn.Module]) -> None:
         if module in new:
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, new[module])
+
+
+def _candidates(model: nn.Module) -> dict[str, nn.Module]:
+    """All layers that can be tuned or are tuned, under each of their names."""
+    return {
+        name: module
+        for name, module in model.named_modules(remove_duplicate=False)
+        if name and (isinstance(module, ModulatedLayer) or _can_be_tuned(module))
+    }
+
+
+def _can_be_tuned(module: nn.Module) -> bool:
+    # A subclass with a forward of its own is no linear layer. Torch's attention never calls its
+    # output layer, but reads the weights.
+    return (
+        isinstance(module, nn.Linear | nn.Conv2d)
+        and type(module).forward in (nn.Linear.forward, nn.Conv2d.forward)
+        and not isinstance(module, NonDynamicallyQuantizableLinear)
+        and not is_parametrized(module)
+        and module.weight.is_floating_point()
+    )
+
+
+def _choose(model: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """One name for every layer that a pattern matches, in the model's order."""
+    layers = _candidates(model)
+    chosen = set()
+    for pattern in patterns:
+        names = [n for n in layers if fnmatchcase(n, pattern) or f".{n}".endswith(f".{pattern}")]
+        if not names:
+            raise _no_match(model, pattern, layers)
+        chosen.update(names)
+    if not chosen:
+        raise UserError("No layers are named: name at least one to tune.")
+    by_layer = {layers[name]: name for name in reversed(layers) if name in chosen}
+    return [name for name in layers if name in by_layer.values()]
+
+
+def _no_match(model: nn.Module, pattern: str, layers: Iterable[str]) -> UserError:
+    """The error for a name that no layer has, with the names that there are."""
+    kind, names = type(model).__name__, list(layers)
+    if not names:
+        return UserError(f"{kind} has no Linear or Conv2d layers inside that could be tuned.")
+    more = len(names) - MAX_LISTED
+    listed = ", ".join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return UserError(f"No Linear or Conv2d layer of {kind} matches {pattern!r}: it has {listed}.")
 
 
 def _nothing(module: nn.Module, inputs: Any) -> None:

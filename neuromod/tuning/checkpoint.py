@@ -30,8 +30,6 @@ class Training(Generic[Network]):
     ----------
     classifier : nn.Module
         The network that is trained.
-    optimizer : torch.optim.Adam
-    schedule : LRScheduler
     history : list of tuple
         Epoch, loss and validation accuracy of every finished epoch.
     """
@@ -41,47 +39,27 @@ class Training(Generic[Network]):
     schedule: torch.optim.lr_scheduler.LRScheduler
     history: list[tuple[int, float, float]] = field(default_factory=list)
 
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """Trained parameters and Adam's moments of them."""
-        found = {}
-        for name, parameter in self.classifier.named_parameters():
-            found[f"parameter.{name}"] = parameter.detach()
-            for moment, value in self.optimizer.state[parameter].items():
-                found[f"{moment}.{name}"] = value
-        return found
-
 
 def save_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
-    """Write a training's state after an epoch, whole or not at all.
+    """Write trained parameters and Adam's moments of them, whole or not at all.
 
-    Parameters
-    ----------
-    path : Path
-    key : str
-        Hash of everything that determines the training.
-    training : Training
+    The key is a hash of everything that determines the training.
     """
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in training.classifier.named_parameters():
+        tensors[f"parameter.{name}"] = parameter
+        for moment, value in training.optimizer.state[parameter].items():
+            tensors[f"{moment}.{name}"] = value
     header = {"key": key, "history": training.history, "schedule": training.schedule.state_dict()}
-    write_tensors(path, CHECKPOINT, header, training.tensors)
+    write_tensors(path, CHECKPOINT, header, tensors)
 
 
+@torch.no_grad()
 def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     """Bring a training to the state in a checkpoint, if there is one.
 
-    Parameters
-    ----------
-    path : Path
-        A damaged file is skipped with a warning.
-    key : str
-        As for `save_checkpoint`.
-    training : Training
-        Changed in place.
-
-    Raises
-    ------
-    UserError
-        If the file belongs to another training or is no checkpoint, and would be overwritten.
+    A damaged file is skipped with a warning. One that belongs to another training, or is no
+    checkpoint, is refused: it would be overwritten.
     """
     if not path.is_file():
         return
@@ -96,20 +74,12 @@ def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
             "differ): remove it, or name another file."
         )
     training.schedule.load_state_dict(found.header["schedule"])
-    training.history[:] = [(epoch, loss, share) for epoch, loss, share in found.header["history"]]
-    _restore(training, found.tensors)
-
-
-@torch.no_grad()
-def _restore(training: Training[Any], tensors: dict[str, Tensor]) -> None:
+    training.history[:] = map(tuple, found.header["history"])
     state = training.optimizer.state_dict()
     for number, (name, parameter) in enumerate(training.classifier.named_parameters()):
-        parameter.copy_(tensors[f"parameter.{name}"])
-        state["state"][number] = {
-            moment: tensors[f"{moment}.{name}"]
-            for moment in MOMENTS
-            if f"{moment}.{name}" in tensors
-        }
+        parameter.copy_(found.tensors[f"parameter.{name}"])
+        moments = {moment: found.tensors.get(f"{moment}.{name}") for moment in MOMENTS}
+        state["state"][number] = {k: v for k, v in moments.items() if v is not None}
     for group, lr in zip(state["param_groups"], training.schedule.get_last_lr(), strict=True):
         group["lr"] = lr
     training.optimizer.load_state_dict(state)

@@ -17,18 +17,7 @@ from neuromod.tuning.training import TuningResult, evaluated
 def save_gains(
     path: str | Path, result: TuningResult, backbone: Backbone, features: Features
 ) -> None:
-    """Write a tuned classifier as `save_trained` does, with its recipe and task.
-
-    Parameters
-    ----------
-    path : path
-        Written whole or not at all.
-    result : TuningResult
-    backbone : Backbone
-        The one that was tuned.
-    features : Features
-        What it was tuned on.
-    """
+    """Write a tuned classifier as `save_trained` does, with its recipe, backbone and task."""
     save_trained(
         path,
         result.classifier,
@@ -41,43 +30,18 @@ def save_gains(
 
 
 def load_gains(path: str | Path, backbone: Backbone) -> Classifier:
-    """Build the tuned classifier that a gains file describes.
+    """Build the tuned classifier that `save_gains` wrote, in evaluation mode.
 
-    Parameters
-    ----------
-    path : path
-        As `save_gains` writes it.
-    backbone : Backbone
-        With the very weights that were tuned. It is not changed.
-
-    Returns
-    -------
-    Classifier
-        In evaluation mode.
-
-    Raises
-    ------
-    TensorFileError
-        If the file is of another kind, backbone or shape.
+    The backbone needs the very weights that were tuned, and is not changed. A file of another
+    kind, backbone or shape is a `TensorFileError`.
     """
     return _loaded(path, backbone)[1]
 
 
 def load_result(path: str | Path, features: Features, backbone: Backbone) -> TuningResult:
-    """Load a tuned classifier from a gains file, and measure it again.
+    """Load a tuned classifier as `load_gains` does, and measure it again; its history is empty.
 
-    Parameters
-    ----------
-    path : path
-    features : Features
-        Of a task with as many classes as the network has outputs.
-    backbone : Backbone
-        As for `load_gains`.
-
-    Returns
-    -------
-    TuningResult
-        With an empty history.
+    The features are those of a task with as many classes as the network has outputs.
     """
     gains, classifier = _loaded(path, backbone)
     trained_for, found = len(gains.header["classes"]), len(features.classes)

@@ -18,7 +18,7 @@ from neuromod.tuning.features import Features
 from neuromod.tuning.hardware import CPU, Hardware, add_up, is_small, rank_and_size
 from neuromod.tuning.recipe import TuningRecipe
 from neuromod.tuning.row_file import Progress
-from neuromod.tuning.training import Outcome, TuningResult, history_table, tune
+from neuromod.tuning.training import Outcome, history_table, tune
 
 log = logging.getLogger(__name__)
 
@@ -36,20 +36,8 @@ def tune_all(
 ) -> list[Outcome]:
     """Tune a backbone by many recipes. An interrupted grid goes on where it stopped.
 
-    Several processes tune each network together, as in `neuromod.tuning.training.tune`.
-
-    Parameters
-    ----------
-    features, backbone, projected, hardware
-        As for `neuromod.tuning.training.tune`.
-    recipes : sequence of TuningRecipe
-    progress : callable, optional
-        Called with epochs done and in all, without those of finished trainings.
-
-    Returns
-    -------
-    list of Outcome
-        One for each recipe.
+    Arguments and several processes as in `neuromod.tuning.training.tune`; `progress` counts no
+    epochs of finished trainings. Returns an outcome for each recipe.
     """
     given = [hardware.device, hardware.mixed, projected is not None, rank_and_size()[1]]
     versions = map(version, ("brian2-neuromod", "torch"))
@@ -65,7 +53,8 @@ def tune_all(
             small = is_small(backbone.network.get_submodule("classifier"))
             checkpoint = None if small else path.with_suffix(".safetensors")
             result = tune(features, backbone, recipe, count, None, projected, hardware, checkpoint)
-            found = _keep(path, result)
+            found = Outcome(recipe, result.n_trained, result.accuracy, result.history)
+            _write(path, found)
             if checkpoint:
                 checkpoint.unlink(missing_ok=True)
             done += recipe.epochs
@@ -84,15 +73,11 @@ def _count(progress: Progress, before: int, total: int, epoch: int, _: int) -> N
     progress(before + epoch, total)
 
 
-def _keep(path: Path, result: TuningResult) -> Outcome:
-    found = {
-        "n_trained": result.n_trained,
-        "accuracy": result.accuracy,
-        "history": list(result.history.itertuples(index=False, name=None)),
-    }
+def _write(path: Path, outcome: Outcome) -> None:
+    history = list(outcome.history.itertuples(index=False, name=None))
+    found = {"n_trained": outcome.n_trained, "accuracy": outcome.accuracy, "history": history}
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(found))
-    return Outcome(result.recipe, result.n_trained, result.accuracy, result.history)
 
 
 def _read(path: Path, recipe: TuningRecipe) -> Outcome | None:

@@ -53,12 +53,6 @@ def frozen_in_bfloat16(model: nn.Module, hardware: Hardware) -> Iterator[None]:
 
     They never change, so the result is the same as rounding them for every product, which would
     take as long as many products. Afterwards the model has its own tensors again.
-
-    Parameters
-    ----------
-    model : nn.Module
-        With tuned layers; changed in place.
-    hardware : Hardware
     """
     layers = [m for m in model.modules() if isinstance(m, ModulatedLayer) and hardware.mixed]
     frozen = {layer: layer.weight for layer in layers if "weight" not in layer.trains}

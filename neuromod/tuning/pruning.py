@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
-from neuromod.models.classifier import Classifier
 from neuromod.tuning.features import Features
 from neuromod.tuning.hardware import threads_for
 from neuromod.tuning.methods.nt1 import NT1
@@ -33,9 +32,7 @@ def pruning_curve(
     Parameters
     ----------
     result : TuningResult
-        Tuned by ``nt1``; it is not changed.
-    features : Features
-        What it was tuned on.
+        Tuned by ``nt1`` on these features; it is not changed.
     fractions : sequence of float
         Of the hidden neurons, from 0 to 1.
 
@@ -44,13 +41,11 @@ def pruning_curve(
     DataFrame
         One row per fraction: fraction_pruned (rounded to whole neurons), neurons_left,
         validation_accuracy, test_accuracy.
-
-    Raises
-    ------
-    UserError
-        If a hidden layer has no gains, or a fraction is out of range.
     """
-    layers = _hidden(result.classifier)
+    hidden = result.classifier.modulated_layers[:-1]
+    layers = [layer for layer in hidden if isinstance(layer, NT1)]
+    if not layers or len(layers) < len(hidden):
+        raise UserError("Pruning needs gains on every hidden layer: tune with nt1.")
     for fraction in fractions:
         if not 0 <= fraction <= 1:
             raise UserError(f"A fraction pruned is {fraction}, but must lie between 0 and 1.")
@@ -59,21 +54,11 @@ def pruning_curve(
     rows = []
     for count in (round(fraction * len(order)) for fraction in fractions):
         with _silenced(layers, order[:count]), threads_for(result.classifier):
-            validation, test = (
-                measure_accuracy(result.classifier, images, part)
-                for part in (split.validation, split.test)
-            )
+            validation = measure_accuracy(result.classifier, images, split.validation)
+            test = measure_accuracy(result.classifier, images, split.test)
         rows.append((count / len(order), len(order) - count, validation, test))
     columns = ["fraction_pruned", "neurons_left", "validation_accuracy", "test_accuracy"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _hidden(classifier: Classifier) -> list[NT1]:
-    hidden = classifier.modulated_layers[:-1]
-    gained = [layer for layer in hidden if isinstance(layer, NT1)]
-    if not gained or len(gained) < len(hidden):
-        raise UserError("Pruning needs gains on every hidden layer: tune with nt1.")
-    return gained
 
 
 @contextmanager

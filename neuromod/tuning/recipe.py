@@ -73,9 +73,6 @@ class TuningRecipe:
         counts (lif).
     lr : float
         Learning rate of Adam, at the start where it falls.
-    epochs : int
-    batch_size : int
-        The paper's 64.
     seed : int
         Of the order of the training images, a new output layer's weights, and LoRA's.
     theta, leak : float
@@ -128,9 +125,6 @@ class TuningRecipe:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be at least 0.")
         if self.schedule not in SCHEDULES:
             raise unknown("schedule of learning rates", self.schedule, SCHEDULES)
-        self._check_gains()
-
-    def _check_gains(self) -> None:
         gained = issubclass(METHODS[self.method], GainedLayer)
         if self.l1 and not gained:
             raise UserError(f"l1 shrinks gains, and {self.method} has none.")
@@ -171,24 +165,20 @@ def build_classifier(backbone: Backbone, recipe: TuningRecipe, n_classes: int) -
 
     If the backbone has another number of outputs than there are classes, and the recipe names no
     outputs that stand for them, a new output layer is appended. Every method but ``none`` trains
-    all of it.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        It is not changed.
-    recipe : TuningRecipe
-    n_classes : int
-
-    Returns
-    -------
-    Classifier
-        All its layers are tuned, those that the recipe leaves out by ``none``.
+    all of it. Layers that the recipe leaves out are tuned by ``none``.
     """
-    _check_layers(recipe, backbone, n_classes)
-    linears = backbone.linears
-    last = len(linears)
-    if n_classes != linears[-1].out_features and not recipe.outputs:
+    linears, outputs = backbone.linears, recipe.outputs
+    last, there = len(linears), linears[-1].out_features
+    if recipe.layers > last:
+        raise UserError(
+            f"layers is {recipe.layers}, and {backbone.name} has {last} layers to tune."
+        )
+    if outputs and (len(outputs) != n_classes or max(outputs) >= there):
+        raise UserError(
+            f"outputs names {len(outputs)} output neurons up to {max(outputs)}, "
+            f"but needs one for each of {n_classes} classes, each below {there}."
+        )
+    if n_classes != there and not outputs:
         linears.append(_new_output(linears[-1], n_classes, recipe.seed))
     classifier = _untuned(linears, recipe)
     names = [f"layers.{number}" for number in range(len(linears))]
@@ -213,20 +203,6 @@ def _untuned(linears: Sequence[nn.Linear], recipe: TuningRecipe) -> Classifier:
     return SpikingClassifier(linears, recipe.theta, recipe.leak, slope, outputs=outputs)
 
 
-def _check_layers(recipe: TuningRecipe, backbone: Backbone, n_classes: int) -> None:
-    if recipe.layers > len(backbone.linears):
-        raise UserError(
-            f"layers is {recipe.layers}, and {backbone.name} has {len(backbone.linears)} layers "
-            "to tune."
-        )
-    there = backbone.linears[-1].out_features
-    if recipe.outputs and (len(recipe.outputs) != n_classes or max(recipe.outputs) >= there):
-        raise UserError(
-            f"outputs names {len(recipe.outputs)} output neurons up to {max(recipe.outputs)}, "
-            f"but needs one for each of {n_classes} classes, each below {there}."
-        )
-
-
 def _new_output(last: nn.Linear, n_classes: int, seed: int) -> nn.Linear:
     """A linear layer that starts as torch's do, but from a generator of its own."""
     device = last.weight.device
@@ -242,22 +218,14 @@ def _new_output(last: nn.Linear, n_classes: int, seed: int) -> nn.Linear:
 def loss_of(
     classifier: Classifier, recipe: TuningRecipe, x: Tensor, y: Tensor, projected: bool = False
 ) -> Tensor:
-    """Return the loss of a batch, by the recipe.
+    """Return the loss of a batch, one number, by the recipe.
 
     Parameters
     ----------
-    classifier : Classifier
-    recipe : TuningRecipe
     x : Tensor, shape (n, inputs) or (n, neurons)
         Features or, if `projected`, the first layer's products with them.
     y : Tensor of int, shape (n,)
         Labels.
-    projected : bool
-
-    Returns
-    -------
-    Tensor
-        One number.
     """
     loss = _misfit(classifier(x, projected), recipe, y)
     if recipe.l1:

@@ -30,14 +30,7 @@ GAINS = Kind("gains file", "neuromod-gains-1")
 
 @dataclass(frozen=True)
 class Base:
-    """The pre-trained network that trained tensors belong to.
-
-    Attributes
-    ----------
-    name : str
-    weight_hash : str
-        Of all its weights, as `hash_tensors` gives it.
-    """
+    """The pre-trained network that trained tensors belong to, with `hash_tensors` of them all."""
 
     name: str
     weight_hash: str
@@ -52,10 +45,7 @@ def trained_parameters(model: nn.Module) -> list[nn.Parameter]:
 def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """Return a model's trained tensors by name, and nothing else.
 
-    Returns
-    -------
-    dict
-        A parameter that layers share comes once, and each of these layers has its ``domain``.
+    A parameter that layers share comes once, and each of these layers has its ``domain``.
     """
     tuned_layers(model)
     state = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
@@ -68,18 +58,17 @@ def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
 def load_trained_state_dict(
     model: nn.Module, tensors: Mapping[str, Tensor], source: str = "The state dict"
 ) -> None:
-    """Load trained tensors into a model in which the same layers are tuned.
+    """Load what `trained_state_dict` returned into a model in which the same layers are tuned.
 
-    Parameters
-    ----------
-    model : nn.Module
-        Changed in place.
-    tensors : mapping
-        As `trained_state_dict` returns them.
-    source : str
-        Where they come from, for error messages.
+    `source` says in error messages where the tensors come from.
     """
-    _share_alike(model, tensors)
+    # Gains that were shared are shared here too.
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, GainedLayer)}
+    domains = [tensors[f"{name}.domain"] for name in layers if f"{name}.domain" in tensors]
+    gains = [tensors[f"{name}.gain"] for name in layers if f"{name}.gain" in tensors]
+    shared = any(layer.domain is not None for layer in layers.values())
+    if domains and gains and not shared:
+        share_gains(model, torch.cat(domains).cpu().numpy(), np.asarray(gains[0].cpu().double()))
     expected = trained_state_dict(model)
     check_fit(source, tensors, expected, type(model).__name__)
     for name, tensor in expected.items():
@@ -95,7 +84,6 @@ def save_trained(
     ----------
     path : path
         Safetensors with a JSON header, written whole or not at all.
-    model : nn.Module
     base : Base, optional
         The pre-trained network, where it is more than the model as it was before `attach`.
     **about
@@ -111,26 +99,11 @@ def save_trained(
 
 
 def load_trained(path: str | Path, model: nn.Module, base: Base | None = None) -> list[str]:
-    """Tune a model as a file says, and load the tensors that were trained.
+    """Tune a model as a file of `save_trained` says, and load the tensors that were trained.
 
-    Parameters
-    ----------
-    path : path
-        As `save_trained` writes it.
-    model : nn.Module
-        With the very weights that were tuned; changed in place.
-    base : Base, optional
-        As for `save_trained`.
-
-    Returns
-    -------
-    list of str
-        Names of the tuned layers.
-
-    Raises
-    ------
-    TensorFileError
-        If the file is of another kind or another model. The model is then unchanged.
+    The model, which is changed in place, needs the very weights that were tuned. A file of another
+    kind or model is a `TensorFileError`, and the model then unchanged. Returns the names of the
+    tuned layers.
     """
     gains = read_tensors(path, GAINS)
     try:
@@ -151,15 +124,7 @@ def load_trained(path: str | Path, model: nn.Module, base: Base | None = None) -
 
 
 def check_base(source: str, expected: Base, found: Base) -> None:
-    """Refuse tensors that were trained on another network.
-
-    Parameters
-    ----------
-    source : str
-        The file that they come from.
-    expected, found : Base
-        The network that they were trained on, and the one that they are to be loaded into.
-    """
+    """Refuse tensors of a file that were trained on another network than this."""
     if expected.weight_hash != found.weight_hash:
         raise TensorFileError(
             f"{source} was trained on {expected.name} with weights {expected.weight_hash[:8]}, "
@@ -181,13 +146,3 @@ def _base_of(model: nn.Module) -> Base:
         return Base(type(model).__name__, hash_tensors(model.state_dict()))
     finally:
         replace(model, {base: layer for layer, base in bases.items()})
-
-
-def _share_alike(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Share gains in a model as in tensors that come with domains."""
-    layers = {n: m for n, m in model.named_modules() if isinstance(m, GainedLayer)}
-    domains = [tensors[f"{name}.domain"] for name in layers if f"{name}.domain" in tensors]
-    gains = [tensors[f"{name}.gain"] for name in layers if f"{name}.gain" in tensors]
-    shared = any(layer.domain is not None for layer in layers.values())
-    if domains and gains and not shared:
-        share_gains(model, torch.cat(domains).cpu().numpy(), np.asarray(gains[0].cpu().double()))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
 
 from neuromod.models.classifier import Classifier
 from neuromod.support.cache import digest
@@ -43,7 +44,6 @@ class Outcome:
 
     Attributes
     ----------
-    recipe : TuningRecipe
     n_trained : int
         Number of trained parameters.
     accuracy : dict
@@ -64,13 +64,7 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TuningResult(Outcome):
-    """A tuned network and how its training went.
-
-    Attributes
-    ----------
-    classifier : Classifier
-        In evaluation mode, in single precision.
-    """
+    """A tuned network, in evaluation mode and single precision, and how its training went."""
 
     classifier: Classifier
 
@@ -89,12 +83,7 @@ class TuningResult(Outcome):
 class Images:
     """The inputs of a classifier while it is tuned and measured.
 
-    Attributes
-    ----------
-    features : Features
-        Or, if `projected`, the first layer's products ``W x`` with them.
-    projected : bool
-    hardware : Hardware
+    They are features or, if `projected`, the first layer's products ``W x`` with them.
     """
 
     features: Features
@@ -119,15 +108,13 @@ def tune(
     hardware: Hardware = CPU,
     checkpoint: Path | None = None,
 ) -> TuningResult:
-    """Tune a backbone's classifier on features of a new task.
+    """Tune a backbone's classifier on its features of a new task.
+
+    The result is always the same on one machine for the same recipe, backbone and features, however
+    often training was interrupted. The backbone is not changed.
 
     Parameters
     ----------
-    features : Features
-        Of the same backbone.
-    backbone : Backbone
-        It is not changed.
-    recipe : TuningRecipe
     progress : callable, optional
         Called with epochs done and in all.
     shared : SharedGains, optional
@@ -135,15 +122,8 @@ def tune(
     projected : Features, optional
         The first layer's products with these features, from `neuromod.tuning.features.projections`.
         Methods that do not change them read them instead of the features.
-    hardware : Hardware, optional
     checkpoint : Path, optional
         File that holds the state after every epoch; if it exists, training goes on from there.
-
-    Returns
-    -------
-    TuningResult
-        Always the same on one machine for the same recipe, backbone and features, however often
-        training was interrupted.
     """
     classifier = build_classifier(backbone, recipe, len(features.classes))
     if shared:
@@ -210,17 +190,8 @@ def _key(
 ) -> str:
     """Hash of everything that determines a training, including its rounding."""
     domains = [shared.domain.tolist(), shared.gain.tolist()] if shared else []
-    return digest(
-        [
-            asdict(recipe),
-            backbone.weight_hash,
-            images.features.identity,
-            images.projected,
-            asdict(images.hardware),
-            domains,
-            rank_and_size()[1],
-        ]
-    )
+    inputs = [images.features.identity, images.projected, asdict(images.hardware)]
+    return digest([asdict(recipe), backbone.weight_hash, *inputs, domains, rank_and_size()[1]])
 
 
 def _train(
@@ -260,14 +231,10 @@ def _prepared(classifier: Classifier, recipe: TuningRecipe, n_images: int) -> Tr
     # One pass over memory a step saves time where there are many parameters.
     fused = None if is_small(classifier) else True
     optimizer = torch.optim.Adam(classifier.parameters(), lr=recipe.lr, fused=fused)
+    if recipe.schedule == "constant":
+        return Training(classifier, optimizer, ConstantLR(optimizer, 1.0))
     steps = recipe.epochs * -(-n_images // recipe.batch_size)
-    if recipe.schedule == "cosine":
-        schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimizer, steps
-        )
-    else:
-        schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-    return Training(classifier, optimizer, schedule)
+    return Training(classifier, optimizer, CosineAnnealingLR(optimizer, steps))
 
 
 def _epoch(

@@ -23,8 +23,6 @@ class GainedLayer(ModulatedLayer):
 
     Parameters
     ----------
-    base : nn.Linear or nn.Conv2d
-        The pre-trained layer; it is not changed.
     start : str
         ``"identity"``: all gains 1, so that nothing changes before training. ``"uniform"``: drawn
         "according to a random uniform distribution" (section 3.2 of the paper), here from 0 to 1,
@@ -53,14 +51,7 @@ class GainedLayer(ModulatedLayer):
         return self.gain if self.domain is None else self.gain[self.domain]
 
     def share(self, gain: nn.Parameter, domain: Tensor) -> None:
-        """Take the gains from a parameter that other layers may share.
-
-        Parameters
-        ----------
-        gain : nn.Parameter, shape (domains,)
-        domain : Tensor of int, shape (places,)
-            Index of each place's gain.
-        """
+        """Give every place the gain of its domain, from a parameter that other layers may share."""
         self.gain = gain
         self.domain = domain
 
@@ -77,17 +68,10 @@ def share_gains(
 
     Parameters
     ----------
-    model : nn.Module
-        With layers tuned by one of the methods with gains.
     domain : array of int, shape (places,)
         Domain of each place that has a gain, first layer first; from 0, none left out.
     start : array of float, shape (domains,), optional
         Each domain's gain at the start; 1 by default.
-
-    Raises
-    ------
-    UserError
-        If the numbers of gains differ, or a domain has no place or no start.
     """
     layers = gained_layers(model)
     ends = np.cumsum([layer.n_gains for layer in layers])
@@ -115,15 +99,9 @@ def gain_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 @torch.no_grad()
 def keep_within(model: nn.Module, low: float | None, high: float | None) -> None:
-    """Clip gains to bounds, such as a receptor or a supply voltage can reach.
+    """Clip gains to bounds, such as a receptor or a supply voltage can reach; None is open.
 
     Call it after every step of training.
-
-    Parameters
-    ----------
-    model : nn.Module
-    low, high : float or None
-        None leaves a side open.
     """
     if low is not None or high is not None:
         for gain in gain_parameters(model):
@@ -131,20 +109,11 @@ def keep_within(model: nn.Module, low: float | None, high: float | None) -> None
 
 
 def gain_penalty(layers: Sequence[nn.Module]) -> Tensor:
-    """Return the sum of the gains' absolute values (L1), which drives gains to 0.
+    """Return the sum of the gains' absolute values (L1), to scale and add to the loss.
 
-    A neuron whose gain is 0 can be pruned: Lee et al. (J. Nanosci. Nanotechnol. 20(11), 6603, 2020)
-    pruned connections in this way while they trained.
-
-    Parameters
-    ----------
-    layers : sequence of nn.Module
-        Whose gains count: a network's hidden layers, or one model.
-
-    Returns
-    -------
-    Tensor
-        One number, to scale and add to the loss.
+    It drives gains to 0. A neuron whose gain is 0 can be pruned: Lee et al. (J. Nanosci.
+    Nanotechnol. 20(11), 6603, 2020) pruned connections in this way while they trained. The layers
+    are those whose gains count: a network's hidden layers, or one model.
     """
     gains = [layer.gains for module in layers for layer in gained_layers(module)]
     if not gains:

@@ -21,7 +21,7 @@ class LoRA(ModulatedLayer):
     Parameters
     ----------
     base : nn.Linear or nn.Conv2d
-        The pre-trained layer; it is not changed. A convolution's ``A`` has its kernel's size.
+        A convolution's ``A`` has its kernel's size.
     rank : int
         Rank of the change (chosen: 1 is nearest to one gain per neuron).
     """

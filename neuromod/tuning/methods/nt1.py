@@ -15,5 +15,4 @@ class NT1(GainedLayer):
         return self.spread(self.gains[-self.n_neurons :]) * super().membrane(projection)
 
     def folded(self) -> LayerParameters:
-        frozen = super().folded()
-        return frozen._replace(gain=in_double(self.gains[-self.n_neurons :]))
+        return super().folded()._replace(gain=in_double(self.gains[-self.n_neurons :]))
