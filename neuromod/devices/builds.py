@@ -94,20 +94,9 @@ class Standalone(CompiledOnce, CPPStandaloneDevice):  # type: ignore[misc]
 def call(
     command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> None:
-    """Run a step of a build, and keep its output only if it fails.
+    """Run a step of a build in a folder, with variables beyond the process's own.
 
-    Parameters
-    ----------
-    command : sequence of str
-    folder : Path
-        In which it runs.
-    environment : mapping of str to str, optional
-        Variables beyond the process's own.
-
-    Raises
-    ------
-    UserError
-        When it fails; the message names the first error and the log.
+    Its output is kept only if it fails; the error names the first problem and the log.
     """
     ended = subprocess.run(
         command,
@@ -132,10 +121,7 @@ def call(
 def compiler() -> str:
     """The compiler's description of itself and of the processor that it compiles for.
 
-    Returns
-    -------
-    str
-        With what ``-march=native`` means on this machine; empty where there is no compiler.
+    It says what ``-march=native`` means on this machine; it is empty where there is no compiler.
     """
     program = shlex.split(os.environ.get("CXX") or "g++")
     asked = [*program, *flags(), "-E", "-v", "-x", "c++", os.devnull]
@@ -166,7 +152,8 @@ def _take(kept: Path, folder: Path, products: Sequence[str]) -> bool:
     """Copy a kept program to where it runs; another process may be removing it."""
     try:
         for name in products:
-            shutil.copy(kept / Path(name).name, _made(folder / name))
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(kept / Path(name).name, folder / name)
         os.utime(kept)
     except OSError:
         return False
@@ -175,7 +162,8 @@ def _take(kept: Path, folder: Path, products: Sequence[str]) -> bool:
 
 def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:
     """Keep a program, whole or not at all, and the `KEPT` programs used last."""
-    shelf = _made(kept).parent
+    shelf = kept.parent
+    shelf.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=shelf, prefix=".partial-"))
     try:
         for name in products:
@@ -187,12 +175,6 @@ def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:
     every = sorted(shelf.glob("[!.]*"), key=_last_used, reverse=True)
     for old in every[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _made(path: Path) -> Path:
-    """Path in a folder that exists."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _last_used(path: Path) -> float:

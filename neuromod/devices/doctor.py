@@ -29,13 +29,7 @@ GET_TORCH = "pip install 'brian2-neuromod[train]'"
 
 
 def examine() -> dict[str, list[Finding]]:
-    """Check versions, compilers, GeNN, devices, SPICE and what training needs.
-
-    Returns
-    -------
-    dict of str to list of Finding
-        By heading.
-    """
+    """Check versions, compilers, GeNN, devices, SPICE and what training needs, by heading."""
     return {
         "Versions": [Finding("python", True, platform.python_version()), *map(_package, PACKAGES)],
         "Compilers": [_program("g++", "CXX"), _program("make")],

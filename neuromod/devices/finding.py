@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked on this machine.
+    """One thing that was checked on this machine, and whether it works.
 
     Attributes
     ----------
-    name : str
-    works : bool
     found : str
         A version, a path, a measurement, or the problem.
     get : str

@@ -112,17 +112,7 @@ def simulate(
 
 
 def check_request(device: str, precision: str) -> None:
-    """Refuse a device that does not exist or cannot be used here.
-
-    Parameters
-    ----------
-    device, precision : str
-        See `simulate`.
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse a device that does not exist or cannot be used here, and an unknown precision."""
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
     if precision not in PRECISIONS:
@@ -167,24 +157,20 @@ def _settings(device: str, precision: str, compiled: bool) -> Iterator[None]:
 @contextmanager
 def _device(name: str) -> Iterator[None]:
     """Activate a device, and the caller's own again after it."""
-    if name == "cython":
-        set_device("runtime")
+    with tempfile.TemporaryDirectory(prefix="neuromod-") as directory:
+        _activate(name, directory)
         try:
             yield
         finally:
             reset_device()
+
+
+def _activate(name: str, directory: str) -> None:
+    if name == "cython":
+        set_device("runtime")
         return
     # Brian2 numbers names that are still in use, and names stand in the program's text.
     gc.collect()
-    with tempfile.TemporaryDirectory(prefix="neuromod-") as directory:
-        _set_standalone(name, directory)
-        try:
-            yield
-        finally:
-            reset_device()
-
-
-def _set_standalone(name: str, directory: str) -> None:
     if name == "cpp":
         set_device(Standalone(), directory=directory, with_output=False)
         return
@@ -315,11 +301,6 @@ def _plastic(changing: PlasticConnection, name: str, parts: dict[str, Any]) -> S
     return synapses
 
 
-def _modelled(experiment: Experiment) -> list[Population | PlasticConnection]:
-    """All that has a model."""
-    return [*experiment.populations, *experiment.plastic]
-
-
 def _part(parts: dict[str, Any], name: str) -> Any:
     """A population's neurons or a plastic connection's synapses."""
     neurons = f"neurons_{name}"
@@ -351,6 +332,6 @@ def _collect(
             name: Quantity(getattr(_part(parts, part.name), name)[:], dtype=float)
             for name in getattr(part.model, "totals", ())
         }
-        for part in _modelled(experiment)
+        for part in (*experiment.populations, *experiment.plastic)
     }
     return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)

@@ -30,18 +30,7 @@ GET_CUDA = "install the CUDA toolkit 11 or 12 and export CUDA_PATH=/usr/local/cu
 
 
 def require(gpu: bool) -> None:
-    """Refuse what cannot work here.
-
-    Parameters
-    ----------
-    gpu : bool
-        Whether GeNN is to use a GPU.
-
-    Raises
-    ------
-    UserError
-        Naming the first thing that is missing, and how to get it.
-    """
+    """Refuse GeNN, on a GPU or not, where it cannot work: what is missing and how to get it."""
     for finding in steps(gpu):
         if not finding.works:
             name = "genn" if gpu else "genn-cpu"
@@ -52,20 +41,25 @@ def require(gpu: bool) -> None:
 
 
 def steps(gpu: bool) -> Iterator[Finding]:
-    """Look at everything that GeNN needs, each step only if those before it work.
-
-    Parameters
-    ----------
-    gpu : bool
-        Whether GeNN is to use a GPU.
-    """
-    looks = [_brian2genn, _brian2, _genn, _genn_version, _genn_writable]
+    """Look at everything that GeNN needs, each step only if those before it work."""
+    looks = {
+        "brian2genn": _brian2genn,
+        "brian2 for GeNN": _brian2,
+        "GeNN": _genn,
+        "GeNN version": _genn_version,
+        "GeNN tree": _genn_tree,
+    }
     if gpu:
-        looks += [_cuda, _cuda_version, _cuda_headers, _gpu]
-    for look in looks:
-        finding = look()
-        yield finding
-        if not finding.works:
+        looks |= {
+            "CUDA": _cuda,
+            "CUDA version": _cuda_version,
+            "CUDA headers": _cuda_headers,
+            "GPU": _gpu,
+        }
+    for name, look in looks.items():
+        found, get = look()
+        yield Finding(name, not get, found, get)
+        if get:
             return
 
 
@@ -108,101 +102,94 @@ def said(*command: str | Path) -> str:
     return ended.stdout if ended.returncode == 0 else ""
 
 
-def _brian2genn() -> Finding:
-    name = "brian2genn"
+# What each step found, and how to get what does not work; nothing where it works.
+Look = tuple[str, str]
+
+
+def _brian2genn() -> Look:
     get = "pip install --no-deps 'brian2genn>=1.7'"
     try:
-        found = version(name)
+        found = version("brian2genn")
     except PackageNotFoundError:
-        return Finding(name, False, "not installed", get)
-    if Version(found) < Version("1.7"):
-        return Finding(name, False, f"{found}, too old", get)
-    return Finding(name, True, found)
+        return "not installed", get
+    return (f"{found}, too old", get) if Version(found) < Version("1.7") else (found, "")
 
 
-def _brian2() -> Finding:
+def _brian2() -> Look:
     found = version("brian2")
     if found in BRIAN2_TESTED:
-        return Finding("brian2 for GeNN", True, found)
-    return Finding(
-        "brian2 for GeNN",
-        False,
-        f"{found} was not tested with Brian2GeNN; {', '.join(BRIAN2_TESTED)} were",
-        f"pip install brian2=={BRIAN2_TESTED[-1]}",
-    )
+        return found, ""
+    reason = f"{found} was not tested with Brian2GeNN; {', '.join(BRIAN2_TESTED)} were"
+    return reason, f"pip install brian2=={BRIAN2_TESTED[-1]}"
 
 
-def _genn() -> Finding:
+def _genn() -> Look:
     found = look_for_genn()
     if found is None:
-        return Finding("GeNN", False, "not found: no GENN_PATH, no genn-buildmodel.sh", GET_GENN)
+        return "not found: no GENN_PATH, no genn-buildmodel.sh", GET_GENN
     path, how = found
     if not (path / "bin" / "genn-buildmodel.sh").is_file():
-        return Finding("GeNN", False, f"{how} = {path} holds no bin/genn-buildmodel.sh", GET_GENN)
-    return Finding("GeNN", True, f"{path} (from {how})")
+        return f"{how} = {path} holds no bin/genn-buildmodel.sh", GET_GENN
+    return f"{path} (from {how})", ""
 
 
-def _genn_version() -> Finding:
+def _genn_version() -> Look:
     path = genn_path()
     try:
         text = (path / "version.txt").read_text().strip()
         found = Version(text)
     except (OSError, InvalidVersion):
-        return Finding("GeNN version", False, f"{path} does not say which it is", GET_GENN)
+        return f"{path} does not say which it is", GET_GENN
     if found >= Version("5"):
-        reason = f"{text}, which Brian2GeNN cannot use: {' or '.join(GENN_TESTED)} is needed"
-        return Finding("GeNN version", False, reason, GET_GENN)
+        needed = " or ".join(GENN_TESTED)
+        return f"{text}, which Brian2GeNN cannot use: {needed} is needed", GET_GENN
     if found < Version(GENN_TESTED[0]):
-        return Finding("GeNN version", False, f"{text}, older than {GENN_TESTED[0]}", GET_GENN)
-    return Finding("GeNN version", True, text)
+        return f"{text}, older than {GENN_TESTED[0]}", GET_GENN
+    return text, ""
 
 
-def _genn_writable() -> Finding:
+def _genn_tree() -> Look:
     path = genn_path()
-    name = "GeNN tree"
     # GeNN compiles itself there when first used.
     places = [path / folder for folder in ("lib", "src/genn/generator") if (path / folder).exists()]
     closed = [place for place in (path, *places) if not os.access(place, os.W_OK)]
     if closed:
-        get = f"cp -r {path} ~/genn and export GENN_PATH=~/genn"
-        return Finding(name, False, f"{closed[0]} is not writable", get)
-    return Finding(name, True, "writable")
+        return f"{closed[0]} is not writable", f"cp -r {path} ~/genn and export GENN_PATH=~/genn"
+    return "writable", ""
 
 
-def _cuda() -> Finding:
+def _cuda() -> Look:
     path = cuda_path()
     if path is None or not (path / "bin" / "nvcc").is_file():
-        return Finding(
-            "CUDA", False, "no CUDA_PATH, no nvcc on the path, none in /usr/local", GET_CUDA
-        )
-    return Finding("CUDA", True, str(path))
+        return "no CUDA_PATH, no nvcc on the path, none in /usr/local", GET_CUDA
+    return str(path), ""
 
 
-def _cuda_version() -> Finding:
+def _cuda_version() -> Look:
     path = cuda_path()
     release = re.search(r"release ([\d.]+)", said(f"{path}/bin/nvcc", "--version"))
     if release is None:
-        return Finding("CUDA version", False, f"{path}/bin/nvcc does not say its release", GET_CUDA)
+        return f"{path}/bin/nvcc does not say its release", GET_CUDA
     if Version(release[1]) >= CUDA_TOO_NEW:
         reason = (
             f"{release[1]}, for which GeNN 4.9 does not compile: its block-size optimiser calls "
             "cuCtxCreate, which takes one more argument since CUDA 13"
         )
-        return Finding("CUDA version", False, reason, f"{GET_CUDA}, beside the present one")
-    return Finding("CUDA version", True, release[1])
+        return reason, f"{GET_CUDA}, beside the present one"
+    return release[1], ""
 
 
-def _cuda_headers() -> Finding:
+def _cuda_headers() -> Look:
     path = f"{cuda_path()}/include/curand_kernel.h"
     if not Path(path).is_file():
         get = "install cuRAND's headers, such as apt install libcurand-dev-12-4 from NVIDIA"
-        return Finding("CUDA headers", False, f"there is no {path}", get)
-    return Finding("CUDA headers", True, path)
+        return f"there is no {path}", get
+    return path, ""
 
 
-def _gpu() -> Finding:
+def _gpu() -> Look:
     listed = said("nvidia-smi", "-L").strip()
     if not listed:
         get = "use genn-cpu, or a machine with an NVIDIA GPU and its driver"
-        return Finding("GPU", False, "nvidia-smi shows none", get)
-    return Finding("GPU", True, listed.partition("\n")[0])
+        return "nvidia-smi shows none", get
+    return listed.partition("\n")[0], ""

@@ -36,18 +36,10 @@ INSTEAD = {
     "exprel": "write (exp(x) - 1)/x",
 }
 DRAW = "draw numbers beforehand with numpy.random.Generator and give them as values or as spikes"
-# As far as expressions go, true or false.
-LOGICAL = (ast.Compare, ast.BoolOp)
 
 
 def refuse(experiment: Experiment) -> None:
-    """Refuse an experiment that GeNN cannot run, or would run wrongly.
-
-    Raises
-    ------
-    UserError
-        With what stands in the way and what to write instead.
-    """
+    """Refuse an experiment that GeNN cannot run, or would run wrongly: what is in the way."""
     for population in experiment.populations:
         traces = (trace for trace in experiment.traces if trace.population == population.name)
         traced = [name for trace in traces for name in trace.variables]
@@ -71,13 +63,8 @@ def obstacles(
 ) -> Iterator[str]:
     """What in a model GeNN cannot run, each with what to do instead.
 
-    Parameters
-    ----------
-    model : Model or Plastic
-    text : str, optional
-        Its equations together with those of its inputs; by default its own.
-    constants : mapping of str to value, optional
-        What they name; by default the model's.
+    `text` has its equations together with those of its inputs, and `constants` what they name; by
+    default they are the model's own.
     """
     equations = Equations(text or model.equations)
     constants = model.constants if constants is None else constants
@@ -149,11 +136,14 @@ def _unfit(tree: ast.AST, logical: set[str]) -> Iterator[str]:
 
 
 def _is_logical(node: ast.AST, logical: set[str]) -> bool:
+    """Whether an expression is true or false, as far as it tells."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return True
     if isinstance(node, ast.Constant):
         return isinstance(node.value, bool)
-    return isinstance(node, LOGICAL) or (isinstance(node, ast.Name) and node.id in logical)
+    if isinstance(node, ast.Name):
+        return node.id in logical
+    return isinstance(node, ast.Compare | ast.BoolOp)
 
 
 def _texts(values: dict[str, Any]) -> Iterator[str]:

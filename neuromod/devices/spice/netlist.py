@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, nsecond, second
 
-from neuromod.devices.spice.wiring import Neurons, Synapse, changes, synapses
+from neuromod.devices.spice.wiring import Neurons, changes, synapses
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.models.circuit import TRANSISTOR, suffix
@@ -158,38 +158,42 @@ Sunits end 0 pulse 0 switch
 def netlist(experiment: Experiment, neurons: Neurons) -> str:
     """Netlist of some neurons of an experiment, with the experiment's inputs.
 
+    It is to be run by ``ngspice -b -r FILE.raw FILE.cir``; see `saved` for what it saves. What it
+    cannot stand for is refused, and so are too many neurons or synapses.
+
     Parameters
     ----------
     experiment : Experiment
     neurons : mapping of str to sequence of int
         Closed against spikes from others, as `wiring.choose` gives them.
-
-    Returns
-    -------
-    str
-        To be run by ``ngspice -b -r FILE.raw FILE.cir``; see `saved` for what it saves.
-
-    Raises
-    ------
-    UserError
-        When there are too many neurons or synapses, or a netlist cannot stand for them.
     """
-    wired = synapses(experiment, neurons)
-    _check_size(sum(map(len, neurons.values())), len(wired))
-    chosen = [population for population in experiment.populations if population.name in neurons]
+    wired, count = synapses(experiment, neurons), sum(map(len, neurons.values()))
+    if count > MOST_NEURONS or len(wired) > MOST_SYNAPSES:
+        raise UserError(
+            f"{count} neurons with {len(wired)} synapses are too many for SPICE, which takes at "
+            f"most {MOST_NEURONS} with {MOST_SYNAPSES}; --neurons 0,3 picks some, with those that "
+            "drive them."
+        )
+    chosen = {p.name: p for p in experiment.populations if p.name in neurons}
     title = ", ".join(f"{name} {_listed(numbers)}" for name, numbers in neurons.items())
     parts = [Template(HEADER).substitute(title=f"Circuit neurons: {title}")]
-    for population in chosen:
+    for name, population in chosen.items():
         _check_values(population)
-        parts += _subcircuits(population, neurons[population.name])
+        parts += _subcircuits(population, neurons[name])
+    wired["pulse"] = [
+        # With its timing in picoseconds, which tells the pulses of one source apart.
+        f"pulse_{s.source}_{s.i}_{round(s.start * 1e12)}_{round(s.width * 1e12)}"
+        for s in wired.itertuples()
+    ]
     parts += _pulses(experiment, wired)
     changed = changes(experiment, neurons)
-    for population in chosen:
-        for neuron in neurons[population.name]:
+    for name, population in chosen.items():
+        for neuron in neurons[name]:
             parts += _neuron(population, neuron, changed)
-    models = {population.name: population for population in chosen}
-    parts += [line for synapse in wired for line in _synapse(synapse, models[synapse.target])]
-    step = min(experiment.dt, *(_step(population.model) for population in chosen))
+    for synapse in wired.itertuples():
+        parts += _synapse(synapse, chosen[synapse.target])
+    continuous = any(population.model.comparator == "continuous" for population in chosen.values())
+    step = min(experiment.dt, CROSSING_STEP if continuous else MAX_STEP)
     parts += [
         ".save " + "\n+ ".join(name for column in saved(neurons).values() for name in column),
         f".tran {_number(step)} {_number(experiment.duration)} 0 {_number(step)}",
@@ -199,13 +203,7 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
 
 
 def save(text: str, path: Path) -> None:
-    """Write a netlist to a file of its own.
-
-    Raises
-    ------
-    UserError
-        When there is such a file already, or it cannot be written.
-    """
+    """Write a netlist to a file of its own; one that is there stays."""
     try:
         with path.open("x") as file:
             file.write(text)
@@ -222,15 +220,6 @@ def saved(neurons: Neurons) -> dict[tuple[str, int], tuple[str, str, str]]:
         for name, numbers in neurons.items()
         for n in numbers
     }
-
-
-def _check_size(neurons: int, wired: int) -> None:
-    if neurons > MOST_NEURONS or wired > MOST_SYNAPSES:
-        raise UserError(
-            f"{neurons} neurons with {wired} synapses are too many for SPICE, which takes at "
-            f"most {MOST_NEURONS} with {MOST_SYNAPSES}; --neurons 0,3 picks some, with those that "
-            "drive them."
-        )
 
 
 def _check_values(population: Population) -> None:
@@ -288,19 +277,19 @@ def _transistors(population: Population, name: str, neuron: int) -> str:
     return Template(TRANSISTORS[circuit.law] + MIRROR).substitute(values, **outputs)
 
 
-def _pulses(experiment: Experiment, wired: list[Synapse]) -> Iterator[str]:
+def _pulses(experiment: Experiment, wired: pd.DataFrame) -> Iterator[str]:
     """Every pulse that reaches a synapse, as a voltage of 0 or 1 V."""
     sources = {source.name: source for source in experiment.sources}
     yield "\n* Pulses."
-    for source, i, start, width in dict.fromkeys(map(_timing, wired)):
-        node = _pulse(source, i, start, width)
-        if source not in sources:
-            times = f"start={_number(start)} width={_number(width)}"
-            yield f"X{node} {source}_{i}_spike {node} pulse {times}"
+    for pulse in wired.drop_duplicates("pulse").itertuples():
+        node = pulse.pulse
+        if pulse.source not in sources:
+            times = f"start={_number(pulse.start)} width={_number(pulse.width)}"
+            yield f"X{node} {pulse.source}_{pulse.i}_spike {node} pulse {times}"
             continue
-        spikes = sources[source]
-        at = np.asarray(spikes.times / second)[spikes.neurons == i] + start
-        edges = np.column_stack([at, at + width]).ravel()
+        spikes = sources[pulse.source]
+        at = np.asarray(spikes.times / second)[spikes.neurons == pulse.i] + pulse.start
+        edges = np.column_stack([at, at + pulse.width]).ravel()
         # Pulses that touch are one.
         touch = np.flatnonzero(np.diff(edges) < RAMP)
         edges = np.delete(edges, [*touch, *touch + 1])
@@ -336,11 +325,10 @@ def _neuron(
     yield f".ic v({name})={_number(_value(population, 'v', neuron))} v({name}_energy)=0"
 
 
-def _synapse(synapse: Synapse, population: Population) -> Iterator[str]:
+def _synapse(synapse: Any, population: Population) -> Iterator[str]:
     """A synapse's mirrors or conductances, and its line to the NOR."""
     circuit: Any = population.model
-    target = f"{synapse.target}_{synapse.j}"
-    pulse = _pulse(*_timing(synapse))
+    target, pulse = f"{synapse.target}_{synapse.j}", synapse.pulse
     name = f"{target}_{pulse}{suffix(synapse.domain)}"
     supply = f"{target}_vdd{suffix(synapse.domain)}"
     units = {"push": synapse.up, "pull": synapse.down}
@@ -362,11 +350,6 @@ def _synapse(synapse: Synapse, population: Population) -> Iterator[str]:
         yield f"G{name} 0 {target}_inputs {pulse} 0 1"
 
 
-def _step(circuit: Any) -> Quantity:
-    """Largest step that SPICE may take."""
-    return CROSSING_STEP if circuit.comparator == "continuous" else MAX_STEP
-
-
 def _shared(circuit: Any) -> dict[str, Any]:
     """Values that hold for all neurons that have none of their own."""
     return {**namespace(circuit), **circuit.start, "v_slope": circuit.mirror().v_ekv / 2}
@@ -379,36 +362,26 @@ def _value(population: Population, name: str, neuron: int) -> float:
     return float(held if held.ndim == 0 else held[neuron])
 
 
-def _timing(synapse: Synapse) -> tuple[str, int, float, float]:
-    return synapse.source, synapse.i, synapse.start, synapse.width
-
-
-def _pulse(source: str, i: int, start: float, width: float) -> str:
-    """Name of a pulse, with its timing in picoseconds, which tells those of one source apart."""
-    return f"pulse_{source}_{i}_{round(start * 1e12)}_{round(width * 1e12)}"
-
-
 def _steps(line: str, start: float, changes: pd.Series) -> str:
     """A voltage source that steps."""
     if changes.empty:
         return f"{line} {_number(start)}"
-    levels = start + changes.cumsum().to_numpy()
     at = changes.index.to_numpy(dtype=float)
-    before = np.concatenate([[start], levels[:-1]])
-    pairs = [
-        f"{_number(t)} {_number(a)} {_number(t + RAMP)} {_number(b)}"
-        for t, a, b in zip(at, before, levels, strict=True)
-    ]
-    return f"{line} PWL(0 {_number(start)}\n+ " + "\n+ ".join(pairs) + ")"
+    levels = np.concatenate([[start], start + changes.cumsum().to_numpy()])
+    return _piecewise(line, np.column_stack([at, at + RAMP]), np.repeat(levels, 2)[1:-1], start)
 
 
 def _kicks(line: str, charges: pd.Series) -> str:
     """A current source that gives charges, coulomb, each as a triangle of one ramp's width."""
-    shape = np.array([-1, 0, 1]) * RAMP
-    at = np.add.outer(charges.index.to_numpy(dtype=float), shape).ravel()
-    current = np.outer(charges.to_numpy() / RAMP, [0, 1, 0]).ravel()
-    pairs = [f"{_number(t)} {_number(i)}" for t, i in zip(at, current, strict=True)]
-    return f"{line} PWL(0 0\n+ " + "\n+ ".join(pairs) + ")"
+    at = np.add.outer(charges.index.to_numpy(dtype=float), np.array([-1, 0, 1]) * RAMP)
+    return _piecewise(line, at, np.outer(charges.to_numpy() / RAMP, [0, 1, 0]))
+
+
+def _piecewise(line: str, times: np.ndarray, values: np.ndarray, start: float = 0) -> str:
+    """A source that goes in straight lines from a value at 0 through others at their times."""
+    points = zip(times.ravel(), values.ravel(), strict=True)
+    pairs = [f"{_number(time)} {_number(value)}" for time, value in points]
+    return f"{line} PWL(0 {_number(start)}\n+ " + "\n+ ".join(pairs) + ")"
 
 
 def _number(value: Any) -> str:

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -46,29 +45,31 @@ def simulate_in_spice(experiment: Experiment, neurons: Neurons) -> Recording:
     Recording
         Their spikes, membranes at the experiment's time steps, and total ``energy``, which is not
         a number for other neurons. Spikes lie wherever SPICE found them.
-
-    Raises
-    ------
-    UserError
-        When ngspice is missing or fails, or the netlist cannot be written.
     """
     text = netlist(experiment, neurons)
     started = time.perf_counter()
     vectors = run(text)
     provenance = {"device": version(), "wall_s": time.perf_counter() - started}
-    if vectors["time"].iloc[-1] < float(experiment.duration / second) * (1 - 1e-9):
-        raise UserError(_failure("stopped before its time"))
-    return _recording(experiment, neurons, vectors, provenance)
+    at, names = vectors["time"].to_numpy(), saved(neurons)
+    if at[-1] < float(experiment.duration / second) * (1 - 1e-9):
+        raise _failed("stopped before its time")
+    sizes = {population.name: population.size for population in experiment.populations}
+    spikes, signals, totals = {}, {}, {}
+    times = np.arange(round(float(experiment.duration / experiment.dt))) * float(experiment.dt)
+    for name, numbers in neurons.items():
+        fired = [(t, n) for n in numbers for t in _rises(at, vectors[names[name, n][1]])]
+        when, who = np.array(sorted(fired)).reshape(-1, 2).T
+        spikes[name] = Spikes(name, sizes[name], who.astype(int), when * second)
+        v = [np.interp(times, at, vectors[names[name, n][0]]) for n in numbers]
+        signals[name] = {"v": Signal(np.array(numbers), np.array(v) * volt)}
+        energy = np.full(sizes[name], np.nan)
+        energy[list(numbers)] = [vectors[names[name, n][2]].iloc[-1] for n in numbers]
+        totals[name] = {"energy": energy * pjoule}
+    return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)
 
 
 def run(text: str, limit_s: float = LIMIT_S) -> pd.DataFrame:
-    """Run a netlist.
-
-    Parameters
-    ----------
-    text : str
-    limit_s : float
-        How long it may take, seconds.
+    """Run a netlist, for at most `limit_s` seconds.
 
     Returns
     -------
@@ -97,35 +98,10 @@ def run(text: str, limit_s: float = LIMIT_S) -> pd.DataFrame:
         except subprocess.TimeoutExpired:
             reason = f"was not done after {limit_s:g} s"
         log = folder / "log"
-        _failed_log().write_text(log.read_text(errors="replace") if log.is_file() else "")
+        _log().write_text(log.read_text(errors="replace") if log.is_file() else "")
         if reason:
-            raise UserError(_failure(reason))
+            raise _failed(reason)
         return _read_raw(folder / "out.raw")
-
-
-def _recording(
-    experiment: Experiment,
-    neurons: Neurons,
-    vectors: pd.DataFrame,
-    provenance: Mapping[str, object],
-) -> Recording:
-    at = vectors["time"].to_numpy()
-    times = np.arange(round(float(experiment.duration / experiment.dt))) * float(experiment.dt)
-    names = saved(neurons)
-    sizes = {population.name: population.size for population in experiment.populations}
-    spikes, signals, totals = {}, {}, {}
-    for name, numbers in neurons.items():
-        fired = [(n, t) for n in numbers for t in _rises(at, vectors[names[name, n][1]])]
-        who, when = (
-            zip(*sorted(fired, key=lambda spike: spike[1]), strict=True) if fired else ((), ())
-        )
-        spikes[name] = Spikes(name, sizes[name], np.array(who, dtype=int), np.array(when) * second)
-        v = [np.interp(times, at, vectors[names[name, n][0]]) for n in numbers]
-        signals[name] = {"v": Signal(np.array(numbers), np.array(v) * volt)}
-        energy = np.full(sizes[name], np.nan)
-        energy[list(numbers)] = [vectors[names[name, n][2]].iloc[-1] for n in numbers]
-        totals[name] = {"energy": energy * pjoule}
-    return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)
 
 
 def _rises(at: np.ndarray, level: pd.Series) -> np.ndarray:
@@ -143,9 +119,9 @@ def _read_raw(path: Path) -> pd.DataFrame:
     return pd.DataFrame(np.frombuffer(numbers).reshape(-1, len(names)), columns=names)
 
 
-def _failed_log() -> Path:
+def _log() -> Path:
     return cache_dir() / "ngspice.log"
 
 
-def _failure(reason: str) -> str:
-    return f"ngspice {reason}; what it said is in {_failed_log()}."
+def _failed(reason: str) -> UserError:
+    return UserError(f"ngspice {reason}; what it said is in {_log()}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,49 +21,8 @@ STEPPED = ("vdd", "v")
 SYNAPSE = ["target", "j", "source", "i", "domain"]
 
 
-@dataclass(frozen=True)
-class Synapse:
-    """One synapse, or several that pulse together.
-
-    Attributes
-    ----------
-    target, j, source, i, domain
-        Neurons at both ends, and the power domain.
-    start, width : float
-        When the pulse begins after the source's spike, and how long it is, seconds.
-    up, down, mirrors : float
-        Units onto and off the membrane, and references that conduct.
-    active : float
-        Above 0 where the comparator's NOR sees the pulse.
-    """
-
-    target: str
-    j: int
-    source: str
-    i: int
-    domain: str
-    start: float
-    width: float
-    up: float
-    down: float
-    mirrors: float
-    active: float
-
-
 def pick(experiments: Mapping[str, Experiment], name: str | None) -> Experiment:
-    """One of a protocol's experiments.
-
-    Parameters
-    ----------
-    experiments : mapping of str to Experiment
-    name : str or None
-        May be left out where there is one.
-
-    Raises
-    ------
-    UserError
-        When there is none of that name, or several to choose from.
-    """
+    """One of a protocol's experiments; the name may be left out where there is one."""
     if name is None and len(experiments) > 1:
         raise UserError(
             f"There are several experiments, {', '.join(experiments)}: --experiment "
@@ -76,18 +34,13 @@ def pick(experiments: Mapping[str, Experiment], name: str | None) -> Experiment:
 
 
 def choose(experiment: Experiment, wanted: Sequence[str]) -> Neurons:
-    """Neurons to look at, with all whose spikes reach them.
+    """Neurons to look at, with all whose spikes reach them; circuit neurons all of them.
 
     Parameters
     ----------
     experiment : Experiment
     wanted : sequence of str
         Such as ``"0,3"``, or ``"output:0,3"`` where there are several populations; empty for all.
-
-    Raises
-    ------
-    UserError
-        When there is no such neuron, or one is no circuit neuron.
     """
     sizes = {population.name: population.size for population in experiment.populations}
     chosen: dict[str, set[int]] = {}
@@ -112,57 +65,35 @@ def choose(experiment: Experiment, wanted: Sequence[str]) -> Neurons:
     return {name: sorted(numbers) for name, numbers in chosen.items() if numbers}
 
 
-def synapses(experiment: Experiment, neurons: Neurons) -> list[Synapse]:
-    """Synapses onto some neurons.
+def synapses(experiment: Experiment, neurons: Neurons) -> pd.DataFrame:
+    """Synapses onto some neurons, from `choose`; a row may stand for several that pulse together.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    neurons : mapping of str to sequence of int
-        From `choose`.
-
-    Raises
-    ------
-    UserError
-        When connections are no pulses of synapses.
+    The columns are the neurons at both ends, ``target`` and ``j``, ``source`` and ``i``; the power
+    ``domain``; when a pulse begins after the source's spike and how long it is, ``start`` and
+    ``width``, seconds; units onto and off the membrane and references that conduct, ``up``,
+    ``down`` and ``mirrors``; and ``active``, above 0 where the comparator's NOR sees the pulse.
+    Connections that are no pulses are refused.
     """
     table = _wires(experiment, neurons, PULSED)
-    if table.empty:
-        return []
     if table.width.isna().any() or (table.weight < 0).any():
         raise UserError(
             "Connections onto up, down, mirrors and active must be pulses, as code_pulses makes "
             "them, with a width and a weight above 0."
         )
-    wired = table.pivot_table(
-        index=[*SYNAPSE, "start", "width"],
-        columns="variable",
-        values="weight",
-        aggfunc="sum",
-        fill_value=0,
-    )
-    records = wired.reindex(columns=list(PULSED), fill_value=0.0).reset_index().to_dict("records")
-    return [Synapse(**record) for record in records]
+    by = [*SYNAPSE, "start", "width"]
+    wired = table.pivot_table("weight", by, "variable", aggfunc="sum", fill_value=0)
+    return wired.reindex(columns=list(PULSED), fill_value=0.0).reset_index()
 
 
 def changes(experiment: Experiment, neurons: Neurons) -> dict[tuple[str, int, str, str], pd.Series]:
-    """Changes of supplies, and kicks of membranes, during a run.
+    """Changes of supplies, and kicks of membranes, of neurons from `choose` during a run.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    neurons : mapping of str to sequence of int
-        From `choose`.
+    Only inputs may make them: spikes of neurons are not known beforehand.
 
     Returns
     -------
     dict of (population, neuron, ``"vdd"`` or ``"v"``, domain) to Series
         Volt that are added, by the second at which they are.
-
-    Raises
-    ------
-    UserError
-        When they come from neurons, whose spikes are not known beforehand.
     """
     table = _wires(experiment, neurons, STEPPED)
     if table.empty:
