@@ -120,6 +120,9 @@ class Gates:
             duration=train.duration,
             dt=train.dt,
             seed=seed,
+            # As made, a neuron whose threshold lies below rest fires without pause. Its pulses
+            # have the charge of its spikes' own width, which may be less than a pulse's.
+            overlaps="t_spike" in self.values,
         )
 
     def _population(self, layer: str, circuit: CircuitNeuron, dt: Quantity) -> Population:

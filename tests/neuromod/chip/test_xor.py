@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from brian2 import nsecond, uA, volt
+from brian2 import nsecond, second, uA, volt
 
 from neuromod.chip.pulses import PulseTrain
 from neuromod.chip.variation import Deviations, Mismatch, draw
@@ -128,6 +128,20 @@ def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ():
     assert len(np.unique(answers)) > 5
     counted = recording.spikes["output"].counts().reshape(-1, 4)
     np.testing.assert_array_equal(counted, answers)
+
+
+def test_a_neuron_whose_threshold_lies_below_rest_fires_without_pause():
+    # The comparator decides anew at the end of each of its spikes of 80 ns.
+    low = np.array([[0.24, 0.35, 0.35]])
+    values = {"vdd": 0.9 + 0 * low, "v_th": low, "t_spike": np.full((1, 3), 80e-9)}
+    units = {"vdd": volt, "v_th": volt, "t_spike": second}
+    gates = Gates(
+        np.ones((1, 3, 2)), np.ones((1, 3, 2)), {n: v * units[n] for n, v in values.items()}
+    )
+    recording = simulate(gates.experiment(CIRCUIT, TRAIN, 7, np.array([0])))
+    first = recording.spike_trains("hidden")[6].magnitude
+    assert len(first) > 40
+    assert np.diff(first).min() == pytest.approx(80e-9)
 
 
 def test_the_widest_network_is_built_and_the_widest_that_answers_as_the_paper_s():
