@@ -26,25 +26,19 @@ PLASTIC = "plastic"
 
 
 def to_experiment(
-    network: PlasticNetwork, inputs: Tensor, traced: tuple[str, ...] = (), **synapse: Any
+    network: PlasticNetwork, inputs: Tensor, traced: tuple[str, ...] = ()
 ) -> Experiment:
     """Network in Brian2, one copy per episode.
 
+    Its populations are ``cells`` and, if the network is modulated, ``modulators``; one unit of the
+    concentration is 1 uM.
+
     Parameters
     ----------
-    network : PlasticNetwork
     inputs : Tensor, shape (batch, steps, inputs)
         1 where an input spikes, else 0.
     traced : tuple of str
         Variables of every plastic synapse to record, such as ``E``, for `plastic_traces`.
-    **synapse
-        Parameters of `ThreeFactor` that take the place of the network's own.
-
-    Returns
-    -------
-    Experiment
-        With the populations ``cells`` and, if the network is modulated, ``modulators``; one unit
-        of the concentration is 1 uM.
 
     Raises
     ------
@@ -55,7 +49,7 @@ def to_experiment(
     if traced and not network.shape.rule:
         raise UserError(f"A network without plasticity has no {', '.join(traced)} to trace.")
     batch, steps, dt = len(inputs), inputs.shape[1], network.shape.dt_s * second
-    plastic = [_plastic(network, batch, synapse)] if network.shape.rule else []
+    plastic = [_plastic(network, batch)] if network.shape.rule else []
     return Experiment(
         populations=tuple(_populations(network, batch)),
         sources=[_played(inputs.numpy(), dt)],
@@ -68,18 +62,9 @@ def to_experiment(
 
 
 def readout(network: PlasticNetwork, recording: Recording) -> np.ndarray:
-    """The network's readout of the cells' recorded spikes.
+    """The network's readout of its cells' recorded spikes at the end of every step.
 
-    Parameters
-    ----------
-    network : PlasticNetwork
-    recording : Recording
-        Of the network's experiment.
-
-    Returns
-    -------
-    ndarray, shape (batch, steps, outputs)
-        At the end of every step.
+    The shape is (batch, steps, outputs).
     """
     hidden, cells = network.shape.hidden, recording.spikes["cells"]
     fired = network.output.new_zeros(cells.size // hidden, len(recording.times), hidden)
@@ -90,18 +75,9 @@ def readout(network: PlasticNetwork, recording: Recording) -> np.ndarray:
 
 
 def plastic_traces(network: PlasticNetwork, recording: Recording, variable: str = "E") -> Any:
-    """Course of a variable of the plastic synapses, at the start of every step.
+    """Course of a traced variable of the plastic synapses, at the start of every step.
 
-    Parameters
-    ----------
-    network : PlasticNetwork
-    recording : Recording
-        Of the network's experiment, with that variable traced.
-    variable : str
-
-    Returns
-    -------
-    ndarray, shape (batch, steps, hidden, inputs)
+    The shape is (batch, steps, hidden, inputs).
     """
     shape, values = network.shape, recording.signals[PLASTIC][variable].values
     # Sorted by source, then target.
@@ -110,41 +86,35 @@ def plastic_traces(network: PlasticNetwork, recording: Recording, variable: str 
 
 def _populations(network: PlasticNetwork, batch: int) -> Iterator[Population]:
     shape, learned = network.shape, network.rule_values()
-    times = {
-        "tau_m": shape.tau_m_s,
-        "tau_y": learned.get("tau_post_s"),
-        "tau_theta": learned.get("tau_theta_s"),
-        "tau_clear": learned.get("tau_c_s"),
-    }
-    given: dict[str, Any] = {name: value * second for name, value in times.items() if value}
+    given = _times(learned, tau_y="tau_post_s", tau_theta="tau_theta_s", tau_clear="tau_c_s")
+    given["tau_m"] = shape.tau_m_s * second
     if "target" in learned:
         given["y_target"] = learned["target"]
-    if not shape.modulated:
-        yield Population("cells", PlasticLIF(**given), batch * shape.hidden)
-        return
-    values = {
-        "tonic": np.tile(_numbers(network.tonic), batch),
-        "sensitivity": np.tile(_numbers(network.sensitivity), batch) / umolar,
-    }
+    values = {}
+    if shape.modulated:
+        values["tonic"] = np.tile(_numbers(network.tonic), batch)
+        values["sensitivity"] = np.tile(_numbers(network.sensitivity), batch) / umolar
     yield Population("cells", PlasticLIF(**given), batch * shape.hidden, values)
-    membrane = PlasticLIF(tau_m=given["tau_m"])
-    yield Population("modulators", membrane, batch * shape.modulators)
+    if shape.modulated:
+        membrane = PlasticLIF(tau_m=given["tau_m"])
+        yield Population("modulators", membrane, batch * shape.modulators)
 
 
-def _plastic(network: PlasticNetwork, batch: int, changes: dict[str, Any]) -> PlasticConnection:
+def _plastic(network: PlasticNetwork, batch: int) -> PlasticConnection:
     assert network.plasticity is not None
     learned, gate = network.rule_values(), network.plasticity.gate
-    times = {"tau_x": learned["tau_pre_s"], "tau_e": learned.get("tau_e_s")}
-    given: dict[str, Any] = {name: value * second for name, value in times.items() if value}
+    given = _times(learned, tau_x="tau_pre_s", tau_e="tau_e_s")
     # Torch sums eligibility over time, the model averages it.
     given["eta"] = learned["eta_Hz"] * learned.get("tau_e_s", 1) * Hz
-    given |= {"rule": network.shape.rule, "gate": gate, "bound": BOUND, **changes}
+    model = ThreeFactor(**given, rule=network.shape.rule, gate=gate, bound=BOUND)
     i, j, w = _side_by_side(network.weight, batch)
-    alpha = _side_by_side(network.plasticity.alpha, batch)[2]
-    values = {"w": w, "alpha": alpha}
-    return PlasticConnection(
-        PLASTIC, "inputs", "cells", ThreeFactor(**given), i=i, j=j, values=values
-    )
+    values = {"w": w, "alpha": _side_by_side(network.plasticity.alpha, batch)[2]}
+    return PlasticConnection(PLASTIC, "inputs", "cells", model, i=i, j=j, values=values)
+
+
+def _times(learned: dict[str, float], **names: str) -> dict[str, Any]:
+    """Time constants of a model by their names in it, where a network has learned them."""
+    return {ours: learned[name] * second for ours, name in names.items() if name in learned}
 
 
 def _fixed(network: PlasticNetwork, batch: int) -> Iterator[Connection]:
@@ -169,11 +139,8 @@ def _side_by_side(weights: Any, batch: int) -> tuple[np.ndarray, np.ndarray, np.
     """Source, target and weight of every synapse of a layer's copies, sorted by source."""
     values = _numbers(weights).T
     copy, pre, post = (part.ravel() for part in np.indices((batch, *values.shape)))
-    return (
-        copy * values.shape[0] + pre,
-        copy * values.shape[1] + post,
-        np.tile(values.ravel(), batch),
-    )
+    n_pre, n_post = values.shape
+    return copy * n_pre + pre, copy * n_post + post, np.tile(values.ravel(), batch)
 
 
 def _played(inputs: np.ndarray, dt: Any) -> Spikes:

@@ -27,13 +27,10 @@ from neuromod.tuning.hardware import threads_for
 
 VERSION = 1
 """Raised with any change of the code that changes the result of a training."""
-
 ROUND = 20
 """Steps between two checkpoints, and between two points of a learning curve."""
-
 LARGEST_GRADIENT = 1.0
 """Norm to which gradients are clipped: they may explode over many time steps (chosen here)."""
-
 EPISODES_AT_ONCE = 256
 
 
@@ -43,8 +40,6 @@ class Recipe:
 
     Attributes
     ----------
-    shape : Shape
-    task : Task
     noises, delays_s : tuple of float
         Difficulties to learn from; every step draws one of each.
     steps : int
@@ -92,8 +87,6 @@ class Learned:
 
     Attributes
     ----------
-    recipe : Recipe
-    network : PlasticNetwork
     history : DataFrame
         A row for every `ROUND` steps: step, and means of loss and success over them.
     resumed : int
@@ -107,15 +100,9 @@ class Learned:
 
 
 def learn(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Learned:
-    """Train a network, from its checkpoint on if there is one.
+    """Train a network, from its checkpoint in the cache folder on if there is one.
 
-    Checkpoints are kept in the cache folder; the same recipe is never trained twice.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    progress : callable, optional
-        Called with the steps done and the steps in total.
+    The same recipe is never trained twice. `progress` is called with the steps done and in total.
     """
     network = PlasticNetwork(recipe.shape, recipe.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
@@ -136,15 +123,11 @@ def learn(recipe: Recipe, progress: Callable[[int, int], None] | None = None) ->
 
 def learn_all(recipes: Sequence[Recipe]) -> list[Learned]:
     """Train networks one after another, with one progress bar."""
-    bar, learned, before = progress_of("learning"), [], 0
-    total = sum(recipe.steps for recipe in recipes)
+    bar, total = progress_of("learning"), sum(recipe.steps for recipe in recipes)
+    learned: list[Learned] = []
     for recipe in recipes:
-
-        def progress(own: int, _: int, before: int = before) -> None:
-            bar(before + own, total)
-
-        learned.append(learn(recipe, progress))
-        before += recipe.steps
+        before = sum(one.recipe.steps for one in learned)
+        learned.append(learn(recipe, lambda own, _, before=before: bar(before + own, total)))
     note("steps of learning from cache", sum(one.resumed for one in learned))
     return learned
 
@@ -157,17 +140,7 @@ def checkpoint_of(recipe: Recipe) -> Path:
 def success(
     network: PlasticNetwork, task: Task, difficulty: Difficulty, episodes: int, seed: int
 ) -> float:
-    """Share of right answers to new episodes of one difficulty.
-
-    Parameters
-    ----------
-    network : PlasticNetwork
-    task : Task
-    difficulty : Difficulty
-    episodes : int
-    seed : int
-        Of the episodes.
-    """
+    """Share of right answers to so many new episodes of one difficulty, drawn with a seed."""
     rng = np.random.default_rng([seed, 1])
     right = 0
     with torch.no_grad(), threads_for(network):

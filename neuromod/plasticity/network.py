@@ -34,7 +34,6 @@ NETWORKS: dict[str, tuple[str, bool]] = {
     "modulated-bcm": ("bcm", True),
 }
 """The five networks: rule, and whether the network's own modulation gates it."""
-
 OWN_GATES = tuple(gate for gate in GATES if gate != "none")
 """What the modulation of a modulated network may act on."""
 
@@ -91,13 +90,7 @@ class Shape:
 
 
 class Modulator(NamedTuple):
-    """State of the modulatory population.
-
-    Attributes
-    ----------
-    v, spikes : Tensor, shape (batch, modulators)
-    concentration : Tensor, shape (batch, 1)
-    """
+    """Membranes and spikes of modulatory neurons, (batch, modulators), and ``c``, (batch, 1)."""
 
     v: Tensor
     spikes: Tensor
@@ -107,14 +100,8 @@ class Modulator(NamedTuple):
 class State(NamedTuple):
     """State of a network at the end of a time step.
 
-    Attributes
-    ----------
-    v, spikes : Tensor, shape (batch, hidden)
-    readout : Tensor, shape (batch, outputs)
-    traces : Traces or None
-        None without plasticity.
-    modulator : Modulator or None
-        None without modulation.
+    Membranes and spikes have the shape (batch, hidden), the readout (batch, outputs). Networks
+    without plasticity have no traces, networks without modulation no modulator.
     """
 
     v: Tensor
@@ -127,11 +114,8 @@ class State(NamedTuple):
 class PlasticNetwork(nn.Module):
     """Network of a given shape; it holds no state beyond an episode.
 
-    Parameters
-    ----------
-    shape : Shape
-    seed : int
-        Of the weights before learning; networks of one seed and size share the fixed ones.
+    The seed is that of the weights before learning: networks of one seed and size share the fixed
+    ones.
     """
 
     def __init__(self, shape: Shape, seed: int) -> None:
@@ -162,17 +146,9 @@ class PlasticNetwork(nn.Module):
             self.sensitivity = nn.Parameter(torch.randn(shape.hidden, generator=draw) / 2)
 
     def steps(self, inputs: Tensor) -> Iterator[State]:
-        """Run episodes from rest, each sample on its own.
+        """Run episodes from rest, each sample on its own, and yield the state after every step.
 
-        Parameters
-        ----------
-        inputs : Tensor, shape (batch, steps, inputs)
-            1 where an input spikes, else 0.
-
-        Yields
-        ------
-        State
-            At the end of every time step.
+        `inputs` of shape (batch, steps, inputs) are 1 where an input spikes, else 0.
         """
         self.check_inputs(inputs)
         state = self._rest(len(inputs))
@@ -188,20 +164,11 @@ class PlasticNetwork(nn.Module):
             yield state
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the readout at the end of every step, shape (batch, steps, outputs)."""
+        """Readout at the end of every step, shape (batch, steps, outputs)."""
         return torch.stack([state.readout for state in self.steps(inputs)], 1)
 
     def read(self, spikes: Tensor) -> Tensor:
-        """Readout at the end of every step for given spikes of the layer.
-
-        Parameters
-        ----------
-        spikes : Tensor, shape (batch, steps, hidden)
-
-        Returns
-        -------
-        Tensor, shape (batch, steps, outputs)
-        """
+        """Readout at the end of every step, (batch, steps, outputs), for spikes of the layer."""
         readout = [self._rest(len(spikes)).readout]
         # A spike acts from the next step on.
         for before in nn.functional.pad(spikes, (0, 0, 1, 0))[:, :-1].unbind(1):

@@ -22,7 +22,7 @@ from neuromod.analysis.mean_field import NeuronRates, input_moments, noisy_rate
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import StructuralPlasticity, Wiring
-from neuromod.support.progress import task
+from neuromod.support.progress import watched
 
 # Chosen here: rewirings per row of the history.
 EVERY = 10
@@ -34,8 +34,6 @@ class RewiredNetwork:
 
     Attributes
     ----------
-    neuron : GainLIF
-    plasticity : StructuralPlasticity
     weight : Quantity
         Of a synapse that comes and goes, ampere.
     fixed : scipy.sparse.csr_matrix, shape (n, n)
@@ -60,13 +58,7 @@ class RewiredNetwork:
         return NeuronRates(self.neuron)
 
     def weights(self, wiring: Wiring) -> csr_matrix:
-        """All weights.
-
-        Returns
-        -------
-        scipy.sparse.csr_matrix, shape (n, n)
-            Ampere, from the column's neuron onto the row's.
-        """
+        """All weights in ampere, shape (n, n), from the column's neuron onto the row's."""
         values = np.full(len(wiring.pre), float(self.weight / amp))
         return self.fixed + csr_matrix((values, (wiring.post, wiring.pre)), self.fixed.shape)
 
@@ -82,14 +74,12 @@ def develop(
 
     Parameters
     ----------
-    network : RewiredNetwork
     inputs : sequence of ndarray, each of shape (2, n)
         See `NeuronRates.outside`.
     schedule : ndarray of int, shape (intervals,)
         Number of the input in each interval between two rewirings.
     kept : collection of int
         Numbers of rewirings after which to keep the synapses.
-    generator : numpy.random.Generator
 
     Returns
     -------
@@ -104,19 +94,26 @@ def develop(
     UserError
         When rates do not settle, or the theory does not hold for the neuron.
     """
-    rule, size = network.plasticity, len(network.groups)
-    progress = task("rewiring")
+    rule, groups, size = network.plasticity, network.groups, len(network.groups)
+    interval_s, spread = float(rule.interval / second), network.irregularity**2
     wiring = Wiring(size, np.zeros(0, dtype=int), np.zeros(0, dtype=int))
     elements, calcium, rates = np.zeros(size), np.zeros(size), np.zeros(network.fixed.shape[0])
     turnover, rows, wirings = 0.0, [], {}
-    for step, present in enumerate(schedule):
+    for step, present in enumerate(watched("rewiring", schedule.tolist())):
         rates = network.rates.settled(network.weights(wiring), inputs[present], rates)
+        plastic, inhibitory = np.split(rates, [size])
         if step % EVERY == 0:
-            now = {"time_s": float(step * rule.interval / second), "input": int(present)}
-            state = _rates_of(network.groups, rates) | synapses_between(network.groups, wiring)
-            rows.append(now | state | {"turnover": turnover})
-            progress(step, len(schedule))
-        calcium = rule.traced(calcium, _counts(network, rates[:size], generator))
+            row = {
+                "time_s": step * interval_s,
+                "input": present,
+                "engram_Hz": plastic[groups == 1].mean(),
+                "others_Hz": plastic[groups == 0].mean(),
+                "inhibitory_Hz": inhibitory.mean(),
+            }
+            rows.append(row | synapses_between(groups, wiring) | {"turnover": turnover})
+        # Spike counts of the mean and variance of a renewal process.
+        counts = generator.gamma(plastic * interval_s / spread, spread)
+        calcium = rule.traced(calcium, counts)
         elements = rule.grown(elements, calcium)
         whole = elements.astype(int)
         left = wiring.pruned(whole, whole, generator)
@@ -124,7 +121,6 @@ def develop(
         wiring = left.paired(whole, whole, generator)
         if step + 1 in kept:
             wirings[step + 1] = wiring
-    progress(1, 1)
     return pd.DataFrame(rows), wirings
 
 
@@ -133,9 +129,10 @@ def homeostatic_indegree(
 ) -> float:
     """Plastic synapses per neuron at which the neurons that rewire fire at their target rate.
 
+    It is found by mean-field theory of two homogeneous populations.
+
     Parameters
     ----------
-    neuron : GainLIF
     target : Quantity
         Hertz.
     indegree : ndarray of int, shape (3,)
@@ -145,11 +142,6 @@ def homeostatic_indegree(
         Of each kind, ampere.
     drive : Quantity
         Rate of every neuron outside, hertz.
-
-    Returns
-    -------
-    float
-        By mean-field theory of two homogeneous populations.
 
     Raises
     ------
@@ -176,23 +168,10 @@ def homeostatic_indegree(
     return float(brentq(excess, 0, enough, (inhibitory, wanted)))
 
 
-def _counts(
-    network: RewiredNetwork, rates: np.ndarray, generator: np.random.Generator
-) -> np.ndarray:
-    """Spike counts of an interval, of the mean and variance of a renewal process."""
-    expected = rates * float(network.plasticity.interval / second)
-    spread = network.irregularity**2
-    return generator.gamma(expected / spread, spread)
-
-
 def synapses_between(groups: np.ndarray, wiring: Wiring) -> dict[str, float]:
     """Synapses per neuron, and per ordered pair of neurons within and between two groups.
 
-    Parameters
-    ----------
-    groups : ndarray of int, shape (m,)
-        1 in the engram, 0 outside.
-    wiring : Wiring
+    `groups`, shape (m,), has 1 in the engram and 0 outside.
     """
     others, engram = np.bincount(groups, minlength=2)
     kinds = np.bincount(2 * groups[wiring.pre] + groups[wiring.post], minlength=4)
@@ -202,14 +181,4 @@ def synapses_between(groups: np.ndarray, wiring: Wiring) -> dict[str, float]:
         "onto_engram": kinds[1] / (engram * others),
         "from_engram": kinds[2] / (engram * others),
         "among_others": kinds[0] / (others * (others - 1)),
-    }
-
-
-def _rates_of(groups: np.ndarray, rates: np.ndarray) -> dict[str, float]:
-    """Mean rates of engram, other excitatory and inhibitory neurons."""
-    plastic, inhibitory = np.split(rates, [len(groups)])
-    return {
-        "engram_Hz": plastic[groups == 1].mean(),
-        "others_Hz": plastic[groups == 0].mean(),
-        "inhibitory_Hz": inhibitory.mean(),
     }

@@ -51,20 +51,10 @@ RULES = tuple(rule for rule in CHANGE if rule != "stdp")
 
 
 class Traces(NamedTuple):
-    """State of a layer's plastic synapses.
+    """State of a layer's plastic synapses: ``x``, ``y``, ``theta``, ``E`` and ``e``.
 
-    Attributes
-    ----------
-    pre : Tensor, shape (batch, pre)
-        ``x``.
-    post : Tensor, shape (batch, post)
-        ``y``.
-    threshold : Tensor, shape (batch, post)
-        ``theta``; 0 for Oja's rule, which has none.
-    plastic : Tensor, shape (batch, post, pre)
-        ``E``.
-    eligibility : Tensor or None, shape (batch, post, pre)
-        ``e``, if the rule is gated through it.
+    Shapes are (batch, pre), (batch, post) twice, and (batch, post, pre) twice. The threshold is 0
+    for Oja's rule, which has none; eligibility is None unless the rule is gated through it.
     """
 
     pre: Tensor
@@ -75,13 +65,7 @@ class Traces(NamedTuple):
 
 
 class Rule(nn.Module):
-    """Oja's or the BCM rule, with BCM's sliding threshold and its learned parameters.
-
-    Parameters
-    ----------
-    name : str
-        One of `RULES`.
-    """
+    """Oja's or the BCM rule, with BCM's sliding threshold and its learned parameters."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -124,8 +108,6 @@ class Plasticity(nn.Module):
     ----------
     coefficient : Tensor, shape (post, pre)
         ``alpha`` at the start.
-    rule : str
-        One of `RULES`.
     gate : str
         What modulation acts on: ``"none"``, ``"direct"`` (the change) or ``"eligibility"``.
     dt : float
@@ -160,11 +142,7 @@ class Plasticity(nn.Module):
     def evolve(self, traces: Traces, modulation: Tensor | None) -> Traces:
         """State a time step later without new spikes; everything follows from the step's beginning.
 
-        Parameters
-        ----------
-        traces : Traces
-        modulation : Tensor or None, shape (batch, post)
-            ``M``; None stands for 1.
+        The modulation ``M`` has the shape (batch, post); None stands for 1.
         """
         rate = self.log_eta_Hz.exp() * self.dt
         if modulation is not None:

@@ -20,27 +20,17 @@ PLASTIC = Kind("plastic-network file", "neuromod-plastic-1")
 
 
 def save_network(path: str | Path, network: PlasticNetwork, about: dict[str, Any]) -> None:
-    """Write a network's learned parameters, with a header that describes them.
+    """Write a network's learned parameters, whole or not at all.
 
-    Parameters
-    ----------
-    path : path
-        The file is either whole or absent, for it is written under another name and renamed.
-    network : PlasticNetwork
-    about : dict
-        Further facts, such as task and seed, of types that JSON holds.
+    The header describes the network, and holds `about`: further facts, such as task and seed, of
+    types that JSON holds.
     """
     header = {"shape": asdict(network.shape), "rule": network.rule_values(), "about": about}
     write_tensors(path, PLASTIC, header, network.state_dict())
 
 
 def load_network(path: str | Path) -> tuple[PlasticNetwork, dict[str, Any]]:
-    """Read a network, in the precision in which it was saved.
-
-    Returns
-    -------
-    tuple of (PlasticNetwork, dict)
-        The network and the file's header.
+    """Read a network, in the precision in which it was saved, and the file's header.
 
     Raises
     ------

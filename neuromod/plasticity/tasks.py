@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from brian2 import Hz, Quantity, ms, second
 from torch import Tensor
@@ -24,7 +23,6 @@ from neuromod.errors import UserError
 from neuromod.parameters import Parameters, not_negative, parameter, positive
 
 BELLEC = "Bellec et al. 2020"
-FloatArray = npt.NDArray[np.float64]
 
 
 class Episodes(NamedTuple):
@@ -47,13 +45,7 @@ class Episodes(NamedTuple):
     def scores(self, readout: Any) -> Any:
         """Mean readout while the answer is read; the largest score is the network's answer.
 
-        Parameters
-        ----------
-        readout : Tensor or ndarray, shape (batch, steps, outputs)
-
-        Returns
-        -------
-        Tensor or ndarray, shape (batch, outputs)
+        The shapes are (batch, steps, outputs) and (batch, outputs).
         """
         return readout[:, -self.response :].mean(1)
 
@@ -88,16 +80,7 @@ class Task(Parameters):
     def draw(
         self, rng: np.random.Generator, batch: int, difficulty: Difficulty, dt_s: float
     ) -> Episodes:
-        """Draw a batch of episodes of one difficulty.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-        batch : int
-        difficulty : Difficulty
-        dt_s : float
-            Time step in s.
-        """
+        """Draw a batch of episodes of one difficulty, with a time step in seconds."""
         raise NotImplementedError
 
     def highest_rate(self, noise: float) -> float:
@@ -167,7 +150,7 @@ class CueAssociation(Task):
     def draw(
         self, rng: np.random.Generator, batch: int, difficulty: Difficulty, dt_s: float
     ) -> Episodes:
-        """Draw a batch of episodes of one difficulty: see `Task.draw`."""
+        """Draw a batch of episodes: see `Task.draw`."""
         labels = rng.integers(0, 2, batch)
         # Every majority is equally likely.
         majority = rng.integers(self.cues // 2 + 1, self.cues + 1, batch)
@@ -236,7 +219,7 @@ class PatternRecall(Task):
     def draw(
         self, rng: np.random.Generator, batch: int, difficulty: Difficulty, dt_s: float
     ) -> Episodes:
-        """Draw a batch of episodes of one difficulty: see `Task.draw`."""
+        """Draw a batch of episodes: see `Task.draw`."""
         ranks = rng.permuted(np.tile(np.arange(self.neurons), (batch, self.pairs, 1)), axis=2)
         patterns = ranks < self.active
         answers = rng.permuted(np.tile(np.arange(self.pairs), (batch, 1)), axis=1)
@@ -250,19 +233,16 @@ class PatternRecall(Task):
             during = slice(number * (show + gap), number * (show + gap) + show)
             active[:, during, : self.neurons] = patterns[:, number, None]
             active[samples, during, self.neurons + answers[:, number]] = True
-        question = self._degraded(ranks[samples, asked], difficulty.noise)
+        # Neurons ranked first fall silent for as many ranked behind the active ones.
+        exchanged, rank = round(difficulty.noise * self.active), ranks[samples, asked]
+        question = (rank >= exchanged) & (rank < self.active + exchanged)
         active[:, -response:, : self.neurons] = question[:, None]
         repeats = np.repeat([1, self.group], [self.neurons, self.pairs])
         rates = float(self.rate / Hz) * np.repeat(active, repeats, axis=2)
         labels = torch.from_numpy(answers[samples, asked])
         return Episodes(_spikes(rng, rates, dt_s), labels, -(-response // 2))
 
-    def _degraded(self, ranks: npt.NDArray[np.int64], noise: float) -> npt.NDArray[np.bool_]:
-        """Pattern of the neurons ranked below ``active``, some of them exchanged for others."""
-        exchanged = round(noise * self.active)
-        return (ranks >= exchanged) & (ranks < self.active + exchanged)
 
-
-def _spikes(rng: np.random.Generator, rates_Hz: FloatArray, dt_s: float) -> Tensor:
+def _spikes(rng: np.random.Generator, rates_Hz: np.ndarray, dt_s: float) -> Tensor:
     fired = rng.random(rates_Hz.shape, dtype=np.float32) < rates_Hz * dt_s
     return torch.from_numpy(fired.astype(np.float32))
