@@ -17,7 +17,7 @@ from brian2.units.allunits import pjoule
 
 from neuromod.checks import steps_in
 from neuromod.chip.conversion import TIME_SCALE, Layer, deploy, energies, ledger
-from neuromod.chip.deployment import Unrolled, accuracy, agreement, on_cells, on_circuit
+from neuromod.chip.deployment import accuracy, agreement, on_cells, on_circuit
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.models.classifier import SpikingClassifier
@@ -34,7 +34,7 @@ from neuromod.protocols.families.networks import (
     prepare_features,
 )
 from neuromod.support.log import stage
-from neuromod.support.progress import task
+from neuromod.support.progress import watched
 from neuromod.tuning.backbone import RANDOM
 from neuromod.tuning.datasets import load_data
 from neuromod.tuning.features import Features
@@ -43,36 +43,6 @@ from neuromod.tuning.recipe import calibrated
 from neuromod.tuning.training import TuningResult, tune
 
 NETWORKS = (("rate", "cross_entropy"), ("spiking", "simple"), ("spiking", "membrane"))
-
-
-@dataclass(frozen=True, eq=False)
-class Tuned:
-    """The tuned networks.
-
-    Attributes
-    ----------
-    features : Features
-    results : sequence of TuningResult
-    best : TuningResult
-        The spiking nt1 network with the best accuracy on validation images.
-    shown : ndarray of int, shape (images,)
-        Test images that run through neurons.
-    """
-
-    features: Features
-    results: Sequence[TuningResult]
-    best: TuningResult
-    shown: np.ndarray
-
-    @property
-    def images(self) -> np.ndarray:
-        """Features of the shown images in double precision, shape (images, inputs)."""
-        return np.asarray(self.features.values[self.shown], dtype=np.float64)
-
-    @property
-    def labels(self) -> np.ndarray:
-        """Classes of the shown images, shape (images,)."""
-        return np.asarray(self.features.labels[self.shown])
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +108,17 @@ class Demo(NetworkStudy, NetworkOnChip):
 
     def experiments(self) -> dict[str, Experiment]:
         """The best spiking nt1 network, all test images at once, as cells and as a chip."""
-        return {"cells": self._cells[1], "circuit": self._circuit[1]}
+        # Before anything is tuned.
+        per_image = sum(linear.weight.numel() for linear in self.pretrained.linears[1:])
+        check_synapses(per_image, len(self._shown), "deployed_images")
+        trained, theta = self._best.classifier.layer_parameters(), self._best.recipe.theta
+        pulse, images = self.circuit.t_pulse, self._images
+        times = TIME_SCALE * pulse, TIME_SCALE * self.dt
+        layers = [list(self._layers.values())]
+        return {
+            "cells": on_cells(self.neuron, trained, theta, images, *times, self.seed)[1],
+            "circuit": on_circuit(self.circuit, layers, images[None], pulse, self.dt, self.seed)[1],
+        }
 
     def measure(self, recordings: Recordings) -> Tables:
         """Accuracies of all networks; agreement, changes, spikes and energy of the deployed one.
@@ -149,11 +129,11 @@ class Demo(NetworkStudy, NetworkOnChip):
             If a biological neuron does not do what torch's neuron does.
         """
         on_chip = recordings["circuit"]
-        counts = on_chip.spikes["chip"].counts()
+        counts, totals = on_chip.spikes["chip"].counts(), on_chip.totals["chip"]
         sides = {
             "torch": self._reference(),
-            "cells": self._cells[0].split(recordings["cells"].spikes["cell"].counts()),
-            "circuit": self._circuit[0].split(counts),
+            "cells": self._by_layer(recordings["cells"].spikes["cell"].counts()),
+            "circuit": self._by_layer(counts),
         }
         agreed = agreement(sides)
         differ = agreed.loc[(agreed.pair == "torch – cells") & (agreed.layer == "all"), "differ"]
@@ -161,19 +141,21 @@ class Demo(NetworkStudy, NetworkOnChip):
             raise RuntimeError(
                 f"{differ.item()} neurons in Brian2 did not do what torch's did, and all must."
             )
-        spent = energies(self.circuit, self.costs, on_chip.totals["chip"], counts, on_chip.duration)
-        table = pd.DataFrame([_row(result) for result in self.tuned.results])
+        images = len(self._shown)
+        spent = energies(self.circuit, self.costs, totals, counts, on_chip.duration)
+        entries = ledger({name: e / images for name, e in spent.items()}, counts.sum() / images)
+        entries = entries.rename(columns={"energy_pJ": "energy_per_image_pJ"})
+        changes = [{"layer": name} | layer.changes for name, layer in self._layers.items()]
+        table = pd.DataFrame([_row(result) for result in self._results])
         tables = {
             "table": table,
             "summary": _summary(table),
             "task": self._task(),
             "deployment": self._deployment(sides, spent),
             "agreement": agreed,
-            "changes": pd.DataFrame(
-                [{"layer": name, **layer.changes} for name, layer in self._layers.items()]
-            ),
+            "changes": pd.DataFrame(changes),
             "neurons": self._neurons(),
-            "ledger": self._ledger(spent, counts.sum()),
+            "ledger": entries,
         }
         if self.pretrained.trained:
             return tables
@@ -183,83 +165,74 @@ class Demo(NetworkStudy, NetworkOnChip):
 
     def save_extras(self, folder: Path) -> None:
         """Write the trained gains of the deployed network."""
-        tuned = self.tuned
-        save_gains(folder / "gains.safetensors", tuned.best, self.pretrained, tuned.features)
+        save_gains(folder / "gains.safetensors", self._best, self.pretrained, self._features)
 
     @cached_property
-    def tuned(self) -> Tuned:
+    def _features(self) -> Features:
+        return prepare_features(self.pretrained, load_data(self.data))
+
+    @property
+    def _shown(self) -> np.ndarray:
+        """Test images that run through neurons."""
+        test = self._features.split.test
+        return evenly(test, self.deployed_images or len(test))
+
+    @property
+    def _images(self) -> np.ndarray:
+        """Features of these images in double precision, shape (images, inputs)."""
+        return np.asarray(self._features.values[self._shown], dtype=np.float64)
+
+    @cached_property
+    def _results(self) -> list[TuningResult]:
         """The tuned networks, or the one whose gains were given."""
-        backbone = self.pretrained
-        features = prepare_features(backbone, load_data(self.data))
-        images = evenly(features.split.test, self.deployed_images or len(features.split.test))
-        per_image = sum(linear.weight.numel() for linear in backbone.linears[1:])
-        check_synapses(per_image, len(images), "deployed_images")
         if self.gains:
-            loaded = load_result(self.gains, features, backbone)
+            loaded = load_result(self.gains, self._features, self.pretrained)
             kind, method = loaded.recipe.kind, loaded.recipe.method
             if (kind, method) != ("spiking", "nt1"):
                 raise UserError(
                     f"{self.gains} holds a {kind} {method} network; deploy a spiking nt1 one."
                 )
-            return Tuned(features, (loaded,), loaded, images)
-        with stage("tuning"):
-            results = self._tune_all(features)
-        candidates = [r for r in results if (r.recipe.kind, r.recipe.method) == ("spiking", "nt1")]
-        best = max(candidates, key=lambda result: result.accuracy["validation"])
-        return Tuned(features, results, best, images)
-
-    def _tune_all(self, features: Features) -> list[TuningResult]:
+            return [loaded]
         recipes = [
             calibrated(method, kind, loss, seed=self.seed + number)
             for kind, loss in NETWORKS
             for method in self.methods
             for number in range(self.seeds)
         ]
-        progress = task("tuning networks")
-        results: list[TuningResult] = []
-        for recipe in recipes:
-            progress(len(results), len(recipes))
-            results.append(tune(features, self.pretrained, recipe))
-        progress(len(recipes), len(recipes))
-        return results
+        with stage("tuning"):
+            every = watched("tuning networks", recipes)
+            return [tune(self._features, self.pretrained, recipe) for recipe in every]
 
-    @cached_property
-    def _cells(self) -> tuple[Unrolled, Experiment]:
-        best = self.tuned.best
-        return on_cells(
-            self.neuron,
-            best.classifier.layer_parameters(),
-            best.recipe.theta,
-            self.tuned.images,
-            TIME_SCALE * self.circuit.t_pulse,
-            TIME_SCALE * self.dt,
-            self.seed,
-        )
+    @property
+    def _best(self) -> TuningResult:
+        """The spiking nt1 network with the best accuracy on validation images."""
+        gained = [found for found in self._results if found.recipe.method == "nt1"]
+        spiking = [found for found in gained if found.recipe.kind == "spiking"]
+        return max(spiking, key=lambda found: found.accuracy["validation"])
 
     @cached_property
     def _layers(self) -> dict[str, Layer]:
         """The deployed network's layers on the chip, by name."""
-        best = self.tuned.best
-        layers = [
-            deploy(self.circuit, layer.weight, layer.bias, layer.gain, best.recipe.theta)
-            for layer in best.classifier.layer_parameters()
-        ]
-        names = [*(f"hidden {n + 1}" for n in range(len(layers) - 1)), "output"]
-        return dict(zip(names, layers, strict=True))
+        theta, trained = self._best.recipe.theta, self._best.classifier.layer_parameters()
+        names = [*(f"hidden {n}" for n in range(1, len(trained))), "output"]
+        return {
+            name: deploy(self.circuit, *layer, theta)
+            for name, layer in zip(names, trained, strict=True)
+        }
 
-    @cached_property
-    def _circuit(self) -> tuple[Unrolled, Experiment]:
-        layers, images = list(self._layers.values()), self.tuned.images[None]
-        return on_circuit(self.circuit, [layers], images, self.circuit.t_pulse, self.dt, self.seed)
+    def _by_layer(self, counts: np.ndarray) -> list[np.ndarray]:
+        """Spikes of every layer, each of shape (images, neurons)."""
+        ends = np.cumsum([len(layer.codes) for layer in self._layers.values()])[:-1]
+        return np.split(counts.reshape(len(self._shown), -1), ends, axis=1)
 
     def _reference(self) -> list[np.ndarray]:
         """Torch's spikes of every layer for the test images, in double precision."""
-        classifier = cast(SpikingClassifier, deepcopy(self.tuned.best.classifier)).double()
-        spikes = classifier.layer_spikes(torch.from_numpy(self.tuned.images))
+        classifier = cast(SpikingClassifier, deepcopy(self._best.classifier)).double()
+        spikes = classifier.layer_spikes(torch.from_numpy(self._images))
         return [layer.numpy() for layer in spikes]
 
     def _task(self) -> pd.DataFrame:
-        features, backbone = self.tuned.features, self.pretrained
+        features, backbone = self._features, self.pretrained
         split, classes = features.split, len(features.classes)
         row = {
             "data": features.data,
@@ -278,36 +251,25 @@ class Demo(NetworkStudy, NetworkOnChip):
     def _deployment(
         self, sides: Mapping[str, Sequence[np.ndarray]], spent: Mapping[str, Quantity]
     ) -> pd.DataFrame:
-        labels = self.tuned.labels
+        labels = np.asarray(self._features.labels[self._shown])
         total = float(sum(np.sum(entry) for entry in spent.values()) / pjoule)
-        rows = [
-            {
-                "realisation": name,
-                "test_accuracy": accuracy(spikes[-1], labels),
-                "spikes_per_image": np.hstack(spikes).sum() / len(labels),
-                "energy_per_image_pJ": total / len(labels) if name == "circuit" else np.nan,
-            }
-            for name, spikes in sides.items()
-        ]
-        return pd.DataFrame(rows)
+        found = {
+            "realisation": list(sides),
+            "test_accuracy": [accuracy(spikes[-1], labels) for spikes in sides.values()],
+            "spikes_per_image": [np.hstack(s).sum() / len(labels) for s in sides.values()],
+            "energy_per_image_pJ": [np.nan, np.nan, total / len(labels)],
+        }
+        return pd.DataFrame(found)
 
     def _neurons(self) -> pd.DataFrame:
         """Gain and supply of every neuron."""
-        trained = self.tuned.best.classifier.layer_parameters()
-        rows = [
-            {"layer": name, "neuron": neuron, "gain": gain, "vdd_V": vdd}
-            for (name, on_chip), layer in zip(self._layers.items(), trained, strict=True)
-            for neuron, (gain, vdd) in enumerate(
-                zip(layer.gain, np.asarray(on_chip.vdd / volt), strict=True)
+        trained, parts = self._best.classifier.layer_parameters(), []
+        for (name, on_chip), layer in zip(self._layers.items(), trained, strict=True):
+            supplies = {"gain": layer.gain, "vdd_V": np.asarray(on_chip.vdd / volt)}
+            parts.append(
+                pd.DataFrame({"layer": name, "neuron": range(len(layer.gain)), **supplies})
             )
-        ]
-        return pd.DataFrame(rows)
-
-    def _ledger(self, spent: Mapping[str, Quantity], spikes: int) -> pd.DataFrame:
-        images = len(self.tuned.labels)
-        per_image = {name: entry / images for name, entry in spent.items()}
-        table = ledger(per_image, spikes / images)
-        return table.rename(columns={"energy_pJ": "energy_per_image_pJ"})
+        return pd.concat(parts, ignore_index=True)
 
 
 def _row(result: TuningResult) -> dict[str, Any]:
