@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from brian2 import ms, volt
+from matplotlib.figure import Figure
 
 from neuromod.chip.conversion import gain_of, vdd_of
 from neuromod.protocol import Recordings, Section, Tables
@@ -14,13 +14,19 @@ from neuromod.support.figures import BLACK, BLUE, GREEN, label, legend, panels, 
 from neuromod.support.text import say, span
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.bio_vs_circuit.protocol import BioVsCircuit
 
 SHOWN = 40 * ms
-BIO = {"color": GREEN, "lw": 2.2}
-CIRCUIT = {"color": BLUE, "lw": 0.9}
+LABELS = {
+    "traces": (
+        "a  Membranes between rest (0) and threshold (1)",
+        "biological time (ms) = chip time (µs)",
+        "membrane (share of swing)",
+    ),
+    "curves": ("b  Output spikes", "gain", "spikes"),
+    "factor": ("c  Likeness of spikes", "gain", "coincidence factor"),
+    "rmse": ("d  Membranes below threshold", "gain", "RMSE (share of swing)"),
+}
 
 
 def plot(protocol: BioVsCircuit, tables: Tables, recordings: Recordings) -> Figure:
@@ -28,54 +34,37 @@ def plot(protocol: BioVsCircuit, tables: Tables, recordings: Recordings) -> Figu
     table = tables["table"]
     figure, axes = panels([["traces"] * 3, ["curves", "factor", "rmse"]], width=11)
     _plot_traces(protocol, axes["traces"], recordings)
-    _plot_curves(protocol, axes["curves"], table)
-    axes["factor"].plot(table.gain, table.coincidence_factor, "o-", color=BLACK, ms=4)
-    label(axes["factor"], "c  Likeness of spikes", "gain", "coincidence factor", ylim=(0, 1.05))
-    axes["rmse"].plot(table.gain, table.rmse_of_swing, "o-", color=BLACK, ms=4)
-    label(
-        axes["rmse"],
-        "d  Membranes below threshold",
-        "gain",
-        "RMSE (share of swing)",
-        ylim=(0, None),
-    )
-    return figure
-
-
-def _plot_traces(protocol: BioVsCircuit, axes: Any, recordings: Recordings) -> None:
-    neuron = int(np.abs(protocol.gain - 1).argmin())
-    shown = recordings["bio"].times < SHOWN
-    v = protocol.membranes(recordings)
-    time, bio, circuit = thin(
-        recordings["bio"].times[shown] / ms, v["bio"][neuron, shown], v["circuit"][neuron, shown]
-    )
-    axes.plot(time, bio, label=f"biological, gain {say(protocol.gain[neuron], digits=3)}", **BIO)
-    axes.plot(time, circuit, label=f"circuit, VDD {say(protocol.vdd[neuron], volt, 3)}", **CIRCUIT)
-    axes.axhline(1, color=BLACK, lw=0.8, ls=":", label="threshold")
-    label(
-        axes,
-        "a  Membranes between rest (0) and threshold (1)",
-        "biological time (ms) = chip time (µs)",
-        "membrane (share of swing)",
-    )
-    legend(axes, below=True)
-
-
-def _plot_curves(protocol: BioVsCircuit, axes: Any, table: pd.DataFrame) -> None:
-    axes.plot(table.gain, table.bio_spikes, "o", color=GREEN, ms=6)
-    axes.plot(table.gain, table.circuit_spikes, "s", color=BLUE, ms=3)
-    label(axes, "b  Output spikes", "gain", "spikes", ylim=(0, None))
+    axes["curves"].plot(table.gain, table.bio_spikes, "o", color=GREEN, ms=6)
+    axes["curves"].plot(table.gain, table.circuit_spikes, "s", color=BLUE, ms=3)
+    axes["factor"].plot(table.gain, table.coincidence_factor, "o", color=BLACK, ms=4)
+    axes["rmse"].plot(table.gain, table.rmse_of_swing, "o", color=BLACK, ms=4)
+    for name, texts in LABELS.items():
+        label(axes[name], *texts)
+    for name in ("curves", "factor", "rmse"):
+        axes[name].set_ylim(0)
     # A drawn axis asks for gains beyond the range, also below zero.
-    above = axes.secondary_xaxis(
+    above = axes["curves"].secondary_xaxis(
         "top",
         functions=(
             lambda gain: np.asarray(vdd_of(protocol.circuit, np.maximum(gain, 0)) / volt),
             lambda vdd: gain_of(protocol.circuit, vdd * volt),
         ),
     )
-    above.set_xticks([0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    above.set(xticks=np.arange(5, 11) / 10, xlabel="supply of the circuit (V)")
     above.spines["top"].set_visible(True)
-    above.set_xlabel("supply of the circuit (V)")
+    return figure
+
+
+def _plot_traces(protocol: BioVsCircuit, axes: Any, recordings: Recordings) -> None:
+    neuron = int(np.abs(protocol.gain - 1).argmin())
+    shown = recordings["bio"].times < SHOWN
+    v = [side[neuron, shown] for side in protocol.membranes(recordings)]
+    time, bio, circuit = thin(recordings["bio"].times[shown] / ms, *v)
+    gain, vdd = say(protocol.gain[neuron], digits=3), say(protocol.vdd[neuron], volt, 3)
+    axes.plot(time, bio, color=GREEN, lw=2.2, label=f"biological, gain {gain}")
+    axes.plot(time, circuit, color=BLUE, lw=0.9, label=f"circuit, VDD {vdd}")
+    axes.axhline(1, color=BLACK, lw=0.8, ls=":", label="threshold")
+    legend(axes, below=True)
 
 
 def report(protocol: BioVsCircuit, tables: Tables) -> list[Section]:

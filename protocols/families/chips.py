@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, nsecond
+from brian2 import Quantity, khertz, ms, nsecond
 
 from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, VDD_REFERENCE, reachable_gains, vdd_of
+from neuromod.chip.twins import twins
 from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population, Spikes, Trace
+from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Protocol
-from neuromod.protocols.families.timing import time_step
+from neuromod.protocols.families.timing import time, time_step
 from neuromod.support.text import say
 
 
 @dataclass(frozen=True, eq=False)
 class ChipProtocol(Protocol):
-    """Base of protocols that simulate circuit neurons.
-
-    Raises
-    ------
-    UserError
-        When a pulse or a spike is no whole number of time steps.
-    """
+    """Base of protocols on circuit neurons, whose pulses and spikes must be whole time steps."""
 
     circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", "see its own")
     dt: Quantity = time_step(10 * nsecond, "a tenth of a pulse")
@@ -36,51 +35,72 @@ class ChipProtocol(Protocol):
 
 
 def supply(default: Quantity = VDD_REFERENCE, meaning: str = "synapse supply") -> Any:
-    """Setting of one or several synapse supplies, from 0.5 to 1 V; see `parameter`."""
+    """Setting of one or several synapse supplies, from 0.5 to 1 V."""
     source = "Barton et al. 2022, section 5.2.1: 0.5 to 1 V"
     return parameter(default, meaning, source, low=VDD_LOW, high=VDD_HIGH)
 
 
-def input_codes() -> Any:
-    """Setting of the code of each input's synapse."""
-    return parameter((4, 3, 2, -2), "code of each input's synapse", "chosen here")
-
-
-def input_rate(default: Quantity, meaning: str = "mean rate of each input") -> Any:
-    """Setting of the rate of random inputs; see `positive`."""
+def input_rate(default: Quantity, meaning: str = "mean rate of each input, chip time") -> Any:
+    """Setting of the rate of random inputs."""
     return positive(default, meaning, "chosen here: below the neuron's own 3.3 MHz")
 
 
-def check_reach(circuit: CircuitNeuron, gain: np.ndarray, remedy: str) -> None:
-    """Refuse gains, relative to 0.75 V, that need less than 0.5 V or more than 1 V.
-
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    gain : ndarray, shape (n,)
-    remedy : str
-        What to change, for the message.
-    """
-    vdd = vdd_of(circuit, gain)
-    if np.any(vdd < VDD_LOW) or np.any(vdd > VDD_HIGH):
-        low, high = reachable_gains(circuit)
-        raise UserError(
-            f"Gains from {say(gain.min())} to {say(gain.max())} are out of the circuit's reach: "
-            f"supplies from 0.5 to 1 V give {say(low)} to {say(high)}. {remedy}"
-        )
-
-
 def keep(circuit: CircuitNeuron, why: str, **settings: Any) -> None:
-    """Refuse a circuit of another kind than a protocol is for.
-
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    why : str
-        For the message.
-    **settings : str or Quantity
-        Values that parameters must have.
-    """
+    """Refuse a circuit whose parameters have other values than those a protocol is for."""
     for name, value in settings.items():
         if getattr(circuit, name) != value:
             raise UserError(f"circuit.{name} must stay {say(value)}: {why}.")
+
+
+@dataclass(frozen=True, eq=False)
+class DrivenProtocol(ChipProtocol):
+    """Base of protocols in which the same random spikes reach every neuron, through codes."""
+
+    codes: tuple[int, ...] = parameter((4, 3, 2, -2), "code of each input's synapse", "chosen here")
+    input_rate: Quantity = input_rate(300 * khertz)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.circuit.check_codes(self.codes)
+
+    def random_inputs(self, duration: Quantity) -> Spikes:
+        """Those spikes over a duration of chip time."""
+        size, rate = len(self.codes), self.input_rate
+        return circuit_inputs(self.circuit, size, rate, duration, self.dt, self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class TwinProtocol(DrivenProtocol):
+    """Base of protocols that compare cells with circuit neurons, the chip 1000 times faster."""
+
+    bio: GainLIF = parameter(
+        GainLIF(t_ref=0.1 * ms, synapse="pulse", receptors=()),
+        "the biological neuron",
+        "see its own; refractory for 1000 times the chip's 100 ns",
+    )
+    dt: Quantity = time(10 * nsecond, "time step, chip time", "a tenth of a pulse")
+    window: Quantity = time(
+        0.2 * ms, "largest distance of coinciding spikes, biological time", "two pulses"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bio.synapse != "pulse":
+            raise UserError("bio.synapse must be 'pulse', the shape that both neurons can share.")
+
+    def twins(
+        self, cells: Population, chips: Population, traces: Sequence[Trace], duration: Quantity
+    ) -> dict[str, Experiment]:
+        """Experiments of cells and circuit neurons, over a duration of chip time; see `twins`."""
+        inputs = self.random_inputs(duration)
+        return twins(cells, chips, inputs, self.codes, traces, duration, self.dt, self.seed)
+
+    def check_reach(self, gain: np.ndarray, remedy: str) -> None:
+        """Refuse gains, relative to 0.75 V, that need less than 0.5 V or more than 1 V."""
+        vdd = vdd_of(self.circuit, gain)
+        if np.any(vdd < VDD_LOW) or np.any(vdd > VDD_HIGH):
+            low, high = reachable_gains(self.circuit)
+            raise UserError(
+                f"Gains from {say(gain.min())} to {say(gain.max())} are out of the circuit's "
+                f"reach: supplies from 0.5 to 1 V give {say(low)} to {say(high)}. {remedy}"
+            )

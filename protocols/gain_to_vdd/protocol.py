@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, linspace, nA, second, siemens, volt
+from brian2 import Quantity, amp, linspace, nA, second, volt
 
 from neuromod.chip.conversion import (
     VDD_HIGH,
@@ -19,7 +19,7 @@ from neuromod.chip.conversion import (
 )
 from neuromod.chip.pulses import code_pulses
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
+from neuromod.experiment import Experiment, Population, Spikes, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.mirror import LAWS
 from neuromod.parameters import parameter, positive
@@ -73,20 +73,24 @@ class GainToVdd(ChipProtocol):
 
     def experiments(self) -> dict[str, Experiment]:
         """One pulse to a neuron at each supply, for transistors of both laws."""
-        supplies = {law: self._supplies(law) for law in LAWS}
-        synapses: list[Connection] = []
-        for law, vdd in supplies.items():
+        populations, connections, traces = [], [], []
+        for law in LAWS:
+            chip = replace(self.circuit, law=law)
+            # Those swept, then the nearest to every wanted gain by bits, last that of gain 1.
+            ideal = vdd_of(chip, self._wanted(chip))
+            nearest = [np.asarray(_nearest(ideal, bits) / volt) for bits in self.bits]
+            one = float(VDD_REFERENCE / volt)
+            vdd = np.concatenate([self.vdd / volt, *nearest, [one]]) * volt
             neurons = np.arange(len(vdd))
-            ends = ("inputs", law, np.zeros_like(neurons), neurons)
-            synapses += code_pulses(*ends, self.code, self.circuit.t_pulse)
+            ends = "inputs", law, 0 * neurons, neurons
+            populations.append(Population(law, chip, len(vdd), {"vdd": vdd}))
+            connections += code_pulses(*ends, self.code, chip.t_pulse)
+            traces.append(Trace(law, ("v",), neurons))
         pulse = Experiment(
-            populations=[
-                Population(law, self._chip(law), len(vdd), {"vdd": vdd})
-                for law, vdd in supplies.items()
-            ],
-            sources=(Spikes("inputs", 1, np.array([0]), [0] * second),),
-            connections=synapses,
-            traces=[Trace(law, ("v",), np.arange(len(vdd))) for law, vdd in supplies.items()],
+            populations=populations,
+            sources=[Spikes("inputs", 1, np.array([0]), [0] * second)],
+            connections=connections,
+            traces=traces,
             duration=self.circuit.t_pulse + 3 * self.dt,
             dt=self.dt,
             seed=self.seed,
@@ -95,109 +99,68 @@ class GainToVdd(ChipProtocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """Gains by supply, errors of wanted gains by bits, bits by precision, and ranges."""
-        measured = {law: self._measured(law, recordings["pulse"]) for law in LAWS}
-        curves = [self._curve(law, measured[law][: len(self.vdd)]) for law in LAWS]
-        quantised = [self._quantised(law, measured[law]) for law in LAWS]
+        each = [self._tables(law, recordings["pulse"]) for law in LAWS]
         return {
-            "table": pd.concat(curves, ignore_index=True),
-            "quantised": pd.concat(quantised, ignore_index=True),
-            "bits": pd.DataFrame([self._bits(law, p) for law in LAWS for p in self.precision]),
-            "ranges": pd.DataFrame([self._range(law) for law in LAWS]),
+            name: pd.concat([tables[name] for tables in each], ignore_index=True)
+            for name in each[0]
         }
 
-    def _chip(self, law: str) -> CircuitNeuron:
-        return replace(self.circuit, law=law)
+    def _wanted(self, chip: CircuitNeuron) -> np.ndarray:
+        return np.linspace(*reachable_gains(chip), self.targets)
 
-    def _wanted(self, law: str) -> np.ndarray:
-        return np.linspace(*reachable_gains(self._chip(law)), self.targets)
-
-    def _supplies(self, law: str) -> Quantity:
-        """Those swept, then the nearest to every wanted gain by bits, last that of gain 1."""
-        ideal = vdd_of(self._chip(law), self._wanted(law))
-        nearest = [np.asarray(_nearest(ideal, bits) / volt) for bits in self.bits]
-        reference = float(VDD_REFERENCE / volt)
-        return np.concatenate([self.vdd / volt, *nearest, [reference]]) * volt
-
-    def _measured(self, law: str, recording: Recording) -> np.ndarray:
-        """Gain of every neuron by its step over that of the last."""
+    def _tables(self, law: str, recording: Recording) -> Tables:
+        """Tables of the transistors of one law."""
+        chip = replace(self.circuit, law=law)
         # An input acts in the step after its own; samples show the start of a step.
-        end = 1 + round(float(self.circuit.t_pulse / self.dt))
-        step = recording.signals[law]["v"].values[:, end] - self.circuit.v_rest
-        return np.asarray(step / step[-1])
-
-    def _curve(self, law: str, measured: np.ndarray) -> pd.DataFrame:
-        """One row per supply swept."""
-        chip = self._chip(law)
-        gain, vdd = gain_of(chip, self.vdd), np.asarray(self.vdd / volt)
-        slope = chip.mirror().transconductance(vdd) * siemens / chip.unit_current(VDD_REFERENCE)
-        slope = np.asarray(slope * volt)
-        return pd.DataFrame(
-            {
-                "law": law,
+        end = 1 + round(float(chip.t_pulse / self.dt))
+        step = recording.signals[law]["v"].values[:, end] - chip.v_rest
+        measured = np.asarray(step / step[-1])
+        swept, nearest = np.split(measured[:-1], [len(self.vdd)])
+        vdd, gain = np.asarray(self.vdd / volt), gain_of(chip, self.vdd)
+        unit, (low, high) = chip.unit_current(VDD_REFERENCE), reachable_gains(chip)
+        slope = chip.mirror().transconductance(vdd) / float(unit / amp)
+        off = np.abs(nearest.reshape(len(self.bits), -1) / self._wanted(chip) - 1)
+        worst = [worst_error(chip, bits) for bits in range(1, MOST_BITS + 1)]
+        fewest = [
+            next((bits for bits, error in enumerate(worst, 1) if error <= precision), np.nan)
+            for precision in self.precision
+        ]
+        columns: dict[str, dict[str, Any]] = {
+            "table": {
                 "vdd_V": vdd,
                 "gain": gain,
-                "gain_measured": measured,
+                "gain_measured": swept,
                 "vdd_back_V": np.asarray(vdd_of(chip, gain) / volt),
                 "slope_per_V": slope,
-                "slope_measured_per_V": np.gradient(measured, vdd, edge_order=2),
+                "slope_measured_per_V": np.gradient(swept, vdd, edge_order=2),
                 "relative_percent_per_mV": slope / gain / 10,
-            }
-        )
-
-    def _quantised(self, law: str, measured: np.ndarray) -> pd.DataFrame:
-        """Largest relative errors of gains by bits: over all gains, and of those simulated."""
-        wanted = self._wanted(law)
-        reached = measured[len(self.vdd) : -1].reshape(len(self.bits), -1)
-        return pd.DataFrame(
-            {
-                "law": law,
+            },
+            "quantised": {
                 "bits": self.bits,
-                "step_mV": [1e3 * _spacing(bits) for bits in self.bits],
-                "worst_percent": [100 * worst_error(self._chip(law), bits) for bits in self.bits],
-                "worst_measured_percent": 100 * np.abs(reached / wanted - 1).max(axis=1),
-                "mean_measured_percent": 100 * np.abs(reached / wanted - 1).mean(axis=1),
-            }
-        )
-
-    def _bits(self, law: str, precision: float) -> dict[str, Any]:
-        """Fewest bits whose largest error is within a precision."""
-        chip = self._chip(law)
-        tried = range(1, MOST_BITS + 1)
-        bits = next((b for b in tried if worst_error(chip, b) <= precision), np.nan)
-        return {
-            "law": law,
-            "precision_percent": 100 * precision,
-            "bits": bits,
-            "step_mV": 1e3 * _spacing(bits),
+                "step_mV": 1e3 * _spacing(self.bits),
+                "worst_percent": [100 * worst[bits - 1] for bits in self.bits],
+                "worst_measured_percent": 100 * off.max(axis=1),
+                "mean_measured_percent": 100 * off.mean(axis=1),
+            },
+            "bits": {
+                "precision_percent": 100 * self.precision,
+                "bits": fewest,
+                "step_mV": 1e3 * _spacing(fewest),
+            },
+            "ranges": {
+                "gain_low": [low],
+                "gain_high": high,
+                "ratio": high / low,
+                "current_at_gain_1_nA": float(unit / nA),
+            },
         }
-
-    def _range(self, law: str) -> dict[str, Any]:
-        chip = self._chip(law)
-        low, high = reachable_gains(chip)
-        one = chip.unit_current(VDD_REFERENCE)
-        return {
-            "law": law,
-            "gain_low": low,
-            "gain_high": high,
-            "ratio": high / low,
-            "current_at_gain_1_nA": float(one / nA),
-        }
+        return {name: pd.DataFrame({"law": law, **of}) for name, of in columns.items()}
 
 
 def worst_error(circuit: CircuitNeuron, bits: int) -> float:
-    """Largest relative error of a gain when the nearest of evenly spaced supplies is taken.
+    """Largest relative error of any gain when the nearest of 2^bits even supplies is taken.
 
-    Parameters
-    ----------
-    circuit : CircuitNeuron
-    bits : int
-        Resolution of supplies between 0.5 and 1 V.
-
-    Returns
-    -------
-    float
-        Over all reachable gains; it is made half-way between two supplies, of gains next to the
-        middle of either side.
+    It is made half-way between two supplies, of gains next to the middle of either side.
     """
     levels = _levels(bits)
     gain = gain_of(circuit, levels)
@@ -205,9 +168,9 @@ def worst_error(circuit: CircuitNeuron, bits: int) -> float:
     return float(np.max([np.abs(gain[1:] / middle - 1), np.abs(gain[:-1] / middle - 1)]))
 
 
-def _spacing(bits: float) -> float:
+def _spacing(bits: Any) -> Any:
     """Distance of evenly spaced supplies, V."""
-    return float((VDD_HIGH - VDD_LOW) / volt) / (2**bits - 1)
+    return float((VDD_HIGH - VDD_LOW) / volt) / (2 ** np.asarray(bits) - 1)
 
 
 def _levels(bits: int) -> Quantity:

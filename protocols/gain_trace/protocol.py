@@ -10,30 +10,26 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, khertz, ms, nsecond, second, umolar, volt
 
-from neuromod.analysis.spike_trains import coincidence_factor, rmse
+from neuromod.analysis.spike_trains import coincidence_factor
 from neuromod.analysis.time_course import integrated_gain
 from neuromod.checks import steps_in
 from neuromod.chip.conversion import TIME_SCALE, VDD_HIGH, VDD_LOW, gain_of, vdd_of
-from neuromod.chip.twins import twins
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.modulators import exchanged, puffs
-from neuromod.inputs.spikes import circuit_inputs
 from neuromod.inputs.supplies import schedule
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.chips import ChipProtocol, check_reach, input_codes, input_rate
+from neuromod.protocols.families.chips import TwinProtocol, input_rate
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.gain_trace import page
 from neuromod.support.text import listed, say
 
-EXACT, CONSTANT = "exact", "constant"
-
 
 @dataclass(frozen=True, eq=False)
-class GainTrace(ChipProtocol):
+class GainTrace(TwinProtocol):
     """A puff of modulator: gain over time in a cell, and as a supply voltage over time on a chip.
 
     A pipette fills the surroundings of a cell with a modulator, and its receptor's cascade
@@ -73,8 +69,7 @@ class GainTrace(ChipProtocol):
         "time between settings of the supply, biological time",
         "a hundredth of the cascade's time constant",
     )
-    codes: tuple[int, ...] = input_codes()
-    input_rate: Quantity = input_rate(200 * khertz, "mean rate of each input, chip time")
+    input_rate: Quantity = input_rate(200 * khertz)
     duration: Quantity = time(
         3 * second, "length of the run, biological time", "until the gain is nearly back"
     )
@@ -83,9 +78,6 @@ class GainTrace(ChipProtocol):
         "width of the bins in which spikes are counted, biological time",
         "some ten spikes and more",
     )
-    window: Quantity = time(
-        0.2 * ms, "largest distance of coinciding spikes, biological time", "two pulses"
-    )
     dt: Quantity = time(20 * nsecond, "time step, chip time", "a fifth of a pulse")
 
     plot = page.plot
@@ -93,36 +85,29 @@ class GainTrace(ChipProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.circuit.check_codes(self.codes)
         for name in ("onset", "width", "update", "duration"):
             steps_in(name, getattr(self, name), TIME_SCALE * self.dt)
         if self.onset + self.width >= self.duration:
             raise UserError(f"The puff must end before duration = {say(self.duration)}.")
-        if self.bio.synapse != "pulse":
-            raise UserError("bio.synapse must be 'pulse', the shape that both neurons can share.")
         if self.bio.site != "input" or len(self.bio.ligands) != 1:
             raise UserError(
                 "bio must have site=input and receptors of one ligand, whose puff changes the "
                 f"gain on its input: not site={self.bio.site} and {listed(self.bio.ligands)}."
             )
-        check_reach(self.circuit, self.gain, "Change conc, or the receptor's gain_max.")
+        self.check_reach(self.gain, "Change conc, or the receptor's gain_max.")
 
     def experiments(self) -> dict[str, Experiment]:
         """A cell, and circuit neurons that differ in the resolution of their supply."""
-        duration, dt = self.duration / TIME_SCALE, self.dt
-        inputs = circuit_inputs(
-            self.circuit, len(self.codes), self.input_rate, duration, dt, self.seed
-        )
         cells = Population("cell", self.bio, 1)
         chips = Population("chip", self.circuit, len(self.supplies))
         traces = [
             Trace("cell", ("gain", f"conc_{self.ligand}"), np.array([0])),
             Trace("chip", ("vdd", "v"), np.arange(chips.size)),
         ]
-        both = twins(cells, chips, inputs, self.codes, traces, duration, dt, self.seed)
+        both = self.twins(cells, chips, traces, self.duration / TIME_SCALE)
         puff = [self.onset / second] * second, self.width, self.tau_clear
-        puffed = puffs(self.ligand, cells, self.conc, *puff, TIME_SCALE * dt)
-        supply = schedule(chips, self._updates / TIME_SCALE, self._vdd, dt)
+        puffed = puffs(self.ligand, cells, self.conc, *puff, TIME_SCALE * self.dt)
+        supply = schedule(chips, self._updates / TIME_SCALE, self.vdd, self.dt)
         return {"circuit": both["circuit"].add(supply), "bio": both["bio"].add(puffed)}
 
     def measure(self, recordings: Recordings) -> Tables:
@@ -131,27 +116,31 @@ class GainTrace(ChipProtocol):
         bio, circuit = recordings["bio"], recordings["circuit"]
         cell = bio.spike_trains("cell")[0].magnitude
         wanted = np.asarray(bio.trace("cell", "gain", 0))
+        off = gain_of(self.circuit, circuit.signals["chip"]["vdd"].values) - wanted
+        chips = [TIME_SCALE * train.magnitude for train in circuit.spike_trains("chip")]
         edges = np.arange(0, duration + 1e-9, float(self.bin / second))
-        rates = pd.DataFrame({"time_s": edges[:-1], "cell_Hz": _rate(cell, edges)})
-        trains = circuit.spike_trains("chip")
-        rows = []
-        for neuron, (name, bits) in enumerate(self.supplies.items()):
-            given = gain_of(self.circuit, circuit.trace("chip", "vdd", neuron))
-            chip = TIME_SCALE * trains[neuron].magnitude
-            rate = rates[_column(name)] = _rate(chip, edges)
-            rows.append(
-                {
-                    "supply": name,
-                    "bits": bits,
-                    "gain_error_rms": rmse(given, wanted, np.ones(len(wanted), dtype=bool)),
-                    "gain_error_max": np.abs(given - wanted).max(),
-                    "cell_spikes": len(cell),
-                    "chip_spikes": len(chip),
-                    "coincidence_factor": coincidence_factor(cell, chip, window, duration),
-                    "rate_correlation": _correlation(rates["cell_Hz"], rate),
-                }
-            )
-        return {"table": pd.DataFrame(rows), "rates": rates}
+        rates = pd.DataFrame({"time_s": edges[:-1]})
+        columns = [f"chip_{name.replace(' ', '_')}_Hz" for name in self.supplies]
+        for column, times in zip(["cell_Hz", *columns], [cell, *chips], strict=True):
+            rates[column] = np.histogram(times, edges)[0] / np.diff(edges)
+        # A rate that never changes has no correlation.
+        with np.errstate(invalid="ignore"):
+            correlation = rates[columns].corrwith(rates.cell_Hz)
+        table = pd.DataFrame(
+            {
+                "supply": list(self.supplies),
+                "bits": list(self.supplies.values()),
+                "gain_error_rms": np.sqrt(np.mean(off**2, axis=1)),
+                "gain_error_max": np.abs(off).max(axis=1),
+                "cell_spikes": len(cell),
+                "chip_spikes": [len(chip) for chip in chips],
+                "coincidence_factor": [
+                    coincidence_factor(cell, c, window, duration) for c in chips
+                ],
+                "rate_correlation": correlation.to_numpy(),
+            }
+        )
+        return {"table": table, "rates": rates}
 
     @property
     def ligand(self) -> str:
@@ -162,18 +151,17 @@ class GainTrace(ChipProtocol):
     def supplies(self) -> dict[str, float]:
         """Every supply by name, with its bits; NaN where it has none."""
         few = {f"{bits} bit{'s' if bits > 1 else ''}": float(bits) for bits in self.bits}
-        return {EXACT: np.nan, **few, CONSTANT: np.nan}
+        return {"exact": np.nan, **few, "constant": np.nan}
 
     @cached_property
     def gain(self) -> np.ndarray:
         """Gain that the supply is to have at every update."""
-        start, end = self.onset, self.onset + self.width
 
         def conc(time: float) -> Any:
             at = [time] * second
-            return np.asarray(exchanged(at, self.conc, [start], self.width, self.tau_clear))
+            return np.asarray(exchanged(at, self.conc, [self.onset], self.width, self.tau_clear))
 
-        kinks = (float(start / second), float(end / second))
+        kinks = float(self.onset / second), float((self.onset + self.width) / second)
         return np.asarray(integrated_gain(self.bio, conc, self._updates, kinks)[0])
 
     @property
@@ -182,8 +170,8 @@ class GainTrace(ChipProtocol):
         count = int(np.ceil(float(self.duration / self.update) - 1e-9))
         return np.arange(count) * self.update
 
-    @property
-    def _vdd(self) -> Quantity:
+    @cached_property
+    def vdd(self) -> Quantity:
         """Every supply at every update, shape (updates, supplies)."""
         exact = np.asarray(vdd_of(self.circuit, self.gain) / volt)
         low, span = float(VDD_LOW / volt), float((VDD_HIGH - VDD_LOW) / volt)
@@ -193,16 +181,3 @@ class GainTrace(ChipProtocol):
             columns.append(low + np.round((exact - low) / span * top) / top * span)
         columns.append(np.full(len(exact), exact[0]))
         return np.column_stack(columns) * volt
-
-
-def _column(supply: str) -> str:
-    """Column of the rates of the neuron at a supply."""
-    return f"chip_{supply.replace(' ', '_')}_Hz"
-
-
-def _rate(times: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    return np.histogram(times, edges)[0] / np.diff(edges)
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    return float(pd.Series(a).corr(pd.Series(b))) if np.std(a) > 0 and np.std(b) > 0 else np.nan

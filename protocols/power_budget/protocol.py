@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -77,14 +77,12 @@ class PowerBudget(ChipProtocol):
         """One neuron per rate."""
         size = len(self._rates)
         neurons = np.repeat(np.arange(size), len(self.codes))
-        codes = np.tile(self.codes, size)
+        ends = "inputs", "chip", neurons, neurons
         return {
             "rates": Experiment(
                 populations=[Population("chip", self.circuit, size, {"vdd": self.vdd})],
                 sources=[regular("inputs", self._rates, self.duration, self.dt)],
-                connections=code_pulses(
-                    "inputs", "chip", neurons, neurons, codes, self.circuit.t_pulse
-                ),
+                connections=code_pulses(*ends, np.tile(self.codes, size), self.circuit.t_pulse),
                 duration=self.duration,
                 dt=self.dt,
                 seed=self.seed,
@@ -94,8 +92,7 @@ class PowerBudget(ChipProtocol):
     def measure(self, recordings: Recordings) -> Tables:
         """Power and energy per spike by rate, and the budget of the rates shown."""
         recording = recordings["rates"]
-        spikes = recording.spikes["chip"].counts()
-        totals = recording.totals["chip"]
+        spikes, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
         spent = energies(self.circuit, self.costs, totals, spikes, self.duration)
         per_spike = np.where(spikes > 0, spikes, np.nan)
         table = pd.DataFrame(
@@ -105,38 +102,32 @@ class PowerBudget(ChipProtocol):
                 "decisions_per_spike": np.asarray(totals["clocks"]) / per_spike,
             }
         )
-        for entry, energy in spent.items():
-            table[_column(entry)] = np.asarray(energy / self.duration / nwatt)
+        powers = {entry: np.asarray(e / self.duration / nwatt) for entry, e in spent.items()}
+        for entry, power in powers.items():
+            table[f"{entry.replace(' ', '_')}_nW"] = power
         for side, energy in by_supply(spent).items():
             table[f"energy_{side}_pJ"] = np.asarray(energy / pjoule) / per_spike
         table["energy_per_spike_pJ"] = table.energy_core_pJ + table.energy_synapse_pJ
-        budget = [self._budget(row) for row in table.iloc[: len(self.shown_rates)].itertuples()]
-        return {"table": table, "budget": pd.concat(budget, ignore_index=True)}
+        # Shape (rates shown, entries).
+        rate = table.rate_MHz.to_numpy()[: len(self.shown_rates), None]
+        shown = np.column_stack([powers[entry] for entry in SOURCES])[: len(rate)]
+        supply, source = zip(*SOURCES.values(), strict=True)
+        core = np.where(np.equal(supply, "core"), shown, np.nan)
+        budget = {
+            "rate_MHz": rate,
+            "entry": list(SOURCES),
+            "supply": supply,
+            "power_nW": shown,
+            # nW per MHz are fJ.
+            "per_spike_pJ": 1e-3 * shown / rate,
+            "percent": 100 * shown / shown.sum(axis=1, keepdims=True),
+            "core_percent": 100 * core / np.nansum(core, axis=1, keepdims=True),
+            "source": source,
+        }
+        rows = {name: np.broadcast_to(of, shown.shape).ravel() for name, of in budget.items()}
+        return {"table": table, "budget": pd.DataFrame(rows)}
 
     @property
     def _rates(self) -> Quantity:
         """Those shown, then the others."""
         return np.concatenate([self.shown_rates / hertz, self.rates / hertz]) * hertz
-
-    def _budget(self, row: Any) -> pd.DataFrame:
-        """One row per entry at one rate."""
-        table = pd.DataFrame(
-            {
-                "rate_MHz": row.rate_MHz,
-                "entry": list(SOURCES),
-                "supply": [drawn_from for drawn_from, _ in SOURCES.values()],
-                "power_nW": [getattr(row, _column(entry)) for entry in SOURCES],
-                "source": [source for _, source in SOURCES.values()],
-            }
-        )
-        core = table.power_nW.where(table.supply == "core")
-        # nW per MHz are fJ.
-        table.insert(4, "per_spike_pJ", 1e-3 * table.power_nW / row.rate_MHz)
-        table.insert(5, "percent", 100 * table.power_nW / table.power_nW.sum())
-        table.insert(6, "core_percent", 100 * core / core.sum())
-        return table
-
-
-def _column(entry: str) -> str:
-    """Column of an entry's power."""
-    return f"{entry.replace(' ', '_')}_nW"

@@ -6,19 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from brian2 import mV, usecond, volt
+from brian2.units.allunits import pjoule
+from matplotlib.figure import Figure
 
+from neuromod.chip.conversion import ENERGY_AT_MAX_RATE, MAX_RATE
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.recording import Recording
 from neuromod.support.figures import BLACK, BLUE, label, ordered_colors, panels, thin
 from neuromod.support.text import say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.vdd_sweep.protocol import VddSweep
 
 BARS = 45
 """Distance of two rows of spikes above the membrane, mV."""
+LEVELS = [200, 300, 400]
+SUPPLY = "synapse supply VDD (V)"
+LABELS = {
+    "spikes": ("b  Output of {} input spikes", SUPPLY, "output spikes"),
+    "current": ("c  Current of one least significant bit", "", "unit current (nA)"),
+    "energy": ("d  Energy, the core's calibrated", SUPPLY, "energy per spike (pJ)"),
+}
 
 
 def plot(protocol: VddSweep, tables: Tables, recordings: Recordings) -> Figure:
@@ -27,44 +35,21 @@ def plot(protocol: VddSweep, tables: Tables, recordings: Recordings) -> Figure:
     figure, axes = panels([["traces", "traces"], ["spikes", "current"], ["spikes", "energy"]])
     _plot_traces(protocol, axes["traces"], recordings["sweep"])
     axes["spikes"].plot(table.vdd_V, table.output_spikes, "o-", color=BLUE, ms=3)
-    label(
-        axes["spikes"],
-        f"b  Output of {say(int(table.input_spikes[0]))} input spikes",
-        "synapse supply VDD (V)",
-        "output spikes",
-        ylim=(0, None),
-    )
     axes["current"].plot(table.vdd_V, table.unit_current_nA, color=BLUE)
-    label(
-        axes["current"],
-        "c  Current of one least significant bit",
-        y="unit current (nA)",
-        ylim=(0, None),
-    )
     axes["energy"].plot(table.vdd_V, table.energy_per_spike_pJ, "o-", color=BLUE, ms=3)
-    axes["energy"].axhline(1.08, color=BLACK, lw=0.8, ls=":")
-    axes["energy"].annotate(
-        "paper, at 3.3 MHz: 1.08 pJ",
-        (0.98, 1.02),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="top",
-        fontsize=8,
-    )
-    label(
-        axes["energy"],
-        "d  Energy, of which the core's is calibrated",
-        "synapse supply VDD (V)",
-        "energy per spike (pJ)",
-        ylim=(0, None),
-    )
+    paper = float(ENERGY_AT_MAX_RATE / pjoule)
+    axes["energy"].axhline(paper, color=BLACK, lw=0.8, ls=":")
+    name = f"paper, {say(ENERGY_AT_MAX_RATE)} at {say(MAX_RATE)}"
+    look = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": 8}
+    axes["energy"].annotate(name, (table.vdd_V.max(), paper), (0, -3), **look)
+    for panel, (title, x, y) in LABELS.items():
+        label(axes[panel], title.format(table.input_spikes[0]), x, y, ylim=(0, None))
     return figure
 
 
 def _plot_traces(protocol: VddSweep, axes: Any, recording: Recording) -> None:
-    spikes, inputs = recording.spikes["chip"], protocol.inputs
-    rows = [("inputs", inputs.times, BLACK)]
-    shown = protocol.traced
+    spikes, shown = recording.spikes["chip"], protocol.traced
+    rows = [("inputs", protocol.inputs.times, BLACK)]
     for neuron, color in zip(shown, ordered_colors(len(shown)), strict=True):
         times, v = thin(recording.times / usecond, recording.trace("chip", "v", neuron) / mV)
         axes.plot(times, v, color=color, lw=1)
@@ -75,23 +60,9 @@ def _plot_traces(protocol: VddSweep, axes: Any, recording: Recording) -> None:
     places = threshold + 100 + BARS * np.arange(len(rows))
     for place, (_, times, color) in zip(places, rows, strict=True):
         axes.plot(times / usecond, np.full(len(times), place), "|", color=color, ms=7)
-    levels = [200, 300, 400]
-    names = [*map(str, levels), *(name for name, _, _ in rows)]
-    axes.set_yticks([*levels, *places], names)
-    label(
-        axes,
-        "a  Membrane (threshold dotted) and spikes (bars)",
-        "time (µs)",
-        "membrane (mV)",
-        xlim=(0, protocol.duration / usecond),
-    )
-
-
-ENERGIES = (
-    "What flows through the synapses follows from the mirror equation. The core's entries are "
-    "calibrated here so that they add up to the paper's 1.08 pJ per spike at 3.3 MHz; how they "
-    "share it is an estimate."
-)
+    axes.set_yticks([*LEVELS, *places], [*LEVELS, *(name for name, _, _ in rows)])
+    axes.set_xlim(0, protocol.duration / usecond)
+    label(axes, "a  Membrane (threshold dotted) and spikes (bars)", "time (µs)", "membrane (mV)")
 
 
 def report(protocol: VddSweep, tables: Tables) -> list[Section]:
@@ -102,10 +73,10 @@ def report(protocol: VddSweep, tables: Tables) -> list[Section]:
     low, high = table.iloc[0], table.iloc[-1]
     spread = "Too few supplies gave spikes to compare their energy."
     if len(firing) > 1:
-        first, last = firing.energy_per_spike_pJ.iloc[[0, -1]]
+        first, last = (say(pj, "pJ", 3) for pj in firing.energy_per_spike_pJ.iloc[[0, -1]])
         spread = (
-            f"Energy per spike goes from {say(first, 'pJ', 3)} to {say(last, 'pJ', 3)}, because "
-            "more spikes share the comparator's decisions and the leakage."
+            f"Energy per spike goes from {first} to {last}, because more spikes share the "
+            "comparator's decisions and the leakage."
         )
     return [
         Section(
@@ -114,7 +85,9 @@ def report(protocol: VddSweep, tables: Tables) -> list[Section]:
             f"significant bit goes from {say(low.unit_current_nA, 'nA', 3)} to "
             f"{say(high.unit_current_nA, 'nA', 3)}, and the same {say(int(low.input_spikes))} "
             f"input spikes give {say(int(low.output_spikes))} to {say(int(high.output_spikes))} "
-            f"output spikes. {spread}\n\n{ENERGIES}",
+            f"output spikes. {spread}\n\nWhat flows through the synapses follows from the mirror "
+            "equation. The core's entries are calibrated here so that they add up to the paper's "
+            "1.08 pJ per spike at 3.3 MHz; how they share it is an estimate.",
             "table",
         )
     ]

@@ -7,16 +7,15 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, khertz, linspace, nA, usecond, volt
+from brian2 import Quantity, linspace, nA, usecond, volt
 from brian2.units.allunits import Mhertz, pjoule
 
 from neuromod.chip.conversion import Costs, by_supply, energies, gain_of
 from neuromod.chip.pulses import code_pulses
 from neuromod.experiment import Experiment, Population, Spikes, Trace
-from neuromod.inputs.spikes import circuit_inputs
 from neuromod.parameters import parameter
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.chips import ChipProtocol, input_codes, input_rate, supply
+from neuromod.protocols.families.chips import DrivenProtocol, supply
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.vdd_sweep import page
 
@@ -24,7 +23,7 @@ FIGURE_4 = (0.55, 0.75)
 
 
 @dataclass(frozen=True, eq=False)
-class VddSweep(ChipProtocol):
+class VddSweep(DrivenProtocol):
     """Output spikes, unit current and energy per spike against the supply voltage.
 
     A circuit neuron's synapses run at a supply voltage VDD that can be tuned; a higher one gives
@@ -34,27 +33,21 @@ class VddSweep(ChipProtocol):
 
     costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
     vdd: Quantity = supply(linspace(0.5, 1.0, 51) * volt, "synapse supplies, one neuron each")
-    codes: tuple[int, ...] = input_codes()
-    input_rate: Quantity = input_rate(300 * khertz)
     duration: Quantity = time(40 * usecond, "length of the run", "two membrane time constants")
 
     plot = page.plot
     report = page.report
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.circuit.check_codes(self.codes)
-
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per supply voltage."""
         size = len(self.vdd)
         i, j = (side.ravel() for side in np.indices((len(self.codes), size)))
-        codes = np.array(self.codes)[i]
+        ends = "inputs", "chip", i, j
         sweep = Experiment(
-            populations=(Population("chip", self.circuit, size, {"vdd": self.vdd}),),
-            sources=(self.inputs,),
-            connections=code_pulses("inputs", "chip", i, j, codes, self.circuit.t_pulse),
-            traces=(Trace("chip", ("v",), self.traced),),
+            populations=[Population("chip", self.circuit, size, {"vdd": self.vdd})],
+            sources=[self.inputs],
+            connections=code_pulses(*ends, np.array(self.codes)[i], self.circuit.t_pulse),
+            traces=[Trace("chip", ("v",), self.traced)],
             duration=self.duration,
             dt=self.dt,
             seed=self.seed,
@@ -85,9 +78,7 @@ class VddSweep(ChipProtocol):
     @cached_property
     def inputs(self) -> Spikes:
         """The input spikes, the same for all neurons."""
-        return circuit_inputs(
-            self.circuit, len(self.codes), self.input_rate, self.duration, self.dt, self.seed
-        )
+        return self.random_inputs(self.duration)
 
     @property
     def traced(self) -> np.ndarray:
