@@ -44,7 +44,7 @@ Transform = Callable[[np.ndarray, float], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Rates of one condition in hertz, and currents in nanoampere, both of shape (trials,)."""
+    """Currents in nanoampere and rates in hertz of one condition, shape (trials,), all finite."""
 
     current: np.ndarray
     rate: np.ndarray
@@ -223,14 +223,12 @@ class Fit:
         self, value: float, control: np.ndarray, modulated: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Matrix and offset that turn the spline's coefficients into rates at these currents."""
-        moved, scale, offset = (
-            part(modulated, value)
-            for part in (self.hypothesis.argument, self.hypothesis.scale, self.hypothesis.offset)
-        )
-        knots = self._reaching(self.hypothesis.argument(self.modulated.current, value))
-        basis = _basis(np.concatenate([control, moved]), knots)
-        factor = np.concatenate([np.ones_like(control), scale])
-        return basis * factor[:, None], np.concatenate([np.zeros_like(control), offset])
+        effect = self.hypothesis
+        knots = self._reaching(effect.argument(self.modulated.current, value))
+        basis = _basis(np.concatenate([control, effect.argument(modulated, value)]), knots)
+        scale = np.concatenate([np.ones_like(control), effect.scale(modulated, value)])
+        offset = np.concatenate([np.zeros_like(control), effect.offset(modulated, value)])
+        return basis * scale[:, None], offset
 
     @cached_property
     def _at_data(self) -> tuple[np.ndarray, np.ndarray]:

@@ -67,10 +67,10 @@ def check_theory(neuron: GainLIF) -> None:
 
 
 def noisy_rate(neuron: GainLIF, mean: Quantity, noise: Quantity, gain: Any = 1.0) -> Quantity:
-    """Steady firing rate under random input in hertz: Siegert's formula, after `check_theory`.
+    """Steady firing rate under random input in hertz: Siegert's formula.
 
     Threshold and reset are raised by ``noise*|zeta(1/2)|*sqrt(tau_syn/(2*tau_m))``, the correction
-    for exponential synapses.
+    for exponential synapses. Neurons that the theory does not describe are refused.
 
     Parameters
     ----------
@@ -95,7 +95,9 @@ def network_rates(
     """Steady rates of populations that excite and inhibit each other under an outside drive.
 
     Every neuron receives the same number of synapses from each population and from outside. Their
-    trains are taken as independent, which they are not in a network that fires in synchrony.
+    trains are taken as independent, which they are not in a network that fires in synchrony. The
+    rates, shape (populations,), hertz, are those into which it relaxes from silence; nan where
+    they do not settle.
 
     Parameters
     ----------
@@ -106,11 +108,6 @@ def network_rates(
         Of each kind, ampere.
     drive : Quantity
         Rate of every neuron outside, hertz.
-
-    Returns
-    -------
-    Quantity, shape (populations,)
-        The state into which rates relax from silence, hertz; nan where they do not settle.
     """
 
     def change(_time: float, rates: np.ndarray) -> np.ndarray:
@@ -128,7 +125,7 @@ class NeuronRates:
     """Rates of every single neuron of a given network.
 
     Each neuron receives noise of the mean and variance that its own synapses carry; the rates are
-    those that reproduce themselves.
+    those that reproduce themselves. Neurons that the theory does not describe are refused.
     """
 
     def __init__(self, neuron: GainLIF) -> None:

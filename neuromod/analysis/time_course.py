@@ -15,6 +15,7 @@ from neuromod.experiment import Spikes
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 
+Concentration = Callable[[float], np.ndarray]
 # The part of a change that an exponential is fitted to, as rise times are measured.
 FITTED = (0.1, 0.9)
 
@@ -100,10 +101,7 @@ def momentary_rates(spikes: Spikes, neuron: int) -> tuple[np.ndarray, np.ndarray
 
 
 def integrated_gain(
-    neuron: GainLIF,
-    conc: Callable[[float], np.ndarray],
-    times: Quantity,
-    kinks: Sequence[float] = (),
+    neuron: GainLIF, conc: Concentration, times: Quantity, kinks: Sequence[float] = ()
 ) -> np.ndarray:
     """Gain under a changing concentration, shape (n, steps): a reference for what devices simulate.
 
@@ -131,11 +129,7 @@ def integrated_gain(
 
 
 def _messenger(
-    receptor: Receptor,
-    ligand: str,
-    conc: Callable[[float], np.ndarray],
-    times: np.ndarray,
-    kinks: Sequence[float],
+    receptor: Receptor, ligand: str, conc: Concentration, times: np.ndarray, kinks: Sequence[float]
 ) -> np.ndarray:
     """Messenger level, shape (n, steps)."""
     size = len(conc(times[0]))

@@ -53,8 +53,9 @@ RULES = tuple(rule for rule in CHANGE if rule != "stdp")
 class Traces(NamedTuple):
     """State of a layer's plastic synapses: ``x``, ``y``, ``theta``, ``E`` and ``e``.
 
-    Shapes are (batch, pre), (batch, post) twice, and (batch, post, pre) twice. The threshold is 0
-    for Oja's rule, which has none; eligibility is None unless the rule is gated through it.
+    ``x`` has the shape (batch, pre), ``y`` and ``theta`` (batch, post), the others (batch, post,
+    pre). The threshold is 0 for Oja's rule, which has none; eligibility is None unless the rule is
+    gated through it.
     """
 
     pre: Tensor
@@ -69,7 +70,7 @@ class Rule(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._potentiation, self._decay = _terms(name)
+        self._terms = _terms(name)
         self.slides = "theta" in CHANGE[name]
         if self.slides:
             self.log_target = _logarithm("target")
@@ -88,9 +89,7 @@ class Rule(nn.Module):
 
     def changed(self, plastic: Tensor, traces: Traces, rate: Tensor | float) -> Tensor:
         """Plastic traces after a change of ``rate * D``."""
-        potentiation, decay = (
-            term(traces.post, traces.threshold) for term in (self._potentiation, self._decay)
-        )
+        potentiation, decay = self._terms(traces.post, traces.threshold)
         if isinstance(decay, Tensor):
             plastic = plastic * (1 - rate * decay).unsqueeze(-1)
         grown = (rate * potentiation).unsqueeze(-1)
@@ -181,12 +180,11 @@ class Plasticity(nn.Module):
         return dict(sorted(found.items()))
 
 
-def _terms(rule: str) -> list[Callable[[Tensor, Tensor], Any]]:
-    """``p`` and ``d`` of a rule as functions of y and theta: its change is linear in x and E."""
+def _terms(rule: str) -> Callable[[Tensor, Tensor], Any]:
+    """``p`` and ``d`` of a rule as a function of y and theta: its change is linear in x and E."""
     x, plastic, *activity = sympy.symbols("x E y_post theta_post")
     change = sympy.sympify(CHANGE[rule], locals={"E": plastic})
-    parts = change.diff(x), -change.diff(plastic)
-    return [sympy.lambdify(activity, part, modules=[]) for part in parts]
+    return sympy.lambdify(activity, (change.diff(x), -change.diff(plastic)), modules=[])
 
 
 def _logarithm(name: str) -> nn.Parameter:
