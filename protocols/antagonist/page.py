@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from brian2 import molar, umolar
+from matplotlib.figure import Figure
 
 from neuromod.analysis.dose_response import for_log_axis
 from neuromod.protocol import Recordings, Section, Tables
@@ -13,8 +14,6 @@ from neuromod.support.figures import BLACK, ORANGE, Family, label, legend, panel
 from neuromod.support.text import percent, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.antagonist.protocol import Antagonist
 
 
@@ -40,7 +39,8 @@ def _plot_curves(axes: Any, protocol: Antagonist, tables: Tables, antagonist: Fa
     antagonist.draw(axes, fine, fits, lw=1)
     antagonist.draw(axes, shown, rates, "o", ms=3.5)
     antagonist.explain(axes)
-    title, x = "a  Simulated (dots), parallel Hill fits (lines)", protocol.log_label
+    title = "a  Simulated (dots), parallel Hill fits (lines)"
+    x = f"{protocol.ligand} (µM; none at the left end)"
     label(axes, title, x, "mean firing rate (Hz)", log="x", ylim=(0, None))
 
 
@@ -75,9 +75,8 @@ def report(protocol: Antagonist, tables: Tables) -> list[Section]:
         "Hill functions with common ends and a common slope are fitted to all curves at once; the "
         "dose ratio is the EC50 of a curve over that without antagonist. Dose ratios differ from "
         f"1 + [B]/K_B by at most {percent(worst, 2)}. Intervals are 95 % Student's t intervals "
-        "from the covariance of the fit on a logarithmic scale. They count what no Hill function "
-        "can follow as noise, and so are rather too wide. The EC50 is that of the rate, not of "
-        "the receptor."
+        "from the fit's covariance on a logarithmic scale; they count what no Hill function can "
+        "follow as noise, and so are rather too wide. The EC50 is the rate's, not the receptor's."
     )
     regression = (
         f"The slope is {found.slope:.3f} ({found.slope_low:.3f} to {found.slope_high:.3f}); "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import umolar
+from matplotlib.figure import Figure
 
 from neuromod.analysis.dose_response import for_log_axis
 from neuromod.protocol import Recordings, Section, Tables
@@ -14,8 +15,6 @@ from neuromod.support.figures import BLACK, ORANGE, RED, Family, label, legend, 
 from neuromod.support.text import number, percent, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.dose_response.protocol import DoseResponse
 
 
@@ -33,9 +32,9 @@ def plot(protocol: DoseResponse, tables: Tables, recordings: Recordings) -> Figu
     currents.draw(axes["rates"], shown, [rows.rate_Hz for rows in curves], "o", ms=3.5)
     currents.explain(axes["rates"])
     lines = "; closed form (lines)" if protocol.closed else ""
-    look = {"log": "x", "ylim": (0, None)}
-    label(axes["gain"], "a  Gain", protocol.log_label, "gain", **look)
-    label(axes["rates"], f"b  Rate{lines}", protocol.log_label, "firing rate (Hz)", **look)
+    x: Any = {"x": f"{protocol.ligand} (µM; none at the left end)", "log": "x"}
+    label(axes["gain"], "a  Gain", y="gain", ylim=(0, None), **x)
+    label(axes["rates"], f"b  Rate{lines}", y="firing rate (Hz)", ylim=(0, None), **x)
     _plot_ec50(axes["ec50"], protocol, tables, currents.colors)
     return figure
 
@@ -80,10 +79,10 @@ def report(protocol: DoseResponse, tables: Tables) -> list[Section]:
     if protocol.closed:
         off = (doses.recovered_gain / doses.gain - 1).abs().max()
         recovered = (
-            "The receptor's steady state predicts the gain. Inverting the closed form of the f-I "
-            "curve recovers a gain from every cell's rate. Recovered gains are means over the "
-            "currents at which cells fired; the standard error comes from rounding intervals to "
-            f"time steps of {say(protocol.dt)}. They are off by at most {percent(off, 2)}."
+            "Inverting the closed form of the f-I curve recovers a gain from every cell's rate; "
+            "the table has means over the currents at which cells fired. Their standard error "
+            f"comes from rounding intervals to time steps of {say(protocol.dt)}. They differ from "
+            f"the gain in the receptor's steady state by at most {percent(off, 2)}."
         )
     rates = (
         "The rate is not a linear function of the gain: its EC50 equals the receptor's only by "

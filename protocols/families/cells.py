@@ -42,11 +42,6 @@ class CellProtocol(Protocol):
         """What the first receptor binds."""
         return self.neuron.receptors[0].ligand
 
-    @property
-    def log_label(self) -> str:
-        """Label of a logarithmic axis of `ligand`; see `for_log_axis`."""
-        return f"{self.ligand} (µM; none at the left end)"
-
     def steady_gain(self, conc: Any) -> np.ndarray:
         """Steady gain at concentrations of `ligand` in uM."""
         return self.neuron.steady_gain({self.ligand: conc * umolar})

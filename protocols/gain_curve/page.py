@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import Hz, nA, umolar
+from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support.figures import BLACK, ORANGE, RED, Family, label, legend, panels
 from neuromod.support.text import percent, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.gain_curve.protocol import GainCurve
 
 
@@ -47,7 +46,8 @@ def _plot_gains(axes: Any, protocol: GainCurve, gains: pd.DataFrame) -> None:
     axes.errorbar(shown, fitted, error, fmt="o", color=ORANGE, ms=5, label="fitted to the rates")
     slopes = gains.slope_ratio * gains.gain.iloc[0]
     axes.plot(shown, slopes, "x", color=RED, ms=8, label="ratio of slopes")
-    label(axes, "b  Gain", protocol.log_label, "gain", log="x", ylim=(0, None))
+    x = f"{protocol.ligand} (µM; none at the left end)"
+    label(axes, "b  Gain", x, "gain", log="x", ylim=(0, None))
     legend(axes, below=True)
 
 
@@ -58,10 +58,10 @@ def report(protocol: GainCurve, tables: Tables) -> list[Section]:
     recovered = gains.dropna(subset="fitted_gain")
     worst = (recovered.fitted_gain / recovered.gain - 1).abs().max()
     gain = (
-        "The receptor's steady state predicts a gain. A second one is fitted to the simulated "
-        "rates with the closed form, with a standard error that comes from rounding intervals to "
-        "time steps. The third, the ratio of slopes at equal rates, assumes no model. The fitted "
-        f"gain is off by at most {percent(worst, 2)}."
+        "The receptor's steady state predicts a gain. A second is fitted to the simulated rates "
+        "with the closed form; its error comes from rounding intervals to time steps. The third, "
+        "the ratio of slopes at equal rates, assumes no model. The fitted gain is off by at most "
+        f"{percent(worst, 2)}."
     )
     rates = (
         f"Simulated rates differ from the closed form by at most {say(off, 'Hz', 3)}, because "

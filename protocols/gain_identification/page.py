@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from neuromod.analysis.identification import (
-    ADDITIVE,
     CONFIDENCE,
     DECISIVE_RATES,
     EFFECTS,
     INPUT,
     NONE,
     OTHER,
-    OUTPUT,
-    SHIFT,
     UNDECIDED,
     Hypothesis,
 )
@@ -26,17 +24,10 @@ from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SK
 from neuromod.support.text import number, percent, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.gain_identification.protocol import GainIdentification
 
-COLORS = {
-    NONE.name: SKY,
-    INPUT.name: BLUE,
-    OUTPUT.name: ORANGE,
-    ADDITIVE.name: GREEN,
-    SHIFT.name: PURPLE,
-}
+NAMES = [hypothesis.name for hypothesis in (NONE, *EFFECTS)]
+COLORS = dict(zip(NAMES, (SKY, BLUE, ORANGE, GREEN, PURPLE), strict=True))
 CONTROL = "0.6"
 TRUTH: dict[str, Any] = {"ls": "", "marker": "|", "color": RED, "ms": 16, "mew": 2}
 SHOWN = 10
@@ -53,7 +44,11 @@ def plot(protocol: GainIdentification, tables: Tables, recordings: Recordings) -
     conditions = list(dict.fromkeys(table.condition))[:SHOWN]
     shown = table[table.condition.isin(conditions)]
     found = verdicts.set_index("condition").verdict
-    figure, axes = _panels(len(conditions))
+    across = min(len(conditions), 5)
+    names = [f"curve {n}" for n in range(len(conditions))] + ["."] * (-len(conditions) % across)
+    upper = [names[n : n + across] for n in range(0, len(names), across)]
+    lower = [*(effect.name for effect in EFFECTS), "weights"]
+    figure, axes = panels([[upper], [[lower]]], width=13, height=3.3 * (len(upper) + 1))
     for place, condition in enumerate(conditions):
         axis = axes[f"curve {place}"]
         measured = curves[curves.condition.isin([protocol.control, condition])]
@@ -71,22 +66,13 @@ def plot(protocol: GainIdentification, tables: Tables, recordings: Recordings) -
     return figure
 
 
-def _panels(conditions: int) -> tuple[Figure, Any]:
-    """Panels for the curves, at most five in a row, over those for parameters and weights."""
-    across = min(conditions, 5)
-    names = [f"curve {n}" for n in range(conditions)] + ["."] * (-conditions % across)
-    upper = [names[n : n + across] for n in range(0, len(names), across)]
-    lower = [*(effect.name for effect in EFFECTS), "weights"]
-    return panels([[upper], [[lower]]], width=13, height=3.3 * (len(upper) + 1))
-
-
 def _plot_curves(axis: Any, measured: pd.DataFrame, fits: pd.DataFrame, control: str) -> None:
     is_control = measured.condition == control
+    dots: dict[str, Any] = {"ms": 3.5, "alpha": 0.7, "mew": 0}
     for rows, color, name in (
         (measured[is_control], CONTROL, "control"),
         (measured[~is_control], BLACK, "modulated"),
     ):
-        dots: dict[str, Any] = {"ms": 3.5, "alpha": 0.7, "mew": 0}
         axis.plot(rows.current_nA, rows.rate_Hz, "o", color=color, label=name, **dots)
     for name, rows in fits.groupby("hypothesis", sort=False):
         axis.plot(rows.current_nA, rows.modulated_Hz, color=COLORS[name], lw=1.2, label=name)
@@ -106,16 +92,15 @@ def _plot_intervals(axis: Any, rows: pd.DataFrame, effect: Hypothesis, letter: s
 
 
 def _plot_weights(axis: Any, table: pd.DataFrame, conditions: list[str], letter: str) -> None:
-    left = np.zeros(len(conditions))
+    places, left = np.arange(len(conditions)), np.zeros(len(conditions))
     for name, color in COLORS.items():
         weight = table[table.hypothesis == name].set_index("condition").weight[conditions]
-        axis.barh(np.arange(len(conditions)), weight, left=left, color=color, height=0.6)
+        axis.barh(places, weight, left=left, color=color, height=0.6)
         left += weight.to_numpy()
     axis.axvline(CONFIDENCE, color=BLACK, lw=0.8, ls=":")
-    label(
-        axis, f"{letter}  Weights", "Akaike weight", xlim=(0, 1), ylim=(len(conditions) - 0.5, -0.5)
-    )
-    axis.set_yticks(np.arange(len(conditions)), [""] * len(conditions))
+    limits = {"xlim": (0, 1), "ylim": (len(conditions) - 0.5, -0.5)}
+    label(axis, f"{letter}  Weights", "Akaike weight", **limits)
+    axis.set_yticks(places, [""] * len(conditions))
 
 
 def report(protocol: GainIdentification, tables: Tables) -> list[Section]:
@@ -173,14 +158,14 @@ def _explained(margin: float) -> str:
         "conditions at once. A gain on the input rescales the curve along the current axis and "
         "moves rheobase; a gain on the output rescales it along the rate axis and leaves rheobase "
         "where it is. Input currents count from 0 in the data.\n\n"
-        "Intervals cover 95 %, from a variance that allows for more scatter at some currents than "
-        "at others; a dash means that the data do not bound the parameter. Weights are Akaike "
-        f"weights with the small-sample correction; an effect is named from {percent(CONFIDENCE)} "
-        "on. No modulation is named when it is among the candidates and the interval of the input "
-        f"gain lies between {number(1 / (1 + margin), 3)} and {number(1 + margin, 3)}.\n\n"
+        "Intervals cover 95 %, from a variance that may differ between currents; a dash means that "
+        "the data do not bound the parameter. Weights are Akaike weights with the small-sample "
+        f"correction; an effect is named from {percent(CONFIDENCE)} on. No modulation is named "
+        "when it is among the candidates and the interval of the input gain lies between "
+        f"{number(1 / (1 + margin), 3)} and {number(1 + margin, 3)}.\n\n"
         "As a check that does not share the spline, lif_estimate is the parameter under the closed "
         "form of a leaky integrate-and-fire neuron with free rheobase and time constants. Where "
-        "its residuals (lif_rmse_Hz) are much larger than the spline's, the neuron is not a LIF "
+        "its residuals (lif_rmse_Hz) are much larger than the spline's, the neuron is no LIF "
         "neuron and the check says little. misfit_p is the probability of residuals as large by "
         "chance, compared with a separate curve for each condition."
     )

@@ -33,7 +33,6 @@ from neuromod.experiment import Experiment, Population
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import not_negative, parameter, positive, refuse_changed
 from neuromod.protocol import Protocol, Recordings, Tables
-from neuromod.protocols.families.cells import current
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.gain_identification import page
 from neuromod.recording import Recording
@@ -72,7 +71,9 @@ class GainIdentification(Protocol):
     neuron: GainLIF = parameter(
         GainLIF(receptors=()), "the neuron, without receptors", "see its own"
     )
-    I: Quantity = current(linspace(0.2, 1.4, 16) * nA, "around rheobase", "injected currents")  # noqa: E741
+    I: Quantity = parameter(  # noqa: E741
+        linspace(0.2, 1.4, 16) * nA, "injected currents", "chosen here: around rheobase"
+    )
     trials: int = parameter(4, "trials of each current", "chosen here", low=1)
     noise: Quantity = not_negative(
         1.2 * mV, "standard deviation of the resting potential between trials", "chosen here"
@@ -82,7 +83,9 @@ class GainIdentification(Protocol):
         0.6, "share of spikes that get through", "chosen here", low=0, high=1
     )
     added_rate: Quantity = not_negative(12 * Hz, "rate of spikes from elsewhere", "chosen here")
-    shift: Quantity = current(0.15 * nA, "a third of rheobase", "current taken from the input")
+    shift: Quantity = parameter(
+        0.15 * nA, "current taken from the input", "chosen here: a third of rheobase"
+    )
     duration: Quantity = time(1 * second, "length of a step", "usual in slices")
     dt: Quantity = time_step(0.1 * ms, "a two-hundredth of tau_m")
 
@@ -116,22 +119,22 @@ class GainIdentification(Protocol):
             "trained_gain": np.where(grid.condition == INPUT.name, self.input_gain, 1.0),
             "v_rest": self.neuron.v_rest + np.asarray(grid.rest) * self.noise,
         }
-        population = Population("neurons", self.neuron, len(grid), values)
-        return {
-            "steps": Experiment(
-                populations=[population], duration=self.duration, dt=self.dt, seed=self.seed
-            )
-        }
+        cells = Population("neurons", self.neuron, len(grid), values)
+        run = Experiment(populations=[cells], duration=self.duration, dt=self.dt, seed=self.seed)
+        return {"steps": run}
 
     def measure(self, recordings: Recordings) -> Tables:
         """Rates, fits of every hypothesis with their intervals and weights, and verdicts."""
-        curves = self._read() if self.data else self._simulated(recordings["steps"])
+        if self.data:
+            path = Path(self.data).absolute()
+            curves = read_curves(path, self.control, self.spike_level)
+            note("data", str(path))
+            note("data sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+        else:
+            curves = self._simulated(recordings["steps"])
         control = _curve(curves, self.control)
-        rows: list[dict[str, Any]] = []
-        verdicts, fits = [], []
-        for condition in dict.fromkeys(curves.condition):
-            if condition == self.control:
-                continue
+        rows, verdicts, fits = [], [], []
+        for condition in dict.fromkeys(curves.condition[curves.condition != self.control]):
             try:
                 found = identify(control, _curve(curves, condition), self.margin)
             except UserError as error:
@@ -139,8 +142,8 @@ class GainIdentification(Protocol):
                 verdicts.append({"condition": condition, "verdict": UNDECIDED, "why": str(error)})
                 continue
             verdicts.append({"condition": condition} | _verdict(found))
-            rows += [{"condition": condition} | row for row in self._rows(condition, found)]
-            fits.append(_drawn(condition, found, curves.current_nA))
+            rows += [self._row(condition, fit, found) for fit in found.fits]
+            fits += [_drawn(condition, fit, curves.current_nA) for fit in found.fits]
         if not fits:
             raise UserError(f"No condition can be identified: {verdicts[0]['why']}")
         return {
@@ -149,13 +152,6 @@ class GainIdentification(Protocol):
             "curves": curves,
             "fits": pd.concat(fits, ignore_index=True),
         }
-
-    def _read(self) -> pd.DataFrame:
-        path = Path(self.data).absolute()
-        curves = read_curves(path, self.control, self.spike_level)
-        note("data", str(path))
-        note("data sha256", hashlib.sha256(path.read_bytes()).hexdigest())
-        return curves
 
     @cached_property
     def _grid(self) -> pd.DataFrame:
@@ -171,16 +167,6 @@ class GainIdentification(Protocol):
         }
         return pd.DataFrame(drawn, index).reset_index()
 
-    @property
-    def _truth(self) -> dict[str, float]:
-        """What was done, by condition, in the hypotheses' units."""
-        return {
-            INPUT.name: self.input_gain,
-            OUTPUT.name: self.output_gain,
-            ADDITIVE.name: float(self.added_rate / Hz),
-            SHIFT.name: float(self.shift / nA),
-        }
-
     def _simulated(self, recording: Recording) -> pd.DataFrame:
         """Rates of the neurons; what no LIF neuron does is done to its spikes."""
         grid = self._grid
@@ -192,24 +178,25 @@ class GainIdentification(Protocol):
         rate = counts / float(self.duration / second)
         return grid[["condition", "current_nA", "trial"]].assign(rate_Hz=rate)
 
-    def _rows(self, condition: str, found: Identification) -> list[dict[str, Any]]:
-        """One row for each hypothesis; for simulated neurons with the truth."""
-        rows = []
-        for fit in found.fits:
-            name = fit.hypothesis.name
-            by_lif, lif_rmse = lif_check(fit)
-            row: dict[str, Any] = {"hypothesis": name} | _parameter(fit)
-            row |= {
-                "weight": found.weights[name],
-                "rmse_Hz": fit.rmse,
-                "misfit_p": fit.misfit(),
-                "lif_estimate": by_lif if fit.hypothesis.unit else np.nan,
-                "lif_rmse_Hz": lif_rmse,
-            }
-            if not self.data:
-                row["truth"] = self._truth.get(name, np.nan) if name == condition else np.nan
-            rows.append(row)
-        return rows
+    def _row(self, condition: str, fit: Fit, found: Identification) -> dict[str, Any]:
+        """What a hypothesis makes of a condition; for simulated neurons with the truth."""
+        name = fit.hypothesis.name
+        by_lif, lif_rmse = lif_check(fit)
+        row = {"condition": condition, "hypothesis": name} | _parameter(fit)
+        row |= {
+            "weight": found.weights[name],
+            "rmse_Hz": fit.rmse,
+            "misfit_p": fit.misfit(),
+            "lif_estimate": by_lif if fit.hypothesis.unit else np.nan,
+            "lif_rmse_Hz": lif_rmse,
+        }
+        if self.data:
+            return row
+        # In the hypotheses' units and their order.
+        done = (self.input_gain, self.output_gain, self.added_rate / Hz, self.shift / nA)
+        truth = dict(zip(EFFECTS, map(float, done), strict=True))
+        known = name == condition
+        return row | {"truth": truth.get(fit.hypothesis, np.nan) if known else np.nan}
 
 
 def _curve(curves: pd.DataFrame, condition: str) -> Curve:
@@ -232,13 +219,10 @@ def _parameter(fit: Fit) -> dict[str, Any]:
     return {"estimate": fit.value, "low": low, "high": high, "unit": fit.hypothesis.unit}
 
 
-def _drawn(condition: str, found: Identification, current: pd.Series) -> pd.DataFrame:
+def _drawn(condition: str, fit: Fit, current: pd.Series) -> pd.DataFrame:
     """Fitted curves on a fine grid."""
     fine = np.linspace(current.min(), current.max(), 200)
-    parts = []
-    for fit in found.fits:
-        control, modulated = fit.rates(fine, fine)
-        columns: dict[str, Any] = {"condition": condition, "hypothesis": fit.hypothesis.name}
-        columns |= {"current_nA": fine, "control_Hz": control, "modulated_Hz": modulated}
-        parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
+    control, modulated = fit.rates(fine, fine)
+    names = {"condition": condition, "hypothesis": fit.hypothesis.name}
+    rates = {"current_nA": fine, "control_Hz": control, "modulated_Hz": modulated}
+    return pd.DataFrame(names | rates)

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from brian2 import second
+from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support.figures import BLACK, RED, Family, label, panels
 from neuromod.support.text import number, say, span
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.network_gain.protocol import NetworkGain
 
 RASTER = 0.3 * second
@@ -21,40 +20,40 @@ LOOKS: dict[str, dict[str, Any]] = {
     "excitatory": {"marker": "o", "ls": "-"},
     "inhibitory": {"marker": "s", "ls": "--", "mfc": "none"},
 }
+# Chosen here: ten times the correlation of the default network while it is asynchronous.
+SYNCHRONOUS = 0.1
 
 
 def plot(protocol: NetworkGain, tables: Tables, recordings: Recordings) -> Figure:
     """Some trains without and with the modulator; rates, irregularity and correlations."""
     layout = [["least"] * 3 + ["most"] * 3, ["rate"] * 2 + ["cv"] * 2 + ["correlation"] * 2]
     figure, axes = panels(layout, width=11, height=7)
+    some = [neurons[: protocol.sample] for neurons in protocol.populations.values()]
+    groups = dict(zip(LOOKS, zip(some, (BLACK, RED), strict=True), strict=True))
     for letter, name, conc in (("a", "least", protocol.conc[0]), ("b", "most", protocol.conc[-1])):
-        some = [neurons[: protocol.sample] for neurons in protocol.populations.values()]
-        groups = dict(zip(LOOKS, zip(some, (BLACK, RED), strict=True), strict=True))
         protocol.draw_raster(axes[name], recordings[protocol.name_of(conc)], RASTER, groups)
         axes[name].set_title(f"{letter}  {say(conc)} at the strongest drive")
     doses = Family(protocol.conc, protocol.ligand)
+    looks = {name: look | {"color": BLACK, "ms": 4, "lw": 1} for name, look in LOOKS.items()}
     for (_, rows), color in zip(tables["table"].groupby("conc_uM"), doses.colors, strict=True):
         for population, curve in rows.groupby("population"):
-            look = LOOKS[population] | {"color": color, "ms": 4, "lw": 1}
+            look = looks[population] | {"color": color}
             axes["rate"].plot(curve.drive_Hz, curve.rate_Hz, **look | {"ls": ""})
-            theory = {"color": color, "lw": 1, "ls": look["ls"]}
-            axes["rate"].plot(curve.drive_Hz, curve.mean_field_Hz, **theory)
+            axes["rate"].plot(curve.drive_Hz, curve.mean_field_Hz, **look | {"marker": ""})
             for name in ("cv", "correlation"):
-                axes[name].plot(curve.drive_Hz, curve[name], **look)
-    label(axes["rate"], "c  Rates; mean field (lines)", y="rate (Hz)", ylim=(0, None))
-    label(axes["cv"], "d  Irregularity", y="CV of inter-spike intervals", ylim=(0, None))
-    counted = f"correlation of counts in {say(protocol.bin)}"
-    label(axes["correlation"], "e  Synchrony", y=counted)
+                # Runs of earlier versions have no errors.
+                axes[name].errorbar(curve.drive_Hz, curve[name], curve.get(f"{name}_se"), **look)
+    for name, title, y in (
+        ("rate", "c  Rates; mean field (lines)", "rate (Hz)"),
+        ("cv", "d  Irregularity ± s.e.", "CV of inter-spike intervals"),
+        ("correlation", "e  Synchrony ± s.e.", f"correlation of counts in {say(protocol.bin)}"),
+    ):
+        label(axes[name], title, "drive (Hz)", y)
+    for name in ("rate", "cv"):
+        axes[name].set_ylim(0)
     axes["correlation"].axhline(0, color=BLACK, lw=0.5)
-    for name in ("rate", "cv", "correlation"):
-        axes[name].set_xlabel("drive (Hz)")
-    shapes = {name: look | {"color": BLACK, "ms": 4, "lw": 1} for name, look in LOOKS.items()}
-    doses.explain(axes["correlation"], also=shapes)
+    doses.explain(axes["correlation"], also=looks)
     return figure
-
-
-# Chosen here: ten times the correlation of the default network while it is asynchronous.
-SYNCHRONOUS = 0.1
 
 
 def report(protocol: NetworkGain, tables: Tables) -> list[Section]:
@@ -103,16 +102,19 @@ def _on_theory(protocol: NetworkGain, table: pd.DataFrame) -> str:
         )
     off = (table.rate_Hz - table.mean_field_Hz).abs()
     together = int((table.correlation > SYNCHRONOUS).sum())
-    synchrony = (
-        f" In {together} of {len(table)} rows the correlation exceeds {SYNCHRONOUS}: these cells "
-        "fire in synchrony, where the theory does not hold."
-    )
+    synchrony = ""
+    if together:
+        synchrony = (
+            f" In {together} of {len(table)} rows the correlation exceeds {SYNCHRONOUS}: these "
+            "cells fire in synchrony, where the theory does not hold."
+        )
     return (
         "Mean-field theory replaces each cell's input by noise of the same mean and variance "
         "(Brunel 2000; Fourcaud & Brunel 2002, for exponential synapses). Simulated rates differ "
         f"from it by {off.mean():.2g} Hz on average and {off.max():.2g} Hz at most. The theory is "
         "for many weak synapses and independent trains. Correlations of "
         f"{span(table.correlation, digits=2)} and CVs of {span(table.cv, digits=2)}, over "
-        f"{protocol.sample} neurons of each population, show how far that holds here."
-        f"{synchrony if together else ''}"
+        f"{protocol.sample} neurons of each population, show how far that holds here. Errors of "
+        "correlations come from parts of the time, those of CVs from the neurons."
+        f"{synchrony}"
     )

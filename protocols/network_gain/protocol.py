@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, ms, pA, second, umolar
-from scipy.stats import linregress
+from scipy.stats import linregress, sem
 
 from neuromod.analysis.dose_response import has_closed_form
 from neuromod.analysis.mean_field import network_rates
 from neuromod.analysis.spike_trains import count_correlation, interval_cvs
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population
+from neuromod.experiment import Connection, Experiment, Population, Spikes
 from neuromod.inputs.modulators import bath
 from neuromod.inputs.spikes import fixed_indegree, staircase
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.cells import CellProtocol, check_ascending, concentrations
+from neuromod.protocols.families.cells import CellProtocol, check_ascending
 from neuromod.protocols.families.random_networks import RandomNetwork
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.network_gain import page
@@ -27,32 +27,33 @@ from neuromod.recording import Recording
 from neuromod.support.text import say
 
 BRUNEL = "Brunel 2000, J. Comput. Neurosci. 8:183-208"
+POPULATIONS = ("excitatory", "inhibitory")
+RESPONSE = [
+    *("conc_uM", "population", "gain", "response_gain", "response_gain_se"),
+    *("mean_field_gain", "onset_Hz"),
+]
+# Chosen here: parts of the measured time, whose correlations give the error of the whole.
+PARTS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkGain(CellProtocol, RandomNetwork):
     """Response gain of a recurrent network under a modulator.
 
-    Excitatory and inhibitory cells are connected at random, with the same number of synapses onto
-    every cell. Inhibition is the stronger, so cells fire asynchronously and irregularly (Brunel
-    2000). A modulator in the bath sets the gain of all cells, or of the excitatory or the
-    inhibitory ones alone. The network's response gain is the slope of its rate against the rate of
-    the neurons outside that drive it; recurrent inhibition decides how much of a cell's gain is
-    left in it. Mean-field theory predicts the same rates.
+    Excitatory and inhibitory cells are connected at random, with as many synapses onto every cell.
+    Inhibition is the stronger, so they fire asynchronously and irregularly (Brunel 2000). A
+    modulator in the bath sets the gain of all cells or of one population. The response gain is the
+    slope of the network's rate against the rate of the neurons outside that drive it; recurrent
+    inhibition decides how much of a cell's gain is left in it. Mean-field theory predicts rates.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("response",)
 
     target: str = parameter(
-        "all",
-        "cells that have the receptors",
-        "chosen here",
-        choices=("all", "excitatory", "inhibitory"),
+        "all", "cells with the receptors", "chosen here", choices=("all", *POPULATIONS)
     )
-    conc: Quantity = concentrations(
-        [0, 0.3, 1] * umolar,
-        "concentrations of the modulator in the bath",
-        "gains of 1, 1.35 and 2 with the generic receptor",
+    conc: Quantity = not_negative(
+        [0, 0.3, 1] * umolar, "modulator in the bath", "chosen here: gains of 1, 1.35 and 2"
     )
     drive: Quantity = positive(
         [6, 8, 10, 12, 14] * Hz,
@@ -60,10 +61,7 @@ class NetworkGain(CellProtocol, RandomNetwork):
         "chosen here: about 1 to 2.2 times the rate that alone brings the mean to threshold",
     )
     n_excitatory: int = parameter(
-        8000,
-        "excitatory neurons; there are as many outside",
-        "chosen here: 10 000 neurons in all",
-        low=2,
+        8000, "excitatory neurons; as many outside", "chosen here: 10 000 neurons in all", low=2
     )
     n_inhibitory: int = parameter(2000, "inhibitory neurons", f"{BRUNEL}: a quarter as many", low=2)
     indegree: int = parameter(
@@ -80,17 +78,12 @@ class NetworkGain(CellProtocol, RandomNetwork):
         f"with these synapses; 0.1 mV with 1000 in {BRUNEL}",
     )
     g: float = not_negative(
-        6.0,
-        "inhibitory over excitatory weight",
-        f"{BRUNEL}, figure 8B; inhibition prevails above 4",
+        6.0, "inhibitory over excitatory weight; above 4 it prevails", f"{BRUNEL}, figure 8B"
     )
     delay: Quantity = not_negative(1.5 * ms, "delay of every synapse", BRUNEL)
     dwell: Quantity = positive(1.5 * second, "measured time at each drive", "chosen here")
     sample: int = parameter(
-        100,
-        "neurons of each population whose trains are compared",
-        "chosen here: 4950 pairs",
-        low=2,
+        100, "neurons of each population that are compared", "chosen here: 4950 pairs", low=2
     )
     bin: Quantity = time(
         20 * ms, "width in which spikes are counted for correlations", "the membrane time constant"
@@ -117,11 +110,9 @@ class NetworkGain(CellProtocol, RandomNetwork):
         cells = Population("cells", self.neuron, self.size)
         experiments = {}
         for conc in self.conc:
-            bathed = bath(cells, self._bath(conc, self.n_excitatory, self.n_inhibitory))
+            bathed = bath(cells, self._bath(conc, self.n_excitatory, self.n_inhibitory)).values
             experiments[self.name_of(conc)] = Experiment(
-                populations=[
-                    Population("cells", self.neuron, self.size, {**bathed.values, **start})
-                ],
+                populations=[Population("cells", self.neuron, self.size, {**bathed, **start})],
                 sources=[outside],
                 connections=connections,
                 duration=len(self.drive) * stair,
@@ -149,21 +140,17 @@ class NetworkGain(CellProtocol, RandomNetwork):
     @property
     def populations(self) -> dict[str, np.ndarray]:
         """Neurons by population."""
-        cells = np.arange(self.size)
-        return {"excitatory": cells[: self.n_excitatory], "inhibitory": cells[self.n_excitatory :]}
+        parts = np.split(np.arange(self.size), [self.n_excitatory])
+        return dict(zip(POPULATIONS, parts, strict=True))
 
     def _connections(self, generator: np.random.Generator) -> tuple[Connection, ...]:
         """Random synapses from within and from outside; none from a neuron to itself."""
-        outside = ("outside", np.arange(self.n_excitatory), False)
-        kinds = [*(("cells", neurons, True) for neurons in self.populations.values()), outside]
-        made = []
-        for (source, neurons, recurrent), indegree, weight in zip(
-            kinds, self.indegrees, self.weights, strict=True
-        ):
-            i, j = fixed_indegree(neurons, np.arange(self.size), indegree, generator, recurrent)
-            made.append(
-                Connection(source, "cells", "I_syn", i=i, j=j, weight=weight, delay=self.delay)
-            )
+        sources = [("cells", neurons) for neurons in self.populations.values()]
+        sources.append(("outside", np.arange(self.n_excitatory)))
+        everyone, made = np.arange(self.size), []
+        for (name, neurons), n, w in zip(sources, self.indegrees, self.weights, strict=True):
+            i, j = fixed_indegree(neurons, everyone, n, generator, name == "cells")
+            made.append(Connection(name, "cells", "I_syn", i=i, j=j, weight=w, delay=self.delay))
         return tuple(made)
 
     def _bath(self, conc: Quantity, *sizes: int) -> dict[str, Quantity]:
@@ -183,7 +170,7 @@ class NetworkGain(CellProtocol, RandomNetwork):
         rows = []
         for k, (population, neurons) in enumerate(self.populations.items()):
             some = neurons[: self.sample]
-            cvs = interval_cvs(spikes, some)
+            cv, cv_error = pd.Series(interval_cvs(spikes, some)).agg(["mean", "sem"])
             row = {
                 "conc_uM": float(conc / umolar),
                 "drive_Hz": float(drive / Hz),
@@ -191,29 +178,36 @@ class NetworkGain(CellProtocol, RandomNetwork):
                 "gain": gains[k],
                 "rate_Hz": float(counts[neurons].mean() / self.dwell / Hz),
                 "mean_field_Hz": theory[k],
-                "cv": cvs[np.isfinite(cvs)].mean() if np.isfinite(cvs).any() else np.nan,
+                "cv": cv,
+                "cv_se": cv_error,
                 "correlation": count_correlation(spikes, some, self.bin, self.dwell),
+                "correlation_se": self._correlation_error(spikes, some),
             }
             rows.append(row)
         return rows
+
+    def _correlation_error(self, spikes: Spikes, neurons: np.ndarray) -> float:
+        """Standard error of the correlation, from parts of the time; nan where they are short."""
+        length = int(self.dwell / self.bin / PARTS + 1e-9) * self.bin
+        found = []
+        for start in np.arange(PARTS) * length:
+            inside = (spikes.times >= start) & (spikes.times < start + length)
+            times = spikes.times[inside] - start
+            part = Spikes(spikes.name, spikes.size, spikes.neurons[inside], times)
+            found.append(count_correlation(part, neurons, self.bin, length))
+        return float(sem(found))
 
 
 def _response(table: pd.DataFrame) -> pd.DataFrame:
     """Straight lines through the rates against the drive."""
     rows = []
-    for (conc, population), curve in table.groupby(["conc_uM", "population"], sort=False):
+    for group, curve in table.groupby(["conc_uM", "population"], sort=False):
         line = linregress(curve.drive_Hz, curve.rate_Hz)
-        row = {
-            "conc_uM": conc,
-            "population": population,
-            "gain": curve.gain.iloc[0],
-            "response_gain": line.slope,
-            "response_gain_se": line.stderr if len(curve) > 2 else np.nan,
-            "mean_field_gain": linregress(curve.drive_Hz, curve.mean_field_Hz).slope,
-            "onset_Hz": -line.intercept / line.slope if line.slope > 0 else np.nan,
-        }
-        rows.append(row)
-    response = pd.DataFrame(rows)
+        error = line.stderr if len(curve) > 2 else np.nan
+        onset = -line.intercept / line.slope if line.slope > 0 else np.nan
+        theory = linregress(curve.drive_Hz, curve.mean_field_Hz).slope
+        rows.append((*group, curve.gain.iloc[0], line.slope, error, theory, onset))
+    response = pd.DataFrame(rows, columns=RESPONSE)
     control = response.groupby("population").response_gain.transform("first")
     # A silent population has no slope to compare with.
     return response.assign(over_control=response.response_gain / control.where(control > 0))

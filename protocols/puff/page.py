@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import second
+from matplotlib.figure import Figure
 
 from neuromod.analysis.time_course import momentary_rates
 from neuromod.protocol import Recordings, Section, Tables
@@ -15,22 +16,14 @@ from neuromod.support.figures import BLACK, Family, label, legend, panels, thin
 from neuromod.support.text import number, say, span
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.puff.protocol import Puff
 
 
 def plot(protocol: Puff, tables: Tables, recordings: Recordings) -> Figure:
     """Time courses of single puffs and of trains, and what was measured of them."""
-    figure, axes = panels(
-        [
-            ["single conc", "train conc", "peak"],
-            ["single gain", "train gain", "times"],
-            ["single rate", "train rate", "summation"],
-        ],
-        width=15,
-        height=9,
-    )
+    beside = {"conc": "peak", "gain": "times", "rate": "summation"}
+    layout = [[f"single {course}", f"train {course}", last] for course, last in beside.items()]
+    figure, axes = panels(layout, width=15, height=9)
     conc = Family(protocol.conc, "in the pipette")
     interval = Family(protocol.interval, "interval", hue="orange")
     middle = len(protocol.width) // 2
@@ -41,9 +34,9 @@ def plot(protocol: Puff, tables: Tables, recordings: Recordings) -> Figure:
         _plot_course(axes, protocol, "train", recordings[f"train_{train}"], -1, color)
     conc.explain(axes["single conc"])
     interval.explain(axes["train conc"])
-    title = f"{protocol.puffs} puffs of {say(protocol.width[0])} and {say(protocol.conc[-1])}"
+    train = f"{protocol.puffs} puffs of {say(protocol.width[0])} and {say(protocol.conc[-1])}"
     axes["single conc"].set_title(f"a  One puff of {say(protocol.width[middle])}")
-    axes["train conc"].set_title(f"b  {title}")
+    axes["train conc"].set_title(f"b  {train}")
     _plot_singles(axes["peak"], axes["times"], protocol, tables["table"])
     _plot_summation(axes["summation"], protocol, tables["summation"], interval)
     return figure
@@ -52,19 +45,17 @@ def plot(protocol: Puff, tables: Tables, recordings: Recordings) -> Figure:
 def _plot_course(
     axes: Any, protocol: Puff, kind: str, recording: Recording, cell: int, color: str
 ) -> None:
-    conc, gain = (signal[cell] for signal in protocol.signals(recording))
     onset = float(protocol.onset / second)
-    since, conc, gain = thin(np.asarray(recording.times / second) - onset, conc, gain)
+    signals = (signal[cell] for signal in protocol.signals(recording))
+    since, conc, gain = thin(np.asarray(recording.times / second) - onset, *signals)
     at, rate = momentary_rates(recording.spikes["neurons"], cell % len(protocol.conc))
-    courses = {
-        "conc": (since, conc, "-"),
-        "gain": (since, gain, "-"),
-        "rate": (at - onset, rate, "."),
-    }
-    labels = {"conc": f"{protocol.ligand} (µM)", "gain": "gain", "rate": "firing rate (Hz)"}
-    for name, (x, y, look) in courses.items():
-        axes[f"{kind} {name}"].plot(x, y, look, color=color, ms=2)
-        axes[f"{kind} {name}"].set_ylabel(labels[name])
+    for name, y, *course in (
+        ("conc", f"{protocol.ligand} (µM)", since, conc, "-"),
+        ("gain", "gain", since, gain, "-"),
+        ("rate", "firing rate (Hz)", at - onset, rate, "."),
+    ):
+        axes[f"{kind} {name}"].plot(*course, color=color, ms=2)
+        axes[f"{kind} {name}"].set_ylabel(y)
     axes[f"{kind} rate"].set_xlabel("time since the first puff (s)")
 
 
@@ -75,29 +66,21 @@ def _plot_singles(peak: Any, times: Any, protocol: Puff, table: pd.DataFrame) ->
     width.draw(peak, conc, [rows.peak_gain for rows in curves], "o-", ms=4)
     width.draw(times, conc, [rows.latency_s for rows in curves], "o-", ms=4)
     width.draw(times, conc, [rows.half_decay_s for rows in curves], "s--", ms=4)
-    name = f"{protocol.ligand} in the pipette (µM)"
-    label(peak, "c  Single puffs", name, "peak gain", log="x")
-    label(times, "d  Latency and half-decay", name, "time (s)", log="x", ylim=(0, None))
+    x = f"{protocol.ligand} in the pipette (µM)"
+    label(peak, "c  Single puffs", x, "peak gain", log="x")
+    label(times, "d  Latency and half-decay", x, "time (s)", log="x", ylim=(0, None))
     width.explain(peak)
-    looks = {"latency of the peak": ("o", "-"), "from peak to half": ("s", "--")}
-    also = {
-        name: {"color": BLACK, "marker": marker, "ls": line, "ms": 4}
-        for name, (marker, line) in looks.items()
-    }
-    legend(times, also=also)
+    latency = {"color": BLACK, "marker": "o", "ms": 4}
+    half = latency | {"marker": "s", "ls": "--"}
+    legend(times, also={"latency of the peak": latency, "from peak to half": half})
 
 
 def _plot_summation(axes: Any, protocol: Puff, summation: pd.DataFrame, interval: Family) -> None:
     curves = [rows.summation for _, rows in summation.groupby("interval_s")]
     interval.draw(axes, np.unique(summation.conc_uM), curves, "o-", ms=4)
     axes.axhline(1, color=BLACK, lw=0.8, ls=":", label="one puff alone")
-    label(
-        axes,
-        "e  Summation in trains",
-        f"{protocol.ligand} in the pipette (µM)",
-        "change by the last puff over one",
-        log="x",
-    )
+    x, y = f"{protocol.ligand} in the pipette (µM)", "change by the last puff over one"
+    label(axes, "e  Summation in trains", x, y, log="x")
     legend(axes)
 
 
@@ -105,36 +88,29 @@ def report(protocol: Puff, tables: Tables) -> list[Section]:
     """Responses in words, and how well simulation and independent solutions agree."""
     table, agreement = tables["table"], tables["agreement"]
     change = (table.peak_gain - float(protocol.steady_gain(0)))[: len(protocol.conc)]
+    singles = (
+        f"The gain peaks {span(table.latency_s, 's', 2)} after the start of a puff, later than the "
+        f"concentration. The shortest puff of {say(protocol.conc[-1], digits=3)} changes it "
+        f"{number(change.iloc[-1] / change.iloc[0], 3)} times as much as that of "
+        f"{say(protocol.conc[0], digits=3)}: weak doses lie where the Hill function is steep, "
+        "strong ones saturate it. Half-decay times are missing where the run ends too early."
+    )
+    trains = (
+        f"Puffs of {say(protocol.width[0])} add up when the effect of the last one has not passed. "
+        "Summation is the change of the gain after a train's last puff over that after a single "
+        "puff. Whatever the clearance, the mean concentration tends to that in the pipette times "
+        "width over interval; the last column is the steady gain in a bath of it."
+    )
+    every = "Each row gives the gain that is furthest from control between one puff and the next."
+    agree = (
+        "Concentrations differ from the closed form of clearance by at most "
+        f"{number(agreement.conc_deviation.max(), 1)} of that in the pipette, and gains from an "
+        "independent integration of the cascade by at most "
+        f"{number(agreement.gain_deviation.max(), 1)}."
+    )
     return [
-        Section(
-            "Single puffs",
-            f"The gain peaks {span(table.latency_s, 's', 2)} after the start of a puff, later than "
-            f"the concentration. The shortest puff of {say(protocol.conc[-1], digits=3)} changes "
-            f"it {number(change.iloc[-1] / change.iloc[0], 3)} times as much as that of "
-            f"{say(protocol.conc[0], digits=3)}: weak doses lie where the Hill function is steep, "
-            "strong ones saturate it. Half-decay times are missing where the run ends too early.",
-            "table",
-        ),
-        Section(
-            "Trains",
-            f"Puffs of {say(protocol.width[0])} add up when they come before the effect of the "
-            "last one has passed. Summation is the change of the gain after the last puff of a "
-            "train over the change after a single puff. Clearance is linear, so that the mean "
-            "concentration tends to that in the pipette times width over interval, whatever the "
-            "clearance. The last column is the steady gain in a bath of that concentration.",
-            "summation",
-        ),
-        Section(
-            "Every puff of the trains",
-            "Each row gives the gain that is furthest from control between one puff and the next.",
-            "trains",
-        ),
-        Section(
-            "Agreement",
-            "Concentrations differ from the closed form of clearance by at most "
-            f"{number(agreement.conc_deviation.max(), 1)} of that in the pipette, and gains from "
-            "an independent integration of the cascade by at most "
-            f"{number(agreement.gain_deviation.max(), 1)}.",
-            "agreement",
-        ),
+        Section("Single puffs", singles, "table"),
+        Section("Trains", trains, "summation"),
+        Section("Every puff of the trains", every, "trains"),
+        Section("Agreement", agree, "agreement"),
     ]

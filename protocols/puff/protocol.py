@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, ms, nA, second, umolar
+from brian2 import Quantity, ms, second, umolar
 
 from neuromod.analysis.dose_response import closed_form_rates
 from neuromod.analysis.time_course import integrated_gain, measure_response, momentary_rates
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Trace
+from neuromod.experiment import Experiment, Population, Spikes
 from neuromod.inputs.modulators import exchanged, puffs
-from neuromod.parameters import parameter
+from neuromod.parameters import parameter, positive
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.cells import CellProtocol, check_ascending, concentrations, current
+from neuromod.protocols.families.cells import DeliveryProtocol, check_ascending
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.puff import page
 from neuromod.recording import Recording
@@ -25,48 +25,37 @@ from neuromod.support.text import say
 
 
 @dataclass(frozen=True, eq=False)
-class Puff(CellProtocol):
+class Puff(DeliveryProtocol):
     """Single puffs and trains of puffs of a modulator: how a cell's gain and rate respond in time.
 
-    A pipette briefly fills the surroundings of a cell with a modulator, which is then cleared.
     Because of binding and the messenger the gain lags behind the concentration, outlasts it, and
     saturates. Every concentration is puffed once with every width, and in trains with the first
-    width at every interval; the cells fire to a constant current throughout. Concentrations are
-    compared with the closed form of clearance, and gains with an independent integration.
+    width at every interval; the cells fire to a constant current. Concentrations are compared
+    with the closed form of clearance, and gains with an independent integration.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("table", "summation")
 
-    conc: Quantity = concentrations(
+    conc: Quantity = positive(
         [1, 3, 10, 30] * umolar,
         "concentrations in the pipette of what the first receptor binds",
-        "from K_D up, because puffs are short",
-        none=False,
+        "chosen here: from K_D up, because puffs are short",
     )
     width: Quantity = time(
-        [100, 300, 1000] * ms,
-        "lengths of single puffs; trains have the first",
-        "as pressure is applied to pipettes",
+        [100, 300, 1000] * ms, "widths of puffs; trains have the first", "as is usual with pipettes"
     )
     interval: Quantity = time(
-        [0.3, 1, 3] * second,
-        "from one puff of a train to the next",
-        "shorter and longer than the cascade's time constants",
+        [0.3, 1, 3] * second, "between puffs of a train", "around the cascade's time constants"
     )
     puffs: int = parameter(6, "puffs of a train", "chosen here", low=2)
     tau_clear: Quantity = time(
-        200 * ms,
-        "time constant with which the modulator comes and goes",
-        "shorter than the cascade's",
+        200 * ms, "time constant of clearance, and of filling", "shorter than the cascade's"
     )
-    I: Quantity = current(0.7 * nA, "somewhat above rheobase")  # noqa: E741
     onset: Quantity = time(
         0.5 * second, "start of the first puff", "several intervals between spikes of control"
     )
     after: Quantity = time(
-        6 * second,
-        "time recorded after the end of the last puff",
-        "several time constants of the cascade",
+        6 * second, "time recorded after the last puff", "several time constants of the cascade"
     )
     dt: Quantity = time_step(0.2 * ms, "a hundredth of the intervals between spikes")
 
@@ -93,10 +82,12 @@ class Puff(CellProtocol):
 
     def experiments(self) -> dict[str, Experiment]:
         """One network for each width and each interval, one neuron per concentration."""
-        return {
-            name: self._experiment(onsets, width)
-            for name, (onsets, width) in self._patterns().items()
-        }
+        cells = Population("neurons", self.neuron, len(self.conc), {"I_ext": self.I})
+        made = {}
+        for name, (onsets, width) in self._patterns.items():
+            puffed = puffs(self.ligand, cells, self.conc, onsets, width, self.tau_clear, self.dt)
+            made[name] = self.delivery(cells, puffed, onsets[-1] + width + self.after)
+        return made
 
     def measure(self, recordings: Recordings) -> Tables:
         """Responses to single puffs, to every puff of a train, and how trains add up."""
@@ -108,90 +99,71 @@ class Puff(CellProtocol):
             self._measure_train(recordings[f"train_{k}"], interval)
             for k, interval in enumerate(self.interval)
         ]
-        table = pd.concat(singles, ignore_index=True)
-        every = pd.concat(trains, ignore_index=True)
+        agreement = [self._agreement(name, recordings[name]) for name in self._patterns]
+        table, every = (pd.concat(frames, ignore_index=True) for frames in (singles, trains))
         return {
             "table": table,
             "summation": self._summation(table, every),
             "trains": every,
-            "agreement": self._agreement(recordings),
+            "agreement": pd.concat(agreement, ignore_index=True),
         }
 
-    def _onsets(self, interval: Quantity = 0 * second) -> Quantity:
+    def _onsets(self, interval: Quantity) -> Quantity:
         """Start of every puff of a train."""
         return self.onset + np.arange(self.puffs) * interval
 
+    @property
     def _patterns(self) -> dict[str, tuple[Quantity, Quantity]]:
         """Onsets and width of the puffs of every experiment."""
-        once = self._onsets()[:1]
-        singles = {f"single_{k}": (once, width) for k, width in enumerate(self.width)}
-        trains = {
-            f"train_{k}": (self._onsets(interval), self.width[0])
-            for k, interval in enumerate(self.interval)
-        }
-        return singles | trains
+        once = self._onsets(self.interval[0])[:1]
+        patterns = {f"single_{k}": (once, width) for k, width in enumerate(self.width)}
+        for k, interval in enumerate(self.interval):
+            patterns[f"train_{k}"] = (self._onsets(interval), self.width[0])
+        return patterns
 
-    def _experiment(self, onsets: Quantity, width: Quantity) -> Experiment:
-        cells = Population("neurons", self.neuron, len(self.conc), {"I_ext": self.I})
-        puffed = puffs(self.ligand, cells, self.conc, onsets, width, self.tau_clear, self.dt)
-        return Experiment(
-            populations=[cells],
-            traces=[Trace("neurons", (f"conc_{self.ligand}", "gain"), np.arange(cells.size))],
-            duration=onsets[-1] + width + self.after,
-            dt=self.dt,
-            seed=self.seed,
-        ).add(puffed)
+    def _agreement(self, name: str, recording: Recording) -> pd.DataFrame:
+        """Greatest errors against the closed form of clearance and an integrated gain."""
+        onsets, width = self._patterns[name]
 
-    def _solved(self, times: Quantity, onsets: Quantity, width: Quantity) -> tuple[Any, Any]:
-        """Concentrations in uM by the closed form, gains by integration, shape (n, steps)."""
-        level = np.asarray(self.conc)
-        kinks = np.concatenate([np.asarray(onsets), np.asarray(onsets + width)])
-
-        def share(at: Quantity) -> Any:
+        def share(at: Quantity) -> np.ndarray:
             return np.asarray(exchanged(at, 1 * umolar, onsets, width, self.tau_clear) / umolar)
 
-        gain = integrated_gain(self.neuron, lambda at: level * share([at] * second), times, kinks)
-        return np.outer(self.conc / umolar, share(times)), gain
+        def level(at: float) -> np.ndarray:
+            return np.asarray(self.conc) * share([at] * second)
 
-    def _agreement(self, recordings: Recordings) -> pd.DataFrame:
-        """Greatest errors of concentrations and gains against the independent solutions."""
-        level = np.asarray(self.conc / umolar)
-        frames = []
-        for name, (onsets, width) in self._patterns().items():
-            conc, gain = self.signals(recordings[name])
-            exact, reference = self._solved(recordings[name].times, onsets, width)
-            errors = {
+        kinks = np.concatenate([np.asarray(onsets), np.asarray(onsets + width)])
+        reference = integrated_gain(self.neuron, level, recording.times, kinks)
+        exact = np.outer(self.conc / umolar, share(recording.times))
+        conc, gain = self.signals(recording)
+        return pd.DataFrame(
+            {
                 "puffs": name,
-                "conc_uM": level,
-                "conc_deviation": np.abs(conc - exact).max(axis=1) / level,
+                "conc_uM": np.asarray(self.conc / umolar),
+                "conc_deviation": np.abs(conc - exact).max(axis=1) / (self.conc / umolar),
                 "gain_deviation": np.abs(gain - reference).max(axis=1),
             }
-            frames.append(pd.DataFrame(errors))
-        return pd.concat(frames, ignore_index=True)
+        )
 
     def _measure_single(self, recording: Recording, width: Quantity) -> pd.DataFrame:
         conc, gain = self.signals(recording)
         since = np.asarray((recording.times - self.onset) / second)
         start = steps_in("onset", self.onset, self.dt)
-        rows = []
-        for cell in range(len(self.conc)):
-            response = measure_response(since[start:], gain[cell, start:])
-            rate = _rate_at(recording, cell, float(self.onset / second) + response.latency)
-            peak = gain[cell, start] + response.peak
-            rows.append(
-                {
-                    "conc_uM": float(self.conc[cell] / umolar),
-                    "width_ms": float(width / ms),
-                    "peak_conc_uM": conc[cell].max(),
-                    "peak_gain": peak,
-                    "latency_s": response.latency,
-                    "half_decay_s": response.half_decay,
-                    "gain_area_s": response.area,
-                    "rate_at_peak_Hz": rate,
-                    "closed_form_rate_Hz": closed_form_rates(self.neuron, self.I, peak).item(),
-                }
-            )
-        return pd.DataFrame(rows)
+        found = pd.DataFrame([measure_response(since[start:], row[start:]) for row in gain])
+        peak, spikes = gain[:, start] + found.peak.to_numpy(), recording.spikes["neurons"]
+        peaked = float(self.onset / second) + found.latency
+        return pd.DataFrame(
+            {
+                "conc_uM": np.asarray(self.conc / umolar),
+                "width_ms": float(width / ms),
+                "peak_conc_uM": conc.max(axis=1),
+                "peak_gain": peak,
+                "latency_s": found.latency,
+                "half_decay_s": found.half_decay,
+                "gain_area_s": found.area,
+                "rate_at_peak_Hz": [_rate_at(spikes, cell, time) for cell, time in peaked.items()],
+                "closed_form_rate_Hz": closed_form_rates(self.neuron, self.I, peak),
+            }
+        )
 
     def _measure_train(self, recording: Recording, interval: Quantity) -> pd.DataFrame:
         conc, gain = self.signals(recording)
@@ -228,15 +200,9 @@ class Puff(CellProtocol):
             bath_gain=self.steady_gain(bath.to_numpy()),
         )
 
-    def signals(self, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
-        """Concentrations in uM and gains, shape (n, steps)."""
-        signals = recording.signals["neurons"]
-        conc = np.asarray(signals[f"conc_{self.ligand}"].values / umolar)
-        return conc, np.asarray(signals["gain"].values)
 
-
-def _rate_at(recording: Recording, cell: int, time: float) -> float:
+def _rate_at(spikes: Spikes, cell: int, time: float) -> float:
     """Rate in Hz from the interval between spikes around a time in seconds; 0 outside of any."""
-    at, rate = momentary_rates(recording.spikes["neurons"], cell)
+    at, rate = momentary_rates(spikes, cell)
     around = np.abs(at - time) <= 0.5 / rate
     return float(rate[around][0]) if around.any() else 0.0

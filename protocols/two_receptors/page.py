@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import umolar
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from neuromod.protocol import Recordings, Section, Tables
@@ -14,8 +15,6 @@ from neuromod.support.figures import BLACK, BLUE, label, legend, panels
 from neuromod.support.text import column_label, number, percent, say, span
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.two_receptors.protocol import TwoReceptors
 
 FINE = 60

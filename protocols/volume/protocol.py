@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Hz, Quantity, ms, nA, second, um, umolar
+from brian2 import Hz, Quantity, ms, second, um, umolar
 
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace
+from neuromod.experiment import Experiment, Population, Spikes
 from neuromod.inputs.modulators import volume
 from neuromod.inputs.spikes import poisson
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.cells import CellProtocol, concentrations, current
-from neuromod.protocols.families.timing import time, time_step
+from neuromod.protocols.families.cells import DeliveryProtocol
+from neuromod.protocols.families.timing import time
 from neuromod.protocols.volume import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
@@ -28,7 +28,7 @@ SETTLED = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Volume(CellProtocol):
+class Volume(DeliveryProtocol):
     """Gain of cells over distance and time when modulatory neurons release into the tissue.
 
     A release reaches a neighbourhood, not a synapse: it raises the concentration around it by an
@@ -43,11 +43,8 @@ class Volume(CellProtocol):
     side: Quantity = positive(200 * um, "side of the square, or cube, of tissue", "chosen here")
     dimensions: int = parameter(2, "of the tissue", "chosen here", low=2, high=3)
     cells: int = parameter(300, "cells at random places", "chosen here", low=2)
-    amount: Quantity = concentrations(
-        0.5 * umolar,
-        "rise of concentration at the place of one release",
-        "releases sum to around K_D",
-        none=False,
+    amount: Quantity = positive(
+        0.5 * umolar, "rise at the place of one release", "chosen here: they sum to around K_D"
     )
     length: Quantity = positive(
         30 * um,
@@ -67,10 +64,6 @@ class Volume(CellProtocol):
     after: Quantity = not_negative(
         2.5 * second, "time recorded after the last release", "chosen here"
     )
-    I: Quantity = current(  # noqa: E741
-        0.7 * nA, "above rheobase", "current injected into the cells"
-    )
-    dt: Quantity = time_step(1 * ms, "a twentieth of tau_m")
 
     plot = page.plot
     report = page.report
@@ -96,16 +89,8 @@ class Volume(CellProtocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """Every cell's response to the burst, the profile of one release, and mean levels."""
-        worst = [self._deviation(kind, recordings[kind]) for kind in ("burst", "tissue")]
-        rise, length, error = self._profile(recordings["burst"])
-        profile = {
-            "amount_uM": float(self.amount / umolar),
-            "fitted_amount_uM": rise,
-            "length_um": float(self.length / um),
-            "fitted_length_um": length,
-            "fitted_length_se_um": error,
-            "conc_deviation": max(worst),
-        }
+        worst = max(self._deviation(kind, recordings[kind]) for kind in ("burst", "tissue"))
+        profile = self._profile(recordings["burst"]) | {"conc_deviation": worst}
         return {
             "table": self._responses(recordings["burst"]),
             "profile": pd.DataFrame([profile]),
@@ -125,9 +110,9 @@ class Volume(CellProtocol):
         apart = (places / um)[:, None, :] - (sites[kind] / um)[None, :, :]
         return np.asarray(np.linalg.norm(apart, axis=2))
 
-    def conc(self, recording: Recording) -> np.ndarray:
-        """Concentrations in uM, shape (cells, steps)."""
-        return np.asarray(recording.signals["cells"][f"conc_{self.ligand}"].values / umolar)
+    def kernel(self, distance: np.ndarray) -> np.ndarray:
+        """Share of a release that is seen at a distance in micrometre."""
+        return np.asarray(np.exp(-distance / float(self.length / um)))
 
     def exact_conc(self, kind: str, times: Quantity) -> np.ndarray:
         """Concentrations in uM as the sum of all releases, shape (cells, steps)."""
@@ -137,13 +122,13 @@ class Volume(CellProtocol):
             # A spike acts from the next step on, and is seen at the end of that.
             since = np.asarray((times - at - self.dt) / self.tau_clear)
             left[site] += np.where(since > 1e-9, np.exp(-np.maximum(since, 0)), 0)
-        kernel = np.exp(-self.distances(kind) / float(self.length / um))
-        return np.asarray(float(self.amount / umolar) * kernel @ left)
+        return np.asarray(float(self.amount / umolar) * self.kernel(self.distances(kind)) @ left)
 
-    def after_first(self, recording: Recording) -> np.ndarray:
-        """Every cell's concentration in uM when the first release of the burst is seen."""
+    def first_release(self, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+        """Distance of the cells that the burst's first release reaches, and uM when it is seen."""
         step = steps_in("release", self._releases("burst").times[0], self.dt) + 2
-        return np.asarray(self.conc(recording)[:, step])
+        level, distance = self.signals(recording)[0][:, step], self.distances("burst")[:, 0]
+        return distance[level > 0], level[level > 0]
 
     def _releases(self, kind: str) -> Spikes:
         if kind == "burst":
@@ -157,38 +142,24 @@ class Volume(CellProtocol):
         releases = self._releases(kind)
         silent_from = releases.times[-1] + self.dt if kind == "burst" else self.active
         cells = Population("cells", self.neuron, self.cells, {"I_ext": self.I})
-        released = volume(
-            self.ligand,
-            cells,
-            releases.name,
-            sites[kind],
-            places,
-            self.amount,
-            self.length,
-            self.tau_clear,
-        )
-        return Experiment(
-            populations=[cells],
-            sources=[releases],
-            traces=[Trace("cells", (f"conc_{self.ligand}", "gain"), np.arange(self.cells))],
-            duration=silent_from + self.after,
-            dt=self.dt,
-            seed=self.seed,
-        ).add(released)
+        kinetics = (self.amount, self.length, self.tau_clear)
+        released = volume(self.ligand, cells, releases.name, sites[kind], places, *kinetics)
+        released = replace(released, sources=(releases,))
+        return self.delivery(cells, released, silent_from + self.after)
 
     def _deviation(self, kind: str, recording: Recording) -> float:
         exact = self.exact_conc(kind, recording.times)
-        return float(np.abs(self.conc(recording) - exact).max() / exact.max())
+        return float(np.abs(self.signals(recording)[0] - exact).max() / exact.max())
 
     def _responses(self, recording: Recording) -> pd.DataFrame:
-        gain = np.asarray(recording.signals["cells"]["gain"].values)
+        conc, gain = self.signals(recording)
         first = float(self._releases("burst").times[0] / second)
         at = np.abs(gain - gain[:, :1]).argmax(axis=1)
         table = pd.DataFrame(
             {
                 "cell": np.arange(self.cells),
                 "distance_um": self.distances("burst")[:, 0],
-                "peak_conc_uM": self.conc(recording).max(axis=1),
+                "peak_conc_uM": conc.max(axis=1),
                 "peak_gain": gain[np.arange(self.cells), at],
                 "peak_s": at * float(self.dt / second) - first,
                 "spikes": recording.spikes["cells"].counts(),
@@ -196,33 +167,37 @@ class Volume(CellProtocol):
         )
         return table.sort_values("distance_um", ignore_index=True)
 
-    def _profile(self, recording: Recording) -> tuple[float, float, float]:
-        """Amount in uM and space constant in micrometre with its error, from the first release."""
-        level = self.after_first(recording)
-        reached = level > 0
-        if reached.sum() < 3:
-            return float("nan"), float("nan"), float("nan")
-        distance = self.distances("burst")[reached, 0]
-        (slope, start), variance = np.polyfit(distance, np.log(level[reached]), 1, cov=True)
-        passed = float(self.dt / self.tau_clear)
-        error = float(np.sqrt(variance[0, 0]) / slope**2)
-        return float(np.exp(start + passed)), float(-1 / slope), error
+    def _profile(self, recording: Recording) -> dict[str, float]:
+        """Amount and space constant, as set and as the burst's first release shows them."""
+        distance, level = self.first_release(recording)
+        amount = length = error = np.nan
+        if len(level) >= 3:
+            (slope, start), variance = np.polyfit(distance, np.log(level), 1, cov=True)
+            amount, length = float(np.exp(start + float(self.dt / self.tau_clear))), -1 / slope
+            error = np.sqrt(variance[0, 0]) / slope**2
+        return {
+            "amount_uM": float(self.amount / umolar),
+            "fitted_amount_uM": amount,
+            "length_um": float(self.length / um),
+            "fitted_length_um": length,
+            "fitted_length_se_um": error,
+        }
 
     def _means(self, recording: Recording) -> pd.DataFrame:
+        """Means from the steady state on until the neurons fall silent."""
         ends = (SETTLED * self.tau_clear, self.active)
         steady = slice(*(round(float(end / self.dt)) for end in ends))
         distance, (places, _) = self.distances("tissue"), self.places()
-        kernel = np.exp(-distance / float(self.length / um)).sum(axis=1)
-        gain = np.asarray(recording.signals["cells"]["gain"].values)
+        released = float(self.amount / umolar * self.rate * self.tau_clear)
+        conc, gain = self.signals(recording)
         at = {f"{axis}_um": places[:, k] / um for k, axis in enumerate("xyz"[: self.dimensions])}
         return pd.DataFrame(
             {
                 "cell": np.arange(self.cells),
                 **at,
                 "nearest_um": distance.min(axis=1),
-                "mean_conc_uM": self.conc(recording)[:, steady].mean(axis=1),
-                "expected_conc_uM": float(self.amount / umolar * self.rate * self.tau_clear)
-                * kernel,
+                "mean_conc_uM": conc[:, steady].mean(axis=1),
+                "expected_conc_uM": released * self.kernel(distance).sum(axis=1),
                 "mean_gain": gain[:, steady].mean(axis=1),
                 "peak_gain": gain.max(axis=1) if gain.max() > gain[0, 0] else gain.min(axis=1),
             }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import second, umolar
+from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.recording import Recording
@@ -14,8 +15,6 @@ from neuromod.support.figures import BLACK, Family, label, legend, panels, thin
 from neuromod.support.text import number, percent, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.wash.protocol import Wash
 
 STEADY: dict[str, Any] = {"ls": "--", "color": BLACK, "lw": 1}
@@ -36,15 +35,14 @@ def plot(protocol: Wash, tables: Tables, recordings: Recordings) -> Figure:
 
 
 def _plot_courses(course: Any, loop: Any, protocol: Wash, recording: Recording) -> None:
-    conc, tau = protocol.grid()
-    highest = np.flatnonzero(conc == protocol.conc[-1])
-    exchange = Family(tau[highest], "exchange")
+    exchange = Family(protocol.tau_exchange, "exchange")
     times = np.asarray((recording.times - protocol.onset) / second)
-    for cell, color in zip(highest, exchange.colors, strict=True):
-        level, _, gain = protocol.signals(recording, cell)
-        course.plot(*thin(times, gain), color=color)
+    # Cells at the highest concentration come last.
+    level, gain = (rows[-len(protocol.tau_exchange) :] for rows in protocol.signals(recording))
+    for conc, row, color in zip(level, gain, exchange.colors, strict=True):
+        course.plot(*thin(times, row), color=color)
         # Fast exchange has all of its loop in a few steps of time.
-        loop.plot(level, gain, color=color, lw=1)
+        loop.plot(conc, row, color=color, lw=1)
     fine = np.linspace(0, float(protocol.conc[-1] / umolar), 400)
     loop.plot(fine, protocol.steady_gain(fine), **STEADY, label="steady")
     exchange.explain(course)
@@ -69,25 +67,15 @@ def _plot_occupancy(axes: Any, protocol: Wash, table: pd.DataFrame, conc: Family
     rows = table[table.tau_exchange_s == table.tau_exchange_s.min()]
     fine = np.geomspace(rows.conc_uM.min() / 2, rows.conc_uM.max() * 2, 200)
     k_on, k_off = protocol.receptor.k_on, protocol.receptor.k_off
-    binding = 1 / (k_on * fine * umolar + k_off) / second
-    axes.plot(fine, binding, color=BLACK, lw=1, label="1/(k_on c + k_off)")
+    bound = 1 / (k_on * fine * umolar + k_off) / second
+    axes.plot(fine, bound, color=BLACK, lw=1, label="1/(k_on c + k_off)")
     axes.axhline(float(1 / k_off / second), color=BLACK, lw=1, ls=":", label="1/k_off")
     axes.scatter(rows.conc_uM, rows.occupancy_tau_on_s, c=conc.colors, s=25, zorder=3)
     axes.scatter(rows.conc_uM, rows.occupancy_tau_off_s, c=conc.colors, s=25, marker="s", zorder=3)
-    label(
-        axes,
-        f"e  Occupancy, exchange {say(protocol.tau_exchange[0])}",
-        f"{protocol.ligand} (µM)",
-        "time constant of occupancy (s)",
-        log="x",
-        ylim=(0, None),
-    )
-    markers = {"binding": "o", "unbinding": "s"}
-    looks = {
-        name: {"ls": "", "color": BLACK, "marker": marker, "ms": 5}
-        for name, marker in markers.items()
-    }
-    legend(axes, also=looks)
+    title, y = f"e  Occupancy, exchange {say(protocol.tau_exchange[0])}", "time constant (s)"
+    label(axes, title, f"{protocol.ligand} (µM)", y, log="x", ylim=(0, None))
+    binding = {"ls": "", "color": BLACK, "marker": "o", "ms": 5}
+    legend(axes, also={"binding": binding, "unbinding": binding | {"marker": "s"}})
 
 
 def report(protocol: Wash, tables: Tables) -> list[Section]:
@@ -98,25 +86,22 @@ def report(protocol: Wash, tables: Tables) -> list[Section]:
     fastest, slowest = constants[exchange == exchange.min()], constants[exchange == exchange.max()]
     step = (fastest.tau_on_s / fastest.tau_on_step_s - 1).abs().max()
     quasi = (slowest.tau_on_s / slowest.tau_on_quasi_static_s - 1).abs().max()
+    loops = (
+        "Hysteresis is the largest difference, at one concentration, between the gain on the way "
+        "out and on the way in. It vanishes when exchange is slow compared with binding and "
+        "messenger. Gains differ from an independent integration of the cascade by at most "
+        f"{number(table.gain_deviation.max(), 1)}."
+    )
+    fits = (
+        "Exponentials are fitted to the part of each change from 10 to 90 %, and in the same way "
+        "to two limits: the steady gain of the momentary concentration, and the gain after a "
+        f"step. Washing in, the slowest exchange is within {percent(quasi, 2)} of the first limit "
+        f"and the fastest within {percent(step, 2)} of the second. After a step, occupancy rises "
+        "with the time constant 1/(k_on*c + k_off), and falls with 1/k_off whatever the "
+        "concentration. The gain falls later from higher concentrations, because it stays "
+        "saturated until much has unbound."
+    )
     return [
-        Section(
-            "Gain and hysteresis",
-            "Hysteresis is the largest difference, at one concentration, between the gain on the "
-            "way out and on the way in. It vanishes when exchange is slow compared with binding "
-            "and messenger: the gain then follows the steady dose-response curve in both "
-            "directions. Gains differ from an independent integration of the cascade by at most "
-            f"{number(table.gain_deviation.max(), 1)}.",
-            "table",
-        ),
-        Section(
-            "Time constants",
-            "Exponentials are fitted to the part of each change from 10 to 90 %, and in the same "
-            "way to two limits: the steady gain of the momentary concentration, and the gain after "
-            f"a step. Washing in, the slowest exchange is within {percent(quasi, 2)} of the first "
-            f"limit and the fastest within {percent(step, 2)} of the second. After a step, "
-            "occupancy rises with the time constant 1/(k_on*c + k_off), and falls with 1/k_off "
-            "whatever the concentration. The gain falls later from higher concentrations, because "
-            "it stays saturated until much has unbound.",
-            "time_constants",
-        ),
+        Section("Gain and hysteresis", loops, "table"),
+        Section("Time constants", fits, "time_constants"),
     ]
