@@ -22,6 +22,7 @@ from brian2.units.fundamentalunits import get_or_create_dimension
 from neo.io import NixIO
 from nixio.exceptions import InvalidFile
 
+from neuromod.checks import index_array
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Spikes
 from neuromod.parameters import BASE_UNITS
@@ -105,7 +106,11 @@ class Recording:
         self, population: str, neurons: Iterable[int] | None = None
     ) -> list[neo.SpikeTrain]:
         """One Neo spike train, in seconds, for each of some neurons, or of all."""
+        if population not in self.spikes:
+            raise unknown("recorded population", population, self.spikes)
         spikes = self.spikes[population]
+        every = range(spikes.size) if neurons is None else list(neurons)
+        chosen = index_array(f"Spike trains of {population}", every, spikes.size)
         order = np.argsort(spikes.neurons, kind="stable")
         bounds = np.searchsorted(spikes.neurons[order], np.arange(spikes.size + 1))
         times = np.asarray(spikes.times / second)[order]
@@ -115,7 +120,7 @@ class Recording:
                 t_stop=float(self.duration / second),
                 name=f"{population}[{n}]",
             )
-            for n in (range(spikes.size) if neurons is None else neurons)
+            for n in chosen
         ]
 
     def to_neo(self) -> neo.Block:

@@ -155,6 +155,19 @@ def test_spike_trains_of_some_neurons_come_in_the_order_asked_for():
     assert [len(train) for train in trains] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("cell",), "no recorded population named 'cell': did you mean cells"),
+        (("cells", [4, 13]), "Spike trains of cells has indices 0 to 12, not 13"),
+        (("cells", [-1]), "Spike trains of cells has indices 0 to 12, not -1"),
+    ],
+)
+def test_spike_trains_of_what_was_not_recorded_are_refused(asked, message):
+    with pytest.raises(UserError, match=message):
+        RECORDING.spike_trains(*asked)
+
+
 def test_a_trace_is_found_by_the_number_of_its_neuron():
     np.testing.assert_array_equal(RECORDING.trace("cells", "v", 2), VALUES["v"][1])
     assert RECORDING.trace("cells", "v", 2).dim == volt.dim
