@@ -1,8 +1,6 @@
 """Tune any torch model: put gains, biases or another method on its Linear and Conv2d layers.
 
-`attach` replaces chosen layers by tuned ones and freezes everything else. The result can be merged
-into plain layers and detached again; `neuromod.tuning.trained` saves and loads it. All functions
-take the model itself, so they work on copies of it too.
+All functions take the model itself, so they work on copies of it too.
 """
 
 from __future__ import annotations
@@ -49,7 +47,8 @@ def attach(
     several places of the model is tuned as one. A second call can tune other layers by another
     method. Tune a model with batch normalisation in evaluation mode: in training mode, batch
     normalisation undoes the gains of the convolution before it, and its running averages follow
-    the new data although they are no trained tensors.
+    the new data although they are no trained tensors. Returns the names of the tuned layers; if one
+    cannot be tuned, the model stays as it is.
 
     Parameters
     ----------
@@ -64,17 +63,6 @@ def attach(
         Of what a method draws at random.
     **options
         Of the method: ``start="uniform"`` for gains, ``rank`` for ``"lora"``.
-
-    Returns
-    -------
-    list of str
-        Names of the tuned layers.
-
-    Raises
-    ------
-    UserError
-        If a name or pattern matches no layer, a layer is tuned already, or a method cannot tune a
-        layer. The model is then unchanged.
     """
     names = _choose(model, [layers] if isinstance(layers, str) else layers)
     plan = {name: Tuning(method, options) for name in names}

@@ -1,8 +1,4 @@
-"""Frozen, pre-trained VGG-shaped networks: a convolutional stack and a classifier.
-
-`load_backbone` returns the embedded ``digits-vgg``, which the project trains itself on the digits
-that come with scikit-learn, or any VGG of torchvision whose weights are on this disk.
-"""
+"""Frozen, pre-trained networks: VGGs of torchvision, and a small one of scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -13,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,11 +67,7 @@ class PretrainingRecipe:
     pooled : int
         Height and width of the features after average pooling.
     hidden : tuple of int
-        Widths of the classifier's two hidden layers.
-    dropout : float
-        In the classifier, while it is pre-trained.
-    source_classes : tuple of int
-        Digits that the network is trained on.
+        Widths of the classifier's hidden layers.
     epochs, lr, batch_size, weight_decay
         Of Adam with decoupled weight decay, on cross entropy; the learning rate falls to zero as
         a cosine.
@@ -86,7 +79,7 @@ class PretrainingRecipe:
 
     convolutions: tuple[int | str, ...] = (16, "M", 32, "M", 64, 64, "M", 96, 96, "M")
     pooled: int = 2
-    hidden: tuple[int, int] = (96, 72)
+    hidden: tuple[int, ...] = (96, 72)
     dropout: float = 0.5
     image: InputSpec = DIGITS_INPUT
     source_classes: tuple[int, ...] = SOURCE_DIGITS
@@ -106,18 +99,14 @@ class DigitsVGG(nn.Module):
     def __init__(self, recipe: PretrainingRecipe) -> None:
         super().__init__()
         channels = [c for c in recipe.convolutions if isinstance(c, int)][-1]
-        first, second = recipe.hidden
+        widths = (channels * recipe.pooled**2, *recipe.hidden, len(recipe.source_classes))
         self.features = make_layers(list(recipe.convolutions))
         self.avgpool = nn.AdaptiveAvgPool2d(recipe.pooled)
-        self.classifier = nn.Sequential(
-            nn.Linear(channels * recipe.pooled**2, first),
-            nn.ReLU(),
-            nn.Dropout(recipe.dropout),
-            nn.Linear(first, second),
-            nn.ReLU(),
-            nn.Dropout(recipe.dropout),
-            nn.Linear(second, len(recipe.source_classes)),
-        )
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(recipe.dropout)]
+        # Neither follows the output layer.
+        self.classifier = nn.Sequential(*layers[:-2])
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 # Torch's own start is too small for a stack this deep without batch norm.
@@ -213,8 +202,7 @@ def load_backbone(
     Parameters
     ----------
     name : str
-        ``"digits-vgg"``, which is pre-trained unless the cache holds it, or a VGG of torchvision,
-        e.g. ``"vgg19"``.
+        ``"digits-vgg"``, which is pre-trained unless the cache holds it, or a VGG of torchvision.
     weights : path or "random", optional
         File of a torchvision VGG's weights: ``.safetensors``, or ``.pth`` as torchvision
         distributes them. Without it, torch's own cache folder must hold the file: nothing is
@@ -300,12 +288,8 @@ def _assign(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, name:
 def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None = None) -> Backbone:
     """Return the embedded backbone from the cache, or train it on the source digits.
 
-    It comes with its accuracy on the source digits' test images.
-
-    Parameters
-    ----------
-    progress : callable, optional
-        Called with epochs done and in all.
+    It comes with its accuracy on the source digits' test images. `progress` is called with epochs
+    done and in all.
     """
     recipe = recipe or PretrainingRecipe()
     path = cache_dir() / f"digits-vgg-{digest(asdict(recipe))[:16]}.safetensors"
@@ -358,13 +342,8 @@ def normalise(network: DigitsVGG, images: Tensor, quantile: float) -> None:
     ReLU passes a factor on to the next layer, so every image keeps its class. But activations now
     have the size of the spikes that replace them, and the weights suit one threshold for all
     layers. This is the data-based normalisation of Diehl et al. (IJCNN 2015), with a quantile
-    instead of the maximum as in Rueckauer et al. (Front. Neurosci. 11:682, 2017).
-
-    Parameters
-    ----------
-    network : DigitsVGG
-        In evaluation mode; changed in place.
-    images : Tensor, shape (n, channels, height, width)
+    instead of the maximum as in Rueckauer et al. (Front. Neurosci. 11:682, 2017). The network, in
+    evaluation mode, is changed in place. Images have the shape (n, channels, height, width).
     """
     last_convolution = [m for m in network.features if isinstance(m, nn.Conv2d)][-1]
     x = network.avgpool(network.features(images)).flatten(1)

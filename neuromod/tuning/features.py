@@ -35,8 +35,6 @@ class Features:
     labels : array of int, shape (n,)
     classes : tuple of str
         Name of each label.
-    data : str
-        Name of the data set.
     key : str
         Hash of everything that the values depend on.
     from_cache : bool
@@ -66,7 +64,7 @@ def extract_features(
     dtype: str = "float32",
     hardware: Hardware = CPU,
 ) -> Features:
-    """Compute the features of a data set's images, or read them from the cache.
+    """Compute the features of the images in a data set's split, or read them from the cache.
 
     The cache key is a hash of the convolutional stack's weights, the data, the preparation of an
     image, the type of the numbers, and the device and precision that compute them. Rows that were
@@ -75,8 +73,6 @@ def extract_features(
 
     Parameters
     ----------
-    data : ImageData
-        Images outside its split are left out.
     batch_size : int
         Images in memory at a time.
     progress : callable, optional

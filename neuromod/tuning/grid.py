@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,9 +45,13 @@ def tune_all(
     kept = _common([_read(path, recipe) for path, recipe in zip(paths, recipes, strict=True)])
     total = sum(r.epochs for r, found in zip(recipes, kept, strict=True) if found is None)
     done, outcomes = 0, []
+
+    def count(epoch: int, _: int) -> None:
+        if progress:
+            progress(done + epoch, total)
+
     for path, recipe, found in zip(paths, recipes, kept, strict=True):
         if found is None:
-            count = progress and partial(_count, progress, done, total)
             # A small network's epoch takes less time than writing a checkpoint.
             small = is_small(backbone.network.get_submodule("classifier"))
             checkpoint = None if small else path.with_suffix(".safetensors")
@@ -67,10 +70,6 @@ def _common(kept: list[Outcome | None]) -> list[Outcome | None]:
     found = add_up(torch.tensor([outcome is not None for outcome in kept], dtype=torch.float32))
     everywhere = (found == rank_and_size()[1]).tolist()
     return [outcome if by_all else None for outcome, by_all in zip(kept, everywhere, strict=True)]
-
-
-def _count(progress: Progress, before: int, total: int, epoch: int, _: int) -> None:
-    progress(before + epoch, total)
 
 
 def _write(path: Path, outcome: Outcome) -> None:

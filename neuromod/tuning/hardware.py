@@ -1,4 +1,4 @@
-"""Where a network is tuned: torch's device, its precision, threads, seeds, several processes.
+"""Where a network is tuned: device, precision, threads, seeds, processes.
 
 None of this changes what is tuned, except for rounding.
 """

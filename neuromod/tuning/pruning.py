@@ -1,8 +1,7 @@
-"""Prune neurons by their gains: how accurate a network is without those whose gains are small.
+"""How accurate a network is without the neurons whose gains are small.
 
-An L1 penalty shrinks the gains that matter little, so that the network need not be trained again
-after pruning. Lee et al. (J. Nanosci. Nanotechnol. 20(11):6603, 2020) found this for the weights of
-a spiking network on gated Schottky diodes.
+An L1 penalty shrinks those that matter little, so that no training is needed after pruning, as Lee
+et al. (J. Nanosci. Nanotechnol. 20(11):6603, 2020) found for weights of a spiking network.
 """
 
 from __future__ import annotations

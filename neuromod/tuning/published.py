@@ -41,8 +41,6 @@ class Cell:
     layers : int
         Number of VGG-19's three classifier layers that are tuned, counted from the output; 0 for
         all.
-    lr : float
-        Learning rate.
     accuracy : float or None
         Fraction of validation images; None for data that are not the paper's.
     """
@@ -91,12 +89,8 @@ def cells_on(data: str) -> list[Cell]:
 def recipe_of(cell: Cell, seed: int, n_outputs: int) -> TuningRecipe:
     """Return the paper's recipe for a cell.
 
-    Adam with a constant learning rate, cross entropy (rate) or the simple loss (spiking).
-
-    Parameters
-    ----------
-    n_outputs : int
-        Of the backbone. If they are ImageNet's, STL-10's spiking network is read at ten of them.
+    Adam with a constant learning rate, cross entropy (rate) or the simple loss (spiking). If the
+    backbone's outputs are ImageNet's, STL-10's spiking network is read at ten of them.
     """
     kept = cell.kind == "spiking" and cell.data == "stl10" and n_outputs == IMAGENET_CLASSES
     return TuningRecipe(

@@ -1,7 +1,4 @@
-"""Recipes for tuning: the method, the loss, and the classifier that they tune.
-
-Recipes were compared on validation images. Test images chose nothing.
-"""
+"""Recipes for tuning: method, loss and classifier. Validation images chose them, no test images."""
 
 from __future__ import annotations
 
@@ -21,7 +18,6 @@ from neuromod.models.classifier import (
     LIFClassifier,
     RateClassifier,
     SpikingClassifier,
-    SpikingOutput,
 )
 from neuromod.tuning.attachment import attach
 from neuromod.tuning.backbone import Backbone
@@ -73,6 +69,8 @@ class TuningRecipe:
         counts (lif).
     lr : float
         Learning rate of Adam, at the start where it falls.
+    batch_size : int
+        The paper's 64.
     seed : int
         Of the order of the training images, a new output layer's weights, and LoRA's.
     theta, leak : float
@@ -218,30 +216,24 @@ def _new_output(last: nn.Linear, n_classes: int, seed: int) -> nn.Linear:
 def loss_of(
     classifier: Classifier, recipe: TuningRecipe, x: Tensor, y: Tensor, projected: bool = False
 ) -> Tensor:
-    """Return the loss of a batch, one number, by the recipe.
+    """Return the loss of a batch with labels ``y``, shape (n,): one number.
 
-    Parameters
-    ----------
-    x : Tensor, shape (n, inputs) or (n, neurons)
-        Features or, if `projected`, the first layer's products with them.
-    y : Tensor of int, shape (n,)
-        Labels.
+    ``x`` are features, shape (n, inputs), or, if `projected`, the first layer's products with them,
+    shape (n, neurons).
     """
-    loss = _misfit(classifier(x, projected), recipe, y)
+    output = classifier(x, projected)
+    if isinstance(output, Tensor):
+        loss = nn.functional.cross_entropy(output, y)
+    elif recipe.loss == "counts":
+        loss = nn.functional.cross_entropy(output.spikes, y)
+    else:
+        membrane, spikes = output
+        target = nn.functional.one_hot(y, membrane.shape[1]).to(membrane.dtype)
+        if recipe.loss == "simple":
+            loss = 0.5 * (target - spikes).square().sum(1).mean()
+        else:
+            logit = MEMBRANE_GAIN * (membrane - recipe.theta)
+            loss = nn.functional.binary_cross_entropy_with_logits(logit, target)
     if recipe.l1:
         loss = loss + recipe.l1 * gain_penalty(classifier.modulated_layers[:-1])
     return loss
-
-
-def _misfit(output: Tensor | SpikingOutput, recipe: TuningRecipe, y: Tensor) -> Tensor:
-    if isinstance(output, Tensor):
-        return nn.functional.cross_entropy(output, y)
-    membrane, spikes = output
-    target = nn.functional.one_hot(y, membrane.shape[1]).to(membrane.dtype)
-    if recipe.loss == "counts":
-        return nn.functional.cross_entropy(spikes, y)
-    if recipe.loss == "simple":
-        simple: Tensor = 0.5 * (target - spikes).square().sum(1).mean()
-        return simple
-    logit = MEMBRANE_GAIN * (membrane - recipe.theta)
-    return nn.functional.binary_cross_entropy_with_logits(logit, target)

@@ -80,10 +80,10 @@ def save_trained(
 ) -> None:
     """Write a model's trained tensors to a file, with the layers and methods that they belong to.
 
+    The file, safetensors with a JSON header, is written whole or not at all.
+
     Parameters
     ----------
-    path : path
-        Safetensors with a JSON header, written whole or not at all.
     base : Base, optional
         The pre-trained network, where it is more than the model as it was before `attach`.
     **about

@@ -149,10 +149,8 @@ def evaluated(recipe: TuningRecipe, classifier: Classifier, features: Features) 
 
 
 def _accuracies(classifier: Classifier, images: Images) -> dict[str, float]:
-    return {
-        part: measure_accuracy(classifier, images, getattr(images.features.split, part))
-        for part in ("train", "validation", "test")
-    }
+    split = vars(images.features.split)
+    return {part: measure_accuracy(classifier, images, indices) for part, indices in split.items()}
 
 
 def measure_accuracy(classifier: Classifier, images: Images, indices: IntArray) -> float:
@@ -205,7 +203,13 @@ def _train(
     if classifier.n_trained == 0:
         return history_table([])
     train, validation = images.features.split.train, images.features.split.validation
-    training = _prepared(classifier, recipe, len(train))
+    # One pass over memory a step saves time where there are many parameters.
+    fused = None if is_small(classifier) else True
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=recipe.lr, fused=fused)
+    steps = recipe.epochs * -(-len(train) // recipe.batch_size)
+    falls = recipe.schedule == "cosine"
+    schedule = CosineAnnealingLR(optimizer, steps) if falls else ConstantLR(optimizer, 1.0)
+    training = Training(classifier, optimizer, schedule)
     if checkpoint is not None:
         restore_checkpoint(checkpoint, key, training)
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -225,16 +229,6 @@ def _train(
 def history_table(history: list[tuple[int, float, float]]) -> pd.DataFrame:
     """Return a table of epochs: epoch, loss, validation_accuracy."""
     return pd.DataFrame(history, columns=["epoch", "loss", "validation_accuracy"])
-
-
-def _prepared(classifier: Classifier, recipe: TuningRecipe, n_images: int) -> Training[Classifier]:
-    # One pass over memory a step saves time where there are many parameters.
-    fused = None if is_small(classifier) else True
-    optimizer = torch.optim.Adam(classifier.parameters(), lr=recipe.lr, fused=fused)
-    if recipe.schedule == "constant":
-        return Training(classifier, optimizer, ConstantLR(optimizer, 1.0))
-    steps = recipe.epochs * -(-n_images // recipe.batch_size)
-    return Training(classifier, optimizer, CosineAnnealingLR(optimizer, steps))
 
 
 def _epoch(

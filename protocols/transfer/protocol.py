@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -53,18 +53,8 @@ CONTENDERS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """A target task.
-
-    Attributes
-    ----------
-    name : str
-        As in the settings.
-    features : Features
-    projected : Features or None
-        The first layer's products, if they are worth keeping.
-    """
+class Task(NamedTuple):
+    """A target task, and the first layer's products if they are worth keeping."""
 
     name: str
     features: Features
@@ -145,10 +135,17 @@ class Transfer(NetworkStudy, Training):
         with processes():
             targets = [self._prepared(name, data) for name, data in images.items()]
             self._note_memory(max(len(data.classes) for data in images.values()))
-            cells = {target.name: self._train_cells(target) for target in targets}
+            cells = [row for target in targets for row in self._train_cells(target).items()]
             equal = {target.name: self._compare(target) for target in targets}
             tasks = pd.DataFrame([self._described(target) for target in targets])
-        table = self._cells_table(cells)
+        cells += [
+            (cell, [])
+            for cell in published_cells()
+            if cell.data not in self.data and self._wants(cell)
+        ]
+        columns = list(_row(published_cells()[0], []))
+        table = pd.DataFrame([_row(*each) for each in cells], columns=columns)
+        table = table.sort_values("table", kind="stable", ignore_index=True)
         tables = {
             "tasks": tasks,
             "table": table,
@@ -245,17 +242,6 @@ class Transfer(NetworkStudy, Training):
             "backbone": self.pretrained.name,
             "source_test_accuracy": self.pretrained.source_accuracy,
         }
-
-    def _cells_table(self, cells: Mapping[str, Mapping[Cell, list[Outcome]]]) -> pd.DataFrame:
-        """All wanted cells by table: those of the tasks, then the paper's that are not measured."""
-        rows = [_row(cell, outcomes) for own in cells.values() for cell, outcomes in own.items()]
-        rows += [
-            _row(cell, [])
-            for cell in published_cells()
-            if cell.data not in cells and self._wants(cell)
-        ]
-        table = pd.DataFrame(rows, columns=list(_row(published_cells()[0], [])))
-        return table.sort_values("table", kind="stable", ignore_index=True)
 
 
 def _row(cell: Cell, outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -50,8 +50,7 @@ class Archive:
         Files of each class in each part. Classes stand in the order of the numbers that file names
         may begin with.
     group_of : callable, optional
-        Number of a test image's group, if validation images are taken from the test images: see
-        `halves`.
+        Number of a test image's group: see `halves`.
     """
 
     title: str
@@ -110,14 +109,9 @@ ARCHIVES = {
 
 
 def load_archive(archive: Archive, folder: Path, split_seed: int = SPLIT_SEED) -> ImageData:
-    """Load an unpacked archive of class folders, if it is whole.
+    """Load an archive of class folders that was unpacked in a folder, if it is whole.
 
-    Parameters
-    ----------
-    folder : path
-        Where it was unpacked, or up to `DEEPEST` levels above.
-    split_seed : int
-        Of the halving of test images, if the archive has no validation images.
+    Its images may stand up to `DEEPEST` levels below.
     """
     root = _find(archive, folder)
     listings: dict[str, Listing] = {}
@@ -138,15 +132,14 @@ def load_archive(archive: Archive, folder: Path, split_seed: int = SPLIT_SEED) -
 
 def _find(archive: Archive, folder: Path) -> Path:
     """The folder, nearest to ``folder``, that holds the archive's parts."""
-    level = [folder] if folder.is_dir() else []
-    for _ in range(DEEPEST + 1):
-        for root in level:
-            if all((root / part).is_dir() for part in archive.parts.values()):
-                return root
-        level = sorted(path for root in level for path in root.iterdir() if path.is_dir())
+    parts = list(archive.parts.values())
+    for depth in range(DEEPEST + 1):
+        for found in sorted(folder.glob("*/" * depth + parts[0])):
+            if all((found.parent / part).is_dir() for part in parts):
+                return found.parent
     raise UserError(
         f"{archive.title} is not in {folder}: get {archive.get}, and unpack it there, so that "
-        f"there are folders {', '.join(archive.parts.values())} with {archive.n_files} files."
+        f"there are folders {', '.join(parts)} with {archive.n_files} files."
     )
 
 
@@ -197,12 +190,8 @@ def load_stl10(folder: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
     """Load STL-10's labelled images into memory, 0.4 GB.
 
     The archive has no validation images. Half of every class's test images become validation
-    images, so that all 500 training images per class can be trained on, as in the paper.
-
-    Parameters
-    ----------
-    folder : path
-        Where the archive was unpacked, with a folder ``stl10_binary``.
+    images, so that all 500 training images per class can be trained on, as in the paper. The
+    folder is the one that it was unpacked in, or its ``stl10_binary``.
     """
     folder = Path(folder)
     folder = folder.parent if folder.name == STL10.base_folder else folder

@@ -1,8 +1,6 @@
-"""scikit-learn's handwritten digits, the embedded data set: target tasks near and far.
+"""scikit-learn's handwritten digits. The embedded backbone is pre-trained on the digits 0 to 4.
 
-The embedded backbone is pre-trained on the digits 0 to 4. The target tasks are the other digits, or
-the same digits changed in a way that it has never seen, with test images that it was not trained
-on.
+Target tasks are the other digits, or the same ones changed, with test images that it never saw.
 """
 
 from __future__ import annotations

@@ -122,17 +122,10 @@ def stratified_split(labels: IntArray, seed: int = SPLIT_SEED) -> Split:
 
 
 def halves(labels: IntArray, groups: IntArray, seed: int = SPLIT_SEED) -> tuple[IntArray, IntArray]:
-    """Halve test images into validation and test images, class by class.
+    """Halve test images into indices for validation and for test, class by class.
 
-    Parameters
-    ----------
-    labels, groups : array of int, shape (n,)
-        Images of one class and group, such as variants of one photograph, stay together.
-
-    Returns
-    -------
-    tuple of array of int
-        Indices for validation and for test, with at least one group of each class in both.
+    Images of one class and group, such as variants of one photograph, stay together. At least one
+    group of each class is in both halves.
     """
     drawn = np.random.default_rng(seed)
     first: list[IntArray] = []
@@ -155,18 +148,13 @@ def halves(labels: IntArray, groups: IntArray, seed: int = SPLIT_SEED) -> tuple[
 def balanced(data: ImageData, per_class: int | None = None, seed: int = 0) -> ImageData:
     """Draw the same number of training images of every class.
 
+    The same images come back with fewer of them in ``split.train``, as the name says.
+
     Parameters
     ----------
     per_class : int, optional
         Images of each class. If the smallest class has fewer, its number is taken, with a
         warning. By default that number is taken.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    ImageData
-        The same images with fewer of them in ``split.train``, as its name says.
     """
     if per_class is not None and per_class < 1:
         raise UserError(f"per_class is {per_class}, but must be at least 1.")
