@@ -264,7 +264,11 @@ def deploy(
         "negative_gain": int(np.count_nonzero(gain < 0)),
         "supply_at_lower_end": int(np.count_nonzero(wanted < least * (1 - 1e-9))),
         "supply_at_upper_end": int(np.count_nonzero(wanted > most * (1 + 1e-9))),
-        **_rounding(table, exact, codes, circuit.code_max),
+        "weights": int(table.size),
+        "weights_rounded": int(np.count_nonzero(np.abs(codes - exact) > 1e-9)),
+        "weights_to_zero": int(np.count_nonzero((codes == 0) & (table != 0))),
+        "weights_saturated": int(np.count_nonzero(np.abs(exact) > circuit.code_max + 0.5)),
+        "rms_error_lsb": float(np.sqrt(np.mean((codes - exact) ** 2))),
         "mirror_scale": float(np.median(scale)),
     }
     return Layer(codes[:, :-1], codes[:, -1], vdd, changes, scale)
@@ -279,19 +283,6 @@ def _sized(circuit: CircuitNeuron, smallest: np.ndarray, untuned: Quantity) -> n
         )
     step = np.full(len(smallest), float(circuit.step(untuned) / volt))
     return np.asarray(np.divide(step, smallest, out=np.ones(len(smallest)), where=smallest > 0))
-
-
-def _rounding(
-    table: np.ndarray, exact: np.ndarray, codes: np.ndarray, code_max: int
-) -> dict[str, Any]:
-    """What became of the weights."""
-    return {
-        "weights": int(table.size),
-        "weights_rounded": int(np.count_nonzero(np.abs(codes - exact) > 1e-9)),
-        "weights_to_zero": int(np.count_nonzero((codes == 0) & (table != 0))),
-        "weights_saturated": int(np.count_nonzero(np.abs(exact) > code_max + 0.5)),
-        "rms_error_lsb": float(np.sqrt(np.mean((codes - exact) ** 2))),
-    }
 
 
 def stored(

@@ -195,11 +195,13 @@ def on_circuit(
         bundles.append((source, onto + number * size, *_bundled(layers, volleys)))
         i, j, codes = network.between_layers()
         between.append((i + number * size, j + number * size, codes))
-    population = _chips(circuit, networks, first.images)
+    source, onto, up, down, mirrors = _joined(bundles)
+    i, j, codes = _joined(between)
     connections = (
-        *mirror_pulses("inputs", "chip", *_joined(bundles), circuit.t_pulse),
-        *code_pulses("chip", "chip", *_joined(between), circuit.t_pulse),
+        *mirror_pulses("inputs", "chip", source, onto, up, down, mirrors, circuit.t_pulse),
+        *code_pulses("chip", "chip", i, j, codes, circuit.t_pulse),
     )
+    population = _chips(circuit, networks, first.images)
     return first, _experiment(first, population, connections, delay, period, dt, seed)
 
 

@@ -143,13 +143,14 @@ class Gates:
         codes, mirrors = self.codes[gate, neuron, source], self.mirrors[gate, neuron, source]
         copy = gate * len(ROWS) + row
         first, last = (neuron < 2) & (ROWS[row, source] == 1), neuron == 2
+        units = np.maximum(codes, 0), np.maximum(-codes, 0), mirrors
         made: list[Connection] = []
         for ends, there, i, j in (
             (("inputs", "hidden"), first, source, copy * 2 + neuron),
             (("hidden", "output"), last, copy * 2 + source, copy),
         ):
-            synapses = (i, j, np.maximum(codes, 0), np.maximum(-codes, 0), mirrors)
-            made += mirror_pulses(*ends, *(value[there] for value in synapses), width)
+            up, down, references = (unit[there] for unit in units)
+            made += mirror_pulses(*ends, i[there], j[there], up, down, references, width)
         return made
 
 

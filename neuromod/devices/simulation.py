@@ -327,11 +327,12 @@ def _collect(
             values = Quantity(getattr(monitor, variable), dtype=float)
             signal = Signal(trace.neurons, values)
             signals.setdefault(trace.population, {})[variable] = signal
+    modelled: list[Population | PlasticConnection] = [*experiment.populations, *experiment.plastic]
     totals = {
         part.name: {
             name: Quantity(getattr(_part(parts, part.name), name)[:], dtype=float)
             for name in getattr(part.model, "totals", ())
         }
-        for part in (*experiment.populations, *experiment.plastic)
+        for part in modelled
     }
     return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)

@@ -180,8 +180,8 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
     for name, population in chosen.items():
         _check_values(population)
         parts += _subcircuits(population, neurons[name])
+    # A pulse's timing in picoseconds tells those of one source apart.
     wired["pulse"] = [
-        # With its timing in picoseconds, which tells the pulses of one source apart.
         f"pulse_{s.source}_{s.i}_{round(s.start * 1e12)}_{round(s.width * 1e12)}"
         for s in wired.itertuples()
     ]
@@ -192,7 +192,8 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
             parts += _neuron(population, neuron, changed)
     for synapse in wired.itertuples():
         parts += _synapse(synapse, chosen[synapse.target])
-    continuous = any(population.model.comparator == "continuous" for population in chosen.values())
+    circuits: list[Any] = [population.model for population in chosen.values()]
+    continuous = any(circuit.comparator == "continuous" for circuit in circuits)
     step = min(experiment.dt, CROSSING_STEP if continuous else MAX_STEP)
     parts += [
         ".save " + "\n+ ".join(name for column in saved(neurons).values() for name in column),
@@ -261,16 +262,15 @@ def _transistors(population: Population, name: str, neuron: int) -> str:
     held = {key: _value(population, key, neuron) for key in TRANSISTOR}
     own = {key: Quantity(value, dim=getattr(circuit, key).dim) for key, value in held.items()}
     mirror = circuit.mirror(**own)
-    values = {"name": name, "G_unit": _number(circuit.G_unit)} | {
-        key: _number(value)
-        for key, value in {
-            **own,
-            "slope_factor": circuit.slope_factor,
-            "modulation": mirror.modulation,
-            "v_ekv": mirror.v_ekv,
-            "I_spec": mirror.specific_current,
-        }.items()
+    numbers = {
+        **own,
+        "G_unit": circuit.G_unit,
+        "slope_factor": circuit.slope_factor,
+        "modulation": mirror.modulation,
+        "v_ekv": mirror.v_ekv,
+        "I_spec": mirror.specific_current,
     }
+    values = {"name": name} | {key: _number(value) for key, value in numbers.items()}
     if circuit.synapse == "conductance":
         return Template(CONDUCTANCE).substitute(values)
     outputs = {k: Template(v).substitute(values) for k, v in OUTPUT[circuit.output].items()}

@@ -60,19 +60,20 @@ def _differences(
     population: Population, neuron: int, ours: Recording, theirs: Recording
 ) -> dict[str, float]:
     name = population.name
-    t_spike = _own(population, "t_spike", neuron)
+    width = float(_own(population, "t_spike", neuron) / nsecond)
     swing = _own(population, "v_th", neuron) - _own(population, "v_rest", neuron)
     here, there = (_spikes(recording, name, neuron) for recording in (ours, theirs))
     apart = np.abs(here[:, None] - there)
     # Spikes of one neuron are farther apart than their width.
-    paired = apart <= float(t_spike / nsecond) / 2
+    paired = apart <= width / 2
     off = (ours.trace(name, "v", neuron) - theirs.trace(name, "v", neuron)) / mV
     at = np.asarray(ours.times / nsecond)
     step = float(ours.dt / nsecond)
     since = at[:, None] - np.concatenate([here, there])
-    free = ~((since >= 0) & (since <= float(t_spike / nsecond) + step)).any(axis=1)
+    free = ~((since >= 0) & (since <= width + step)).any(axis=1)
     rmse = float(np.sqrt(np.mean(np.asarray(off)[free] ** 2)))
     energy, expected = (float(r.totals[name]["energy"][neuron] / fjoule) for r in (ours, theirs))
+    least = float(NEGLIGIBLE / fjoule)
     return {
         "spikes": len(here),
         "spikes_SPICE": len(there),
@@ -83,9 +84,7 @@ def _differences(
         "rmse_percent": 100 * rmse / float(swing / mV),
         "energy_fJ": energy,
         "energy_SPICE_fJ": expected,
-        "charge_off_percent": 100
-        * abs(energy - expected)
-        / max(expected, float(NEGLIGIBLE / fjoule)),
+        "charge_off_percent": 100 * abs(energy - expected) / max(expected, least),
     }
 
 

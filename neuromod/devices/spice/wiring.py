@@ -139,7 +139,7 @@ def _split(text: str, sizes: Mapping[str, int]) -> tuple[str, list[int]]:
 def _wires(experiment: Experiment, neurons: Neurons, kinds: Iterable[str]) -> pd.DataFrame:
     """One row for each synapse of the connections onto some variables; times in seconds."""
     columns = [*SYNAPSE, "variable", "start", "width", "weight"]
-    rows = [pd.DataFrame(columns=columns)]
+    rows = []
     models = {population.name: population for population in experiment.populations}
     step = float(experiment.dt / second)
     for connection in experiment.connections:
@@ -163,7 +163,7 @@ def _wires(experiment: Experiment, neurons: Neurons, kinds: Iterable[str]) -> pd
             "weight": np.broadcast_to(np.asarray(connection.weight), held.shape)[held],
         }
         rows.append(pd.DataFrame(values))
-    return pd.concat(rows[1:] or rows, ignore_index=True)
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
 
 
 def _meaning(connection: Connection, population: Population) -> tuple[str, str]:
