@@ -100,7 +100,10 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
         cuda = {"CUDA_PATH": str(cuda_path())} if self.use_GPU else {}
         call([*generate, "-i", include, "magicnetwork_model.cpp"], folder, cuda)
         if not self.use_GPU:
-            _hold_constants(folder / "magicnetwork_model_CODE" / "neuronUpdate.cc")
+            # Behind a pointer any write might change a model's constants, so that every exponential
+            # of a time constant is computed for each cell in each step. That took 6 times as long.
+            update = folder / "magicnetwork_model_CODE" / "neuronUpdate.cc"
+            update.write_text(BEHIND_POINTER.sub(OWN_COPY, update.read_text()))
         # GeNN's own makefile does not optimise what it generates for a CPU: 5 times slower.
         optimised = " ".join([os.environ.get("CXX") or "g++", *flags()])
         call(["make"], folder, {"CXX": optimised, **cuda})
@@ -123,12 +126,3 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
         """Most synapses of any source and target: GeNN's tables are compiled to hold these."""
         ends = sorted(n for n in self.static_arrays if n.endswith(("_sources", "_targets")))
         return [f"{name} {np.bincount(self.static_arrays[name]).max()}" for name in ends]
-
-
-def _hold_constants(path: Path) -> None:
-    """Tell the compiler that a model's constants do not change while cells are updated.
-
-    Behind a pointer any write might change them, so that every exponential of a time constant is
-    computed for each cell in each step. That took 6 times as long.
-    """
-    path.write_text(BEHIND_POINTER.sub(OWN_COPY, path.read_text()))
