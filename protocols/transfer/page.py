@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
-from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, label, panels
+from neuromod.support import figures
+from neuromod.support.figures import label, panels
 from neuromod.support.text import say
 from neuromod.tuning.backbone import RANDOM
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.transfer.protocol import Transfer
 
 STYLES = {
-    "nt1": {"color": BLUE, "marker": "o"},
-    "nt1_both": {"color": SKY, "marker": "s"},
-    "nt1_inputs": {"color": BLACK, "marker": "v"},
-    "nt2": {"color": ORANGE, "marker": "^"},
-    "additive": {"color": ORANGE, "marker": "x", "ls": ":"},
-    "probe": {"color": GREEN, "marker": "D"},
-    "lora": {"color": PURPLE, "marker": "P"},
-    "tft": {"color": RED, "marker": "*"},
+    "nt1": {"color": figures.BLUE, "marker": "o"},
+    "nt1_both": {"color": figures.SKY, "marker": "s"},
+    "nt1_inputs": {"color": figures.BLACK, "marker": "v"},
+    "nt2": {"color": figures.ORANGE, "marker": "^"},
+    "additive": {"color": figures.ORANGE, "marker": "x", "ls": ":"},
+    "probe": {"color": figures.GREEN, "marker": "D"},
+    "lora": {"color": figures.PURPLE, "marker": "P"},
+    "tft": {"color": figures.RED, "marker": "*"},
 }
 MOST_TASKS = 4
 
@@ -45,11 +44,10 @@ def plot(protocol: Transfer, tables: Tables, recordings: Recordings) -> Figure:
             ax, rows = axes[f"{table} of {name}"], tables[table]
             draw(ax, rows[rows.data == name])
             ax.set_title(f"{next(letters)}  {Path(name).name}")
-    named = {
-        label: handle
-        for ax in axes.values()
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
+    named: dict[str, Any] = {}
+    for ax in axes.values():
+        handles, methods = ax.get_legend_handles_labels()
+        named |= dict(zip(methods, handles, strict=True))
     figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=5)
     if meaningless(tables):
         figure.suptitle(MEANINGLESS.strip())
@@ -60,9 +58,8 @@ def _plot_equal(axes: Any, rows: pd.DataFrame) -> None:
     for method, own in rows.groupby("method", sort=False):
         spread = 100 * own.test_accuracy_sd.fillna(0)
         look: Any = {"ms": 5, "lw": 1, "capsize": 2, **STYLES[method]}
-        axes.errorbar(
-            own.trained_parameters, 100 * own.test_accuracy_mean, spread, label=method, **look
-        )
+        accuracy = 100 * own.test_accuracy_mean
+        axes.errorbar(own.trained_parameters, accuracy, spread, label=method, **look)
     label(axes, x="trained parameters", y="test images right (%)", log="x", ylim=(0, 103))
 
 
@@ -80,18 +77,11 @@ def _plot_rates(axes: Any, cells: pd.DataFrame) -> None:
         axes.plot(own.learning_rate, 100 * own.validation_accuracy_mean, label=method, **look)
         axes.plot(own.learning_rate, 100 * own.paper_accuracy, "--", color=look["color"], lw=0.8)
     dashed = ", paper dashed" if rows.paper_accuracy.notna().any() else ""
-    label(
-        axes,
-        x=f"learning rate (tables 2 and 3{dashed})",
-        y="validation images right (%)",
-        log="x",
-        ylim=(0, 103),
-    )
+    x, y = f"learning rate (tables 2 and 3{dashed})", "validation images right (%)"
+    label(axes, x=x, y=y, log="x", ylim=(0, 103))
 
 
 PANELS = {"equal": _plot_equal, "curves": _plot_curves, "table": _plot_rates}
-
-
 PRETRAINED = "pre-trained"
 MEANINGLESS = f"Weights are {RANDOM}. "
 
@@ -121,13 +111,11 @@ def report(protocol: Transfer, tables: Tables) -> list[Section]:
 
 
 def _tasks(tasks: pd.DataFrame) -> str:
-    untuned = ", ".join(
-        f"{row.data} {100 * row.untuned_test_accuracy:.0f} %" for row in tasks.itertuples()
-    )
+    untuned = [f"{row.data} {100 * row.untuned_test_accuracy:.0f} %" for row in tasks.itertuples()]
     return (
         f"The network is {tasks.backbone[0]}. The less it gets right untuned, the further a task "
-        f"is from what it was trained on: {untuned}. If a task has another number of classes than "
-        "the network, a new output layer is trained too."
+        f"is from what it was trained on: {', '.join(untuned)}. If a task has another number of "
+        "classes than the network, a new output layer is trained too."
     )
 
 
@@ -153,18 +141,20 @@ def _equal(equal: pd.DataFrame) -> str:
         return ""
     lines = []
     for data, rows in equal.groupby("data", sort=False):
-        matched = [
-            f"with {count} numbers {gains.method} ({100 * gains.test_accuracy_mean:.0f} %) "
-            + ", ".join(_verdict(gains, other) for other in others)
-            for count, own in rows.groupby("trained_parameters")
-            for gains, others in _matched(own)
-        ]
-        alone = [
+        found = []
+        for count, own in rows.groupby("trained_parameters"):
+            gained = own.method.str.startswith("nt1")
+            others = list(own[~gained].itertuples())
+            for gains in own[gained].itertuples():
+                if others:
+                    verdicts = ", ".join(_verdict(gains, other) for other in others)
+                    found.append(f"with {count} numbers {_named(gains)} {verdicts}")
+        found += [
             f"{row.method} has {say(row.trained_parameters)} numbers and "
             f"{100 * row.test_accuracy_mean:.0f} %"
             for row in rows[rows.method.isin(["probe", "nt1_inputs", "tft"])].itertuples()
         ]
-        lines.append(f"On {data}: {'; '.join([*matched, *alone])}.")
+        lines.append(f"On {data}: {'; '.join(found)}.")
     return (
         "Test images classified right, means over the runs. Learning rates are those with the best "
         "mean on validation images. A method beats or loses to another if their means differ by "
@@ -174,17 +164,12 @@ def _equal(equal: pd.DataFrame) -> str:
     )
 
 
-def _matched(rows: pd.DataFrame) -> Iterator[tuple[Any, list[Any]]]:
-    """Gains, and the other methods with as many trained numbers, if there are any."""
-    every = list(rows.itertuples())
-    others = [row for row in every if not row.method.startswith("nt1")]
-    for row in every:
-        if row.method.startswith("nt1") and others:
-            yield row, others
-
-
 def _verdict(gains: Any, other: Any) -> str:
     ahead = gains.test_accuracy_mean - other.test_accuracy_mean
     margin = np.nansum([gains.test_accuracy_sd, other.test_accuracy_sd])
     word = "is level with" if abs(ahead) <= margin else "beats" if ahead > 0 else "loses to"
-    return f"{word} {other.method} ({100 * other.test_accuracy_mean:.0f} %)"
+    return f"{word} {_named(other)}"
+
+
+def _named(row: Any) -> str:
+    return f"{row.method} ({100 * row.test_accuracy_mean:.0f} %)"
