@@ -7,31 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import ms, second, umolar
+from matplotlib.figure import Figure
 
 from neuromod.models.three_factor import LIGAND
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.recording import Recording
-from neuromod.support.figures import (
-    BLACK,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    Family,
-    label,
-    legend,
-    panels,
-    thin,
-)
+from neuromod.support import figures
+from neuromod.support.figures import BLACK, GREEN, ORANGE, PURPLE, Family, label, legend, panels
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.reward_learning.protocol import RewardLearning
 
 BINS = 8
-STIMULI = {"rewarded": RED, "others": SKY}
+STIMULI = {"rewarded": figures.RED, "others": figures.SKY}
 
 
 def plot(protocol: RewardLearning, tables: Tables, recordings: Recordings) -> Figure:
@@ -58,7 +46,7 @@ def _plot_course(axes: Any, recording: Recording) -> None:
     synapse = recording.signals["synapses"]
     conc = recording.signals["cells"][f"conc_{LIGAND}"].values[0] / umolar
     traces = synapse["eligibility"].values[0], conc, synapse["E"].values[0]
-    times, *shown = thin(recording.times / second, *traces)
+    times, *shown = figures.thin(recording.times / second, *traces)
     names = {"eligibility": PURPLE, "modulator (µM)": ORANGE, "plastic trace E": GREEN}
     for (name, color), values in zip(names.items(), shown, strict=True):
         axes.plot(times, values, color=color, label=name)
@@ -84,12 +72,8 @@ def _plot_plastic(axes: Any, table: pd.DataFrame) -> None:
     axes.bar(table.stimulus, table.plastic, yerr=table.plastic_sd, color=colors, capsize=2)
     axes.axhline(0, color=BLACK, lw=0.8)
     axes.set_xticks(table.stimulus)
-    label(
-        axes,
-        "d  Gain of every stimulus (bars: SD of synapses)",
-        "stimulus (0 is rewarded)",
-        "plastic trace E at the end",
-    )
+    title = "d  Gain of every stimulus (bars: SD of synapses)"
+    label(axes, title, "stimulus (0 is rewarded)", "plastic trace E at the end")
 
 
 def _plot_responses(axes: Any, responses: pd.DataFrame) -> None:
@@ -100,13 +84,8 @@ def _plot_responses(axes: Any, responses: pd.DataFrame) -> None:
         found = own.groupby(bins, observed=False).response
         look = {"color": color, "marker": "o", "ms": 4, "capsize": 2, "label": name}
         axes.errorbar((edges[1:] + edges[:-1]) / 2, found.mean(), found.std(), **look)
-    label(
-        axes,
-        "e  Response to a presentation (bars: SD)",
-        "time (s)",
-        "spikes per cell",
-        ylim=(0, None),
-    )
+    title = "e  Response to a presentation (bars: SD)"
+    label(axes, title, "time (s)", "spikes per cell", ylim=(0, None))
     legend(axes)
 
 
@@ -114,12 +93,8 @@ def _plot_cells(axes: Any, cells: pd.DataFrame) -> None:
     for name, color in STIMULI.items():
         axes.plot(cells.release_uM, cells[f"plastic_{name}"], "o", color=color, ms=4, label=name)
     axes.axhline(0, color=BLACK, lw=0.8)
-    label(
-        axes,
-        "f  Volume transmission: one point a cell",
-        "modulator per reward at the cell (µM)",
-        "plastic trace E, mean",
-    )
+    title, across = "f  Volume transmission: one point a cell", "modulator per reward (µM)"
+    label(axes, title, across, "plastic trace E, mean")
     legend(axes)
 
 
@@ -129,7 +104,7 @@ def report(protocol: RewardLearning, tables: Tables) -> list[Section]:
     table, credit = tables["table"], tables["credit"]
     off = np.abs(credit.credit - credit.closed_form).max() / np.abs(credit.credit).max()
     mine, others = table[table.rewarded].iloc[0], table[~table.rewarded]
-    spread = others.plastic.std()
+    mean, spread = others.plastic.mean(), others.plastic.std()
     return [
         Section(
             "Credit of one pair",
@@ -142,12 +117,12 @@ def report(protocol: RewardLearning, tables: Tables) -> list[Section]:
         Section(
             "Conditioning",
             f"The rewarded stimulus came {mine.presentations} times. The plastic traces of its "
-            f"synapses ended at {mine.plastic:.2f} on average, those of the others at "
-            f"{others.plastic.mean():.2f} ± {spread:.2f} (standard deviation over stimuli): "
-            f"{(mine.plastic - others.plastic.mean()) / spread:.1f} standard deviations apart. A "
-            f"presentation drew {mine.response_first:.2f} spikes from a cell in the first quarter "
-            f"of the time and {mine.response_last:.2f} in the last; one of another stimulus drew "
-            f"{others.response_first.mean():.2f} and {others.response_last.mean():.2f}.",
+            f"synapses ended at {mine.plastic:.2f} on average, those of the others at {mean:.2f} ± "
+            f"{spread:.2f} (standard deviation over stimuli): {(mine.plastic - mean) / spread:.1f} "
+            f"standard deviations apart. A presentation drew {mine.response_first:.2f} spikes from "
+            f"a cell in the first quarter of the time and {mine.response_last:.2f} in the last; "
+            f"one of another stimulus {others.response_first.mean():.2f} and "
+            f"{others.response_last.mean():.2f}.",
             "table",
         ),
         Section(

@@ -51,8 +51,7 @@ class RewardLearning(Protocol):
     synapse: ThreeFactor = parameter(
         ThreeFactor(rule="stdp", gate="eligibility", w=0.11, alpha=0.11),
         "from inputs to cells",
-        "rule of Izhikevich 2007; weights and eta chosen here: a volley makes cells fire once "
-        "before learning",
+        "rule of Izhikevich 2007; weights chosen here: a volley makes cells fire once at first",
     )
     stimuli: int = parameter(10, "stimuli; the first is rewarded", "chosen here", low=2)
     volley: int = parameter(10, "inputs of each stimulus", "chosen here", low=1)
@@ -67,16 +66,13 @@ class RewardLearning(Protocol):
     expected: float = not_negative(
         1.0,
         "share of the mean concentration that a cell subtracts as expected",
-        "chosen here: after reward prediction errors (Schultz, Dayan & Montague 1997, Science "
-        "275:1593-1599)",
+        "chosen here, after Schultz, Dayan & Montague 1997, Science 275:1593-1599",
     )
     duration: Quantity = positive(120 * second, "length of conditioning", "chosen here")
     releasing: int = parameter(5, "modulatory neurons, at random places", "chosen here", low=1)
     side: Quantity = positive(200 * um, "side of the square of tissue", "chosen here")
     amount: Quantity = positive(
-        0.5 * umolar,
-        "rise of the concentration at the place of one release",
-        "chosen here: releases sum to around 1 µM",
+        0.5 * umolar, "rise of the concentration at one release", "chosen here: about 1 µM in all"
     )
     length: Quantity = positive(100 * um, "space constant of a release", "chosen here")
     lags: Quantity = parameter(
@@ -101,8 +97,9 @@ class RewardLearning(Protocol):
                 "synapse.rule must be 'stdp', for which the credit of a pair is known in closed "
                 f"form, not {self.synapse.rule!r}."
             )
-        for name in ("duration", "lags", "delays"):
-            for time in np.atleast_1d(np.abs(getattr(self, name) / second)) * second:
+        steps_in("duration", self.duration, self.dt)
+        for name in ("lags", "delays"):
+            for time in np.abs(getattr(self, name)):
                 steps_in(name, time, self.dt)
         if np.any(np.abs(self.lags) < self.dt):
             raise UserError(f"lags must be at least one time step of {say(self.dt)} either way.")
@@ -128,10 +125,9 @@ class RewardLearning(Protocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """Gain of every stimulus and every cell, responses over time, and credit of pairs."""
-        conditioning = recordings["conditioning"]
-        traces = np.asarray(conditioning.totals[SYNAPSES]["E"])
+        traces = np.asarray(recordings["conditioning"].totals[SYNAPSES]["E"])
         plastic = traces.reshape(self.stimuli, self.volley, self.cells)
-        responses = self._responses(conditioning)
+        responses = self._responses(recordings["conditioning"])
         cells = {
             "cell": np.arange(self.cells),
             "release_uM": np.asarray(self._released / umolar),
@@ -171,28 +167,23 @@ class RewardLearning(Protocol):
         first = np.maximum(-lag, 0) + 10
         releases = first + np.maximum(lag, 0) + delay
         each, shown = {"i": np.arange(len(lag)), "j": np.arange(len(lag))}, np.array([self._shown])
-        conc = f"conc_{LIGAND}"
-        unchanging = {"w": 0.0, "alpha": 0.0}
+        conc, unchanging = f"conc_{LIGAND}", {"w": 0.0, "alpha": 0.0}
         # Until a release at the last has acted, to a thousandth.
         slowest = 1 / (1 / self.synapse.tau_e + 1 / self.neuron.tau_clear)
         end = int(releases.max()) + int(np.ceil(7 * float(slowest / self.dt))) + 2
+        # A cell is driven one step before it fires.
+        times = {"inputs": first, "driving": first + lag - 1, "modulatory": releases}
+        plastic = PlasticConnection(
+            SYNAPSES, "inputs", "cells", self.synapse, **each, values=unchanging
+        )
         return Experiment(
             populations=[Population("cells", self.neuron, len(lag))],
-            sources=[
-                self._at("inputs", first),
-                # One step before the cell fires.
-                self._at("driving", first + lag - 1),
-                self._at("modulatory", releases),
-            ],
+            sources=[self._at(name, steps) for name, steps in times.items()],
             connections=[
                 Connection("driving", "cells", "v", **each, weight=KICK),
                 Connection("modulatory", "cells", conc, **each, weight=1 * umolar),
             ],
-            plastic=[
-                PlasticConnection(
-                    SYNAPSES, "inputs", "cells", self.synapse, **each, values=unchanging
-                )
-            ],
+            plastic=[plastic],
             traces=[Trace(SYNAPSES, ("eligibility", "E"), shown), Trace("cells", (conc,), shown)],
             duration=end * self.dt,
             dt=self.dt,
@@ -254,8 +245,12 @@ class RewardLearning(Protocol):
         mean = self._released * len(releases) * self.neuron.tau_clear / self.duration
         tonic = np.asarray(-self.expected * self.neuron.sensitivity * mean)
         i, j = (side.ravel() for side in np.indices((inputs.size, self.cells)))
-        weights = np.random.default_rng([self.seed, 2]).uniform(0.5, 1.5, len(i)) * self.synapse.w
+        drawn = np.random.default_rng([self.seed, 2]).uniform(0.5, 1.5, len(i))
+        weights = {"w": drawn * self.synapse.w}
         every = {"i": np.zeros(self.releasing, int), "j": np.arange(self.releasing)}
+        plastic = PlasticConnection(
+            SYNAPSES, "inputs", "cells", self.synapse, i=i, j=j, values=weights
+        )
         return Experiment(
             populations=[
                 Population("cells", self.neuron, self.cells, {"tonic": tonic}),
@@ -263,11 +258,7 @@ class RewardLearning(Protocol):
             ],
             sources=[inputs, reward],
             connections=[Connection("reward", "modulatory", "v", **every, weight=KICK)],
-            plastic=[
-                PlasticConnection(
-                    SYNAPSES, "inputs", "cells", self.synapse, i=i, j=j, values={"w": weights}
-                )
-            ],
+            plastic=[plastic],
             duration=self.duration,
             dt=self.dt,
             seed=self.seed,
@@ -284,20 +275,20 @@ class RewardLearning(Protocol):
 
     def _gains(self, plastic: np.ndarray, responses: pd.DataFrame) -> pd.DataFrame:
         """Plastic traces and responses of every stimulus."""
-        onsets, shown, _, _ = self._drawn
+        onsets = self._drawn[0]
         quarter = onsets * QUARTERS // steps_in("duration", self.duration, self.dt)
-        rows = []
-        for number in range(self.stimuli):
-            own = responses.response.to_numpy()[shown == number]
-            when = quarter[shown == number]
-            row = {
-                "stimulus": number,
-                "rewarded": number == 0,
-                "presentations": len(own),
-                "plastic": plastic[number].mean(),
-                "plastic_sd": plastic[number].std(),
-                "response_first": own[when == 0].mean(),
-                "response_last": own[when == QUARTERS - 1].mean(),
-            }
-            rows.append(row)
-        return pd.DataFrame(rows)
+        found = responses.groupby("stimulus").response
+        first, last = (
+            responses[quarter == number].groupby("stimulus").response.mean()
+            for number in (0, QUARTERS - 1)
+        )
+        table = {
+            "stimulus": range(self.stimuli),
+            "rewarded": np.arange(self.stimuli) == 0,
+            "presentations": found.size(),
+            "plastic": plastic.mean(axis=(1, 2)),
+            "plastic_sd": plastic.std(axis=(1, 2)),
+            "response_first": first,
+            "response_last": last,
+        }
+        return pd.DataFrame(table).reset_index(drop=True)
