@@ -37,13 +37,13 @@ SPIKE = {
 }
 
 INPUTS = {
-    "I_ext": model_input(0 * amp, "injected current", source="chosen here: none"),
+    "I_ext": model_input(0 * amp, "injected current", "chosen here: none"),
     "trained_gain": model_input(
-        1.0, "gain from training, multiplies the receptors'", source=f"{PAPER}, equation 3"
+        1.0, "gain from training, multiplies the receptors'", f"{PAPER}, equation 3"
     ),
 }
 CONCENTRATION = model_input(
-    0 * umolar, "concentration of a ligand", source="chosen here: none", low=0 * umolar
+    0 * umolar, "concentration of a ligand", "chosen here: none", low=0 * umolar
 )
 
 
@@ -57,10 +57,10 @@ class GainLIF(Parameters):
     current.
     """
 
-    v_rest: Quantity = parameter(-70 * mV, "resting potential", source=BRUNEL_WANG)
-    v_th: Quantity = parameter(-50 * mV, "spike threshold at gain 1", source=BRUNEL_WANG)
+    v_rest: Quantity = parameter(-70 * mV, "resting potential", BRUNEL_WANG)
+    v_th: Quantity = parameter(-50 * mV, "spike threshold at gain 1", BRUNEL_WANG)
     v_reset: Quantity = parameter(
-        -70 * mV, "potential after a spike", source="chosen here: at rest, as on the chip"
+        -70 * mV, "potential after a spike", "chosen here: at rest, as on the chip"
     )
     tau_m: Quantity = positive(20 * ms, "membrane time constant", BRUNEL_WANG)
     R: Quantity = positive(40 * Mohm, "membrane resistance", f"{BRUNEL_WANG}: 1/25 nS")
@@ -76,19 +76,19 @@ class GainLIF(Parameters):
         "(Sah 1996, Trends Neurosci. 19:150-154)",
     )
     E_K: Quantity = parameter(
-        -90 * mV, "reversal potential of K+", source="chosen here: usual for cortical cells"
+        -90 * mV, "reversal potential of K+", "chosen here: usual for cortical cells"
     )
     receptors: tuple[Receptor, ...] = parameter(
         (Receptor(),),
         "metabotropic receptors, by name; none: no modulation",
-        source="see their own",
+        "see their own",
         named=library,
     )
     site: str = parameter(
-        "input", "where the gain acts", source=f"{PAPER}, section 3.1", choices=tuple(INPUT)
+        "input", "where the gain acts", f"{PAPER}, section 3.1", choices=tuple(INPUT)
     )
     synapse: str = parameter(
-        "exponential", "shape of a synaptic current", source="chosen here", choices=tuple(SYNAPSE)
+        "exponential", "shape of a synaptic current", "chosen here", choices=tuple(SYNAPSE)
     )
 
     refractory: ClassVar[str] = "t_ref"

@@ -115,9 +115,7 @@ class Wiring:
         return Wiring(self.size, np.append(self.pre, pre[apart]), np.append(self.post, post[apart]))
 
     def _without(self, deleted: np.ndarray) -> Wiring:
-        kept = np.ones(len(self.pre), dtype=bool)
-        kept[deleted] = False
-        return Wiring(self.size, self.pre[kept], self.post[kept])
+        return Wiring(self.size, np.delete(self.pre, deleted), np.delete(self.post, deleted))
 
 
 def _surplus(

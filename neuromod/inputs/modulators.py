@@ -126,7 +126,7 @@ def puffs(
         Its model binds the ligand.
     conc : Quantity, shape () or (n,)
         What an endless puff would add to the bath, mol/m^3; for every neuron or each.
-    onsets : Quantity, shape (puffs,)
+    onsets : Quantity, shape () or (puffs,)
         In seconds, in order, whole time steps, the first at least one.
     width : Quantity
         Length of every puff, seconds; less than the time between two.
