@@ -304,24 +304,15 @@ def _percent(share: float) -> str:
 
 def _best(table: pd.DataFrame) -> pd.DataFrame:
     """Table 8 for every data set: best mean over learning rates, and trained parameters."""
-    rows, paper = [], published_best()
+    by = "validation_accuracy_mean"
     spiking = table[(table.table == 7) & (table.method != "none")]
-    for (data, method), cells in spiking.groupby(["data", "method"], sort=False):
-        best = cells.validation_accuracy_mean.max()
-        at = cells[cells.validation_accuracy_mean == best]
-        rows.append(
-            {
-                "data": data,
-                "method": method,
-                "paper_accuracy": paper.accuracy.get((data, method), np.nan),
-                "paper_trained_parameters": paper.trained_parameters.get((data, method), np.nan),
-                "measured": cells.measured.iloc[0],
-                "validation_accuracy_mean": best,
-                "learning_rate": at.learning_rate.iloc[0] if len(at) else np.nan,
-                "trained_parameters": cells.trained_parameters.iloc[0],
-            }
-        )
-    return pd.DataFrame(rows)
+    ranked = spiking.sort_values(by, ascending=False, kind="stable")
+    best = ranked.drop_duplicates(["data", "method"]).sort_index().reset_index(drop=True)
+    best["learning_rate"] = best.learning_rate.where(best[by].notna())
+    printed = published_best().add_prefix("paper_").reset_index()
+    measured = best[["data", "method", "measured", by, "learning_rate", "trained_parameters"]]
+    columns = [*printed, *measured.columns[2:]]
+    return measured.merge(printed, "left", ["data", "method"])[columns]
 
 
 def _equal_table(equal: Mapping[str, list[list[Outcome]]]) -> pd.DataFrame:
