@@ -114,6 +114,8 @@ def settled_rates(spikes: Spikes, duration: Quantity) -> Quantity:
 def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quantity) -> np.ndarray:
     """Gain at which the closed form of the f-I curve gives a rate: the inverse of `GainLIF.rate`.
 
+    Its shape is (n,), and it is nan for silent neurons.
+
     Parameters
     ----------
     neuron : GainLIF
@@ -122,11 +124,6 @@ def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quant
         Constant, ampere; as simulated, hertz.
     dt : Quantity
         Time step, seconds: on its grid intervals are half a step short on average.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        nan for silent neurons.
     """
     with np.errstate(divide="ignore"):
         charging = (1 / np.asarray(rate) * second + dt / 2 - neuron.t_ref) / neuron.tau_m

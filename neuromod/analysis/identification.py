@@ -144,7 +144,7 @@ class Fit:
     @cached_property
     def residuals(self) -> np.ndarray:
         """Measured less fitted rates, of the control and then the modulated, in hertz."""
-        return self.rate - self._rectified(*self._at_data)
+        return np.asarray(self.rate - self._rectified(*self._at_data))
 
     @property
     def rss(self) -> float:
@@ -246,7 +246,7 @@ class Fit:
         return np.insert(knots, 0, min(arguments.min(), knots[0] - least))
 
     def _rectified(self, design: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        return np.maximum(design @ self.coefficients + offset, 0)
+        return np.asarray(np.maximum(design @ self.coefficients + offset, 0))
 
     def _gradient(self, step: float) -> np.ndarray:
         """Derivatives of the rates by the coefficients above 0 and, last, the parameter."""
@@ -321,12 +321,8 @@ def lif_check(flexible: Fit) -> tuple[float, float]:
     """Fit a hypothesis again with the closed form of the LIF neuron as control curve.
 
     The search starts from the `flexible` fit. Rheobase, membrane time constant and refractory
-    period are free.
-
-    Returns
-    -------
-    tuple of (float, float)
-        The parameter in the hypothesis's unit, and the root of the mean squared residual in hertz.
+    period are free. The result is the parameter in the hypothesis's unit, and the root of the mean
+    squared residual in hertz.
     """
     hypothesis, current = flexible.hypothesis, flexible.modulated.current
 

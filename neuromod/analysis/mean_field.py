@@ -162,7 +162,7 @@ class NeuronRates:
             When rates do not settle.
         """
         squares = weights.power(2)
-        rates = start
+        rates: np.ndarray = start
         for _ in range(MOST_STEPS):
             mean = outside[0] + self._charge * (weights @ rates)
             noise = np.sqrt(outside[1] + self._spread * (squares @ rates))

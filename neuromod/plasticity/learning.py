@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,9 +126,13 @@ def learn_all(recipes: Sequence[Recipe]) -> list[Learned]:
     """Train networks one after another, with one progress bar."""
     bar, total = progress_of("learning"), sum(recipe.steps for recipe in recipes)
     learned: list[Learned] = []
+
+    def progress(before: int, own: int, _: int) -> None:
+        bar(before + own, total)
+
     for recipe in recipes:
         before = sum(one.recipe.steps for one in learned)
-        learned.append(learn(recipe, lambda own, _, before=before: bar(before + own, total)))
+        learned.append(learn(recipe, partial(progress, before)))
     note("steps of learning from cache", sum(one.resumed for one in learned))
     return learned
 

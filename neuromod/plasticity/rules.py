@@ -184,7 +184,9 @@ def _terms(rule: str) -> Callable[[Tensor, Tensor], Any]:
     """``p`` and ``d`` of a rule as a function of y and theta: its change is linear in x and E."""
     x, plastic, *activity = sympy.symbols("x E y_post theta_post")
     change = sympy.sympify(CHANGE[rule], locals={"E": plastic})
-    return sympy.lambdify(activity, (change.diff(x), -change.diff(plastic)), modules=[])
+    parts = change.diff(x), -change.diff(plastic)
+    terms: Callable[[Tensor, Tensor], Any] = sympy.lambdify(activity, parts, modules=[])
+    return terms
 
 
 def _logarithm(name: str) -> nn.Parameter:

@@ -51,14 +51,9 @@ class Episodes(NamedTuple):
 
 
 class Difficulty(NamedTuple):
-    """What makes an episode hard.
+    """What makes an episode hard: noise, and the time between what is remembered and the answer.
 
-    Attributes
-    ----------
-    noise : float
-        A rate in Hz or a share, as the task has it.
-    delay_s : float
-        Time between what is to be remembered and the answer.
+    Noise is a rate in Hz or a share, as the task has it.
     """
 
     noise: float
