@@ -92,20 +92,15 @@ def share_gains(
         layer.share(gain, torch.from_numpy(own).long().to(gain.device))
 
 
-def gain_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Return a model's gains; a parameter that layers share comes once."""
-    return list({id(layer.gain): layer.gain for layer in gained_layers(model)}.values())
-
-
 @torch.no_grad()
 def keep_within(model: nn.Module, low: float | None, high: float | None) -> None:
-    """Clip gains to bounds, such as a receptor or a supply voltage can reach; None is open.
+    """Clip gains to bounds, such as a receptor or a supply voltage can reach; None leaves one open.
 
     Call it after every step of training.
     """
     if low is not None or high is not None:
-        for gain in gain_parameters(model):
-            gain.clamp_(low, high)
+        for layer in gained_layers(model):
+            layer.gain.clamp_(low, high)
 
 
 def gain_penalty(layers: Sequence[nn.Module]) -> Tensor:

@@ -16,13 +16,7 @@ from neuromod.tuning import attach, trained_parameters  # noqa: E402
 from neuromod.tuning.backbone import IMAGENET, Backbone  # noqa: E402
 from neuromod.tuning.hardware import seeded  # noqa: E402
 from neuromod.tuning.methods import METHODS  # noqa: E402
-from neuromod.tuning.methods.gained import (  # noqa: E402
-    GainedLayer,
-    gain_parameters,
-    gain_penalty,
-    keep_within,
-    share_gains,
-)
+from neuromod.tuning.methods.gained import GainedLayer, gain_penalty, keep_within, share_gains  # noqa: E402
 from neuromod.tuning.recipe import TuningRecipe, build_classifier  # noqa: E402
 
 TRAINED = {
@@ -277,7 +271,7 @@ def test_a_shared_gain_is_pulled_by_the_sum_of_its_places(method: str) -> None:
     for model in (own, shared):
         model(x).square().sum().backward()
     pulls = torch.cat([own[0].gain.grad, own[2].gain.grad])
-    (gain,) = gain_parameters(shared)
+    (gain,) = shared.parameters()
     torch.testing.assert_close(gain.grad, torch.stack([pulls[domain == k].sum() for k in range(3)]))
     assert sum(parameter.numel() for parameter in shared.parameters()) == 3
 
