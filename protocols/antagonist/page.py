@@ -58,12 +58,8 @@ def _plot_schild(axes: Any, protocol: Antagonist, tables: Tables, antagonist: Fa
     colors = antagonist.colors[1:]
     axes.errorbar(x, y, [y - low, high - y], fmt="none", ecolor=colors)
     axes.scatter(x, y, color=colors, s=22, zorder=3)
-    label(
-        axes,
-        f"b  Schild plot: pA2 = {found.pA2:.2f}",
-        f"log10 of {antagonist.title} (mol/l)",
-        "log10(dose ratio − 1), 95 % interval",
-    )
+    title, dose = f"b  Schild plot: pA2 = {found.pA2:.2f}", f"log10 of {antagonist.title} (mol/l)"
+    label(axes, title, dose, "log10(dose ratio − 1), 95 % interval")
     legend(axes, below=True)
 
 

@@ -27,10 +27,9 @@ class Antagonist(BathProtocol):
     """Shift of the dose-response curve by a competitive antagonist, and its Schild plot.
 
     An antagonist that competes for the binding site shifts the curve of a response against the
-    agonist's concentration to the right by the dose ratio 1 + [B]/K_B (Gaddum 1937). The
-    response here is a firing rate, as an experimenter would take it: equal responses mean equal
-    occupancies, whatever lies between the receptor and the spikes. Schild's regression of
-    log(dose ratio - 1) on log [B] then has slope 1 and gives K_B.
+    agonist's concentration to the right by the dose ratio 1 + [B]/K_B (Gaddum 1937). The response
+    here is a firing rate: equal responses mean equal occupancies, whatever lies between receptor
+    and spikes. Schild's regression of log(dose ratio - 1) on log [B] has slope 1 and gives K_B.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("curves", "schild")
@@ -65,7 +64,19 @@ class Antagonist(BathProtocol):
                 "The neuron must have one receptor, and that an antagonist: set "
                 f"receptors.{self.receptor.name}.antagonist to a name."
             )
-        self._check_doses()
+        least = 0.1 * self.k_b
+        if self.antagonist[0] < least:
+            raise UserError(
+                f"antagonist = {say(self.antagonist[0])} hardly shifts a curve: use at "
+                f"least {say(least)}, a tenth of K_B."
+            )
+        first = self.receptor.ec50
+        last = first * (1 + self.antagonist[-1] / self.k_b)
+        if self.conc[self.conc > 0 * umolar][0] > first or self.conc[-1] < last:
+            raise UserError(
+                f"conc must reach from below {say(first)} to above {say(last)}, the EC50 without "
+                "and with the most antagonist."
+            )
         # As far as the closed form tells.
         gain = self.neuron.steady_gain({self.ligand: self.conc})
         if np.ptp(closed_form_rates(self.neuron, self.I[-1], gain)) == 0:
@@ -73,11 +84,6 @@ class Antagonist(BathProtocol):
                 f"{self.ligand} does not change the rate of any cell: set a gain_max other than "
                 "1, and currents I above rheobase."
             )
-
-    @property
-    def receptor(self) -> Receptor:
-        """The receptor that both ligands bind."""
-        return self.neuron.receptors[0]
 
     @property
     def k_b(self) -> Quantity:
@@ -108,22 +114,6 @@ class Antagonist(BathProtocol):
     def _baths(self) -> np.ndarray:
         """The antagonist's concentrations in uM, none first."""
         return np.concatenate([[0], self.antagonist / umolar])
-
-    def _check_doses(self) -> None:
-        """Refuse concentrations that do not show every curve and its shift."""
-        least = 0.1 * self.k_b
-        if self.antagonist[0] < least:
-            raise UserError(
-                f"antagonist = {say(self.antagonist[0])} hardly shifts a curve: use at "
-                f"least {say(least)}, a tenth of K_B."
-            )
-        first = self.receptor.ec50
-        last = first * (1 + self.antagonist[-1] / self.k_b)
-        if self.conc[self.conc > 0 * umolar][0] > first or self.conc[-1] < last:
-            raise UserError(
-                f"conc must reach from below {say(first)} to above {say(last)}, the EC50 without "
-                "and with the most antagonist."
-            )
 
     def _curves(self, fit: HillFit) -> pd.DataFrame:
         """One row for each concentration of the antagonist."""

@@ -115,7 +115,6 @@ def _about(protocol: DoseResponse, fit: pd.Series) -> str:
         f"slope at {number(fit.hill_slope, 3)} ({ends}). By the receptor's equations half the "
         f"greatest effect lies at {say(ec50, 'µM', 3)}, where the slope is {number(slope, 3)}. "
         f"The fit is off by up to {misfit} of the effect.\n\n"
-        "Binding followed by a Hill function of exponent n is itself a Hill function of "
-        "concentration only for n = 1. Otherwise the curve is steeper below the EC50 than above, "
-        "and no fit can follow it closely."
+        "Binding followed by a Hill function of exponent n is itself a Hill function only for "
+        "n = 1; else the curve is steeper below the EC50 than above, and no fit follows it closely."
     )

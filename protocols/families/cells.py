@@ -19,6 +19,7 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Input, Population, Spikes, Trace
 from neuromod.inputs.modulators import bath
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptors import Receptor
 from neuromod.parameters import Parameters, parameter, positive
 from neuromod.protocol import Protocol, Recordings
 from neuromod.protocols.families.timing import time, time_step
@@ -38,9 +39,14 @@ class CellProtocol(Protocol):
             raise UserError("The neuron needs a receptor: set receptors to one, such as D1.")
 
     @property
+    def receptor(self) -> Receptor:
+        """The first receptor."""
+        return self.neuron.receptors[0]
+
+    @property
     def ligand(self) -> str:
         """What the first receptor binds."""
-        return self.neuron.receptors[0].ligand
+        return self.receptor.ligand
 
     def steady_gain(self, conc: Any) -> np.ndarray:
         """Steady gain at concentrations of `ligand` in uM."""
@@ -84,10 +90,7 @@ class DeliveryProtocol(CellProtocol):
 
 @dataclass(frozen=True, eq=False)
 class BathProtocol(CellProtocol):
-    """Base of protocols on cells that have settled in baths and fire to constant currents.
-
-    There is one cell for every combination of concentrations and current.
-    """
+    """Base of protocols on cells settled in baths, one for every bath and constant current."""
 
     I: Quantity = positive(  # noqa: E741
         linspace(0.6, 2.4, 7) * nA,

@@ -98,7 +98,7 @@ def _plot_weights(axis: Any, table: pd.DataFrame, conditions: list[str], letter:
         axis.barh(places, weight, left=left, color=color, height=0.6)
         left += weight.to_numpy()
     axis.axvline(CONFIDENCE, color=BLACK, lw=0.8, ls=":")
-    limits = {"xlim": (0, 1), "ylim": (len(conditions) - 0.5, -0.5)}
+    limits: dict[str, Any] = {"xlim": (0, 1), "ylim": (len(conditions) - 0.5, -0.5)}
     label(axis, f"{letter}  Weights", "Akaike weight", **limits)
     axis.set_yticks(places, [""] * len(conditions))
 
@@ -160,25 +160,24 @@ def _explained(margin: float) -> str:
         "where it is. Input currents count from 0 in the data.\n\n"
         "Intervals cover 95 %, from a variance that may differ between currents; a dash means that "
         "the data do not bound the parameter. Weights are Akaike weights with the small-sample "
-        f"correction; an effect is named from {percent(CONFIDENCE)} on. No modulation is named "
-        "when it is among the candidates and the interval of the input gain lies between "
+        f"correction; an effect is named from {percent(CONFIDENCE)} on, and no modulation where "
+        "it is a candidate and the interval of the input gain lies between "
         f"{number(1 / (1 + margin), 3)} and {number(1 + margin, 3)}.\n\n"
-        "As a check that does not share the spline, lif_estimate is the parameter under the closed "
-        "form of a leaky integrate-and-fire neuron with free rheobase and time constants. Where "
-        "its residuals (lif_rmse_Hz) are much larger than the spline's, the neuron is no LIF "
-        "neuron and the check says little. misfit_p is the probability of residuals as large by "
-        "chance, compared with a separate curve for each condition."
+        "As a check, lif_estimate is the parameter under the closed form of a leaky integrate-and-"
+        "fire neuron with free rheobase and time constants. It says little where its residuals "
+        "(lif_rmse_Hz) are much larger than the spline's. misfit_p is the probability of residuals "
+        "as large by chance, compared with a separate curve for each condition."
     )
 
 
 def _origin(protocol: GainIdentification) -> str:
     return (
-        "Each trial is a neuron of its own. Its resting potential differs from the others' by "
-        f"{say(protocol.noise)} (standard deviation), drawn beforehand, and its spikes are counted "
-        f"over the step. Input gain is the trained gain, {number(protocol.input_gain)}; threshold "
-        f"shift is an injected current lower by {say(protocol.shift)}. A single LIF neuron neither "
-        "adds to its output nor scales it. For the additive condition, Poisson spikes at "
-        f"{say(protocol.added_rate)} are added to those counted, as from an ectopic site that does "
-        "not reset the soma. For output gain, each spike gets through with a probability of "
+        "Each trial is a neuron of its own, whose resting potential differs from the others' by "
+        f"{say(protocol.noise)} (standard deviation); its spikes are counted over the step. Input "
+        f"gain is the trained gain, {number(protocol.input_gain)}; threshold shift is an injected "
+        f"current lower by {say(protocol.shift)}. A single LIF neuron neither adds to its output "
+        f"nor scales it. For the additive condition, Poisson spikes at {say(protocol.added_rate)} "
+        "are added to those counted, as from an ectopic site that does not reset the soma. For "
+        "output gain, each spike gets through with a probability of "
         f"{number(protocol.output_gain)}, as past a branch point where spikes fail."
     )

@@ -65,27 +65,17 @@ class GainIdentification(Protocol):
     spike_level: Quantity = parameter(
         0 * mV, "potential whose upward crossing is a spike, NWB only", "Elephant's default"
     )
-    margin: float = positive(
-        0.1, "relative change of the input gain that counts as none", "chosen here"
-    )
-    neuron: GainLIF = parameter(
-        GainLIF(receptors=()), "the neuron, without receptors", "see its own"
-    )
+    margin: float = positive(0.1, "change of the input gain that counts as none", "chosen here")
+    neuron: GainLIF = parameter(GainLIF(receptors=()), "without receptors", "see its own")
     I: Quantity = parameter(  # noqa: E741
         linspace(0.2, 1.4, 16) * nA, "injected currents", "chosen here: around rheobase"
     )
     trials: int = parameter(4, "trials of each current", "chosen here", low=1)
-    noise: Quantity = not_negative(
-        1.2 * mV, "standard deviation of the resting potential between trials", "chosen here"
-    )
+    noise: Quantity = not_negative(1.2 * mV, "sd of v_rest between trials", "chosen here")
     input_gain: float = positive(1.4, "gain of the input", "chosen here")
-    output_gain: float = parameter(
-        0.6, "share of spikes that get through", "chosen here", low=0, high=1
-    )
+    output_gain: float = parameter(0.6, "share of spikes that pass", "chosen here", low=0, high=1)
     added_rate: Quantity = not_negative(12 * Hz, "rate of spikes from elsewhere", "chosen here")
-    shift: Quantity = parameter(
-        0.15 * nA, "current taken from the input", "chosen here: a third of rheobase"
-    )
+    shift: Quantity = parameter(0.15 * nA, "taken from the current", "chosen here: rheobase/3")
     duration: Quantity = time(1 * second, "length of a step", "usual in slices")
     dt: Quantity = time_step(0.1 * ms, "a two-hundredth of tau_m")
 
@@ -161,11 +151,8 @@ class GainIdentification(Protocol):
         levels = [conditions, np.asarray(self.I / nA), trials]
         index = pd.MultiIndex.from_product(levels, names=["condition", "current_nA", "trial"])
         generator = np.random.default_rng(self.seed)
-        drawn = {
-            "rest": generator.standard_normal(len(index)),
-            "luck": generator.uniform(size=len(index)),
-        }
-        return pd.DataFrame(drawn, index).reset_index()
+        rest, luck = generator.standard_normal(len(index)), generator.uniform(size=len(index))
+        return index.to_frame(index=False).assign(rest=rest, luck=luck)
 
     def _simulated(self, recording: Recording) -> pd.DataFrame:
         """Rates of the neurons; what no LIF neuron does is done to its spikes."""

@@ -102,13 +102,7 @@ def _on_theory(protocol: NetworkGain, table: pd.DataFrame) -> str:
         )
     off = (table.rate_Hz - table.mean_field_Hz).abs()
     together = int((table.correlation > SYNCHRONOUS).sum())
-    synchrony = ""
-    if together:
-        synchrony = (
-            f" In {together} of {len(table)} rows the correlation exceeds {SYNCHRONOUS}: these "
-            "cells fire in synchrony, where the theory does not hold."
-        )
-    return (
+    text = (
         "Mean-field theory replaces each cell's input by noise of the same mean and variance "
         "(Brunel 2000; Fourcaud & Brunel 2002, for exponential synapses). Simulated rates differ "
         f"from it by {off.mean():.2g} Hz on average and {off.max():.2g} Hz at most. The theory is "
@@ -116,5 +110,10 @@ def _on_theory(protocol: NetworkGain, table: pd.DataFrame) -> str:
         f"{span(table.correlation, digits=2)} and CVs of {span(table.cv, digits=2)}, over "
         f"{protocol.sample} neurons of each population, show how far that holds here. Errors of "
         "correlations come from parts of the time, those of CVs from the neurons."
-        f"{synchrony}"
     )
+    if together:
+        text += (
+            f" In {together} of {len(table)} rows the correlation exceeds {SYNCHRONOUS}: these "
+            "cells fire in synchrony, where the theory does not hold."
+        )
+    return text

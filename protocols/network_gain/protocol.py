@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -158,7 +159,7 @@ class NetworkGain(CellProtocol, RandomNetwork):
         reached = [self.target in ("all", population) for population in self.populations]
         return {self.ligand: np.repeat(reached, sizes) * conc}
 
-    def _rows(self, conc: Quantity, number: int, recording: Recording) -> list[dict[str, Any]]:
+    def _rows(self, conc: Quantity, number: int, recording: Recording) -> Iterator[dict[str, Any]]:
         """Measures of both populations at one drive."""
         end = (number + 1) * (self.transient + self.dwell)
         spikes = self.window(recording, end, self.dwell)
@@ -167,11 +168,10 @@ class NetworkGain(CellProtocol, RandomNetwork):
         theory = np.full(2, np.nan)
         if has_closed_form(self.neuron):
             theory = network_rates(self.neuron, gains, self.indegrees, self.weights, drive) / Hz
-        rows = []
         for k, (population, neurons) in enumerate(self.populations.items()):
             some = neurons[: self.sample]
             cv, cv_error = pd.Series(interval_cvs(spikes, some)).agg(["mean", "sem"])
-            row = {
+            yield {
                 "conc_uM": float(conc / umolar),
                 "drive_Hz": float(drive / Hz),
                 "population": population,
@@ -183,8 +183,6 @@ class NetworkGain(CellProtocol, RandomNetwork):
                 "correlation": count_correlation(spikes, some, self.bin, self.dwell),
                 "correlation_se": self._correlation_error(spikes, some),
             }
-            rows.append(row)
-        return rows
 
     def _correlation_error(self, spikes: Spikes, neurons: np.ndarray) -> float:
         """Standard error of the correlation, from parts of the time; nan where they are short."""

@@ -34,11 +34,17 @@ def plot(protocol: Puff, tables: Tables, recordings: Recordings) -> Figure:
         _plot_course(axes, protocol, "train", recordings[f"train_{train}"], -1, color)
     conc.explain(axes["single conc"])
     interval.explain(axes["train conc"])
-    train = f"{protocol.puffs} puffs of {say(protocol.width[0])} and {say(protocol.conc[-1])}"
+    every = f"{protocol.puffs} puffs of {say(protocol.width[0])} and {say(protocol.conc[-1])}"
     axes["single conc"].set_title(f"a  One puff of {say(protocol.width[middle])}")
-    axes["train conc"].set_title(f"b  {train}")
+    axes["train conc"].set_title(f"b  {every}")
     _plot_singles(axes["peak"], axes["times"], protocol, tables["table"])
-    _plot_summation(axes["summation"], protocol, tables["summation"], interval)
+    summation = tables["summation"]
+    curves = [rows.summation for _, rows in summation.groupby("interval_s")]
+    interval.draw(axes["summation"], np.unique(summation.conc_uM), curves, "o-", ms=4)
+    axes["summation"].axhline(1, color=BLACK, lw=0.8, ls=":", label="one puff alone")
+    x, y = f"{protocol.ligand} in the pipette (µM)", "change by the last puff over one"
+    label(axes["summation"], "e  Summation in trains", x, y, log="x")
+    legend(axes["summation"])
     return figure
 
 
@@ -73,15 +79,6 @@ def _plot_singles(peak: Any, times: Any, protocol: Puff, table: pd.DataFrame) ->
     latency = {"color": BLACK, "marker": "o", "ms": 4}
     half = latency | {"marker": "s", "ls": "--"}
     legend(times, also={"latency of the peak": latency, "from peak to half": half})
-
-
-def _plot_summation(axes: Any, protocol: Puff, summation: pd.DataFrame, interval: Family) -> None:
-    curves = [rows.summation for _, rows in summation.groupby("interval_s")]
-    interval.draw(axes, np.unique(summation.conc_uM), curves, "o-", ms=4)
-    axes.axhline(1, color=BLACK, lw=0.8, ls=":", label="one puff alone")
-    x, y = f"{protocol.ligand} in the pipette (µM)", "change by the last puff over one"
-    label(axes, "e  Summation in trains", x, y, log="x")
-    legend(axes)
 
 
 def report(protocol: Puff, tables: Tables) -> list[Section]:

@@ -37,9 +37,7 @@ class Puff(DeliveryProtocol):
     shown: ClassVar[tuple[str, ...]] = ("table", "summation")
 
     conc: Quantity = positive(
-        [1, 3, 10, 30] * umolar,
-        "concentrations in the pipette of what the first receptor binds",
-        "chosen here: from K_D up, because puffs are short",
+        [1, 3, 10, 30] * umolar, "in the pipette", "chosen here: from K_D up, as puffs are short"
     )
     width: Quantity = time(
         [100, 300, 1000] * ms, "widths of puffs; trains have the first", "as is usual with pipettes"
@@ -51,9 +49,7 @@ class Puff(DeliveryProtocol):
     tau_clear: Quantity = time(
         200 * ms, "time constant of clearance, and of filling", "shorter than the cascade's"
     )
-    onset: Quantity = time(
-        0.5 * second, "start of the first puff", "several intervals between spikes of control"
-    )
+    onset: Quantity = time(0.5 * second, "start of the first puff", "several spikes of control")
     after: Quantity = time(
         6 * second, "time recorded after the last puff", "several time constants of the cascade"
     )
@@ -129,7 +125,7 @@ class Puff(DeliveryProtocol):
             return np.asarray(exchanged(at, 1 * umolar, onsets, width, self.tau_clear) / umolar)
 
         def level(at: float) -> np.ndarray:
-            return np.asarray(self.conc) * share([at] * second)
+            return np.asarray(np.asarray(self.conc) * share([at] * second))
 
         kinks = np.concatenate([np.asarray(onsets), np.asarray(onsets + width)])
         reference = integrated_gain(self.neuron, level, recording.times, kinks)

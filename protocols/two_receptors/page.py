@@ -26,14 +26,12 @@ def plot(protocol: TwoReceptors, tables: Tables, recordings: Recordings) -> Figu
     surface = tables["surface"]
     figure, axes = panels([["gain", "product", "rates"]], width=13, height=4.3)
     (x, first), (y, second) = _places(protocol.conc_first), _places(protocol.conc_second)
-    exact_gain, exact_index = (
-        (x, y, values[1:, 1:].T) for values in protocol.closed_form(first, second)
-    )
+    closed = [(x, y, values[1:, 1:].T) for values in protocol.closed_form(first, second)]
     gain, index = surface.recovered_gain, surface.rate_interaction
     limit = max(index.abs().max(), 1e-3)
     diverging = {"cmap": "PuOr", "vmin": -limit, "vmax": limit}
-    _plot_map(axes["gain"], protocol, gain, exact_gain, cmap="cividis")
-    _plot_map(axes["rates"], protocol, index, exact_index, **diverging)
+    _plot_map(axes["gain"], protocol, gain, closed[0], cmap="cividis")
+    _plot_map(axes["rates"], protocol, index, closed[1], **diverging)
     axes["gain"].set_title("a  Gain from rates; closed form (lines)")
     axes["rates"].set_title("c  Interaction of rates; closed form (lines)")
     _plot_product(axes["product"], surface)
@@ -66,9 +64,8 @@ def _plot_map(
 def _plot_product(axes: Any, surface: pd.DataFrame) -> None:
     low, high = surface.gain.min(), surface.gain.max()
     axes.plot([low, high], [low, high], color=BLACK, lw=1, label="equal: log gains add")
-    look = {"fmt": "o", "color": BLUE, "ms": 4, "label": "recovered from the rates"}
-    columns = ("single_gains_product", "recovered_gain", "recovered_gain_se")
-    axes.errorbar(*columns, data=surface, **look)
+    x, y, error = surface.single_gains_product, surface.recovered_gain, surface.recovered_gain_se
+    axes.errorbar(x, y, error, fmt="o", color=BLUE, ms=4, label="recovered from the rates")
     label(axes, "b  Together against alone", "product of the gains in each alone", "gain in both")
     legend(axes, below=True)
 

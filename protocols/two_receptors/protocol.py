@@ -111,7 +111,7 @@ class TwoReceptors(BathProtocol):
 
     def grid_of(self, column: pd.Series) -> np.ndarray:
         """A column of the surface over the first and the second concentration."""
-        return column.to_numpy().reshape(len(self.conc_first), -1)
+        return np.asarray(column).reshape(len(self.conc_first), -1)
 
     def closed_form(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gain, and interaction of the mean rates, over concentrations in uM, none first."""

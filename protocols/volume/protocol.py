@@ -31,10 +31,9 @@ SETTLED = 4
 class Volume(DeliveryProtocol):
     """Gain of cells over distance and time when modulatory neurons release into the tissue.
 
-    A release reaches a neighbourhood, not a synapse: it raises the concentration around it by an
-    exponential of the distance, and is then cleared. One neuron in the middle of the tissue fires
-    a burst; then many neurons at random places fire at random times. Concentrations are compared
-    with the sum of all releases in closed form.
+    A release raises the concentration around it by an exponential of the distance, and is then
+    cleared. One neuron in the middle of the tissue fires a burst; then many neurons at random
+    places fire at random times. Concentrations are compared with the sum of all releases.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("profile", "tissue")
@@ -51,19 +50,13 @@ class Volume(DeliveryProtocol):
         "space constant of a release",
         "chosen here: between dopamine and noradrenaline in cortex",
     )
-    tau_clear: Quantity = time(
-        500 * ms, "time constant of clearance", "of the order of dopamine's in cortex"
-    )
+    tau_clear: Quantity = time(500 * ms, "time constant of clearance", "about dopamine's in cortex")
     burst: int = parameter(10, "spikes of the burst", "chosen here", low=1)
     burst_interval: Quantity = time(50 * ms, "between spikes of the burst", "20 Hz")
     releasing: int = parameter(12, "modulatory neurons at random places", "chosen here", low=1)
-    rate: Quantity = positive(
-        5 * Hz, "rate of each", "chosen here: as neuromodulatory neurons fire"
-    )
+    rate: Quantity = positive(5 * Hz, "rate of each", "chosen here: as such neurons fire")
     active: Quantity = time(3 * second, "how long they fire", "several time constants")
-    after: Quantity = not_negative(
-        2.5 * second, "time recorded after the last release", "chosen here"
-    )
+    after: Quantity = not_negative(2.5 * second, "time after the last release", "chosen here")
 
     plot = page.plot
     report = page.report
@@ -89,8 +82,11 @@ class Volume(DeliveryProtocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """Every cell's response to the burst, the profile of one release, and mean levels."""
-        worst = max(self._deviation(kind, recordings[kind]) for kind in ("burst", "tissue"))
-        profile = self._profile(recordings["burst"]) | {"conc_deviation": worst}
+        off = []
+        for kind, recording in recordings.items():
+            exact = self.exact_conc(kind, recording.times)
+            off.append(np.abs(self.signals(recording)[0] - exact).max() / exact.max())
+        profile = self._profile(recordings["burst"]) | {"conc_deviation": max(off)}
         return {
             "table": self._responses(recordings["burst"]),
             "profile": pd.DataFrame([profile]),
@@ -146,10 +142,6 @@ class Volume(DeliveryProtocol):
         released = volume(self.ligand, cells, releases.name, sites[kind], places, *kinetics)
         released = replace(released, sources=(releases,))
         return self.delivery(cells, released, silent_from + self.after)
-
-    def _deviation(self, kind: str, recording: Recording) -> float:
-        exact = self.exact_conc(kind, recording.times)
-        return float(np.abs(self.signals(recording)[0] - exact).max() / exact.max())
 
     def _responses(self, recording: Recording) -> pd.DataFrame:
         conc, gain = self.signals(recording)

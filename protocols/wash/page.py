@@ -53,12 +53,9 @@ def _plot_courses(course: Any, loop: Any, protocol: Wash, recording: Recording) 
 
 def _plot_constants(axes: Any, conc: Family, table: pd.DataFrame, name: str, title: str) -> None:
     exchange = np.unique(table.tau_exchange_s)
-    looks = {"_quasi_static_s": LIMITS["slow exchange"], "_step_s": LIMITS["a step"]}
-    for limit, look in looks.items():
-        rows = [curve[f"{name}{limit}"] for _, curve in table.groupby("conc_uM")]
-        conc.draw(axes, exchange, rows, ls=look["ls"], lw=1)
-    fitted = [curve[f"{name}_s"] for _, curve in table.groupby("conc_uM")]
-    conc.draw(axes, exchange, fitted, "o", ms=4.5)
+    for limit, look in (("_quasi_static", "--"), ("_step", ":"), ("", "o")):
+        rows = [curve[f"{name}{limit}_s"] for _, curve in table.groupby("conc_uM")]
+        conc.draw(axes, exchange, rows, look, lw=1, ms=4.5)
     label(axes, title, "time constant of exchange (s)", "fitted time constant (s)", log="xy")
 
 

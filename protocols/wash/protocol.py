@@ -15,7 +15,6 @@ from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.inputs.modulators import exchanged, wash
-from neuromod.models.receptors import Receptor
 from neuromod.parameters import positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import DeliveryProtocol, check_ascending
@@ -50,9 +49,7 @@ class Wash(DeliveryProtocol):
         "from fast application to a chamber of 1 ml at 7.5 ml/min",
     )
     onset: Quantity = time(1 * second, "start of the wash-in", "many intervals between spikes")
-    offset: Quantity = time(
-        41 * second, "start of the wash-out", "after five time constants of the slowest exchange"
-    )
+    offset: Quantity = time(41 * second, "start of the wash-out", "five times the slowest exchange")
     duration: Quantity = time(
         90 * second, "length of the run", "as long again, and the messenger's delay"
     )
@@ -68,13 +65,17 @@ class Wash(DeliveryProtocol):
         check_ascending(self, conc=1, tau_exchange=1)
         for name in ("onset", "offset", "duration"):
             steps_in(name, getattr(self, name), self.dt)
-        self._check_phases()
+        # Time constants are those of changes that come to their end.
+        slowest = max(self.tau_exchange[-1], 1 / self.receptor.k_off, self.receptor.tau_messenger)
+        needed = SETTLED * slowest
+        into, out = self.offset - self.onset, self.duration - self.offset
+        for what, lasts in (("The wash-in", into), ("The wash-out", out)):
+            if lasts < needed:
+                raise UserError(
+                    f"{what} lasts {say(lasts)}: it needs at least {say(needed)}, {SETTLED} "
+                    "times the slowest of exchange, unbinding and messenger."
+                )
         self.check_effect(self.conc)
-
-    @property
-    def receptor(self) -> Receptor:
-        """The receptor whose occupancy is measured."""
-        return self.neuron.receptors[0]
 
     def grid(self) -> tuple[Quantity, Quantity]:
         """Concentration and exchange of every neuron."""
@@ -122,18 +123,6 @@ class Wash(DeliveryProtocol):
         start, turn = (steps_in(name, getattr(self, name), self.dt) for name in ("onset", "offset"))
         return slice(start, turn + 1), slice(turn, None)
 
-    def _check_phases(self) -> None:
-        """Time constants are those of changes that come to their end."""
-        slowest = max(self.tau_exchange[-1], 1 / self.receptor.k_off, self.receptor.tau_messenger)
-        needed = SETTLED * slowest
-        into, out = self.offset - self.onset, self.duration - self.offset
-        for what, lasts in (("The wash-in", into), ("The wash-out", out)):
-            if lasts < needed:
-                raise UserError(
-                    f"{what} lasts {say(lasts)}: it needs at least {say(needed)}, {SETTLED} "
-                    "times the slowest of exchange, unbinding and messenger."
-                )
-
     def _share(self, times: Quantity, tau: Quantity) -> np.ndarray:
         """Share of the supply's concentration in the chamber, in closed form."""
         supplied = exchanged(times, 1 * umolar, [self.onset], self.offset - self.onset, tau)
@@ -142,9 +131,10 @@ class Wash(DeliveryProtocol):
     def _integrated(self, times: Quantity) -> np.ndarray:
         """Gain of every neuron by independent integration."""
         conc, tau = self.grid()
+        supply = np.asarray(conc)
 
         def level(time: float) -> np.ndarray:
-            return np.asarray(conc) * self._share(np.full(len(tau), time) * second, tau)
+            return np.asarray(supply * self._share(np.full(len(tau), time) * second, tau))
 
         kinks = [self.onset / second, self.offset / second]
         return integrated_gain(self.neuron, level, times, kinks)

@@ -64,6 +64,21 @@ def test_trains_are_irregular_and_hardly_correlated(run):
     assert run.table.correlation.abs().max() < 0.06
 
 
+def test_the_error_of_the_correlation_comes_from_five_parts_of_the_time(run):
+    spikes = run.recordings["bath of 0 uM"].spikes["cells"]
+    steps = np.round(spikes.times / run.protocol.dt).astype(int)
+    found = []
+    for start in range(1000, 7000, 1200):
+        here = (steps >= start) & (steps < start + 1200) & (spikes.neurons < 60)
+        counts = np.zeros((60, 6))
+        np.add.at(counts, (spikes.neurons[here], (steps[here] - start) // 200), 1)
+        varying = counts[counts.std(axis=1) > 0]
+        found.append(np.corrcoef(varying)[np.triu_indices(len(varying), 1)].mean())
+    row = run.table[run.table.population == "excitatory"].iloc[0]
+    assert row.correlation_se == pytest.approx(np.std(found, ddof=1) / np.sqrt(5))
+    assert 0 < row.cv_se < row.cv
+
+
 def test_gain_follows_binding_and_hill_by_hand(run):
     occupancy = 0.7 / (0.7 + 1.0)
     gains = run.table.groupby("conc_uM").gain.unique()
@@ -196,6 +211,9 @@ def test_an_excitatory_gain_that_outruns_inhibition_synchronises_the_network_and
 
 def test_the_figure_is_drawn_of_a_silent_network_too(run):
     assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")
+    # Runs of earlier versions have no errors of CV and correlation.
+    earlier = {"table": run.table.drop(columns=["cv_se", "correlation_se"])}
+    assert draw(run.protocol, run.tables | earlier, run.recordings).startswith(b"\x89PNG")
     silent = neuromod.run(replace(TINY, drive=[1.3, 1.9, 2.7] * Hz))
     assert silent.table.rate_Hz.max() < 1
     assert silent.tables["response"].over_control.isna().all()
