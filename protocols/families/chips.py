@@ -1,18 +1,22 @@
-"""Settings of protocols on the chip: circuit, supplies, codes and input."""
+"""Settings of protocols on the chip: circuit, supplies, codes, input, and gates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, khertz, ms, nsecond
+import pandas as pd
+from brian2 import Quantity, khertz, linspace, ms, nsecond, second, volt
 
 from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, VDD_REFERENCE, reachable_gains, vdd_of
+from neuromod.chip.pulses import PulseTrain, code_pulses
 from neuromod.chip.twins import twins
+from neuromod.chip.xor import designs, search
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace
+from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
@@ -20,6 +24,8 @@ from neuromod.parameters import parameter, positive
 from neuromod.protocol import Protocol
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.support.text import say
+
+ONE_PULSE = Spikes("inputs", 1, np.array([0]), [0] * second)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +38,28 @@ class ChipProtocol(Protocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.circuit.check_step(self.dt)
+
+    def pulsed(
+        self, driven: Sequence[tuple[Population, Any]], source: Spikes, duration: Quantity
+    ) -> Experiment:
+        """Neurons with one synapse each from the first input of a source, and their membranes.
+
+        `driven` are populations and the codes of their synapses.
+        """
+        connections: list[Connection] = []
+        for population, codes in driven:
+            neurons = np.arange(population.size)
+            ends = source.name, population.name, 0 * neurons, neurons
+            connections += code_pulses(*ends, codes, self.circuit.t_pulse)
+        return Experiment(
+            populations=[population for population, _ in driven],
+            sources=[source],
+            connections=connections,
+            traces=[Trace(p.name, ("v",), np.arange(p.size)) for p, _ in driven],
+            duration=duration,
+            dt=self.dt,
+            seed=self.seed,
+        )
 
 
 def supply(default: Quantity = VDD_REFERENCE, meaning: str = "synapse supply") -> Any:
@@ -104,3 +132,42 @@ class TwinProtocol(DrivenProtocol):
                 f"Gains from {say(gain.min())} to {say(gain.max())} are out of the circuit's "
                 f"reach: supplies from 0.5 to 1 V give {say(low)} to {say(high)}. {remedy}"
             )
+
+
+@dataclass(frozen=True, eq=False)
+class GateProtocol(ChipProtocol):
+    """Base of protocols with XOR gates, whose codes are searched in closed form."""
+
+    vdd: Quantity = supply(
+        linspace(0.5, 1.0, 11) * volt,
+        "supplies at which codes are searched, each for all three neurons of a gate",
+    )
+    spikes: int = parameter(
+        10, "input spikes of a 1", "Barton et al. 2022, section 6.2", low=1, high=64
+    )
+    period: Quantity = time(
+        370 * nsecond,
+        "from one input spike to the next; at least a neuron's dead time, 300 ns",
+        "off the dead time, far below the membrane's 20 us",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        why = "codes are searched for mirrors and a clocked comparator"
+        keep(self.circuit, why, synapse="mirror", comparator="clocked")
+        self.train.check(self.circuit)
+
+    @property
+    def train(self) -> PulseTrain:
+        """Input of a 1."""
+        return PulseTrain(self.spikes, self.period, self.dt)
+
+    @cached_property
+    def found(self) -> list[pd.DataFrame]:
+        """What the search finds at each supply."""
+        return [search(self.circuit, self.train, vdd) for vdd in self.vdd]
+
+    @cached_property
+    def designs(self) -> pd.DataFrame:
+        """Gates to build: the widest margin of all, and that of those like the paper's."""
+        return designs(pd.concat(self.found, ignore_index=True))

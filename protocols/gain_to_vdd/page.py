@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -28,10 +28,10 @@ def plot(protocol: GainToVdd, tables: Tables, recordings: Recordings) -> Figure:
     """Gain and sensitivity against the supply, error against bits, bits against precision."""
     del protocol, recordings
     figure, axes = panels([["gain", "slope"], ["error", "bits"]], width=10)
-    named = {}
+    named: dict[str, dict[str, Any]] = {}
     for law, (name, color, marker, line) in LOOKS.items():
         own, steps, bits = (
-            tables[name][tables[name].law == law] for name in ("table", "quantised", "bits")
+            tables[table][tables[table].law == law] for table in ("table", "quantised", "bits")
         )
         exact = {"color": color, "ls": line}
         simulated = {"color": color, "marker": marker, "fillstyle": "none", "ms": 5, "ls": ""}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, amp, linspace, nA, second, volt
+from brian2 import Quantity, amp, linspace, nA, volt
 
 from neuromod.chip.conversion import (
     VDD_HIGH,
@@ -17,14 +17,13 @@ from neuromod.chip.conversion import (
     reachable_gains,
     vdd_of,
 )
-from neuromod.chip.pulses import code_pulses
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace
+from neuromod.experiment import Experiment, Population
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.mirror import LAWS
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.chips import ChipProtocol, keep, supply
+from neuromod.protocols.families.chips import ONE_PULSE, ChipProtocol, keep, supply
 from neuromod.protocols.gain_to_vdd import page
 from neuromod.recording import Recording
 
@@ -73,7 +72,7 @@ class GainToVdd(ChipProtocol):
 
     def experiments(self) -> dict[str, Experiment]:
         """One pulse to a neuron at each supply, for transistors of both laws."""
-        populations, connections, traces = [], [], []
+        driven = []
         for law in LAWS:
             chip = replace(self.circuit, law=law)
             # Those swept, then the nearest to every wanted gain by bits, last that of gain 1.
@@ -81,21 +80,8 @@ class GainToVdd(ChipProtocol):
             nearest = [np.asarray(_nearest(ideal, bits) / volt) for bits in self.bits]
             one = float(VDD_REFERENCE / volt)
             vdd = np.concatenate([self.vdd / volt, *nearest, [one]]) * volt
-            neurons = np.arange(len(vdd))
-            ends = "inputs", law, 0 * neurons, neurons
-            populations.append(Population(law, chip, len(vdd), {"vdd": vdd}))
-            connections += code_pulses(*ends, self.code, chip.t_pulse)
-            traces.append(Trace(law, ("v",), neurons))
-        pulse = Experiment(
-            populations=populations,
-            sources=[Spikes("inputs", 1, np.array([0]), [0] * second)],
-            connections=connections,
-            traces=traces,
-            duration=self.circuit.t_pulse + 3 * self.dt,
-            dt=self.dt,
-            seed=self.seed,
-        )
-        return {"pulse": pulse}
+            driven.append((Population(law, chip, len(vdd), {"vdd": vdd}), self.code))
+        return {"pulse": self.pulsed(driven, ONE_PULSE, self.circuit.t_pulse + 3 * self.dt)}
 
     def measure(self, recordings: Recordings) -> Tables:
         """Gains by supply, errors of wanted gains by bits, bits by precision, and ranges."""

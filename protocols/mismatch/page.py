@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from brian2 import mV
 from brian2.units.constants import boltzmann_constant
+from matplotlib.figure import Figure
 
 from neuromod.chip.xor import ROW_NAMES
 from neuromod.protocol import Recordings, Section, Tables
@@ -15,90 +16,62 @@ from neuromod.support.figures import BLACK, BLUE, ORANGE, label, legend, panels
 from neuromod.support.text import listed, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.mismatch.protocol import ChipMismatch
 
+NAMES = {"widest": "with the widest margin", "paper": "with the paper's spikes"}
 COLORS = {"widest": BLUE, "paper": ORANGE}
-NAMES = {"widest": "gate with the widest margin", "paper": "gate with the paper's spikes"}
 # As made, a ring; re-tuned, a smaller square that may lie inside it.
-MADE = {"marker": "o", "mfc": "white", "ms": 7, "ls": "--"}
-TUNED = {"marker": "s", "ms": 4, "ls": "-"}
+LOOKS: dict[str, dict[str, Any]] = {
+    "yield": {"marker": "o", "mfc": "white", "ms": 7, "ls": "--"},
+    "retuned": {"marker": "s", "ms": 4, "ls": "-"},
+}
 
 
 def plot(protocol: ChipMismatch, tables: Tables, recordings: Recordings) -> Figure:
     """Yields before and after re-tuning: by size, by kind of device, and by condition."""
     del recordings
-    layout = [["sizes", "sources"], ["sizes", "sources"], ["conditions", "conditions"]]
-    figure, axes = panels(layout, width=12, height=7.5)
+    figure, axes = panels([["sizes", "sources", "conditions"]], width=13, height=5)
     for design, rows in tables["table"].groupby("design", sort=False):
-        for name, look in (("yield", MADE), ("retuned", TUNED)):
-            _with_intervals(axes["sizes"], rows, name, color=COLORS[str(design)], **look)
+        for name, look in LOOKS.items():
+            middle = rows[f"{name}_percent"]
+            ends = [middle - rows[f"{name}_low_percent"], rows[f"{name}_high_percent"] - middle]
+            # Rounding may leave an end a hair inside the point.
+            look = {"yerr": np.maximum(ends, 0), "capsize": 2, "color": COLORS[design], **look}
+            axes["sizes"].errorbar(rows.size_sigma, middle, **look)
+    _plot_changes(axes["sources"], tables["sources"], "source", "yield_percent", "retuned_percent")
+    _plot_changes(axes["conditions"], tables["conditions"], "condition", "right", "right_retuned")
+    works, sizes = "gates that work (%)", "size of the mismatch (standard deviations)"
     label(
-        axes["sizes"],
-        "a  Yield, with 95 % intervals",
-        "size of the mismatch (standard deviations)",
-        "gates that work (%)",
-        ylim=(0, 103),
-        xlim=(0, None),
+        axes["sizes"], "a  Yield, with 95 % intervals", sizes, works, ylim=(0, 103), xlim=(0, None)
     )
-    _plot_sources(protocol, axes["sources"], tables["sources"])
-    _plot_conditions(axes["conditions"], tables["conditions"])
-    looks: dict[str, Any] = {NAMES[name]: {"color": color} for name, color in COLORS.items()}
-    looks |= {"as made": {"color": BLACK, **MADE}, "re-tuned": {"color": BLACK, **TUNED}}
-    legend(axes["sources"], also=looks)
+    size = say(protocol.source_size)
+    label(axes["sources"], f"b  One kind of device alone, at {size} SD", works, xlim=(0, 103))
+    conditions = "c  Corner (n, p) or temperature"
+    label(axes["conditions"], conditions, "rows right of 4, no mismatch", xlim=(0, 4.15))
+    looks = {f"gate {NAMES[name]}": {"color": color} for name, color in COLORS.items()}
+    for name, look in zip(("as made", "re-tuned"), LOOKS.values(), strict=True):
+        looks[name] = {"color": BLACK, **look}
+    legend(axes["sources"], below=True, also=looks)
     return figure
 
 
-def _with_intervals(axes: Any, rows: pd.DataFrame, name: str, **look: Any) -> None:
-    middle = rows[f"{name}_percent"]
-    below, above = middle - rows[f"{name}_low_percent"], rows[f"{name}_high_percent"] - middle
-    # Rounding may leave an end a hair inside the point.
-    ends = np.maximum([below, above], 0)
-    axes.errorbar(rows.size_sigma, middle, yerr=ends, capsize=2, **look)
-
-
-def _plot_sources(protocol: ChipMismatch, axes: Any, sources: pd.DataFrame) -> None:
-    names = list(dict.fromkeys(sources.source))
-    for k, (design, rows) in enumerate(sources.groupby("design", sort=False)):
-        height = -np.arange(len(rows)) + 0.14 - 0.28 * k
-        color = COLORS[str(design)]
-        axes.hlines(height, rows.yield_percent, rows.retuned_percent, color=color, lw=1)
-        axes.plot(rows.yield_percent, height, color=color, **MADE | {"ls": ""})
-        axes.plot(rows.retuned_percent, height, color=color, **TUNED | {"ls": ""})
+def _plot_changes(axes: Any, table: pd.DataFrame, name: str, made: str, tuned: str) -> None:
+    """Both gates as made and re-tuned, one below the other for every value of a column."""
+    names = table[name].unique()
+    for k, (design, rows) in enumerate(table.groupby("design", sort=False)):
+        height = 0.14 - 0.28 * k - np.arange(len(rows))
+        axes.hlines(height, rows[made], rows[tuned], color=COLORS[design], lw=1)
+        for column, look in zip((made, tuned), LOOKS.values(), strict=True):
+            axes.plot(rows[column], height, **look | {"color": COLORS[design], "ls": ""})
     axes.set_yticks(-np.arange(len(names)), names)
-    label(
-        axes,
-        f"b  One kind of device alone, at {say(protocol.source_size)} standard deviations",
-        "gates that work (%)",
-    )
 
 
-def _plot_conditions(axes: Any, conditions: pd.DataFrame) -> None:
-    names = list(dict.fromkeys(conditions.condition))
-    for k, (design, rows) in enumerate(conditions.groupby("design", sort=False)):
-        place, color = np.arange(len(rows)) - 0.12 + 0.24 * k, COLORS[str(design)]
-        axes.vlines(place, rows.right, rows.right_retuned, color=color, lw=1)
-        axes.plot(place, rows.right, color=color, **MADE | {"ls": ""})
-        axes.plot(place, rows.right_retuned, color=color, **TUNED | {"ls": ""})
-    axes.set_xticks(np.arange(len(names)), names)
-    label(
-        axes,
-        "c  Process corners (n-type, p-type) and temperature, without mismatch",
-        y="rows right of 4",
-        ylim=(0, 4.4),
-    )
-
-
-NAMES = {"widest": "with the widest margin", "paper": "with the paper's spikes"}
 METHOD = (
-    "The same draws are used at every size. A gate that works is left alone. For one that fails, "
-    "all combinations of supplies are tried in closed form, judged by what could be seen on a "
-    "chip: the number of output spikes. The gates are then simulated as made and as re-tuned, and "
-    "the yields are those of the simulation. There are only four input rows, so tuning and "
-    "testing use the same ones; noise was left out of both. The rescued share is that of failing "
-    "gates. Intervals are Wilson's at "
-    "95 %, for chips like these: they do not cover that the standard deviations themselves are "
+    "The same draws are used at every size. For a gate that fails, all combinations of supplies "
+    "are tried in closed form, judged by the number of output spikes, which could be seen on a "
+    "chip. The yields are those of a simulation. Tuning and testing use the same four input rows, "
+    "without noise. The rescued share is that of failing gates. Intervals are Wilson's at 95 %, "
+    "for chips like these: they do not cover that the standard deviations themselves are "
     "estimates. One supply feeds both synapses of a neuron, so re-tuning cannot restore the "
     "balance of two currents that ought to cancel."
 )
@@ -121,10 +94,9 @@ def _share(percent: float) -> str:
 def _say_sizes(table: pd.DataFrame) -> str:
     said = []
     for design, rows in table.groupby("design", sort=False):
-        one = rows.iloc[np.argmin(np.abs(rows.size_sigma.astype(float) - 1))]
-        last = rows.iloc[-1]
+        one, last = rows.iloc[np.argmin(np.abs(rows.size_sigma - 1))], rows.iloc[-1]
         said.append(
-            f"Of the copies of the gate {NAMES[str(design)]}, {_share(one.yield_percent)} "
+            f"Of the copies of the gate {NAMES[design]}, {_share(one.yield_percent)} "
             f"({say(one.yield_low_percent, digits=3)} to {_share(one.yield_high_percent)}) work at "
             f"{say(one.size_sigma)} times the mismatch given, and {_share(last.yield_percent)} at "
             f"{say(last.size_sigma)} times. With a supply for each neuron these become "
@@ -138,7 +110,7 @@ def _say_sources(protocol: ChipMismatch, sources: pd.DataFrame) -> str:
     for design, rows in sources.groupby("design", sort=False):
         worst = rows.sort_values("yield_percent").head(2)
         most = listed(f"{r.source} ({_share(r.yield_percent)})" for r in worst.itertuples())
-        said.append(f"For the gate {NAMES[str(design)]} these are {most}.")
+        said.append(f"For the gate {NAMES[design]} these are {most}.")
     return (
         f"At {say(protocol.source_size)} standard deviations each kind of device varied alone; "
         f"the lowest yields say what to draw larger first. {' '.join(said)} The order follows "
@@ -152,16 +124,16 @@ def _say_conditions(conditions: pd.DataFrame) -> str:
     wrong = conditions[conditions.right < len(ROW_NAMES)]
     if wrong.empty:
         return "Both gates work at all of these corners and temperatures."
-    said = [
+    said = "; ".join(
         f"{row.condition} ({NAMES[row.design]}): {row.right} of 4 rows as made, "
         f"{row.right_retuned} re-tuned"
         for row in wrong.itertuples()
-    ]
+    )
     return (
-        f"Of {len(conditions)} cases {len(wrong)} fail: {'; '.join(said)}. Heat makes the "
-        "pseudo-resistor leak exponentially more, since it conducts below threshold; a slow n-type "
-        "beside a fast p-type transistor upsets charges that ought to cancel. How far corners lie "
-        "from typical is an estimate."
+        f"Of {len(conditions)} cases {len(wrong)} fail: {said}. Heat makes the pseudo-resistor "
+        "leak exponentially more, since it conducts below threshold; a slow n-type beside a fast "
+        "p-type transistor upsets charges that ought to cancel. How far corners lie from typical "
+        "is an estimate."
     )
 
 

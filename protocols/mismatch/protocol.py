@@ -27,8 +27,7 @@ from neuromod.experiment import Experiment
 from neuromod.inputs.noise import noisy_supply, thermal
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.chips import keep
-from neuromod.protocols.families.gates import GateProtocol
+from neuromod.protocols.families.chips import GateProtocol, keep
 from neuromod.protocols.mismatch import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
@@ -117,12 +116,27 @@ class ChipMismatch(GateProtocol):
             spikes = {f"spikes_{row}": made[:, k] for k, row in enumerate(ROW_NAMES)}
             parts.append(labels.assign(right=right, right_retuned=retuned, **spikes))
         gates = pd.concat(parts, ignore_index=True)
-        conditions = gates[gates.study == "condition"].drop(columns="study")
+        sizes, sources, conditions = (
+            gates[gates.study == study].drop(columns="study").reset_index(drop=True)
+            for study in ("size", "source", "condition")
+        )
+        works = computes(_output(recordings["noise"])).all(axis=1)
+        works = works.reshape(len(self.designs), len(self.supply_noise), self.chips).sum(axis=2)
+        noise = [
+            {
+                "design": design,
+                "supply_noise_mV": float(spread / mV),
+                "trials": self.chips,
+                **_share("right", right, self.chips),
+            }
+            for design, of_design in zip(self.designs.design, works, strict=True)
+            for spread, right in zip(self.supply_noise, of_design, strict=True)
+        ]
         return {
-            "table": _yields(gates[gates.study == "size"], "size_sigma"),
-            "sources": _yields(gates[gates.study == "source"], "source"),
-            "conditions": conditions.reset_index(drop=True),
-            "noise": self._measure_noise(recordings["noise"]),
+            "table": _yields(sizes, "size_sigma"),
+            "sources": _yields(sources, "source"),
+            "conditions": conditions,
+            "noise": pd.DataFrame(noise),
         }
 
     @cached_property
@@ -132,14 +146,18 @@ class ChipMismatch(GateProtocol):
         found = []
         for place, design in enumerate(self.designs.design):
             gate = Gates.of(self.designs.iloc[[place]])
-            drawn = draw(self.circuit, self.mismatch, (self.chips, 3), 2, generator)
-            batches = [*self._drawn(drawn), *self._shared(gate.codes[0])]
+            batches = self._batches(gate.codes[0], generator)
             supplies = gate.values["vdd"][0, 0] + self.trim
             trims = self.trim[(supplies > VDD_LOW - SLACK) & (supplies < VDD_HIGH + SLACK)]
-            levels = [
-                join([self._made(gate, trim, deviations, n) for *_, n, deviations in batches])
-                for trim in trims
-            ]
+            levels = []
+            for trim in trims:
+                vdd = np.clip(gate.values["vdd"] + trim, VDD_LOW, VDD_HIGH)
+                designed = replace(gate, values={"vdd": vdd})
+                made = [
+                    designed.take(np.zeros(n, dtype=int)).made(self.circuit, deviations)
+                    for *_, n, deviations in batches
+                ]
+                levels.append(join(made))
             home = int(np.argmin(np.abs(trims)))
             tuned = pick(levels, retune(self.circuit, self.train, levels, home))
             labels = [
@@ -150,68 +168,33 @@ class ChipMismatch(GateProtocol):
             found.append((pd.DataFrame(labels), levels[home], tuned))
         return found
 
-    def _drawn(self, drawn: Deviations) -> list[Batch]:
-        """Mismatch at several sizes, and of one kind of device at a time."""
-        sizes: list[Batch] = [("size", size, self.chips, drawn * size) for size in self.sizes]
-        return sizes + [
-            ("source", name, self.chips, drawn.only(kind) * self.source_size)
-            for kind, name in SOURCES.items()
+    def _batches(self, codes: np.ndarray, generator: np.random.Generator) -> list[Batch]:
+        """Chips to make: at sizes of the mismatch, of one kind of device, and at conditions."""
+        circuit, process, chips = self.circuit, self.process, self.chips
+        drawn = draw(circuit, self.mismatch, (chips, 3), 2, generator)
+        alone = {name: drawn.only(kind) * self.source_size for kind, name in SOURCES.items()}
+        corners = {corner: at_corner(circuit, process, corner, codes) for corner in CORNERS}
+        warm = {say(t, kelvin): at_temperature(circuit, process, t) for t in self.temperature}
+        return [
+            *(("size", size, chips, drawn * size) for size in self.sizes),
+            *(("source", name, chips, deviations) for name, deviations in alone.items()),
+            *(("condition", name, 1, shared) for name, shared in (corners | warm).items()),
         ]
-
-    def _shared(self, codes: np.ndarray) -> list[Batch]:
-        """Corners and temperatures."""
-        corners: list[Batch] = [
-            ("condition", corner, 1, at_corner(self.circuit, self.process, corner, codes))
-            for corner in CORNERS
-        ]
-        return corners + [
-            ("condition", say(t, kelvin), 1, at_temperature(self.circuit, self.process, t))
-            for t in np.atleast_1d(self.temperature)
-        ]
-
-    def _made(self, gate: Gates, trim: Quantity, deviations: Deviations, n: int) -> Gates:
-        """Copies of a gate on chips, all supplies changed alike."""
-        vdd = np.clip(gate.values["vdd"] + trim, VDD_LOW, VDD_HIGH)
-        copies = replace(gate, values={"vdd": vdd}).take(np.zeros(n, dtype=int))
-        return copies.made(self.circuit, deviations)
-
-    @property
-    def _trials(self) -> pd.DataFrame:
-        """Design and noise of each gate of the experiment with noise."""
-        design, noise, _ = np.indices(
-            (len(self.designs), len(self.supply_noise), self.chips)
-        ).reshape(3, -1)
-        return pd.DataFrame({"design": design, "noise": noise})
 
     def _noisy(self) -> Experiment:
         """The gates as designed, under thermal noise and noise of supplies."""
-        trials = self._trials
-        quiet = self._experiment(Gates.of(self.designs.iloc[trials.design]))
+        design, size, _ = np.indices((len(self.designs), len(self.supply_noise), self.chips))
+        quiet = self._experiment(Gates.of(self.designs.iloc[design.ravel()]))
         generator = np.random.default_rng([self.seed, 1])
-        spread = np.asarray(self.supply_noise / volt)[trials.noise.to_numpy()]
         noise = []
         for population in quiet.populations:
-            own = np.repeat(spread, population.size // len(trials)) * volt
+            spread = self.supply_noise[size.ravel()].repeat(population.size // design.size)
             times = (self.period, quiet.duration, self.dt, generator)
-            noise += [noisy_supply(population, own, *times), thermal(population, *times)]
+            noise += [noisy_supply(population, spread, *times), thermal(population, *times)]
         return quiet.add(*noise)
 
     def _experiment(self, gates: Gates) -> Experiment:
-        return gates.experiment(self.circuit, self.train, self.seed, np.zeros(1, dtype=int))
-
-    def _measure_noise(self, recording: Recording) -> pd.DataFrame:
-        trials = self._trials.assign(works=computes(_output(recording)).all(axis=1))
-        rows = []
-        for (design, noise), group in trials.groupby(["design", "noise"]):
-            rows.append(
-                {
-                    "design": self.designs.design[design],
-                    "supply_noise_mV": float(self.supply_noise[noise] / mV),
-                    "trials": len(group),
-                    **_share("right", int(group.works.sum()), len(group)),
-                }
-            )
-        return pd.DataFrame(rows)
+        return gates.experiment(self.circuit, self.train, self.seed, np.array([0]))
 
 
 def _output(recording: Recording) -> np.ndarray:
@@ -221,12 +204,12 @@ def _output(recording: Recording) -> np.ndarray:
 
 def _share(name: str, successes: int, trials: int) -> dict[str, float]:
     """A share and its 95 % confidence interval (Wilson's), percent; nan of no trials."""
-    names = [f"{name}_percent", f"{name}_low_percent", f"{name}_high_percent"]
-    if not trials:
-        return dict.fromkeys(names, np.nan)
-    interval = binomtest(successes, trials).proportion_ci(method="wilson")
-    shares = 100 * successes / trials, 100 * interval.low, 100 * interval.high
-    return dict(zip(names, shares, strict=True))
+    shares = [np.nan] * 3
+    if trials:
+        interval = binomtest(int(successes), trials).proportion_ci(method="wilson")
+        shares = [100 * successes / trials, 100 * interval.low, 100 * interval.high]
+    ends = ("percent", "low_percent", "high_percent")
+    return {f"{name}_{end}": share for end, share in zip(ends, shares, strict=True)}
 
 
 def _yields(gates: pd.DataFrame, condition: str) -> pd.DataFrame:
@@ -239,9 +222,9 @@ def _yields(gates: pd.DataFrame, condition: str) -> pd.DataFrame:
                 "design": design,
                 condition: value,
                 "chips": len(group),
-                **_share("yield", int(works.sum()), len(group)),
-                **_share("retuned", int(tuned.sum()), len(group)),
-                **_share("rescued", int((tuned & ~works).sum()), int((~works).sum())),
+                **_share("yield", works.sum(), len(group)),
+                **_share("retuned", tuned.sum(), len(group)),
+                **_share("rescued", (tuned & ~works).sum(), (~works).sum()),
             }
         )
     return pd.DataFrame(rows)

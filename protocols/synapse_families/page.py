@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from brian2 import mV
 from brian2.units.allunits import pjoule
+from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, label, legend, panels
 from neuromod.support.text import say, span
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.synapse_families.protocol import SynapseFamilies
 
 # Open markers of several sizes, so that what lies over each other is seen.
@@ -25,73 +22,50 @@ LOOKS: dict[str, dict[str, Any]] = {
     "optocoupler": {"color": ORANGE, "marker": "^", "ms": 4.5, "fillstyle": "none"},
     "digital": {"color": GREEN, "marker": "o", "ms": 3, "fillstyle": "none"},
 }
-ABOVE: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+STORED = "stored value (share of full scale)"
+LABELS = {
+    "linear": ("a  One pulse that pushes or pulls", STORED, "step at rest (mV)"),
+    "membrane": (
+        "b  Full scale, from other potentials",
+        "membrane when the pulse begins (mV)",
+        "step over step at rest",
+    ),
+    "spikes": ("c  Output of the same input train", STORED, "output spikes"),
+    "energy": ("d  Synapse's energy, diode included", "", "energy per pulse (pJ)", "y"),
+}
 
 
 def plot(protocol: SynapseFamilies, tables: Tables, recordings: Recordings) -> Figure:
     """Steps against stored value and membrane, spikes against stored value, and energy."""
     del recordings
     figure, axes = panels([["linear", "membrane"], ["spikes", "energy"]], width=10)
-    steps, rest = tables["table"], float(protocol.circuit.v_rest / mV)
-    for family, look in LOOKS.items():
-        own = steps[steps.family == family]
-        _plot_family(axes, own, np.isclose(own.v_start_mV, rest), family, look)
-        spikes = tables["spikes"][f"{family}_spikes"]
-        axes["spikes"].plot(tables["spikes"].stored, spikes, ls="", **look)
+    steps, summary = tables["table"], tables["summary"].set_index("family")
+    rest = np.isclose(steps.v_start_mV, float(protocol.circuit.v_rest / mV))
+    # What the diode takes meanwhile is a synapse's energy too.
+    drawn = summary.energy_per_pulse_fJ / 1e3 + summary.static_per_pulse_pJ
+    for place, (family, look) in enumerate(LOOKS.items()):
+        for sign, line in (("up", "-"), ("down", ":")):
+            own = (steps.family == family) & (steps.sign == sign)
+            at_rest, full = steps[own & rest], steps[own & (steps.stored == 1)]
+            axes["linear"].plot(at_rest.stored, at_rest.step_mV, ls="", **look)
+            relative = full.step_mV / at_rest.step_mV.iloc[-1]
+            name = family if sign == "up" else None
+            axes["membrane"].plot(full.v_start_mV, relative, ls=line, label=name, **look)
+        spikes = tables["spikes"]
+        axes["spikes"].plot(spikes.stored, spikes[f"{family}_spikes"], ls="", **look)
+        axes["energy"].plot(place, drawn[family], **look)
+        text = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+        at = place, drawn[family]
+        axes["energy"].annotate(say(drawn[family] * pjoule, digits=3), at, (0, 8), **text)
+    for panel, texts in LABELS.items():
+        label(axes[panel], *texts)
     axes["linear"].axhline(0, color=BLACK, lw=0.6)
-    label(
-        axes["linear"],
-        "a  One pulse that pushes or pulls",
-        "stored value (share of full scale)",
-        "step at rest (mV)",
-    )
-    label(
-        axes["membrane"],
-        "b  Full scale, from other potentials",
-        "membrane when the pulse begins (mV)",
-        "step over step at rest",
-    )
-    label(
-        axes["spikes"],
-        "c  Output of the same input train",
-        "stored value (share of full scale)",
-        "output spikes",
-    )
     lines = {"push": {"color": BLACK, "ls": "-"}, "pull": {"color": BLACK, "ls": ":"}}
     legend(axes["membrane"], also=lines)
-    _plot_energy(axes["energy"], tables["summary"])
+    axes["energy"].set(xlim=(-0.5, len(LOOKS) - 0.5), ylim=(drawn.min() / 3, drawn.max() * 5))
+    axes["energy"].set_xticks(range(len(LOOKS)), LOOKS)
+    axes["energy"].yaxis.set_major_formatter("{x:g}")
     return figure
-
-
-def _plot_family(
-    axes: Any, steps: pd.DataFrame, rest: np.ndarray, family: str, look: Mapping[str, Any]
-) -> None:
-    """Steps of one family, pushing and pulling."""
-    for sign, line in (("up", "-"), ("down", ":")):
-        own = steps.sign == sign
-        at_rest, full = steps[own & rest], steps[own & (steps.stored == 1)]
-        axes["linear"].plot(at_rest.stored, at_rest.step_mV, ls="", **look)
-        relative = full.step_mV / at_rest.step_mV.iloc[-1]
-        name = family if sign == "up" else None
-        axes["membrane"].plot(full.v_start_mV, relative, ls=line, label=name, **look)
-
-
-def _plot_energy(axes: Any, summary: pd.DataFrame) -> None:
-    """Energy of one full-scale pulse, with what the diode takes meanwhile."""
-    drawn = summary.energy_per_pulse_fJ / 1e3 + summary.static_per_pulse_pJ
-    for place, (family, energy) in enumerate(zip(summary.family, drawn, strict=True)):
-        axes.plot(place, energy, **LOOKS[family])
-        axes.annotate(say(energy * pjoule, digits=3), (place, energy), (0, 8), **ABOVE)
-    axes.set_xticks(range(len(summary)), summary.family)
-    label(
-        axes,
-        "d  Synapse's energy, diode included",
-        y="energy per pulse (pJ)",
-        log="y",
-        xlim=(-0.5, len(summary) - 0.5),
-        ylim=(drawn.min() / 3, drawn.max() * 5),
-    )
-    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def report(protocol: SynapseFamilies, tables: Tables) -> list[Section]:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, khertz, mV, nA, nsiemens, ohm, second, usecond, uwatt, volt
+from brian2 import Quantity, khertz, mV, nA, nsiemens, ohm, usecond, uwatt, volt
 from brian2.units.allunits import fjoule, pjoule
 
 from neuromod.checks import steps_in
 from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, gain_of
-from neuromod.chip.pulses import code_pulses
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
+from neuromod.experiment import Experiment, Population
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.optocoupler import Optocoupler
 from neuromod.parameters import not_negative, parameter
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.chips import ChipProtocol, input_rate, supply
+from neuromod.protocols.families.chips import ONE_PULSE, ChipProtocol, input_rate, keep, supply
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.synapse_families import page
 from neuromod.recording import Recording
@@ -72,12 +70,8 @@ class SynapseFamilies(ChipProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        chip = self.circuit
-        if (chip.synapse, chip.output, chip.R_supply / ohm) != ("mirror", "ideal", 0):
-            raise UserError(
-                "circuit must keep synapse=mirror, output=ideal and R_supply=0 ohm: ideal "
-                "synapses are compared here."
-            )
+        chip, why = self.circuit, "ideal synapses are compared"
+        keep(chip, why, synapse="mirror", output="ideal", R_supply=0 * ohm)
         if not np.any(np.isclose(self.v_start / mV, chip.v_rest / mV)):
             raise UserError(f"v_start must contain the resting potential, {say(chip.v_rest)}.")
         if np.any(self.v_start >= chip.v_th):
@@ -93,30 +87,32 @@ class SynapseFamilies(ChipProtocol):
     def experiments(self) -> dict[str, Experiment]:
         """One pulse to every neuron; and one train of pulses to neurons of every stored value."""
         value, sign, start = self._grid()
-        once = Spikes("inputs", 1, np.array([0]), [0] * second)
-        pulsed = {family: sign * units[value] for family, units in self.units.items()}
+        begun, length = {"v": self.v_start[start]}, self.circuit.t_pulse + 3 * self.dt
+        pulsed = [
+            (self._population(family, len(value), begun), sign * units[value])
+            for family, units in self.units.items()
+        ]
+        driven = [(self._population(f, len(units), {}), units) for f, units in self.units.items()]
         train = circuit_inputs(self.circuit, 1, self.input_rate, self.duration, self.dt, self.seed)
-        traces = [Trace(family, ("v",), np.arange(len(value))) for family in FAMILIES]
-        length = self.circuit.t_pulse + 3 * self.dt
-        pulse = self._experiment(once, pulsed, length, {"v": self.v_start[start]})
         return {
-            "pulse": replace(pulse, traces=traces),
-            "train": self._experiment(train, self.units, self.duration, {}),
+            "pulse": self.pulsed(pulsed, ONE_PULSE, length),
+            "train": replace(self.pulsed(driven, train, self.duration), traces=()),
         }
 
     def measure(self, recordings: Recordings) -> Tables:
         """Steps by stored value and potential, their summary, and spikes by stored value."""
         steps = self._steps(recordings["pulse"])
+        summary = [self._summary(family, steps[steps.family == family]) for family in FAMILIES]
         spikes = pd.DataFrame({"stored": self.stored})
         for family, units in self.units.items():
             spikes[f"{family}_spikes"] = recordings["train"].spikes[family].counts()
             spikes[f"{family}_units"] = units
-        return {"table": steps, "summary": self._summary(steps), "spikes": spikes}
+        return {"table": steps, "summary": pd.DataFrame(summary), "spikes": spikes}
 
     @cached_property
     def units(self) -> dict[str, np.ndarray]:
         """Units of current or conductance that every stored value stands for, by family."""
-        whole = np.round(self.stored * self._most)
+        whole = np.round(self.stored * self.circuit.code_max)
         led = self.stored * self.optocoupler.current_for(self._full_scale)
         analog = self.optocoupler.conductance(led) / self._conducting.G_unit
         return {"mirror": whole, "optocoupler": np.asarray(analog), "digital": whole}
@@ -126,55 +122,29 @@ class SynapseFamilies(ChipProtocol):
         """The neuron with conductances that move it at rest as far as a mirror's unit does."""
         chip = replace(self.circuit, synapse="conductance")
         unit = self.circuit.unit_current(self.vdd) / (self.vdd - chip.v_rest)
-        wanted = self._most * self.circuit.step(self.vdd)
+        wanted = self.circuit.code_max * self.circuit.step(self.vdd)
         for _ in range(50):
             # A conductance also loads the membrane, the more units the more.
             chip = replace(chip, G_unit=unit)
-            reached = self._exact(chip, self._most, chip.v_rest, 1) - chip.v_rest
+            reached = self._exact(chip, self.circuit.code_max, chip.v_rest, 1) - chip.v_rest
             unit = unit * float(wanted / reached)
         return chip
 
     @property
-    def _most(self) -> int:
-        return self.circuit.code_max
-
-    @property
     def _full_scale(self) -> Quantity:
-        return self._most * self._conducting.G_unit
+        return self.circuit.code_max * self._conducting.G_unit
 
     def _model(self, family: str) -> CircuitNeuron:
         return self.circuit if family == "mirror" else self._conducting
 
+    def _population(self, family: str, size: int, values: dict[str, Quantity]) -> Population:
+        return Population(family, self._model(family), size, {"vdd": self.vdd, **values})
+
     def _grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indices of stored value, sign and starting potential of every neuron of a family."""
-        sides = (len(self.stored), len(SIGNS), len(self.v_start))
+        """Number of the stored value, sign, and number of the potential of every neuron."""
+        sides = len(self.stored), len(SIGNS), len(self.v_start)
         value, sign, start = (side.ravel() for side in np.indices(sides))
         return value, SIGNS[sign], start
-
-    def _experiment(
-        self,
-        source: Spikes,
-        units: Mapping[str, np.ndarray],
-        duration: Quantity,
-        values: Mapping[str, Any],
-    ) -> Experiment:
-        """One population of each family, every neuron with one synapse from the source."""
-        populations: list[Population] = []
-        synapses: list[Connection] = []
-        for family, own in units.items():
-            model, everyone = self._model(family), np.arange(len(own))
-            given = {"vdd": self.vdd, **values}
-            populations.append(Population(family, model, len(own), given))
-            i = np.zeros_like(everyone)
-            synapses += code_pulses(source.name, family, i, everyone, own, model.t_pulse)
-        return Experiment(
-            populations=populations,
-            sources=[source],
-            connections=synapses,
-            duration=duration,
-            dt=self.dt,
-            seed=self.seed,
-        )
 
     def _steps(self, recording: Recording) -> pd.DataFrame:
         """One row per family, stored value, sign and starting potential."""
@@ -221,44 +191,33 @@ class SynapseFamilies(ChipProtocol):
             target = (leak * chip.v_rest + opened * rail) / load
         return target + (at_start - target) * np.exp(-np.asarray(chip.t_pulse * load / chip.C))
 
-    def _summary(self, steps: pd.DataFrame) -> pd.DataFrame:
-        """One row per family."""
-        rest = np.isclose(steps.v_start_mV, float(self.circuit.v_rest / mV))
-        highest = np.isclose(steps.v_start_mV, float(np.max(self.v_start) / mV))
+    def _summary(self, family: str, steps: pd.DataFrame) -> dict[str, Any]:
+        """One family's row of the summary."""
+        shape = len(self.stored), len(SIGNS), -1
+        step, energy = (steps[n].to_numpy().reshape(shape) for n in ("step_mV", "energy_fJ"))
+        rest = int(np.argmin(np.abs(np.asarray((self.v_start - self.circuit.v_rest) / mV))))
+        highest = int(np.argmax(self.v_start))
+        up, chip = step[:, 0, rest], self._model(family)
+        analog, conducts = family == "optocoupler", family != "mirror"
+        held = self.stored if analog else self.units[family]
+        line = np.interp(held / held.max(), [0, 1], up[[0, -1]])
         led = self.optocoupler.current_for(self._full_scale)
+        static = self.optocoupler.power(led) if analog else 0 * uwatt
         pulses = float(self.input_rate * self.duration)
-        rows = []
-        for family in FAMILIES:
-            chip, own = self._model(family), steps.family == family
-            up = steps[own & rest & (steps.sign == "up")]
-            full = steps[own & (steps.stored == 1)]
-            at_rest = full[rest[full.index]].set_index("sign")
-            above = full[highest[full.index]].set_index("sign")
-            analog, conducts = family == "optocoupler", family != "mirror"
-            static = self.optocoupler.power(led) if analog else 0 * uwatt
-            low, high = gain_of(chip, np.array([VDD_LOW / volt, VDD_HIGH / volt]) * volt)
-            rows.append(
-                {
-                    "family": family,
-                    "levels": "continuous" if analog else str(self._most + 1),
-                    "full_scale_mV": at_rest.step_mV["up"],
-                    "smallest_percent": 100 * up.step_mV.iloc[0] / at_rest.step_mV["up"],
-                    "nonlinearity_percent": _nonlinearity(up, up.stored if analog else up.units),
-                    "change_up_percent": 100 * (above.step_mV["up"] / at_rest.step_mV["up"] - 1),
-                    "down_over_up": -at_rest.step_mV["down"] / at_rest.step_mV["up"],
-                    "gain_low": low,
-                    "gain_high": high,
-                    "energy_per_pulse_fJ": at_rest.energy_fJ["up"],
-                    "static_power_uW": float(static / uwatt),
-                    "static_per_pulse_pJ": float(static * self.duration / pjoule) / pulses,
-                    "unit_nA": float(chip.unit_current(self.vdd) / nA),
-                    "unit_nS": float(chip.G_unit / nsiemens) if conducts else np.nan,
-                }
-            )
-        return pd.DataFrame(rows)
-
-
-def _nonlinearity(steps: pd.DataFrame, held: pd.Series) -> float:
-    """Largest distance of steps from the line between their ends, percent of full scale."""
-    line = np.interp(held / held.max(), [0, 1], [steps.step_mV.iloc[0], steps.step_mV.iloc[-1]])
-    return float(100 * np.max(np.abs(steps.step_mV - line)) / steps.step_mV.iloc[-1])
+        low, high = gain_of(chip, Quantity([VDD_LOW, VDD_HIGH]))
+        return {
+            "family": family,
+            "levels": "continuous" if analog else str(self.circuit.code_max + 1),
+            "full_scale_mV": up[-1],
+            "smallest_percent": 100 * up[0] / up[-1],
+            "nonlinearity_percent": 100 * np.max(np.abs(up - line)) / up[-1],
+            "change_up_percent": 100 * (step[-1, 0, highest] / up[-1] - 1),
+            "down_over_up": -step[-1, 1, rest] / up[-1],
+            "gain_low": low,
+            "gain_high": high,
+            "energy_per_pulse_fJ": energy[-1, 0, rest],
+            "static_power_uW": float(static / uwatt),
+            "static_per_pulse_pJ": float(static * self.duration / pjoule) / pulses,
+            "unit_nA": float(chip.unit_current(self.vdd) / nA),
+            "unit_nS": float(chip.G_unit / nsiemens) if conducts else np.nan,
+        }

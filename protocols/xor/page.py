@@ -7,26 +7,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import mV, usecond
+from matplotlib.figure import Figure
 
 from neuromod.chip.xor import ROW_NAMES, ROWS
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.recording import Recording
-from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, legend, panels
+from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, label, legend, panels
 from neuromod.support.text import say, span
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.xor.protocol import Xor
 
 TRAINS = ["input a", "input b", "hidden 1", "hidden 2", "output"]
-NEURONS = (GREEN, ORANGE, BLUE)
 FOUND = {
     "networks": {"color": BLACK, "marker": "s", "label": "all"},
     "within_rails": {"color": SKY, "marker": "o", "label": "membranes within the rails"},
     "like_paper": {"color": PURPLE, "marker": "^", "label": "of these, 4 spikes for 1, 2 for 0"},
 }
 MARGINS = {"margin_mV": "within_rails", "like_paper_margin_mV": "like_paper"}
+SUPPLY = "synapse supply VDD (V)"
+LABELS = {
+    "networks": ("e  Sets of codes that compute XOR (no mark: none)", SUPPLY, "networks", "y"),
+    "margin": ("f  Least distance of a decision from threshold", SUPPLY, "widest margin (mV)"),
+}
 
 
 def plot(protocol: Xor, tables: Tables, recordings: Recordings) -> Figure:
@@ -34,92 +37,57 @@ def plot(protocol: Xor, tables: Tables, recordings: Recordings) -> Figure:
     below = ["networks"] * 2 + ["margin"] * 2
     membranes = [f"v{name}" for name in ROW_NAMES]
     figure, axes = panels([[*ROW_NAMES], membranes, membranes, below, below, below], 11, 8.5)
-    shown = len(tables["designs"]) - 1
     for row, name in enumerate(ROW_NAMES):
-        _plot_spikes(protocol, axes[name], recordings["rows"], shown, row)
-        _plot_membranes(protocol, axes[f"v{name}"], recordings["rows"], shown, row)
+        _plot_row(protocol, (axes[name], axes[f"v{name}"]), recordings["rows"], row)
+    axes["00"].set_yticklabels(TRAINS)
     axes["v00"].set_ylabel("membrane (mV)")
-    _plot_supplies(axes, tables["supplies"])
-    return figure
-
-
-def _plot_supplies(axes: Any, supplies: pd.DataFrame) -> None:
+    supplies = tables["supplies"]
     for column, look in FOUND.items():
         found = supplies[column].where(supplies[column] > 0)
         axes["networks"].plot(supplies.vdd_V, found, ms=4, **look)
     for column, kind in MARGINS.items():
         axes["margin"].plot(supplies.vdd_V, supplies[column], ms=4, **FOUND[kind])
-    searched = {
-        "xlabel": "synapse supply VDD (V)",
-        "xlim": (supplies.vdd_V.min() - 0.02, supplies.vdd_V.max() + 0.02),
-    }
-    axes["networks"].set(
-        **searched,
-        ylabel="networks",
-        yscale="log",
-        ylim=(1, 3 * max(supplies.networks.max(), 1)),
-        title="e  Sets of codes that compute XOR (no mark: none)",
-    )
-    axes["margin"].set(
-        **searched,
-        ylabel="widest margin (mV)",
-        ylim=(0, None),
-        title="f  Least distance of a decision from threshold",
-    )
+    for panel, texts in LABELS.items():
+        label(axes[panel], *texts, xlim=(supplies.vdd_V.min() - 0.02, supplies.vdd_V.max() + 0.02))
+    axes["networks"].set_ylim(1, 3 * max(supplies.networks.max(), 1))
+    axes["margin"].set_ylim(0)
     legend(axes["networks"], below=True)
+    return figure
 
 
-def _plot_spikes(protocol: Xor, axes: Any, recording: Recording, gate: int, row: int) -> None:
-    source = protocol.train.spikes("inputs", 2)
+def _plot_row(protocol: Xor, axes: Any, recording: Recording, row: int) -> None:
+    """Spikes, and below them the membranes, of the last gate in a row of the truth table."""
+    above, below = axes
+    (a, b), source = ROWS[row], protocol.train.spikes("inputs", 2)
     trains = [source.times[(source.neurons == k) & (ROWS[row, k] == 1)] for k in (0, 1)]
-    for population, neuron in _neurons(gate, row):
-        spikes = recording.spikes[population]
-        trains.append(spikes.times[spikes.neurons == neuron])
-    for line, (times, color) in enumerate(zip(trains, (BLACK, BLACK, *NEURONS), strict=True)):
-        axes.plot(times / usecond, np.full(len(times), -line), "|", color=color, ms=7)
-    axes.set_yticks(-np.arange(len(trains)), TRAINS if row == 0 else [""] * len(trains))
-    a, b = ROWS[row]
-    axes.set(
-        xlim=(0, recording.duration / usecond),
-        ylim=(-4.6, 0.6),
-        xticklabels=[],
-        title=f"{'abcd'[row]}  Inputs {a} and {b}",
-    )
-
-
-def _plot_membranes(protocol: Xor, axes: Any, recording: Recording, gate: int, row: int) -> None:
-    # Drawn one over the other: the output's thinnest, and last.
-    for (population, neuron), color, width in zip(
-        _neurons(gate, row), NEURONS, (2.2, 1.5, 0.9), strict=True
+    copy = (len(protocol.designs) - 1) * len(ROWS) + row
+    # Membranes are drawn one over the other: the output's thinnest, and last.
+    for population, neuron, color, width in (
+        ("hidden", copy * 2, GREEN, 2.2),
+        ("hidden", copy * 2 + 1, ORANGE, 1.5),
+        ("output", copy, BLUE, 0.9),
     ):
-        v = recording.trace(population, "v", neuron)
-        axes.plot(recording.times / usecond, v / mV, color=color, lw=width)
-    axes.axhline(float(protocol.circuit.v_th / mV), color=BLACK, lw=0.8, ls=":")
-    membranes = [signals["v"].values / mV for signals in recording.signals.values()]
-    axes.set(
-        xlabel="time (µs)",
-        xlim=(0, recording.duration / usecond),
-        ylim=(min(map(np.min, membranes)) - 20, max(map(np.max, membranes)) + 20),
-    )
+        spikes, v = recording.spikes[population], recording.trace(population, "v", neuron)
+        trains.append(spikes.times[spikes.neurons == neuron])
+        below.plot(recording.times / usecond, v / mV, color=color, lw=width)
+    colors = (BLACK, BLACK, GREEN, ORANGE, BLUE)
+    for line, (times, color) in enumerate(zip(trains, colors, strict=True)):
+        above.plot(times / usecond, np.full(len(times), -line), "|", color=color, ms=7)
+    above.set_yticks(-np.arange(len(trains)), [""] * len(trains))
+    above.set(title=f"{'abcd'[row]}  Inputs {a} and {b}", xticklabels=[], ylim=(-4.6, 0.6))
+    below.axhline(float(protocol.circuit.v_th / mV), color=BLACK, lw=0.8, ls=":")
+    v = [signals["v"].values / mV for signals in recording.signals.values()]
+    below.set(xlabel="time (µs)", ylim=(min(map(np.min, v)) - 20, max(map(np.max, v)) + 20))
     if row:
-        axes.set_yticklabels([])
-
-
-def _neurons(gate: int, row: int) -> list[tuple[str, int]]:
-    """Population and number of the neurons of a gate in a row of the truth table."""
-    copy = gate * len(ROWS) + row
-    return [("hidden", copy * 2), ("hidden", copy * 2 + 1), ("output", copy)]
+        below.set_yticklabels([])
+    for axis in axes:
+        axis.set_xlim(0, recording.duration / usecond)
 
 
 NAMES = {
     "widest": "with the widest margin",
     "paper": "with the widest margin of those that answer as the paper's",
 }
-CODES = (
-    "Codes a and b are those of the synapses from the two inputs to a hidden neuron, codes 1 and 2 "
-    "those from the two hidden neurons to the output. The margin is the least distance of any of "
-    "the three membranes from threshold at the moment of a decision, in any row."
-)
 SILENCE = (
     "Without input there is no spike, no decision of a comparator and no energy but leakage: the "
     "paper's 2 spikes for a 0 can only be those of the row with both inputs on. What flows through "
@@ -133,7 +101,14 @@ def report(protocol: Xor, tables: Tables) -> list[Section]:
     del protocol
     return [
         Section("The gates simulated", _say_rows(tables["table"]), "table"),
-        Section("Their codes", CODES, "designs"),
+        Section(
+            "Their codes",
+            "Codes a and b are those of the synapses from the two inputs to a hidden neuron, codes "
+            "1 and 2 those from the two hidden neurons to the output. The margin is the least "
+            "distance of any of the three membranes from threshold at the moment of a decision, "
+            "in any row.",
+            "designs",
+        ),
         Section("What the search found", _say_supplies(tables["supplies"]), "supplies"),
     ]
 
@@ -151,13 +126,13 @@ def _say_rows(table: pd.DataFrame) -> str:
     if "paper" not in set(table.design):
         said.append("No network within the rails gives 4 output spikes for a 1 and 2 for a 0.")
     differing = int((table.output_spikes != table.searched_spikes).sum())
-    said.append(
-        f"In {differing} of {len(table)} rows the simulation gives another number of output "
-        "spikes than the search, which takes the leak as linear and the sources as ideal."
-        if differing
-        else "In every row the simulation gives as many output spikes as the search had found in "
-        "closed form."
-    )
+    if differing:
+        said.append(
+            f"In {differing} of {len(table)} rows the simulation gives another number of output "
+            "spikes than the search, which takes the leak as linear and the sources as ideal."
+        )
+    else:
+        said.append("In every row the simulation gives the output spikes that the search found.")
     return " ".join([*said, SILENCE])
 
 
@@ -181,11 +156,10 @@ def _say_supplies(supplies: pd.DataFrame) -> str:
         "sources do and transistors do not: only networks that stay within the rails are built."
     )
     paper = supplies[supplies.like_paper > 0]
-    said.append(
-        f"Of these, {say(int(paper.like_paper.sum()))} give 4 output spikes for a 1 and 2 for a "
-        f"0, at {len(paper)} of {len(supplies)} supplies, with margins of "
-        f"{span(paper.like_paper_margin_mV, 'mV', 2)}."
-        if len(paper)
-        else "None of these gives 4 output spikes for a 1 and 2 for a 0."
-    )
+    if len(paper):
+        said.append(
+            f"Of these, {say(int(paper.like_paper.sum()))} give 4 output spikes for a 1 and 2 for "
+            f"a 0, at {len(paper)} of {len(supplies)} supplies, with margins of "
+            f"{span(paper.like_paper_margin_mV, 'mV', 2)}."
+        )
     return " ".join(said)

@@ -15,7 +15,7 @@ from neuromod.chip.xor import CODES, READS_ONE, ROW_NAMES, TRUTH, Gates, like_th
 from neuromod.experiment import Experiment
 from neuromod.parameters import parameter
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.gates import GateProtocol
+from neuromod.protocols.families.chips import GateProtocol
 from neuromod.protocols.xor import page
 from neuromod.recording import Recording
 
@@ -46,10 +46,7 @@ class Xor(GateProtocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """Rows of the networks simulated, their codes, and what the search found."""
-        supplies = [
-            self._supply(vdd, found)
-            for vdd, found in zip(np.atleast_1d(self.vdd), self.found, strict=True)
-        ]
+        supplies = [self._supply(*pair) for pair in zip(self.vdd, self.found, strict=True)]
         return {
             "table": self._rows(recordings["rows"]),
             "designs": self.designs,
@@ -75,12 +72,23 @@ class Xor(GateProtocol):
         """One row per network and row of the truth table."""
         hidden = recording.spikes["hidden"].counts().reshape(-1, 2)
         output = recording.spikes["output"].counts()
-        core, synapse = (self._energy(recording, supply) for supply in ("core", "synapse"))
+        spent = {}
+        for name, spikes in recording.spikes.items():
+            totals, duration = recording.totals[name], recording.duration
+            entries = energies(self.circuit, self.costs, totals, spikes.counts(), duration)
+            spent[name] = by_supply(entries)
+        # Of the three neurons of each row.
+        core, synapse = (
+            np.asarray(
+                (spent["hidden"][s].reshape(-1, 2).sum(axis=1) + spent["output"][s]) / pjoule
+            )
+            for s in ("core", "synapse")
+        )
         networks = len(self.designs)
         searched = Gates.of(self.designs).answers(self.circuit, self.train)
         return pd.DataFrame(
             {
-                "design": np.repeat(self.designs.design.to_numpy(), len(ROW_NAMES)),
+                "design": self.designs.design.repeat(len(ROW_NAMES)).to_numpy(),
                 "row": np.tile(ROW_NAMES, networks),
                 "hidden_1_spikes": hidden[:, 0],
                 "hidden_2_spikes": hidden[:, 1],
@@ -93,13 +101,3 @@ class Xor(GateProtocol):
                 "energy_pJ": core + synapse,
             }
         )
-
-    def _energy(self, recording: Recording, supply: str) -> np.ndarray:
-        """Energy of the three neurons of each row, pJ."""
-        spent = {}
-        for name, spikes in recording.spikes.items():
-            totals, duration = recording.totals[name], recording.duration
-            entries = energies(self.circuit, self.costs, totals, spikes.counts(), duration)
-            spent[name] = by_supply(entries)[supply]
-        whole = spent["hidden"].reshape(-1, 2).sum(axis=1) + spent["output"]
-        return np.asarray(whole / pjoule)

@@ -107,8 +107,8 @@ def test_the_figure_and_the_words_need_no_more_than_two_values():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"circuit": CircuitNeuron(output="mosfet")}, "output=ideal"),
-        ({"circuit": CircuitNeuron(R_supply=1 * Mohm)}, "R_supply=0"),
+        ({"circuit": CircuitNeuron(output="mosfet")}, "output must stay ideal: ideal synapses"),
+        ({"circuit": CircuitNeuron(R_supply=1 * Mohm)}, "R_supply must stay 0 Ω"),
         ({"v_start": [230, 310] * mV}, "resting potential"),
         ({"v_start": [250, 350] * mV}, "below the threshold"),
         ({"stored": np.array([0.1, 1])}, "rise from 0 to 1"),
