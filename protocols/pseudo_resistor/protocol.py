@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,7 +28,6 @@ DEVICES = {
     "symmetric": ("symmetric", 1.0),
     "pair": ("symmetric", 0.5),
 }
-SIGNS = {"up": 1, "down": -1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,47 +84,48 @@ class PseudoResistor(Protocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """One row per device, condition and potential; and one per device and condition."""
-        table = pd.concat(
-            [self._curves(device, recordings["release"]) for device in DEVICES], ignore_index=True
-        )
-        decays = [self._decays(device, recordings["decay"]) for device in DEVICES]
-        keys = ["device", "slope_factor", "temperature_K"]
-        groups = table.groupby(keys, sort=False)
-        shapes = pd.DataFrame([_shape(group) for _, group in groups])
-        summary = pd.concat([groups[["R_zero_Mohm"]].first().reset_index(), shapes], axis=1)
-        return {"table": table, "summary": summary.merge(pd.concat(decays), on=keys)}
+        parts = [self._measured(device, recordings) for device in DEVICES]
+        curves, summaries = zip(*parts, strict=True)
+        table, summary = (pd.concat(part, ignore_index=True) for part in (curves, summaries))
+        return {"table": table, "summary": summary}
 
-    def conditions(self) -> tuple[np.ndarray, Quantity]:
-        """Slope factor and temperature of every condition, the circuit's own among them."""
+    @cached_property
+    def conditions(self) -> pd.DataFrame:
+        """Slope factors and temperatures, the circuit's own among them, and what both come to."""
+        bent, temperature = replace(self.circuit, leak="symmetric"), self.circuit.temperature
         slopes = np.union1d(self.slope_factors, self.circuit.slope_factor)
-        kelvins = np.union1d(self.temperatures / kelvin, float(self.circuit.temperature / kelvin))
-        slope, temperature = (side.ravel() for side in np.meshgrid(slopes, kelvins, indexing="ij"))
-        return slope, temperature * kelvin
+        kelvins = np.union1d(self.temperatures / kelvin, float(temperature / kelvin))
+        rows = []
+        for n, t in product(slopes, kelvins):
+            circuit = replace(bent, slope_factor=n, temperature=t * kelvin)
+            rows.append((n, t, float(circuit.constants["v_slope"] / volt)))
+        return pd.DataFrame(rows, columns=["slope_factor", "temperature_K", "v_slope_V"])
+
+    def is_own(self, table: pd.DataFrame) -> pd.Series:
+        """Which rows are at the circuit's own slope factor and temperature."""
+        kelvins = float(self.circuit.temperature / kelvin)
+        return (table.slope_factor == self.circuit.slope_factor) & (table.temperature_K == kelvins)
+
+    def traces(self, device: str, recording: Recording) -> Quantity:
+        """Membranes from rest, shape (conditions, potentials, samples)."""
+        v = recording.signals[device]["v"].values - self.circuit.v_rest
+        return v.reshape(len(self.conditions), -1, v.shape[-1])
 
     def _model(self, device: str) -> CircuitNeuron:
         leak, share = DEVICES[device]
         return replace(self.circuit, leak=leak, R_leak=share * self.circuit.R_leak)
 
-    def _v_slope(self) -> Quantity:
-        """Slope factor times thermal voltage of every condition."""
-        bent = replace(self.circuit, leak="symmetric")
-        conditions = zip(*self.conditions(), strict=True)
-        found = [
-            replace(bent, slope_factor=n, temperature=t).constants["v_slope"] for n, t in conditions
-        ]
-        return Quantity(found)
-
     def _released(self, bias: Quantity, duration: Quantity) -> Experiment:
         """Neurons of every device and condition, each released from every potential."""
-        slopes = self._v_slope()
-        size = len(slopes) * len(bias)
-        start = self.circuit.v_rest + np.tile(bias, len(slopes))
+        conditions = len(self.conditions)
+        size = conditions * len(bias)
+        slopes = np.repeat(self.conditions.v_slope_V.to_numpy(), len(bias)) * volt
+        start = {"v": self.circuit.v_rest + np.tile(bias, conditions)}
         populations = []
         for device in DEVICES:
             model = self._model(device)
-            bends = "v_slope" in model.constants
-            own = {"v_slope": np.repeat(slopes, len(bias))} if bends else {}
-            populations.append(Population(device, model, size, {"v": start, **own}))
+            own = {"v_slope": slopes} if "v_slope" in model.constants else {}
+            populations.append(Population(device, model, size, start | own))
         return Experiment(
             populations=populations,
             traces=[Trace(device, ("v",), np.arange(size)) for device in DEVICES],
@@ -132,84 +134,50 @@ class PseudoResistor(Protocol):
             seed=self.seed,
         )
 
-    def traces(self, device: str, recording: Recording) -> Quantity:
-        """Membranes from rest, shape (conditions, potentials, samples)."""
-        v = recording.signals[device]["v"].values - self.circuit.v_rest
-        return v.reshape(len(self._v_slope()), -1, v.shape[-1])
-
-    def _curves(self, device: str, recording: Recording) -> pd.DataFrame:
-        """Current and resistances of a device, one row per condition and potential."""
-        v, model = self.traces(device, recording), self._model(device)
+    def _measured(self, device: str, recordings: Recordings) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """A device's rows of both tables."""
+        model, v = self._model(device), self.traces(device, recordings["release"])
         # The slope at the first of three samples, to second order.
         fall = (3 * v[..., 0] - 4 * v[..., 1] + v[..., 2]) / (2 * self.dt)
         current = np.asarray(model.C * fall / pA)
-        exact = np.asarray(self._exact_current(model) / pA)
+        v_slope = self.conditions.v_slope_V.to_numpy()[:, None] * volt
+        x = np.asarray(self.v / v_slope)
+        bent = {"linear": x, "one_sided": np.expm1(x), "symmetric": np.sinh(x)}[model.leak]
         bias = np.asarray(self.v / mV)
-        slopes = np.gradient(current, bias, axis=1, edge_order=2)
         off = bias != 0
-        chord = np.divide(bias, current, out=np.full(current.shape, np.nan), where=off)
+        # mV/pA are Gohm.
+        chord = 1e3 * np.divide(bias, current, out=np.full_like(current, np.nan), where=off)
+        slope = 1e3 / np.gradient(current, bias, axis=1, edge_order=2)
         up, down = np.abs(current), np.abs(current[:, ::-1])
         skew = np.sign(bias) * np.divide(up - down, up + down, out=np.zeros_like(up), where=off)
-        slope_factor, temperature = self.conditions()
-        columns = {
-            "slope_factor": slope_factor[:, None],
-            "temperature_K": np.asarray(temperature / kelvin)[:, None],
-            "R_zero_Mohm": float(model.R_leak / Mohm),
-            "v_mV": bias,
-            "current_pA": current,
-            "closed_form_pA": exact,
-            # mV/pA are Gohm.
-            "chord_Mohm": 1e3 * chord,
-            "slope_Mohm": 1e3 / slopes,
-            "asymmetry": skew,
-        }
-        rows = {name: np.broadcast_to(value, up.shape).ravel() for name, value in columns.items()}
-        return pd.DataFrame({"device": device, **rows})
-
-    def _exact_current(self, model: CircuitNeuron) -> Quantity:
-        """Closed form, shape (conditions, potentials)."""
-        slopes = self._v_slope()[:, None]
-        x = np.asarray(self.v / slopes)
-        shape = {"linear": x, "one_sided": np.expm1(x), "symmetric": np.sinh(x)}[model.leak]
-        return slopes / model.R_leak * shape
-
-    def _decays(self, device: str, recording: Recording) -> pd.DataFrame:
-        """Times to 1/e of both ends of the swing, one row per condition."""
-        v, model = self.traces(device, recording), self._model(device)
-        slope_factor, temperature = self.conditions()
-        table = {
-            "device": device,
-            "slope_factor": slope_factor,
-            "temperature_K": np.asarray(temperature / kelvin),
-        }
-        x = np.asarray(self.v[-1] / self._v_slope())
-        for end, (name, sign) in enumerate(sorted(SIGNS.items())):
-            table[f"decay_{name}_us"] = [
-                _time_to_fall(np.asarray(trace / volt), recording.times / usecond)
-                for trace in v[:, end]
+        keys = self.conditions.drop(columns="v_slope_V")
+        keys = keys.assign(R_zero_Mohm=float(model.R_leak / Mohm))
+        keys.insert(0, "device", device)
+        table = keys.loc[keys.index.repeat(len(bias))].assign(
+            v_mV=np.tile(bias, len(keys)),
+            current_pA=current.ravel(),
+            closed_form_pA=np.asarray(v_slope / model.R_leak * bent / pA).ravel(),
+            chord_Mohm=chord.ravel(),
+            slope_Mohm=slope.ravel(),
+            asymmetry=skew.ravel(),
+        )
+        summary = keys.assign(
+            asymmetry=skew[:, -1],
+            asymmetry_mean=np.ascontiguousarray(skew[:, bias > 0]).mean(axis=1),
+            chord_up_Mohm=chord[:, -1],
+            chord_down_Mohm=chord[:, 0],
+            slope_up_Mohm=slope[:, -1],
+            slope_down_Mohm=slope[:, 0],
+        )
+        decay = recordings["decay"]
+        for end, name, far in ((0, "down", x[:, 0]), (1, "up", x[:, -1])):
+            summary[f"decay_{name}_us"] = [
+                _time_to_fall(np.asarray(trace / volt), decay.times / usecond)
+                for trace in self.traces(device, decay)[:, end]
             ]
-            exact = model.R_leak * model.C * np.log(_left(model.leak, sign * x))
-            table[f"decay_{name}_closed_form_us"] = np.asarray(exact / usecond)
-        return pd.DataFrame(table)
-
-    def own(self, table: pd.DataFrame, device: str) -> pd.DataFrame:
-        """Rows of a device at the circuit's own slope factor and temperature."""
-        kelvins = float(self.circuit.temperature / kelvin)
-        own = (table.slope_factor == self.circuit.slope_factor) & (table.temperature_K == kelvins)
-        return table[own & (table.device == device)]
-
-
-def _shape(curve: pd.DataFrame) -> dict[str, float]:
-    """What one curve comes to over the swing."""
-    low, high = curve.iloc[0], curve.iloc[-1]
-    return {
-        "asymmetry": high.asymmetry,
-        "asymmetry_mean": curve.asymmetry[curve.v_mV > 0].mean(),
-        "chord_up_Mohm": high.chord_Mohm,
-        "chord_down_Mohm": low.chord_Mohm,
-        "slope_up_Mohm": high.slope_Mohm,
-        "slope_down_Mohm": low.slope_Mohm,
-    }
+            exact = model.R_leak * model.C * np.log(_left(model.leak, far))
+            summary[f"decay_{name}_closed_form_us"] = np.asarray(exact / usecond)
+        return table, summary
 
 
 def _time_to_fall(trace: np.ndarray, times: Any) -> float:
