@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,12 +21,15 @@ from neuromod.experiment import Experiment, Population
 from neuromod.inputs.spikes import regular
 from neuromod.parameters import parameter
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.chips import ChipProtocol, supply
+from neuromod.protocols.families.chips import ChipProtocol, keep, supply
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.neuron_table import page
-from neuromod.protocols.neuron_table.published import ALL, DRIVES, FEWEST, PAPER_RATE, PUBLISHED
-from neuromod.recording import Recording
+from neuromod.protocols.neuron_table.page import ALL, FEWEST, PAPER_RATE
 from neuromod.support.text import say
+
+PUBLISHED = pd.read_csv(
+    Path(__file__).with_name("published.csv"), comment="#", float_precision="round_trip"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +68,7 @@ class NeuronTable(ChipProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.circuit.comparator != "clocked":
-            raise UserError(
-                "circuit.comparator must be 'clocked': rates are those of the clocked comparator."
-            )
+        keep(self.circuit, "rates are those of the clocked comparator", comparator="clocked")
         # Refuses a bias that gives no current.
         self.circuit.spike_width(self.v_bias)
         for interval in self.intervals:
@@ -87,28 +88,19 @@ class NeuronTable(ChipProtocol):
     def experiments(self) -> dict[str, Experiment]:
         """One neuron for every case and interval."""
         cases = self._cases
-        everyone = np.arange(len(cases))
-        units = cases.units.to_numpy()
+        everyone, units = np.arange(len(cases)), cases.units.to_numpy()
         values = {
             "vdd": cases.vdd_V.to_numpy() * volt,
             "t_spike": cases.simulated_width_ns.to_numpy() * nsecond,
         }
-        volleys = mirror_pulses(
-            "volleys",
-            "chip",
-            everyone,
-            everyone,
-            up=units,
-            down=0 * units,
-            mirrors=np.ceil(units / self.circuit.code_max),
-            width=self.circuit.t_pulse,
-        )
         rates = cases.asked_MHz.to_numpy() * Mhertz
+        ends = "volleys", "chip", everyone, everyone
+        mirrors = np.ceil(units / self.circuit.code_max)
         return {
             "volleys": Experiment(
                 populations=[Population("chip", self.circuit, len(cases), values)],
                 sources=[regular("volleys", rates, self.duration, self.dt)],
-                connections=volleys,
+                connections=mirror_pulses(*ends, units, 0 * units, mirrors, self.circuit.t_pulse),
                 duration=self.duration,
                 dt=self.dt,
                 seed=self.seed,
@@ -117,15 +109,31 @@ class NeuronTable(ChipProtocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """The paper's table with this model's rows, highest rates by case, and the sweep."""
-        sweep = self._sweep(recordings["volleys"])
-        own = ["drive", "vdd_V", "v_bias_V"]
-        swept = sweep[sweep.drive != PAPER_RATE]
-        best = swept.loc[swept.groupby(own, sort=False).rate_MHz.idxmax()].reset_index(drop=True)
-        best["closed_form_MHz"] = 1e3 / (best.simulated_width_ns + best.charging_ns)
-        table = pd.concat(
-            [PUBLISHED.assign(source="Barton et al. 2022, table 9"), self._own_rows(best, sweep)],
-            ignore_index=True,
+        recording = recordings["volleys"]
+        spikes, totals = recording.spikes["chip"], recording.totals["chip"]
+        counts = spikes.counts()
+        spent = by_supply(energies(self.circuit, self.costs, totals, counts, self.duration))
+        fired = np.where(counts > 0, counts, np.nan)
+        core, synapse = (np.asarray(spent[s] / pjoule) / fired for s in ("core", "synapse"))
+        sweep = self._cases.assign(
+            rate_MHz=np.asarray(steady_rates(spikes) / Mhertz),
+            decisions_per_spike=np.asarray(totals["clocks"]) / fired,
+            energy_core_pJ=core,
+            energy_synapse_pJ=synapse,
+            energy_per_spike_pJ=core + synapse,
         )
+        slow = sweep.drive == PAPER_RATE
+        cases = sweep[~slow].groupby(["drive", "vdd_V", "v_bias_V"], sort=False)
+        best = sweep.loc[cases.rate_MHz.idxmax()].reset_index(drop=True)
+        best["closed_form_MHz"] = 1e3 / (best.simulated_width_ns + best.charging_ns)
+        own = self.at_own_width(pd.concat([best, sweep[slow]]))
+        own = own.rename(columns={"rate_MHz": "max_rate_MHz"}).assign(
+            design=[f"this model, {row.vdd_V:g} V, {row.drive}" for row in own.itertuples()],
+            source="simulated here; the core's energies are calibrated, see power-budget",
+        )
+        columns = [*PUBLISHED, "source", "energy_core_pJ", "energy_synapse_pJ"]
+        published = PUBLISHED.assign(source="Barton et al. 2022, table 9")
+        table = pd.concat([published, own], ignore_index=True)[columns]
         return {"table": table, "rates": best.drop(columns="asked_MHz"), "sweep": sweep}
 
     def at_own_width(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -149,68 +157,36 @@ class NeuronTable(ChipProtocol):
         decay = np.exp(float(self.dt / (self.circuit.R_leak * self.circuit.C)))
         return np.asarray(np.ceil(np.asarray(swing) * decay))
 
-    def _charging(self, units: np.ndarray, vdd: np.ndarray) -> np.ndarray:
-        """Whole time steps from rest to threshold, ns, for the linear leak."""
+    def _charging(self, units: np.ndarray, vdd: Quantity) -> np.ndarray:
+        """Whole time steps from rest to threshold, for the linear leak."""
         chip = self.circuit
-        final = units * chip.unit_current(vdd * volt) * chip.R_leak
+        final = units * chip.unit_current(vdd) * chip.R_leak
         time = -chip.R_leak * chip.C * np.log1p(-np.asarray((chip.v_th - chip.v_rest) / final))
-        return np.ceil(np.asarray(time / self.dt) - 1e-9) * float(self.dt / nsecond)
+        return np.ceil(np.asarray(time / self.dt) - 1e-9)
 
     @cached_property
     def _cases(self) -> pd.DataFrame:
         """One row per neuron: supply, drive, bias and rate of volleys."""
-        own = float(self.circuit.bias_for(self.circuit.t_spike) / volt)
-        asked = 1e3 / np.asarray(self.intervals / nsecond)
-        supplies = np.asarray(self.vdd / volt)
-        parts = [
-            _grid(drive, supplies, [own], [MAX_RATE / Mhertz] if drive == PAPER_RATE else asked)
-            for drive in DRIVES
+        own = [float(self.circuit.bias_for(self.circuit.t_spike) / volt)]
+        supplies, asked = self.vdd / volt, 1e3 / np.asarray(self.intervals / nsecond)
+        grids = [
+            (FEWEST, supplies, own, asked),
+            (ALL, supplies, own, asked),
+            (PAPER_RATE, supplies, own, [MAX_RATE / Mhertz]),
+            (FEWEST, [VDD_REFERENCE / volt], self.v_bias / volt, asked),
         ]
-        reference = [float(VDD_REFERENCE / volt)]
-        parts.append(_grid(FEWEST, reference, self.v_bias / volt, asked))
-        cases = pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True)
-        vdd = cases.vdd_V.to_numpy()
+        cases = pd.DataFrame(
+            [
+                (drive, *case)
+                for drive, *sides in grids
+                for case in product(*map(np.asarray, sides))
+            ],
+            columns=["drive", "vdd_V", "v_bias_V", "asked_MHz"],
+        ).drop_duplicates(ignore_index=True)
+        vdd, step = cases.vdd_V.to_numpy() * volt, float(self.dt / nsecond)
         width = np.asarray(self.circuit.spike_width(cases.v_bias_V.to_numpy() * volt) / self.dt)
-        step = float(self.dt / nsecond)
         cases["width_ns"] = width * step
         cases["simulated_width_ns"] = np.maximum(np.round(width), 1) * step
-        cases["units"] = np.where(cases.drive == ALL, self._all, self._fewest(vdd * volt))
-        cases["charging_ns"] = self._charging(cases.units.to_numpy(), vdd)
+        cases["units"] = np.where(cases.drive == ALL, self._all, self._fewest(vdd))
+        cases["charging_ns"] = self._charging(cases.units.to_numpy(), vdd) * step
         return cases
-
-    def _sweep(self, recording: Recording) -> pd.DataFrame:
-        """Rate and energies of every neuron."""
-        spikes, totals = recording.spikes["chip"], recording.totals["chip"]
-        counts = spikes.counts()
-        spent = by_supply(energies(self.circuit, self.costs, totals, counts, self.duration))
-        fired = np.where(counts > 0, counts, np.nan)
-        core, synapse = (np.asarray(spent[s] / pjoule) / fired for s in ("core", "synapse"))
-        return self._cases.assign(
-            rate_MHz=np.asarray(steady_rates(spikes) / Mhertz),
-            decisions_per_spike=np.asarray(totals["clocks"]) / fired,
-            energy_core_pJ=core,
-            energy_synapse_pJ=synapse,
-            energy_per_spike_pJ=core + synapse,
-        )
-
-    def _own_rows(self, best: pd.DataFrame, sweep: pd.DataFrame) -> pd.DataFrame:
-        """This model's rows of the table."""
-        own = self.at_own_width(pd.concat([best, sweep[sweep.drive == PAPER_RATE]]))
-        return pd.DataFrame(
-            {
-                "design": [f"this model, {r.vdd_V:g} V, {r.drive}" for r in own.itertuples()],
-                "max_rate_MHz": own.rate_MHz,
-                "energy_per_spike_pJ": own.energy_per_spike_pJ,
-                "energy_core_pJ": own.energy_core_pJ,
-                "energy_synapse_pJ": own.energy_synapse_pJ,
-                "source": "simulated here; the core's energies are calibrated, see power-budget",
-            }
-        )
-
-
-def _grid(drive: str, vdd: Any, v_bias: Any, asked: Any) -> pd.DataFrame:
-    axes = pd.MultiIndex.from_product(
-        [[drive], *map(np.asarray, (vdd, v_bias, asked))],
-        names=["drive", "vdd_V", "v_bias_V", "asked_MHz"],
-    )
-    return axes.to_frame(index=False)
