@@ -190,7 +190,7 @@ class CircuitNeuron(Parameters):
     ``up_soma``.
 
     State: `energy` is what the synapses have drawn from their supplies; for the rest see
-    `EQUATIONS`. Closed forms, such as `unit_current`, take arrays of shape (n,) too.
+    `EQUATIONS`.
     """
 
     C: Quantity = positive(50 * ffarad, "membrane capacitor", f"{PAPER}, section 5.2")
@@ -457,10 +457,18 @@ class CircuitNeuron(Parameters):
                 )
 
     def unit_current(self, vdd: Quantity) -> Quantity:
-        """Current, ampere, of one least significant bit at a synapse supply, volt.
+        """Current of one least significant bit at a supply voltage.
 
-        It is 0 at and below a square-law transistor's threshold; see the erratum above. That of a
-        conductance goes into a membrane at rest.
+        Parameters
+        ----------
+        vdd : Quantity, shape () or (n,)
+            Synapse supply, volt.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            In ampere; 0 at and below a square-law transistor's threshold. See the erratum above.
+            Of a conductance, into a membrane at rest.
         """
         if self.synapse == "conductance":
             return self.G_unit * (vdd - self.v_rest)
@@ -468,18 +476,35 @@ class CircuitNeuron(Parameters):
         return mirror.current(mirror.overdrive(np.asarray(vdd / volt))) * amp
 
     def vdd_for(self, current: Quantity) -> Quantity:
-        """Supply, volt, at which one least significant bit gives a current, ampere, not negative.
+        """Supply voltage at which one least significant bit gives a current.
 
-        The exact inverse of `unit_current`, whether or not the synapse can be run there.
+        Parameters
+        ----------
+        current : Quantity, shape () or (n,)
+            In ampere, not negative.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            In volt, whether or not the synapse can be run there: the exact inverse of
+            `unit_current`.
         """
         if self.synapse == "conductance":
             return self.v_rest + current / self.G_unit
         return self.mirror().vdd_for(np.asarray(current / amp)) * volt
 
     def step(self, vdd: Quantity) -> Quantity:
-        """How far, in volt, a pulse of one least significant bit moves a membrane at rest.
+        """How far one pulse at one least significant bit moves a membrane at rest.
 
-        At a synapse supply in volt, for the linear leak, at the end of the pulse.
+        Parameters
+        ----------
+        vdd : Quantity, shape () or (n,)
+            Synapse supply, volt.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            In volt, for the linear leak, at the end of the pulse.
         """
         # A conductance that is on loads the membrane beside its leak.
         added = self.G_unit if self.synapse == "conductance" else 0 * siemens
@@ -487,12 +512,22 @@ class CircuitNeuron(Parameters):
         return self.unit_current(vdd) / load * -np.expm1(-float(self.t_pulse * load / self.C))
 
     def spike_width(self, v_bias: Quantity) -> Quantity:
-        """Width of a spike, seconds, at a bias of the spike generator, volt: a value for `t_spike`.
+        """Width of a spike at a bias of the spike generator.
 
         A spike lasts until it has gone through delay cells whose current a transistor starves, of
-        the same law as the mirror's and with the bias at its gate: the time in which that current
-        takes their load to half the core's supply. Barton et al. 2022, section 5.2.2, has the
-        circuit; its delay is a first-order estimate.
+        the same law as the mirror's: the time in which that current takes their load to half the
+        core's supply.
+
+        Parameters
+        ----------
+        v_bias : Quantity, shape () or (n,)
+            Gate voltage of the starving transistor, volt.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            In seconds; what `t_spike` is to be set to. Barton et al. 2022, section 5.2.2, has the
+            circuit; its delay is a first-order estimate.
 
         Raises
         ------
@@ -505,7 +540,18 @@ class CircuitNeuron(Parameters):
         return self.C_delay * self.V_core / (2 * current)
 
     def bias_for(self, width: Quantity) -> Quantity:
-        """Bias, volt, that gives a width, seconds, above 0: the exact inverse of `spike_width`."""
+        """Bias of the spike generator that gives a width: the exact inverse of `spike_width`.
+
+        Parameters
+        ----------
+        width : Quantity, shape () or (n,)
+            In seconds, above 0.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            In volt.
+        """
         current = self.C_delay * self.V_core / (2 * width)
         return self.vto + self._starving.overdrive_for(np.asarray(current / amp)) * volt
 

@@ -194,14 +194,36 @@ class GainLIF(Parameters):
         return values
 
     def steady_gain(self, conc: Mapping[str, Quantity]) -> np.ndarray:
-        """Steady gain in a bath as in `steady`, shape () or (n,): the product of the receptors'."""
+        """Steady gain in a bath.
+
+        Parameters
+        ----------
+        conc : mapping of str to Quantity, shape () or (n,)
+            As for `steady`.
+
+        Returns
+        -------
+        ndarray, shape () or (n,)
+            The product of every receptor's.
+        """
         gain = np.ones(())
         for receptor, levels in self._bathed(conc):
             gain = gain * receptor.gain(*levels)
         return gain
 
     def rest(self, conc: Mapping[str, Quantity]) -> Quantity:
-        """Resting potential, volt, in a bath as in `steady`: an open K+ conductance shifts it."""
+        """Resting potential in a bath, where the K+ conductance that receptors open shifts it.
+
+        Parameters
+        ----------
+        conc : mapping of str to Quantity, shape () or (n,)
+            As for `steady`.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            ``(v_rest + R*g_K*E_K)/(1 + R*g_K)``, volt.
+        """
         g_K = 0 * siemens
         for receptor, levels in self._bathed(conc):
             if receptor in self._shifting:

@@ -52,9 +52,17 @@ class Mirror:
         return self.beta / 2 * self.v_ekv**2
 
     def overdrive(self, vdd: Any) -> Any:
-        """Gate voltage above threshold, V, behind the load at a supply, V.
+        """Gate voltage above threshold behind the load.
 
-        It is 0 where a square-law transistor is off, negative where EKV's is.
+        Parameters
+        ----------
+        vdd : ndarray, shape () or (n,)
+            Supply, V.
+
+        Returns
+        -------
+        ndarray, shape () or (n,)
+            In volt; 0 where a square-law transistor is off, negative where EKV's is.
         """
         room = np.asarray(vdd - self.vto, dtype=float)
         if self.law == "square":
@@ -77,9 +85,12 @@ class Mirror:
         return slope + self.modulation * self._saturated(overdrive)
 
     def overdrive_for(self, current: Any) -> Any:
-        """Overdrive, V, at which the reference conducts a current, A, not negative.
+        """Overdrive at which the reference conducts a current, V.
 
-        For EKV it must be above 0: that transistor is never quite off.
+        Parameters
+        ----------
+        current : ndarray, shape () or (n,)
+            In ampere, not negative; above 0 for EKV, whose transistor is never quite off.
         """
         current = np.asarray(current, dtype=float)
         if self.law == "square":

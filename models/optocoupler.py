@@ -17,10 +17,7 @@ from neuromod.parameters import Parameters, positive, refuse_where
 
 @dataclass(frozen=True, eq=False)
 class Optocoupler(Parameters):
-    """Photoresistor and light-emitting diode: conductance by the diode's current.
-
-    Currents and conductances may be one, or arrays of shape (n,).
-    """
+    """Photoresistor and light-emitting diode: conductance by the diode's current."""
 
     R_lit: Quantity = positive(
         5 * Mohm,
@@ -41,14 +38,32 @@ class Optocoupler(Parameters):
     )
 
     def conductance(self, I_led: Quantity) -> Quantity:
-        """Conductance, siemens, at a diode current in ampere, not negative.
+        """Conductance of the photoresistor.
 
-        It is ``1/R_dark + (I_led/I_lit)**gamma/R_lit``.
+        Parameters
+        ----------
+        I_led : Quantity, shape () or (n,)
+            Diode current, ampere, not negative.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            ``1/R_dark + (I_led/I_lit)**gamma/R_lit``, siemens.
         """
         return 1 / self.R_dark + np.asarray(I_led / self.I_lit) ** self.gamma / self.R_lit
 
     def current_for(self, conductance: Quantity) -> Quantity:
-        """Diode current, ampere, that gives a conductance: the inverse of `conductance`.
+        """Diode current that gives a conductance: the inverse of `conductance`.
+
+        Parameters
+        ----------
+        conductance : Quantity, shape () or (n,)
+            In siemens.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            In ampere.
 
         Raises
         ------
@@ -61,5 +76,11 @@ class Optocoupler(Parameters):
         return np.maximum(lit, 0) ** (1 / self.gamma) * self.I_lit
 
     def power(self, I_led: Quantity) -> Quantity:
-        """Power, watt, that the diode takes all the time at a current in ampere."""
+        """Power, watt, that the diode takes all the time.
+
+        Parameters
+        ----------
+        I_led : Quantity, shape () or (n,)
+            In ampere.
+        """
         return I_led * self.V_diode

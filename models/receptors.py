@@ -131,7 +131,13 @@ class Receptor(Parameters):
         return used(own, beyond)
 
     def steady(self, conc: Quantity, antagonist: Quantity = 0 * umolar) -> dict[str, np.ndarray]:
-        """State variables in the steady state, at concentrations in mol/m^3, shape () or (n,)."""
+        """State variables in the steady state.
+
+        Parameters
+        ----------
+        conc, antagonist : Quantity, shape () or (n,)
+            Concentrations of the ligand and of the antagonist, mol/m^3.
+        """
         occupancy, blocked = self._shares(conc, antagonist)
         available = 1 / (1 + self._silencing * occupancy)
         states = {"occupancy": occupancy, "messenger": occupancy * available}
@@ -142,9 +148,17 @@ class Receptor(Parameters):
         return {f"{name}_{self.name}": np.asarray(value) for name, value in states.items()}
 
     def occupancy(self, conc: Quantity, antagonist: Quantity = 0 * umolar) -> np.ndarray:
-        """Steady share of receptors that the ligand occupies, at concentrations in mol/m^3.
+        """Steady share of receptors that the ligand occupies.
 
-        It is ``c/(c + K_D*(1 + c_antagonist/K_B))``; Gaddum 1937, J. Physiol. 89:7P-9P.
+        Parameters
+        ----------
+        conc, antagonist : Quantity, shape () or (n,)
+            Concentrations, mol/m^3.
+
+        Returns
+        -------
+        ndarray, shape () or (n,)
+            ``c/(c + K_D*(1 + c_antagonist/K_B))``; Gaddum 1937, J. Physiol. 89:7P-9P.
         """
         return np.asarray(self._shares(conc, antagonist)[0])
 

@@ -43,15 +43,28 @@ class StructuralPlasticity(Parameters):
     )
 
     def traced(self, calcium: np.ndarray, spikes: np.ndarray) -> np.ndarray:
-        """Calcium of every neuron at the end of an interval, hertz, from that at its start.
+        """Calcium at the end of an interval, hertz.
 
-        The `spikes` of each are taken as spread evenly over the interval.
+        Parameters
+        ----------
+        calcium : ndarray, shape (n,)
+            At its start, hertz.
+        spikes : ndarray, shape (n,)
+            In the interval, spread evenly over it.
         """
         kept = np.exp(-float(self.interval / self.tau_calcium))
         return np.asarray(calcium * kept + spikes / float(self.interval / second) * (1 - kept))
 
     def grown(self, elements: np.ndarray, calcium: np.ndarray) -> np.ndarray:
-        """Elements of every neuron at the end of an interval, not rounded; calcium in hertz."""
+        """Elements at the end of an interval, not rounded.
+
+        Parameters
+        ----------
+        elements : ndarray, shape (n,)
+            At its start.
+        calcium : ndarray, shape (n,)
+            Hertz.
+        """
         missing = float(self.target / Hz) - calcium
         return np.maximum(elements + self.growth * missing * float(self.interval / second), 0)
 
@@ -87,14 +100,16 @@ class Wiring:
     ) -> Wiring:
         """Synapses left after elements have shrunk; those to go are chosen at random.
 
-        No neuron keeps more synapses than it has elements, on either side. A deleted synapse frees
-        the element on its other side.
-
         Parameters
         ----------
         axonal, dendritic : ndarray of int, shape (size,)
-            Elements of every neuron.
+            Elements of every neuron. A deleted synapse frees the element on its other side.
         generator : numpy.random.Generator
+
+        Returns
+        -------
+        Wiring
+            With no more synapses than elements on either side of every neuron.
         """
         left = self._without(_surplus(self.pre, axonal, generator))
         return left._without(_surplus(left.post, dendritic, generator))
@@ -102,10 +117,18 @@ class Wiring:
     def paired(
         self, axonal: np.ndarray, dendritic: np.ndarray, generator: np.random.Generator
     ) -> Wiring:
-        """Synapses, the old first, after free elements have paired until one side has none left.
+        """Synapses after free elements have paired at random, until one side has none left.
 
-        Elements are as in `pruned`. Two of the same neuron stay free: no neuron synapses onto
-        itself.
+        Parameters
+        ----------
+        axonal, dendritic, generator
+            See `pruned`.
+
+        Returns
+        -------
+        Wiring
+            The old synapses first. Two elements of the same neuron stay free: no neuron synapses
+            onto itself.
         """
         pre = _free(axonal - self.outdegrees, generator)
         post = _free(dendritic - self.indegrees, generator)

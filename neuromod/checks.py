@@ -59,6 +59,7 @@ def real_numbers(what: str, value: Any, dimension: Dimension | None = None) -> A
     Parameters
     ----------
     what : str
+        Whose value it is, for the message.
     value : number, Quantity, or array or list of them
     dimension : Dimension, optional
         Brian2's, of the variable that it is for.
@@ -113,6 +114,13 @@ def check_unit(what: str, value: Any, dimension: Dimension) -> None:
 def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
     """Number of time steps in a time.
 
+    Parameters
+    ----------
+    name : str
+        What the time is, for the message.
+    time, dt : Quantity
+        In seconds.
+
     Raises
     ------
     UserError
@@ -135,7 +143,20 @@ def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
 
 
 def steps_of(what: str, times: Quantity, dt: Quantity) -> np.ndarray:
-    """Time steps at whose start events lie, as whole numbers, shape (n,).
+    """Time steps at whose start events lie.
+
+    Parameters
+    ----------
+    what : str
+        Whose events they are, for the message.
+    times : Quantity, shape (n,)
+        In seconds.
+    dt : Quantity
+        Time step, seconds.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
 
     Raises
     ------

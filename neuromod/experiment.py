@@ -152,7 +152,12 @@ class Population:
         return self.inputs[name].default if name in self.inputs else own_value(self.model, name)
 
     def given(self, *inputs: Input) -> Population:
-        """The population with what reaches it, whose values take the place of those that it has.
+        """The population with what reaches it.
+
+        Parameters
+        ----------
+        *inputs : Input
+            To this population; their values take the place of those that it has.
 
         Raises
         ------
@@ -459,7 +464,10 @@ class Experiment:
     def add(self, *inputs: Input) -> Experiment:
         """The experiment with what reaches its populations.
 
-        Populations may share a source, which all of their inputs then hold.
+        Parameters
+        ----------
+        *inputs : Input
+            Populations may share a source, which all of their inputs then hold.
 
         Raises
         ------

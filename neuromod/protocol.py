@@ -27,9 +27,15 @@ Simulate = Callable[[Experiment], Recording]
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report: a title, paragraphs of plain sentences, and the name of a table if any.
+    """A part of a report.
 
-    Blank lines separate paragraphs; the table is shown under them.
+    Attributes
+    ----------
+    title : str
+    text : str
+        Plain sentences; blank lines separate paragraphs.
+    table : str
+        Name of the table to show under it, if any.
     """
 
     title: str
@@ -39,7 +45,15 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Results of a study: tables, and a recording of each experiment if there are any."""
+    """Results of a study.
+
+    Attributes
+    ----------
+    tables : dict of str to DataFrame
+        ``"table"`` is the main one; names of columns end in their unit.
+    recordings : mapping of str to Recording
+        One for each experiment, if there are any.
+    """
 
     tables: Tables
     recordings: Recordings = field(default_factory=dict)
@@ -89,7 +103,18 @@ class Protocol(Study):
         raise NotImplementedError
 
     def measure(self, recordings: Recordings) -> Tables:
-        """Tables from the recordings of all experiments."""
+        """Tables from recordings; names of columns end in their unit.
+
+        Parameters
+        ----------
+        recordings : mapping of str to Recording
+            One for each experiment.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            ``"table"`` is the main one.
+        """
         raise NotImplementedError
 
     def perform(self, simulate: Simulate) -> Results:
@@ -109,7 +134,7 @@ class Training(Study):
     """Base of all studies that work with torch alone."""
 
     def train(self) -> Tables:
-        """Tables of what was trained."""
+        """Tables of what was trained, as `Protocol.measure` gives those of recordings."""
         raise NotImplementedError
 
     def perform(self, simulate: Simulate) -> Results:

@@ -88,7 +88,17 @@ class Recording:
         return np.arange(round(float(self.duration / self.dt))) * self.dt
 
     def trace(self, population: str, variable: str, neuron: int) -> Any:
-        """One neuron's variable over time, shape (steps,)."""
+        """One neuron's variable over time.
+
+        Returns
+        -------
+        Quantity or ndarray, shape (steps,)
+
+        Raises
+        ------
+        UserError
+            When it was not recorded.
+        """
         if population not in self.signals:
             raise unknown("recorded population", population, self.signals)
         if variable not in self.signals[population]:
@@ -105,7 +115,19 @@ class Recording:
     def spike_trains(
         self, population: str, neurons: Iterable[int] | None = None
     ) -> list[neo.SpikeTrain]:
-        """One Neo spike train, in seconds, for each of some neurons, or of all."""
+        """One Neo spike train per neuron.
+
+        Parameters
+        ----------
+        population : str
+        neurons : iterable of int, optional
+            All by default.
+
+        Returns
+        -------
+        list of neo.SpikeTrain
+            In seconds.
+        """
         if population not in self.spikes:
             raise unknown("recorded population", population, self.spikes)
         spikes = self.spikes[population]

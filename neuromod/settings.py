@@ -85,13 +85,18 @@ def format_value(value: Any) -> str:
 
 
 def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
-    """Copy of a protocol or model with some values changed, by name, in order.
+    """Copy of settings with some values changed.
 
-    A parameter of a model inside a protocol may be named alone where only one model has it,
-    otherwise as ``model.name``; a whole model by its own name. A list of models, such as a neuron's
-    receptors, is given as models or names, after which each has parameters of its own, as in
-    ``receptors.D1.k_on``; a name that is not known makes a new model if its parameters are given
-    too.
+    Parameters
+    ----------
+    settings : Parameters
+        A protocol or model.
+    assignments : mapping of str to value
+        By name, in order; a parameter of a model inside a protocol may be named alone where only
+        one model has it, otherwise as ``model.name``; a whole model by its own name. A list of
+        models, such as a neuron's receptors, is given as models or names, after which each has
+        parameters of its own, as in ``receptors.D1.k_on``; a name that is not known makes a new
+        model if its parameters are given too.
 
     Raises
     ------

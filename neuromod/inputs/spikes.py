@@ -21,16 +21,23 @@ def poisson(
     dt: Quantity,
     generator: np.random.Generator,
 ) -> Spikes:
-    """Poisson spike trains with a dead time after every spike, at starts of time steps.
+    """Poisson spike trains with a dead time after every spike.
 
     Parameters
     ----------
+    name : str
     size : int
         Number of independent trains.
     rate : Quantity
         Mean rate of each train, hertz, dead time included.
     dead_time, duration, dt : Quantity
         In seconds; the dead time is rounded up to whole steps, at least one.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    Spikes
+        At starts of time steps.
 
     Raises
     ------
@@ -68,16 +75,23 @@ def staircase(
     dt: Quantity,
     generator: np.random.Generator,
 ) -> Spikes:
-    """Poisson spike trains whose rate changes in steps, with at most one spike a time step.
+    """Poisson spike trains whose rate changes in steps.
 
     Parameters
     ----------
+    name : str
     size : int
         Number of independent trains.
     rates : Quantity, shape (stairs,)
         Mean rates of each train, in turn, hertz.
     dwell, dt : Quantity
         Time at each rate, and time step, seconds.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    Spikes
+        At starts of time steps, at most one per train and step.
 
     Raises
     ------
@@ -95,14 +109,18 @@ def staircase(
 def regular(name: str, rates: Quantity, duration: Quantity, dt: Quantity) -> Spikes:
     """Spike trains as regular as the time step allows, each at its own rate.
 
-    The first spikes are at 0; intervals are exact on average.
-
     Parameters
     ----------
+    name : str
     rates : Quantity, shape (trains,)
         In hertz.
     duration, dt : Quantity
         In seconds.
+
+    Returns
+    -------
+    Spikes
+        At starts of time steps, the first at 0; intervals are exact on average.
 
     Raises
     ------
@@ -137,6 +155,7 @@ def fixed_indegree(
         Neurons to draw from, and neurons that receive.
     indegree : int
         Synapses onto every target.
+    generator : numpy.random.Generator
     recurrent : bool
         Whether both belong to one population; no neuron is then its own source.
 
@@ -167,9 +186,19 @@ def fixed_indegree(
 def circuit_inputs(
     circuit: CircuitNeuron, size: int, rate: Quantity, duration: Quantity, dt: Quantity, seed: int
 ) -> Spikes:
-    """Spike trains named ``"inputs"``, as other neurons such as `circuit` would send them.
+    """Spike trains named ``"inputs"``, as other circuit neurons would send them.
 
-    They keep its dead time; for the rest see `poisson`.
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+        A presynaptic neuron of the same kind, whose dead time the trains keep.
+    size : int
+        Number of inputs.
+    rate : Quantity
+        Mean rate of each, hertz.
+    duration, dt : Quantity
+        In seconds.
+    seed : int
     """
     generator = np.random.default_rng(seed)
     return poisson("inputs", size, rate, circuit.dead_time, duration, dt, generator)

@@ -45,7 +45,17 @@ VERSIONED = [
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run: its protocol, which repeats it, results, and what ``run.json`` holds."""
+    """A finished run.
+
+    Attributes
+    ----------
+    protocol : Study
+        With its settings; running it again repeats the run.
+    tables : dict of str to DataFrame
+    recordings : mapping of str to Recording
+    info : dict
+        What ``run.json`` holds.
+    """
 
     protocol: Study
     tables: dict[str, pd.DataFrame]
@@ -143,7 +153,18 @@ def load_run(folder: str | Path) -> Run:
 
 
 def render(folder: str | Path) -> Path:
-    """Draw a stored run's figure and write its report again, whose path is given."""
+    """Draw a stored run's figure and write its report again.
+
+    Returns
+    -------
+    Path
+        Of the report.
+
+    Raises
+    ------
+    UserError
+        When there is no run, or it is damaged.
+    """
     folder = Path(folder)
     stored = load_run(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:

@@ -122,9 +122,18 @@ def thin(times: Any, *traces: Any, points: int = 2000) -> tuple[Any, ...]:
 
 
 def ordered_colors(n: int, hue: str = "blue") -> list[str]:
-    """Colours for values that have an order, from light to dark; for one, the scale's middle.
+    """Colours for values that have an order, from light to dark in one hue.
 
-    The hue is ``"blue"``, ``"orange"`` or ``"green"``.
+    Parameters
+    ----------
+    n : int
+    hue : str
+        ``"blue"``, ``"orange"`` or ``"green"``.
+
+    Returns
+    -------
+    list of str
+        The darkest last; the middle of the scale where `n` is 1.
     """
     places = np.linspace(0, 1, n) if n > 1 else [0.5]
     return [to_hex(ORDERED[hue](place)) for place in places]

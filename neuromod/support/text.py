@@ -124,9 +124,19 @@ def say(value: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> str
 
 
 def span(values: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> str:
-    """Smallest and largest of some values, such as ``0.3 to 1.2 s``, or one written for both.
+    """Smallest and largest of some values, or the one value where both are written alike.
 
-    Missing values (NaN) are left out; for `unit` and `digits` see `say`.
+    Parameters
+    ----------
+    values : array or Quantity, shape (n,)
+        Missing values (NaN) are left out.
+    unit, digits
+        As for `say`.
+
+    Returns
+    -------
+    str
+        Such as ``0.3 to 1.2 s``.
     """
     values = np.ravel(values)
     values = values[~np.isnan(np.asarray(values, dtype=float))]
@@ -142,6 +152,11 @@ def handy(value: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> t
     """Plain numbers of a value or array in one handy unit, and the unit's symbol, if it has any.
 
     For `unit` and `digits` see `say`.
+
+    Raises
+    ------
+    UserError
+        When the value cannot be expressed in `unit`.
     """
     if isinstance(unit, Unit):
         if not have_same_dimensions(value, unit):
