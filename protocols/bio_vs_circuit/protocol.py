@@ -69,7 +69,8 @@ class BioVsCircuit(TwinProtocol):
         duration = float(TIME_SCALE * self.duration / second)
         window, tau = float(self.window / second), float(self.tau_distance / second)
         cells = [train.magnitude for train in recordings["bio"].spike_trains("cell")]
-        chips = [TIME_SCALE * t.magnitude for t in recordings["circuit"].spike_trains("chip")]
+        trains = recordings["circuit"].spike_trains("chip")
+        chips = [TIME_SCALE * train.magnitude for train in trains]
         pairs = list(zip(cells, chips, strict=True))
         membranes = zip(*self.membranes(recordings), strict=True)
         table = pd.DataFrame(
@@ -79,8 +80,8 @@ class BioVsCircuit(TwinProtocol):
                 "bio_spikes": [len(cell) for cell in cells],
                 "circuit_spikes": [len(chip) for chip in chips],
                 "coincidence_factor": [coincidence_factor(*p, window, duration) for p in pairs],
-                "van_rossum_distance": [van_rossum(*pair, tau, duration) for pair in pairs],
-                "victor_purpura_distance": [victor_purpura(*pair, tau, duration) for pair in pairs],
+                "van_rossum_distance": [van_rossum(*p, tau, duration) for p in pairs],
+                "victor_purpura_distance": [victor_purpura(*p, tau, duration) for p in pairs],
                 "rmse_of_swing": [rmse(a, b, (a < 1) & (b < 1)) for a, b in membranes],
             }
         )
@@ -94,5 +95,8 @@ class BioVsCircuit(TwinProtocol):
     def membranes(self, recordings: Recordings) -> list[np.ndarray]:
         """Shares of the way from rest to threshold, cells' and circuits', (neurons, steps)."""
         sides = (("bio", "cell", self.bio), ("circuit", "chip", self.circuit))
-        v = [(recordings[side].signals[name]["v"].values, model) for side, name, model in sides]
-        return [np.asarray((v - of.v_rest) / (of.v_th - of.v_rest)) for v, of in v]
+        shares = []
+        for side, name, model in sides:
+            v = recordings[side].signals[name]["v"].values
+            shares.append(np.asarray((v - model.v_rest) / (model.v_th - model.v_rest)))
+        return shares

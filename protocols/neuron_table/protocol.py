@@ -27,9 +27,9 @@ from neuromod.protocols.neuron_table import page
 from neuromod.protocols.neuron_table.page import ALL, FEWEST, PAPER_RATE
 from neuromod.support.text import say
 
-PUBLISHED = pd.read_csv(
-    Path(__file__).with_name("published.csv"), comment="#", float_precision="round_trip"
-)
+# Older pandas rounds the last bit of numbers.
+EXACT = {"max_rate_MHz": float, "energy_per_spike_pJ": float}
+PUBLISHED = pd.read_csv(Path(__file__).with_name("published.csv"), comment="#", converters=EXACT)
 
 
 @dataclass(frozen=True, eq=False)
