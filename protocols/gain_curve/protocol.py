@@ -74,9 +74,8 @@ class GainCurve(BathProtocol):
     def _fit(self, curve: pd.DataFrame) -> tuple[float, float]:
         """Gain and its standard error by least squares over the firing part of a curve.
 
-        On a grid of time steps the refractory period ends on time, but the crossing is noticed up
-        to one step late and dated at the start of its step: intervals are half a step short on
-        average, and so are those of the curve that is fitted.
+        On a grid of time steps a crossing is noticed up to one step late and dated at the start of
+        its step: intervals are half a step short on average, and so are those of the fitted curve.
         """
         firing = curve[curve.rate_Hz > 0]
         if len(firing) < 2:

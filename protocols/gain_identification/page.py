@@ -69,10 +69,9 @@ def plot(protocol: GainIdentification, tables: Tables, recordings: Recordings) -
 def _plot_curves(axis: Any, measured: pd.DataFrame, fits: pd.DataFrame, control: str) -> None:
     is_control = measured.condition == control
     dots: dict[str, Any] = {"ms": 3.5, "alpha": 0.7, "mew": 0}
-    for rows, color, name in (
-        (measured[is_control], CONTROL, "control"),
-        (measured[~is_control], BLACK, "modulated"),
-    ):
+    parts = ((is_control, CONTROL, "control"), (~is_control, BLACK, "modulated"))
+    for part, color, name in parts:
+        rows = measured[part]
         axis.plot(rows.current_nA, rows.rate_Hz, "o", color=color, label=name, **dots)
     for name, rows in fits.groupby("hypothesis", sort=False):
         axis.plot(rows.current_nA, rows.modulated_Hz, color=COLORS[name], lw=1.2, label=name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
-from brian2 import second
+from brian2 import Hz, second
 from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
@@ -34,24 +35,27 @@ def plot(protocol: NetworkGain, tables: Tables, recordings: Recordings) -> Figur
         protocol.draw_raster(axes[name], recordings[protocol.name_of(conc)], RASTER, groups)
         axes[name].set_title(f"{letter}  {say(conc)} at the strongest drive")
     doses = Family(protocol.conc, protocol.ligand)
+    colors = dict(zip(np.unique(tables["table"].conc_uM), doses.colors, strict=True))
     looks = {name: look | {"color": BLACK, "ms": 4, "lw": 1} for name, look in LOOKS.items()}
-    for (_, rows), color in zip(tables["table"].groupby("conc_uM"), doses.colors, strict=True):
-        for population, curve in rows.groupby("population"):
-            look = looks[population] | {"color": color}
-            axes["rate"].plot(curve.drive_Hz, curve.rate_Hz, **look | {"ls": ""})
-            axes["rate"].plot(curve.drive_Hz, curve.mean_field_Hz, **look | {"marker": ""})
-            for name in ("cv", "correlation"):
-                # Runs of earlier versions have no errors.
-                axes[name].errorbar(curve.drive_Hz, curve[name], curve.get(f"{name}_se"), **look)
-    for name, title, y in (
-        ("rate", "c  Rates; mean field (lines)", "rate (Hz)"),
-        ("cv", "d  Irregularity ± s.e.", "CV of inter-spike intervals"),
-        ("correlation", "e  Synchrony ± s.e.", f"correlation of counts in {say(protocol.bin)}"),
-    ):
-        label(axes[name], title, "drive (Hz)", y)
-    for name in ("rate", "cv"):
-        axes[name].set_ylim(0)
+    curves = tables["table"].groupby(["conc_uM", "population"])
+    # Points stand beside each other, so that their bars can be told apart.
+    aside = np.linspace(-0.02, 0.02, len(curves)) * np.ptp(protocol.drive / Hz)
+    for (group, curve), shift in zip(curves, aside, strict=True):
+        look = looks[group[1]] | {"color": colors[group[0]]}
+        axes["rate"].plot(curve.drive_Hz, curve.rate_Hz, **look | {"ls": ""})
+        axes["rate"].plot(curve.drive_Hz, curve.mean_field_Hz, **look | {"marker": ""})
+        for name in ("cv", "correlation"):
+            # Runs of earlier versions have no errors.
+            error = curve.get(f"{name}_se")
+            axes[name].errorbar(curve.drive_Hz + shift, curve[name], error, **look)
     axes["correlation"].axhline(0, color=BLACK, lw=0.5)
+    counted = f"correlation of counts in {say(protocol.bin)}"
+    for name, title, y, bottom in (
+        ("rate", "c  Rates; mean field (lines)", "rate (Hz)", 0),
+        ("cv", "d  Irregularity ± s.e.", "CV of inter-spike intervals", 0),
+        ("correlation", "e  Synchrony ± s.e.", counted, None),
+    ):
+        label(axes[name], title, "drive (Hz)", y, ylim=(bottom, None))
     doses.explain(axes["correlation"], also=looks)
     return figure
 

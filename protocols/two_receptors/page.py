@@ -25,8 +25,8 @@ def plot(protocol: TwoReceptors, tables: Tables, recordings: Recordings) -> Figu
     del recordings
     surface = tables["surface"]
     figure, axes = panels([["gain", "product", "rates"]], width=13, height=4.3)
-    (x, first), (y, second) = _places(protocol.conc_first), _places(protocol.conc_second)
-    closed = [(x, y, values[1:, 1:].T) for values in protocol.closed_form(first, second)]
+    (at, first), (up, second) = _places(protocol.conc_first), _places(protocol.conc_second)
+    closed = [(at, up, values[1:, 1:].T) for values in protocol.closed_form(first, second)]
     gain, index = surface.recovered_gain, surface.rate_interaction
     limit = max(index.abs().max(), 1e-3)
     diverging = {"cmap": "PuOr", "vmin": -limit, "vmax": limit}
@@ -34,7 +34,12 @@ def plot(protocol: TwoReceptors, tables: Tables, recordings: Recordings) -> Figu
     _plot_map(axes["rates"], protocol, index, closed[1], **diverging)
     axes["gain"].set_title("a  Gain from rates; closed form (lines)")
     axes["rates"].set_title("c  Interaction of rates; closed form (lines)")
-    _plot_product(axes["product"], surface)
+    low, high = surface.gain.min(), surface.gain.max()
+    axes["product"].plot([low, high], [low, high], color=BLACK, lw=1, label="equal: log gains add")
+    look = {"fmt": "o", "color": BLUE, "ms": 4, "label": "recovered from the rates"}
+    axes["product"].errorbar(surface.single_gains_product, gain, surface.recovered_gain_se, **look)
+    label(axes["product"], "b  Together against alone", "product of gains alone", "gain in both")
+    legend(axes["product"], below=True)
     return figure
 
 
@@ -59,15 +64,6 @@ def _plot_map(
         names = [number(c, 3) for c in np.asarray(conc / umolar)]
         axis.set_ticks(np.arange(len(conc)) + 0.5, names)
         axis.set_label_text(f"{ligand} (µM)")
-
-
-def _plot_product(axes: Any, surface: pd.DataFrame) -> None:
-    low, high = surface.gain.min(), surface.gain.max()
-    axes.plot([low, high], [low, high], color=BLACK, lw=1, label="equal: log gains add")
-    x, y, error = surface.single_gains_product, surface.recovered_gain, surface.recovered_gain_se
-    axes.errorbar(x, y, error, fmt="o", color=BLUE, ms=4, label="recovered from the rates")
-    label(axes, "b  Together against alone", "product of the gains in each alone", "gain in both")
-    legend(axes, below=True)
 
 
 def report(protocol: TwoReceptors, tables: Tables) -> list[Section]:
