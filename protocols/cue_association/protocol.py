@@ -9,8 +9,9 @@ from brian2 import Hz, Quantity
 
 from neuromod.parameters import not_negative, parameter
 from neuromod.plasticity import tasks
-from neuromod.protocols.cue_association import page
+from neuromod.protocol import Section, Tables
 from neuromod.protocols.families.five_networks import FiveNetworks
+from neuromod.support.text import percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,4 +38,13 @@ class CueAssociation(FiveNetworks):
         np.array([0, 10, 20]) * Hz, "rates added to cues and go, in learning", "chosen here"
     )
 
-    report = page.report
+    def report(self, tables: Tables) -> list[Section]:
+        """The report of all comparisons, and what a memory of a single cue would be worth."""
+        cues = self.task.cues
+        least = cues // 2 + 1
+        text = (
+            f"The winning side has {least} to {cues} of the {cues} cues, each number equally "
+            "often. A network that remembered the side of a single cue, without counting, would be "
+            f"right in {percent((least + cues) / (2 * cues), 2)}."
+        )
+        return [*super().report(tables), Section("Remembering and counting", text)]

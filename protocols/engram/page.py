@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import Hz, second
+from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, label, legend, panels
 from neuromod.support.text import number, percent, say, span
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.engram.protocol import Engram
 
 RASTER = 0.5 * second
+CUED = "cued share of the engram"
 GROUPS = {"cued": ORANGE, "uncued": RED, "others": BLUE}
 RATES = {"engram": RED, "others": BLUE, "inhibitory": PURPLE}
 # Synapses onto and from the engram are as many: every neuron has as many axonal as dendritic ones.
@@ -38,13 +38,15 @@ def plot(protocol: Engram, tables: Tables, recordings: Recordings) -> Figure:
     _plot_forgetting(axes["forgetting"], protocol.forgotten(tables))
     _plot_recalled(axes["recalled"], table[table.moment == "learned"])
     _plot_quality(axes["quality"], table[table.recall.notna()])
-    number = int(np.argmin(np.abs(protocol.cues - 0.5)))
-    groups = protocol.groups(protocol.cues[number])
-    shown = {name: groups[name] + number * protocol.size for name in GROUPS}
-    shown["others"] = shown["others"][: protocol.members]
-    colored = {name: (shown[name], color) for name, color in GROUPS.items()}
-    protocol.draw_raster(axes["raster"], recordings["learned"], RASTER, colored)
-    cued = percent(float(protocol.cues[number]))
+    copy = int(np.argmin(np.abs(protocol.cues - 0.5)))
+    neurons, most, first = (
+        protocol.groups(protocol.cues[copy]),
+        protocol.members,
+        copy * protocol.size,
+    )
+    shown = {name: (neurons[name][:most] + first, color) for name, color in GROUPS.items()}
+    protocol.draw_raster(axes["raster"], recordings["learned"], RASTER, shown)
+    cued = percent(float(protocol.cues[copy]))
     axes["raster"].set_title(f"f  Spikes of the learned network, {cued} cued")
     return figure
 
@@ -57,19 +59,16 @@ def _plot_learning(protocol: Engram, axes: Any, learning: pd.DataFrame) -> None:
         rates.plot(minutes, learning[f"{name}_Hz"], color=color, label=name)
     for name, (color, which) in PAIRS.items():
         synapses.plot(minutes, learning[name], color=color, label=which)
-    for panel in (rates, synapses):
-        look = {"color": BLACK, "alpha": 0.1, "lw": 0, "label": "stimulus"}
-        within = panel.get_xaxis_transform()
-        panel.fill_between(
-            minutes, 0, 1, where=learning.input == 1, step="post", transform=within, **look
-        )
-        panel.set(xlabel="time (min)", ylim=(0, None))
     target = float(protocol.plasticity.target / Hz)
     rates.axhline(target, color=BLACK, lw=0.8, ls=":", label="target")
-    label(rates, "a  Rates while learning (theory)", y="rate (Hz)")
-    label(synapses, "b  Connectivity", y="synapses per pair")
-    legend(rates)
-    legend(synapses)
+    label(rates, "a  Rates while learning (theory)", "time (min)", "rate (Hz)")
+    label(synapses, "b  Connectivity", "time (min)", "synapses per pair")
+    for panel in (rates, synapses):
+        look = {"color": BLACK, "alpha": 0.1, "lw": 0, "step": "post", "label": "stimulus"}
+        look["transform"] = panel.get_xaxis_transform()
+        panel.fill_between(minutes, 0, 1, where=learning.input == 1, **look)
+        panel.set_ylim(0, None)
+        legend(panel)
 
 
 def _plot_forgetting(axes: Any, course: pd.DataFrame) -> None:
@@ -85,13 +84,7 @@ def _plot_recalled(axes: Any, rows: pd.DataFrame) -> None:
     for name, color in GROUPS.items():
         axes.plot(rows.cue, rows[f"mean_field_{name}_Hz"], "-", color=color, lw=1)
         axes.plot(rows.cue, rows[f"{name}_Hz"], "o", color=color, ms=4, label=name)
-    label(
-        axes,
-        "d  Rates of the learned network",
-        "cued share of the engram",
-        "rate (Hz)",
-        ylim=(0, None),
-    )
+    label(axes, "d  Rates of the learned network", CUED, "rate (Hz)", ylim=(0, None))
     legend(axes, also={"theory": {"color": BLACK, "lw": 1}})
 
 
@@ -103,64 +96,58 @@ def _plot_quality(axes: Any, cues: pd.DataFrame) -> None:
     rows = cues[cues.moment == "learned"]
     low, high = 0.5 - 2 * rows.chance_sd, 0.5 + 2 * rows.chance_sd
     axes.fill_between(rows.cue, low, high, color=BLACK, alpha=0.1, lw=0, label="chance, 2 SD")
-    label(
-        axes,
-        "e  Recall: uncued against others",
-        "cued share of the engram",
-        "area under ROC curve",
-        ylim=(0.3, 1.03),
-    )
+    title = "e  Recall: uncued against others"
+    label(axes, title, CUED, "area under ROC curve", ylim=(0.3, 1.03))
     legend(axes)
 
 
 def report(protocol: Engram, tables: Tables) -> list[Section]:
     """What is stored, that it is silent, how it is recalled, and how it is lost."""
-    table, wirings = tables["table"], tables["wirings"].set_index("moment")
     return [
-        Section("Learning", _on_learning(protocol, wirings), "wirings"),
-        Section("Silence and recall", _on_recall(protocol, table), "table"),
-        Section("Forgetting", _on_forgetting(protocol, tables)),
-        Section("Method", _on_theory(protocol, table)),
+        Section("Learning", _on_learning(protocol, tables["wirings"]), "wirings"),
+        Section("Silence and recall", _on_recall(protocol, tables["table"]), "table"),
+        Section("Forgetting", _on_forgetting(protocol.forgotten(tables))),
+        Section("Method", _on_theory(protocol, tables["table"])),
     ]
 
 
 def _on_learning(protocol: Engram, wirings: pd.DataFrame) -> str:
-    naive, learned = wirings.loc["naive"], wirings.loc["learned"]
+    naive, learned = wirings.iloc[0], wirings.iloc[1]
+    per_neuron = naive.homeostatic_indegree, naive.indegree, learned.indegree
+    wanted, before, after = (number(synapses, 3) for synapses in per_neuron)
+    within, now_within, across, now_across = (
+        number(moment[pairs], 3)
+        for pairs in ("within_engram", "onto_engram")
+        for moment in (naive, learned)
+    )
     return (
         "Excitatory neurons start without synapses among themselves and grow them until they fire "
-        f"at {say(protocol.plasticity.target)}. Theory asks for "
-        f"{number(naive.homeostatic_indegree, 3)} synapses per neuron; the network has "
-        f"{number(naive.indegree, 3)} before and {number(learned.indegree, 3)} after learning. "
-        "Learning moves synapses rather than adding them. Within the engram there were "
-        f"{number(naive.within_engram, 3)} synapses per pair of neurons, and now there are "
-        f"{number(learned.within_engram, 3)}; "
-        f"between engram and others, {number(naive.onto_engram, 3)} and "
-        f"{number(learned.onto_engram, 3)}. No synapse reads the activity of both of its neurons."
+        f"at {say(protocol.plasticity.target)}. Theory asks for {wanted} synapses per neuron; the "
+        f"network has {before} before and {after} after learning. Learning moves synapses rather "
+        f"than adding them: those per pair of neurons go from {within} to {now_within} within the "
+        f"engram, and from {across} to {now_across} between engram and others. No synapse reads "
+        "the activity of both of its neurons."
     )
 
 
 def _on_recall(protocol: Engram, table: pd.DataFrame) -> str:
     learned = table[table.moment == "learned"]
-    silent = learned[learned.cue == 0].iloc[0]
-    found = "; ".join(
-        f"with {percent(row.cue)} of it cued, the rest fires at {say(row.uncued_Hz, 'Hz', 3)} and "
-        f"the others at {say(row.others_Hz, 'Hz', 3)} (recall {number(row.recall, 3)})"
-        for row in learned.itertuples()
-        if 0 < row.cue < 1
-    )
-    cued = f"In the same network, {found}. " if found else ""
+    found = [
+        f"with {percent(row.cue)} of the engram cued, the rest of it fires at "
+        f"{say(row.uncued_Hz, 'Hz', 3)} and the others at {say(row.others_Hz, 'Hz', 3)} (recall "
+        f"{number(row.recall, 3)})"
+        for row in learned[learned.cue < 1].itertuples()
+    ]
     return (
-        f"Without a cue, the engram fires at {say(silent.uncued_Hz, 'Hz', 3)} after learning and "
-        f"the others at {say(silent.others_Hz, 'Hz', 3)}: recall {number(silent.recall, 3)}. "
-        f"{cued}Recall is the probability that an uncued neuron of the engram fires more spikes in "
-        f"{say(protocol.dwell)} than one outside (the area under the ROC curve); 0.5 is chance, "
-        "with the standard deviation chance_sd. Rates are those of spiking networks; columns that "
-        "begin with mean_field are the theory's for the same synapses."
+        f"After learning, {'; '.join(found)}. Recall is the probability that an uncued neuron of "
+        f"the engram fires more spikes in {say(protocol.dwell)} than one outside (the area under "
+        "the ROC curve); 0.5 is chance, with the standard deviation chance_sd. Rates are those of "
+        "spiking networks; columns that begin with mean_field are the theory's for the same "
+        "synapses."
     )
 
 
-def _on_forgetting(protocol: Engram, tables: Tables) -> str:
-    course = protocol.forgotten(tables)
+def _on_forgetting(course: pd.DataFrame) -> str:
     first, last = course.iloc[0], course.iloc[-1]
     left, predicted = (
         percent((last[column] - last.everyone) / (first.within_engram - first.everyone))
@@ -175,7 +162,7 @@ def _on_forgetting(protocol: Engram, tables: Tables) -> str:
 
 
 def _on_theory(protocol: Engram, table: pd.DataFrame) -> str:
-    groups = ("cued", "uncued", "others", "inhibitory")
+    groups = (*GROUPS, "inhibitory")
     ratios = [table[f"{name}_Hz"] / table[f"mean_field_{name}_Hz"] for name in groups]
     off = (pd.concat(ratios) - 1).abs()
     return (
@@ -185,6 +172,5 @@ def _on_theory(protocol: Engram, table: pd.DataFrame) -> str:
         "Spiking networks are simulated with the synapses of three moments: their groups fire "
         f"{percent(off.mean(), 2)} off theory on average and {percent(off.max(), 2)} at most, with "
         f"CVs of {span(table.cv, digits=2)} and correlations of "
-        f"{span(table.correlation, digits=2)} over {say(protocol.neuron.tau_m)}. Homeostasis "
-        "driven by the spikes themselves would remove the difference at rest."
+        f"{span(table.correlation, digits=2)} over {say(protocol.neuron.tau_m)}."
     )

@@ -32,8 +32,9 @@ from neuromod.protocols.families.random_networks import RandomNetwork
 from neuromod.recording import Recording
 
 MOMENTS = ("naive", "learned", "forgotten")
+PHASES = ("growing", "stimulation", "rest", "forgetting")
+# Neurons whose trains are compared (chosen here).
 SAMPLE = 100
-"""Neurons whose trains are compared (chosen here)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,26 +55,22 @@ class Engram(RandomNetwork):
         StructuralPlasticity(), "rule of the excitatory neurons", "see its own"
     )
     n_outside: int = parameter(
-        4000,
-        "neurons outside",
-        "chosen here: two neurons share 2 % of their input from there",
-        low=1,
+        4000, "neurons outside", "chosen here: two neurons share 2 % of their input", low=1
     )
     drive: Quantity = positive(
         27.5 * Hz,
         "rate of every neuron outside",
-        "chosen here: 1.1 times the rate that alone brings the mean to threshold, so that some 70 "
-        "synapses are left to grow",
+        "chosen here: 1.1 times the rate that alone reaches threshold; some 70 synapses grow",
     )
     irregularity: float = positive(
         0.7,
         "coefficient of variation of inter-spike intervals, for the noise of calcium",
-        "calibrated here: that of the spiking network, as the table shows",
+        "calibrated here: that of the spiking network",
     )
     engram: float = positive(0.1, "share of the excitatory neurons stimulated", CODE, high=0.5)
     stimulus: float = parameter(
         1.25,
-        "drive of stimulated or cued neurons over that of the others",
+        "drive of stimulated or cued neurons over that of others",
         f"chosen here; 1.05 to 1.4 in the {CODE}",
         low=1,
         low_excluded=True,
@@ -82,9 +79,7 @@ class Engram(RandomNetwork):
     growing: Quantity = not_negative(500 * second, "time to grow from no synapses", CODE)
     stimulation: Quantity = positive(150 * second, "length of a stimulus", CODE)
     rest: Quantity = not_negative(
-        300 * second,
-        "time after each stimulus",
-        f"chosen here: until rates have returned; 150 s in the {CODE}",
+        300 * second, "time after each stimulus", f"chosen here: rates return; 150 s in the {CODE}"
     )
     forgetting: Quantity = positive(
         7200 * second, "time without stimulus at the end", "chosen here: two hours"
@@ -105,7 +100,8 @@ class Engram(RandomNetwork):
             raise UserError(f"engram = {self.engram} must be at least 2 neurons.")
         if np.any(np.diff(self.cues) <= 0) or self.cues[0] != 0:
             raise UserError("cues must be in ascending order and begin with 0: no cue.")
-        self._phases()
+        for phase in PHASES:
+            steps_in(phase, getattr(self, phase), self.plasticity.interval)
 
     def experiments(self) -> dict[str, Experiment]:
         """Networks with the synapses of each moment, one copy for each cue side by side."""
@@ -118,36 +114,23 @@ class Engram(RandomNetwork):
         ]
         rise = np.tile(generator.uniform(0, 1, self.size), len(self.cues))
         cells = Population("cells", self.neuron, len(rise), self.below_threshold(rise))
+        about: Any = {"populations": [cells], "sources": sources, "duration": duration}
+        about |= {"dt": self.dt, "seed": self.seed}
         return {
-            moment: Experiment(
-                populations=[cells],
-                sources=sources,
-                connections=self._connections(wiring),
-                duration=duration,
-                dt=self.dt,
-                seed=self.seed,
-            )
+            moment: Experiment(connections=self._connections(wiring), **about)
             for moment, (_, wiring) in self._development[1].items()
         }
 
     def measure(self, recordings: Recordings) -> Tables:
         """Rates and recall under every cue, the synapses of each moment, and their history."""
-        rows = [
-            self._row(moment, number, recordings[moment])
-            for moment in MOMENTS
-            for number in range(len(self.cues))
-        ]
+        cues = range(len(self.cues))
+        rows = [self._row(moment, cue, recordings[moment]) for moment in MOMENTS for cue in cues]
         history, moments = self._development
-        wanted = homeostatic_indegree(
-            self.neuron, self.plasticity.target, self.indegrees, self.weights, self.drive
-        )
+        target, interval = self.plasticity.target, float(self.plasticity.interval / second)
+        wanted = homeostatic_indegree(self.neuron, target, self.indegrees, self.weights, self.drive)
         wirings = [
-            {
-                "moment": moment,
-                "time_s": float(step * self.plasticity.interval / second),
-                "homeostatic_indegree": wanted,
-                **synapses_between(self._network.groups, wiring),
-            }
+            {"moment": moment, "time_s": step * interval, "homeostatic_indegree": wanted}
+            | synapses_between(self._network.groups, wiring)
             for moment, (step, wiring) in moments.items()
         ]
         return {"table": pd.DataFrame(rows), "wirings": pd.DataFrame(wirings), "history": history}
@@ -170,22 +153,10 @@ class Engram(RandomNetwork):
         everyone = after.indegree / (self.n_excitatory - 1)
         excess = after.within_engram.iloc[0] - everyone.iloc[0]
         left = np.exp(after.turnover.iloc[0] - after.turnover)
-        return pd.DataFrame(
-            {
-                "time_h": (after.time_s - learned) / 3600,
-                "within_engram": after.within_engram,
-                "everyone": everyone,
-                "predicted": everyone + excess * left,
-            }
+        time_h, predicted = (after.time_s - learned) / 3600, everyone + excess * left
+        return after[["within_engram"]].assign(
+            time_h=time_h, everyone=everyone, predicted=predicted
         )
-
-    def _phases(self) -> dict[str, int]:
-        """Rewirings in every phase."""
-        phases, interval = (
-            ("growing", "stimulation", "rest", "forgetting"),
-            self.plasticity.interval,
-        )
-        return {phase: steps_in(phase, getattr(self, phase), interval) for phase in phases}
 
     @cached_property
     def _generators(self) -> list[np.random.Generator]:
@@ -195,15 +166,14 @@ class Engram(RandomNetwork):
     @cached_property
     def _fixed(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Source and target of the synapses that do not rewire, by the name of their source."""
-        excitatory, cells = np.arange(self.n_excitatory), np.arange(self.size)
-        inhibitory, generator = cells[self.n_excitatory :], self._generators[0]
+        cells, there, draw = np.arange(self.size), np.arange(self.n_outside), self._generators[0]
+        excitatory, inhibitory = np.split(cells, [self.n_excitatory])
         among, off, outside = self.indegrees
-        there = np.arange(self.n_outside)
         return {
-            "excitatory": fixed_indegree(excitatory, inhibitory, among, generator),
-            "inhibitory": fixed_indegree(inhibitory, cells, off, generator, recurrent=True),
-            "outside": fixed_indegree(there, cells, outside, generator),
-            "cue": fixed_indegree(there, np.arange(self.members), outside, generator),
+            "excitatory": fixed_indegree(excitatory, inhibitory, among, draw),
+            "inhibitory": fixed_indegree(inhibitory, cells, off, draw, recurrent=True),
+            "outside": fixed_indegree(there, cells, outside, draw),
+            "cue": fixed_indegree(there, cells[: self.members], outside, draw),
         }
 
     @cached_property
@@ -220,17 +190,16 @@ class Engram(RandomNetwork):
     @cached_property
     def _development(self) -> tuple[pd.DataFrame, dict[str, tuple[int, Wiring]]]:
         """History, and each moment's rewiring and synapses."""
-        steps = self._phases()
-        lesson = np.repeat([1, 0], [steps["stimulation"], steps["rest"]])
-        parts = [np.zeros(steps["growing"], int), *[lesson] * self.repeats]
-        ends = [len(parts[0]), sum(map(len, parts))]
-        schedule = np.concatenate([*parts, np.zeros(steps["forgetting"], int)])
-        kept = dict(zip(MOMENTS, [*ends, len(schedule)], strict=True))
-        inputs = [self._outside(0), self._outside(1)]
-        history, wirings = develop(
-            self._network, inputs, schedule, kept.values(), self._generators[1]
+        interval, draw = self.plasticity.interval, self._generators[1]
+        growing, on, off, forgetting = (
+            steps_in(phase, getattr(self, phase), interval) for phase in PHASES
         )
-        return history, {moment: (step, wirings[step]) for moment, step in kept.items()}
+        lessons = np.tile(np.repeat([1, 0], [on, off]), self.repeats)
+        schedule = np.pad(lessons, (growing, forgetting))
+        kept = growing, growing + len(lessons), len(schedule)
+        inputs = [self._outside(0), self._outside(1)]
+        history, wirings = develop(self._network, inputs, schedule, kept, draw)
+        return history, {m: (step, wirings[step]) for m, step in zip(MOMENTS, kept, strict=True)}
 
     def _outside(self, cue: float) -> np.ndarray:
         """Mean and variance of the input from outside under a cue."""
@@ -241,21 +210,23 @@ class Engram(RandomNetwork):
     def _connections(self, wiring: Wiring) -> list[Connection]:
         """Of one network for each cue, all with the same synapses and input."""
         rewired = np.append([wiring.pre, wiring.post], self._fixed["excitatory"], axis=1)
-        copies = np.arange(len(self.cues))[:, None]
-        within = [
-            ("cells", (pre + self.size * copies).ravel(), (post + self.size * copies).ravel())
-            for pre, post in (rewired, self._fixed["inhibitory"])
-        ]
         cued = np.array([len(self.groups(cue)["cued"]) for cue in self.cues])
-        for name, reached in (("outside", np.full(len(cued), self.size)), ("cue", cued)):
-            pre, post = self._fixed[name]
-            copy, synapse = np.nonzero(post < reached[:, None])
-            within.append((name, pre[synapse], post[synapse] + self.size * copy))
-        weights = [*self.weights, self.weight]
-        return [
-            Connection(source, "cells", "I_syn", i=i, j=j, weight=weight, delay=self.delay)
-            for (source, i, j), weight in zip(within, weights, strict=True)
+        everyone = np.full(len(cued), self.size)
+        kinds = [
+            ("cells", rewired, everyone),
+            ("cells", self._fixed["inhibitory"], everyone),
+            ("outside", self._fixed["outside"], everyone),
+            ("cue", self._fixed["cue"], cued),
         ]
+        connections = []
+        weights = [*self.weights, self.weight]
+        for (source, (pre, post), reached), weight in zip(kinds, weights, strict=True):
+            copy, synapse = np.nonzero(post < reached[:, None])
+            first = self.size * copy
+            i, j = pre[synapse] + first * (source == "cells"), post[synapse] + first
+            about: Any = {"i": i, "j": j, "weight": weight, "delay": self.delay}
+            connections.append(Connection(source, "cells", "I_syn", **about))
+        return connections
 
     def _row(self, moment: str, number: int, recording: Recording) -> dict[str, Any]:
         """Rates of the groups, simulated and by theory, and recall under one cue."""

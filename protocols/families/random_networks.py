@@ -40,8 +40,7 @@ class RandomNetwork(Protocol):
     weight: Quantity = positive(
         125 * pA,
         "step of the synaptic current after an excitatory spike",
-        "chosen here: its charge would lift the membrane by 0.5 mV; 0.1 mV at 12.5 times the "
-        f"neurons in the {CODE}",
+        f"chosen here: lifts membranes by 0.5 mV; 0.1 mV at 12.5 times the neurons in the {CODE}",
     )
     g: float = not_negative(8.0, "inhibitory over excitatory weight", CODE)
     delay: Quantity = not_negative(1 * ms, "delay of every synapse", CODE)
@@ -90,16 +89,9 @@ class RandomNetwork(Protocol):
     def draw_raster(
         self, axes: Any, recording: Recording, longest: Quantity, groups: Mapping[str, Any]
     ) -> None:
-        """Spikes at the end of a run, one group above the other.
+        """Spikes of the last of a run, up to `longest` (seconds), one group above the other.
 
-        Parameters
-        ----------
-        axes : Axes
-        recording : Recording
-        longest : Quantity
-            Time to show, seconds; no more than `dwell`.
-        groups : mapping of str to (ndarray of int, str)
-            Neurons and colour of each group; neurons of a group follow each other.
+        Each group has a colour and neurons that follow each other.
         """
         shown, first, middles = min(self.dwell, longest), 0, {}
         spikes = self.window(recording, recording.duration, shown)

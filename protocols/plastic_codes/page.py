@@ -7,30 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import volt
+from matplotlib.figure import Figure
 
 from neuromod.plasticity.tasks import PatternRecall
 from neuromod.protocol import Recordings, Section, Tables
-from neuromod.support.figures import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    label,
-    legend,
-    panels,
-)
+from neuromod.support import figures
+from neuromod.support.figures import BLACK, label, legend, panels
 from neuromod.support.text import number, percent, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.plastic_codes.protocol import PlasticCodes
 
-MODULATIONS = {"ideal": BLUE, "supply": ORANGE, "held": GREEN}
-CELLS = (PURPLE, RED, SKY)
+MODULATIONS = {"ideal": figures.BLUE, "supply": figures.ORANGE, "held": figures.GREEN}
+CELLS = (figures.PURPLE, figures.RED, figures.SKY)
+GUESSING = 1 / PatternRecall().outputs
 
 
 def plot(protocol: PlasticCodes, tables: Tables, recordings: Recordings) -> Figure:
@@ -39,14 +29,9 @@ def plot(protocol: PlasticCodes, tables: Tables, recordings: Recordings) -> Figu
     figure, axes = panels([["success", "codes"], ["wanted", "vdd"]], width=11, height=6.5)
     _plot_success(axes["success"], tables["summary"])
     codes = tables["codes"]
-    axes["codes"].bar(codes.code, codes.share, color=ORANGE)
-    label(
-        axes["codes"],
-        f"b  Codes of {codes.bits.iloc[0]} bits after an episode, by supply",
-        "code",
-        "share of synapses",
-        log="y",
-    )
+    axes["codes"].bar(codes.code, codes.share, color=MODULATIONS["supply"])
+    title = f"b  Codes of {codes.bits.iloc[0]} bits after an episode, by supply"
+    label(axes["codes"], title, "code", "share of synapses", log="y")
     _plot_course(axes["wanted"], axes["vdd"], tables["course"])
     for level in protocol.supplies / volt:
         axes["vdd"].axhline(level, color=BLACK, lw=0.8, ls="--")
@@ -64,15 +49,10 @@ def _plot_success(axes: Any, summary: pd.DataFrame) -> None:
         joined = np.where(np.isfinite(rows.bits), rows.success_mean, np.nan)
         axes.errorbar(at, rows.success_mean, rows.success_sd, ls="", **look)
         axes.plot(at, joined, color=color)
-    axes.axhline(1 / PatternRecall().outputs, color=BLACK, lw=0.8, ls="--")
+    axes.axhline(GUESSING, color=BLACK, lw=0.8, ls="--")
     axes.set_xticks([*finite, end], [*(f"{bits:g}" for bits in finite), "not\nrounded"])
-    label(
-        axes,
-        "a  Success (bars: SD; dashed: guessing)",
-        "bits of a plastic weight besides its sign",
-        "success",
-        ylim=(0, 1.03),
-    )
+    title, across = "a  Success (bars: SD; dashed: guessing)", "bits besides the sign"
+    label(axes, title, across, "success", ylim=(0, 1.03))
     legend(axes, "modulation")
 
 
@@ -84,23 +64,16 @@ def _plot_course(wanted: Any, vdd: Any, course: pd.DataFrame) -> None:
     wanted.axhline(0, color=BLACK, lw=0.5)
     label(wanted, "c  Gate of three cells", "time (ms)", "third factor M")
     legend(wanted, also={"by supply": {"ls": ":", "lw": 2, "color": BLACK}})
-    label(
-        vdd,
-        "d  Supplies of the same cells (dashed: range)",
-        "time (ms)",
-        "VDD (V); 0: off",
-        ylim=(-0.03, 1.08),
-    )
+    title = "d  Supplies of the same cells (dashed: range)"
+    label(vdd, title, "time (ms)", "VDD (V); 0: off", ylim=(-0.03, 1.08))
 
 
 LIMITS = (
-    "The circuit's synapse supports signed codes for the plastic weights, and a gate from 0 up to "
-    "the current at the highest supply. It does not support: third factors of both signs in one "
-    "cell, which take a second mirror of the other type with its own supply; changes smaller than "
-    "a step of the code, except with an analog trace behind it, as assumed here; decay of the "
-    "trace and an eligibility trace, which need a leak in each synapse; and coefficients of "
-    "single synapses, since each cell has a single scale. Fixed weights are not rounded, to show "
-    "the effect on the plastic part alone."
+    "The circuit's synapse has signed codes for the plastic weights, and a gate from 0 up to the "
+    "current at the highest supply. It has no third factors of both signs in one cell, which take "
+    "a second mirror with its own supply; no changes below a step of the code, but for the analog "
+    "trace assumed here; no decay and no eligibility trace, which need a leak in each synapse; no "
+    "coefficients of single synapses. Fixed weights are not rounded."
 )
 
 
@@ -118,34 +91,32 @@ def _on_bits(summary: pd.DataFrame) -> str:
     ideal = summary[summary.modulation == "ideal"].set_index("bits")
     full = ideal.loc[np.inf]
     enough = ideal.index[(ideal.success_mean >= full.success_mean - 0.02) & (ideal.index < np.inf)]
-    least = "No number of bits tried comes within 2 points of that."
-    if len(enough):
-        least = f"{number(min(enough))} bits and a sign come within 2 points of that."
+    least = f"{number(min(enough))} bits and a sign" if len(enough) else "No number of bits tried"
     none = ""
     if 0 in ideal.index:
         none = f" Without the plastic part, {percent(ideal.success_mean[0], 2)} are right."
     return (
         f"With plastic weights that are not rounded, the networks in Brian2 answer {_spread(full)} "
         f"of the questions right (torch: {percent(full.torch_mean, 2)}; guessing: "
-        f"{percent(1 / PatternRecall().outputs, 2)}). {least}{none} Every cell has a scale of its "
-        "own, set by its largest plastic weight in other episodes. The trace itself stays analog; "
-        "a spike sees it rounded."
+        f"{percent(GUESSING, 2)}). {least} {'come' if len(enough) else 'comes'} within 2 points of "
+        f"that.{none} Every cell has a scale of its own, set by its largest plastic weight in "
+        "other episodes. The trace itself stays analog; a spike sees it rounded."
     )
 
 
 def _on_supply(protocol: PlasticCodes, tables: Tables) -> str:
     rows = tables["summary"].query("bits == inf").set_index("modulation")
+    ideal, supply, held = (_spread(rows.loc[kind]) for kind in MODULATIONS)
     cut = tables["supply"].mean(numeric_only=True)
     low, high = (say(level) for level in protocol.supplies)
     return (
         f"From {high} down to {low} the mirror's current falls to {number(cut.reach, 3)} of "
-        "itself; below half of that the supply is off. In between, the exact inverse of the "
-        f"mirror gives the supply for every third factor. {percent(cut.against_sign, 2)} of the "
-        "third factor (its integral) has the sign that a cell's supply cannot give, and the ends "
-        f"of the range change {percent(cut.changed, 2)}. Success is {_spread(rows.loc['ideal'])} "
-        f"with the modulator itself, {_spread(rows.loc['supply'])} with the supply in its place, "
-        f"and {_spread(rows.loc['held'])} with a third factor that stays at its mean (± is the "
-        "standard deviation over networks)."
+        "itself; below half of that the supply is off. In between, the exact inverse of the mirror "
+        f"gives the supply. {percent(cut.against_sign, 2)} of the third factor (its integral) has "
+        "the sign that a cell's supply cannot give, and the ends of the range change "
+        f"{percent(cut.changed, 2)}. Success is {ideal} with the modulator itself, {supply} with "
+        f"the supply in its place, and {held} with a third factor that stays at its mean (± is "
+        "the standard deviation over networks)."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,30 +14,28 @@ from brian2 import Quantity, ms, second, umolar, volt
 
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population
+from neuromod.experiment import Experiment
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.coded_synapse import CodedSynapse
 from neuromod.parameters import not_negative, parameter
 from neuromod.plasticity.export import PLASTIC, readout, to_experiment
-from neuromod.plasticity.learning import Recipe, learn_all
-from neuromod.plasticity.network import NETWORKS, OWN_GATES, PlasticNetwork, Shape
+from neuromod.plasticity.learning import learn_all
+from neuromod.plasticity.network import NETWORKS, OWN_GATES, PlasticNetwork
 from neuromod.plasticity.rules import BOUND
 from neuromod.plasticity.tasks import Difficulty, Episodes, PatternRecall
 from neuromod.protocol import Protocol, Recordings, Tables
 from neuromod.protocols.families.chips import keep, supply
-from neuromod.protocols.families.five_networks.study import LEARNED_DELAYS, LEARNED_SHARES
+from neuromod.protocols.families.five_networks.study import LEARNED_SHARES, FiveNetworks
+from neuromod.protocols.families.networks import check_distinct
 from neuromod.protocols.plastic_codes import page
 from neuromod.support.log import stage
-from neuromod.support.text import listed, say
+from neuromod.support.text import say
 
 TASK = PatternRecall()
+# Source of the third factor: the network's modulator, a supply that follows it, or its mean.
 MODULATIONS = ("ideal", "supply", "held")
-"""Source of the third factor: the network's modulator, a supply that follows it, or its mean."""
-
-FINE = 20
-"""Bits that stand for no rounding."""
-SHOWN = 3
-"""Cells whose supply is drawn."""
+# Bits that stand for no rounding, and cells whose supply is drawn.
+FINE, SHOWN = 20, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +48,15 @@ class Calibration:
         Largest plastic weight onto every cell.
     modulation : ndarray, shape (batch, steps, hidden)
         Third factor.
-    sign, highest, mean : ndarray, shape (hidden,)
-        Mean of every cell's third factor, its sign, and the largest third factor of that sign.
+    mean, sign, highest : ndarray, shape (hidden,)
+        Mean of every cell's third factor, its sign, and the largest size that has this sign.
     """
 
     full: np.ndarray
     modulation: np.ndarray
-
-    @property
-    def mean(self) -> np.ndarray:
-        return np.asarray(self.modulation.mean(axis=(0, 1)))
-
-    @property
-    def sign(self) -> np.ndarray:
-        return np.where(self.mean < 0, -1.0, 1.0)
-
-    @property
-    def highest(self) -> np.ndarray:
-        return np.asarray(np.maximum((self.sign * self.modulation).max(axis=(0, 1)), 1e-9))
+    mean: np.ndarray
+    sign: np.ndarray
+    highest: np.ndarray
 
     def supplied(self, reach: float) -> np.ndarray:
         """Size of the third factor through a supply that reaches down to a share of the highest."""
@@ -90,14 +80,11 @@ class PlasticCodes(Protocol):
     network: str = parameter(
         "modulated-oja",
         "rule",
-        "chosen here: Oja's; Schmidgall et al. 2021 have both",
+        "chosen here; Schmidgall et al. 2021 have both",
         choices=tuple(name for name, (_, modulated) in NETWORKS.items() if modulated),
     )
     gate: str = parameter(
-        "direct",
-        "what the modulator gates",
-        "chosen here: the change of a code, which an eligibility trace is not",
-        choices=OWN_GATES,
+        "direct", "what the modulator gates", "chosen here: the change of a code", choices=OWN_GATES
     )
     seeds: int = parameter(3, "networks", "chosen here", low=1)
     hidden: int = parameter(20, "cells", "chosen here: as in pattern-recall", low=1)
@@ -105,7 +92,7 @@ class PlasticCodes(Protocol):
     bits: tuple[int, ...] = not_negative(
         (0, 1, 2, 3, 4, 5),
         "bits of a code besides its sign; 0: no plastic part",
-        "chosen here; the circuit of Barton et al. 2022 has 3",
+        "chosen here; 3 in Barton et al. 2022",
         high=16,
     )
     noise: float = not_negative(1 / 6, "share of a pattern exchanged", "chosen here", high=1)
@@ -127,13 +114,12 @@ class PlasticCodes(Protocol):
             raise UserError(
                 f"supplies must be the lowest and the highest, not {say(self.supplies)}."
             )
-        if len(set(self.bits)) < len(self.bits):
-            raise UserError(f"bits name one twice: {listed(map(str, self.bits))}.")
+        check_distinct("bits", self.bits)
         if self.circuit.unit_current(self.supplies[0]) <= 0:
             raise UserError(
                 f"supplies must begin where the mirror conducts, above {say(self.circuit.vto)}."
             )
-        steps_in("delay", self.delay, self._recipes[0].shape.dt_s * second)
+        steps_in("delay", self.delay, self._learning.dt)
 
     def experiments(self) -> dict[str, Experiment]:
         """All variants of every network side by side, each on the same episodes."""
@@ -143,33 +129,38 @@ class PlasticCodes(Protocol):
         """Success of every variant, loss by the supply, codes, and VDD in an episode."""
         table = pd.concat([self._success(number, recordings) for number in range(self.seeds)])
         found = table.groupby(["modulation", "bits"], sort=False)
-        summary = found.agg(
-            success_mean=("success", "mean"),
-            success_sd=("success", lambda values: values.std(ddof=0)),
-            torch_mean=("success_in_torch", "mean"),
-        )
+        success = found.success
+        summary = {
+            "success_mean": success.mean(),
+            "success_sd": success.std(ddof=0),
+            "torch_mean": found.success_in_torch.mean(),
+        }
         return {
             "table": table,
-            "summary": summary.reset_index(),
+            "summary": pd.DataFrame(summary).reset_index(),
             "supply": pd.DataFrame([self._cut(number) for number in range(self.seeds)]),
             "codes": self._codes(recordings),
             "course": self._course(),
         }
 
     @property
-    def _recipes(self) -> list[Recipe]:
-        """Trainings of the networks, those of `PatternRecall` at its defaults."""
-        shape = Shape(TASK.inputs, self.hidden, TASK.outputs, self.network, self.gate)
-        noises, delays = (tuple(np.asarray(x).tolist()) for x in (LEARNED_SHARES, LEARNED_DELAYS))
-        return [
-            Recipe(shape, TASK, noises, delays, self.steps, seed=self.seed + number)
-            for number in range(self.seeds)
-        ]
+    def _learning(self) -> FiveNetworks:
+        """How the networks learn: as in `PatternRecall` at its defaults."""
+        return FiveNetworks(
+            seed=self.seed,
+            task=TASK,
+            learned_noise=LEARNED_SHARES,
+            networks=(self.network,),
+            gate=self.gate,
+            seeds=self.seeds,
+            hidden=self.hidden,
+            steps=self.steps,
+        )
 
     @cached_property
     def _networks(self) -> list[PlasticNetwork]:
         with stage("learning"):
-            return [learned.network.double() for learned in learn_all(self._recipes)]
+            return [one.network.double() for one in learn_all(self._learning.recipes())]
 
     def _alpha(self, number: int) -> np.ndarray:
         """Coefficients of all synapses, shape (hidden, inputs)."""
@@ -189,23 +180,25 @@ class PlasticCodes(Protocol):
         return [self._calibrated(number) for number in range(self.seeds)]
 
     def _calibrated(self, number: int) -> Calibration:
-        network = self._networks[number]
-        spikes = self._drawn(number, 1, self.calibration).spikes
-        alpha = self._alpha(number)
-        full, modulation = np.zeros(self.hidden), []
+        network, alpha = self._networks[number], self._alpha(number)
+        full, modulation = np.full(self.hidden, 1e-9), []
         with torch.no_grad():
-            for state in network.steps(spikes):
+            for state in network.steps(self._drawn(number, 1, self.calibration).spikes):
                 assert state.traces is not None
                 assert state.modulator is not None
                 weights = np.abs(alpha * state.traces.plastic.numpy())
                 full = np.maximum(full, weights.max(axis=(0, 2)))
                 modulation.append(network.modulation(state.modulator.concentration))
-        return Calibration(np.maximum(full, 1e-9), torch.stack(modulation, 1).numpy())
+        found = torch.stack(modulation, 1).numpy()
+        mean = found.mean(axis=(0, 1))
+        sign = np.where(mean < 0, -1.0, 1.0)
+        highest = np.maximum((sign * found).max(axis=(0, 1)), 1e-9)
+        return Calibration(full, found, mean, sign, highest)
 
     @property
     def _every(self) -> list[tuple[str, int]]:
         """Modulation and bits of every variant."""
-        return [(modulation, bits) for modulation in MODULATIONS for bits in (*self.bits, FINE)]
+        return list(product(MODULATIONS, (*self.bits, FINE)))
 
     @property
     def _reach(self) -> float:
@@ -218,18 +211,31 @@ class PlasticCodes(Protocol):
         spikes = self._drawn(number, 0, self.episodes).spikes
         base = to_experiment(network, spikes.repeat(len(self._every), 1, 1))
         (synapses,), (cells, *others) = base.plastic, base.populations
-        values = self._values(found, synapses.j, synapses.values["alpha"])
-        model = CodedSynapse(**vars(synapses.model))
-        coded = replace(synapses, model=model, values={**synapses.values, **values})
-        populations = (self._held(cells, found), *others)
+        coded = replace(
+            synapses,
+            model=CodedSynapse(**vars(synapses.model)),
+            values=synapses.values | self._values(found, synapses.j, synapses.values["alpha"]),
+        )
+        # A third factor that is held does not hear the modulator.
+        modulation, cell, _ = self._places(np.arange(cells.size))
+        tonic, sensitivity = cells.values["tonic"], cells.values["sensitivity"] * umolar
+        held = {
+            "tonic": np.where(modulation == "held", found.mean[cell], tonic),
+            "sensitivity": np.where(modulation == "held", 0, sensitivity) / umolar,
+        }
+        populations = (replace(cells, values=cells.values | held), *others)
         return replace(base, populations=populations, plastic=(coded,), seed=self.seed)
+
+    def _places(self, neuron: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Modulation of some neurons' variants, their places in the network, and bits."""
+        modulation, bits = (np.array(part) for part in zip(*self._every, strict=True))
+        variant = neuron // (self.hidden * self.episodes)
+        return modulation[variant], neuron % self.hidden, bits[variant]
 
     def _values(self, found: Calibration, j: np.ndarray, alpha: np.ndarray) -> dict[str, Any]:
         """Scale and bound of every synapse's code, sign and range of its gate."""
-        cell, variant = j % self.hidden, j // (self.hidden * self.episodes)
-        bits = np.array([bits for _, bits in self._every])[variant]
-        supplied = np.array([kind == "supply" for kind, _ in self._every])[variant]
-        full, highest = found.full[cell], found.highest[cell]
+        modulation, cell, bits = self._places(j)
+        supplied, full, highest = modulation == "supply", found.full[cell], found.highest[cell]
         # With 0 bits no step is ever taken; a trace never exceeds its largest code.
         lsb = np.where(bits == 0, 1e6, full / np.maximum(2.0**bits - 1, 1))
         largest = np.minimum(BOUND, full / np.maximum(np.abs(alpha), 1e-12))
@@ -241,31 +247,20 @@ class PlasticCodes(Protocol):
             "M_high": np.where(supplied, highest, 1e9),
         }
 
-    def _held(self, cells: Population, found: Calibration) -> Population:
-        """Cells whose third factor stays at its mean in the variants that ask for it."""
-        number = np.arange(cells.size)
-        held = np.array([kind == "held" for kind, _ in self._every])
-        here = held[number // (self.hidden * self.episodes)]
-        values = {
-            "tonic": np.where(here, found.mean[number % self.hidden], cells.values["tonic"]),
-            "sensitivity": np.where(here, 0, cells.values["sensitivity"] * umolar) / umolar,
-        }
-        return replace(cells, values={**cells.values, **values})
-
     def _success(self, number: int, recordings: Recordings) -> pd.DataFrame:
         network, drawn = self._networks[number], self._drawn(number, 0, self.episodes)
         labels = drawn.labels.numpy()
         answers = drawn.scores(readout(network, recordings[f"network-{number}"])).argmax(1)
-        right = (answers.reshape(len(self._every), -1) == labels).mean(axis=1)
+        right = answers.reshape(len(self._every), -1) == labels
         with torch.no_grad():
-            ours = drawn.scores(network(drawn.spikes)).argmax(1).numpy()
+            in_torch = drawn.scores(network(drawn.spikes)).argmax(1).numpy() == labels
         rows = {
             "network": number,
             "modulation": [kind for kind, _ in self._every],
             # Without rounding there is no number of bits.
             "bits": [np.inf if bits == FINE else bits for _, bits in self._every],
-            "success": right,
-            "success_in_torch": float((ours == labels).mean()),
+            "success": right.mean(axis=1),
+            "success_in_torch": in_torch.mean(),
         }
         return pd.DataFrame(rows)
 
@@ -304,14 +299,12 @@ class PlasticCodes(Protocol):
         vdd = np.asarray(self.circuit.vdd_for(current) / volt)
         times = (np.arange(len(given)) + 1) * self._networks[0].shape.dt_s * 1e3
         moving = np.argsort(-np.ptp(given, axis=0), kind="stable")[:SHOWN]
-        parts = [
-            {
-                "cell": cell,
-                "time_ms": times,
-                "wanted": found.modulation[0, :, cell],
-                "given": found.sign[cell] * given[:, cell],
-                "vdd_V": np.where(given[:, cell] > 0, vdd[:, cell], 0.0),
-            }
-            for cell in moving
-        ]
-        return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
+        # One cell after another.
+        columns = {
+            "cell": np.repeat(moving, len(given)),
+            "time_ms": np.tile(times, len(moving)),
+            "wanted": found.modulation[0][:, moving].T.ravel(),
+            "given": (found.sign * given)[:, moving].T.ravel(),
+            "vdd_V": np.where(given > 0, vdd, 0.0)[:, moving].T.ravel(),
+        }
+        return pd.DataFrame(columns)

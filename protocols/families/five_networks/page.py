@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from neuromod.plasticity.network import NETWORKS
 from neuromod.plasticity.rules import RULES, START
@@ -14,8 +15,6 @@ from neuromod.support.figures import BLACK, BLUE, ORANGE, PURPLE, SKY, label, pa
 from neuromod.support.text import listed, number, percent, say
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from neuromod.protocols.families.five_networks.study import FiveNetworks
 
 COLORS = dict(zip(NETWORKS, (BLACK, SKY, ORANGE, BLUE, PURPLE), strict=True))
@@ -59,32 +58,23 @@ def _plot_curves(axes: Any, curves: pd.DataFrame, chance: float) -> None:
 
 def _plot_success(study: FiveNetworks, delays: Any, noises: Any, table: pd.DataFrame) -> None:
     """Success against each of the two, at the most of the other in learning."""
+    noise_column, delay_column = study.noise_column, "delay_ms"
     noise_learned, delay_learned = study.hardest
-    noise = _nearest(table[study.noise_column], noise_learned)
+    noise = _nearest(table[noise_column], noise_learned)
     delay = _nearest(table.delay_ms, delay_learned)
-    _plot_spread(delays, table[table[study.noise_column] == noise], "delay_ms", study.chance)
-    _plot_spread(noises, table[table.delay_ms == delay], study.noise_column, study.chance)
-    delays.axvline(delay_learned, color=BLACK, lw=0.8, ls=":")
-    noises.axvline(noise_learned, color=BLACK, lw=0.8, ls=":")
-    label(
-        delays,
-        f"b  Success at {study.noise_label.format(say(noise, digits=2))}",
-        "delay (ms); learned up to dotted line",
-    )
-    label(
-        noises,
-        f"c  Success at a delay of {say(delay, 'ms')}",
-        f"{study.noise_axis}; learned up to dotted line",
-    )
-
-
-def _plot_spread(axes: Any, table: pd.DataFrame, column: str, chance: float) -> None:
-    """Success of every kind of network against a column: mean and standard deviation of seeds."""
-    _draw_chance(axes, chance)
-    for network, rows in table.groupby("network", sort=False):
-        found = rows.groupby(column).success.agg(["mean", "std"]).fillna(0)
-        look = {"color": COLORS[network], "marker": MARKERS[network], "ms": 4, "capsize": 2}
-        axes.errorbar(found.index, found["mean"], found["std"], **look)
+    for axes, rows, column, most in (
+        (delays, table[table[noise_column] == noise], delay_column, delay_learned),
+        (noises, table[table[delay_column] == delay], noise_column, noise_learned),
+    ):
+        _draw_chance(axes, study.chance)
+        for network, own in rows.groupby("network", sort=False):
+            found = own.groupby(column).success.agg(["mean", "std"]).fillna(0)
+            look = {"color": COLORS[network], "marker": MARKERS[network], "ms": 4, "capsize": 2}
+            axes.errorbar(found.index, found["mean"], found["std"], **look)
+        axes.axvline(most, color=BLACK, lw=0.8, ls=":")
+    learned, at = "; learned up to dotted line", study.noise_label.format(say(noise, digits=2))
+    label(delays, f"b  Success at {at}", f"delay (ms){learned}")
+    label(noises, f"c  Success at a delay of {say(delay, 'ms')}", f"{study.noise_axis}{learned}")
 
 
 def _draw_chance(axes: Any, chance: float) -> None:
@@ -184,8 +174,8 @@ def _on_method(study: FiveNetworks) -> str:
     return (
         "All networks have the same inputs, plastic layer and readout, and networks of one seed "
         f"start with the same fixed weights. Modulated ones also have {study.modulators} "
-        "modulatory neurons. The layer's neurons reach each other, so a network without "
-        "plasticity can hold a memory too, in its activity. Every network learns for "
+        "modulatory neurons. The layer's neurons reach each other, so a network without plasticity "
+        "can hold a memory too, in its activity. Every network learns for "
         f"{study.steps} steps of {study.batch} new episodes. Plastic traces start at 0 in every "
         "episode. Test episodes are new ones, the same for all networks of one seed."
     )

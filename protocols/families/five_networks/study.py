@@ -14,7 +14,6 @@ from brian2 import Quantity, ms, second
 from brian2.units.fundamentalunits import Unit
 
 from neuromod.checks import steps_in
-from neuromod.errors import UserError
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn_all, success
 from neuromod.plasticity.network import NETWORKS, OWN_GATES, Shape, State
@@ -22,16 +21,15 @@ from neuromod.plasticity.storage import save_network
 from neuromod.plasticity.tasks import Difficulty, Task
 from neuromod.protocol import Tables, Training
 from neuromod.protocols.families.five_networks import page
+from neuromod.protocols.families.networks import check_distinct
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.support.log import stage
-from neuromod.support.progress import task as progress_of
+from neuromod.support.progress import watched
 
-LEARNED_DELAYS = np.array([0, 50, 100, 150]) * ms
+# Shares of a pattern exchanged from which `PatternRecall` learns.
 LEARNED_SHARES = np.array([0, 1 / 6, 1 / 3])
-"""Difficulties of `PatternRecall` in learning."""
-
+# Episodes over which the course of plastic traces is averaged (chosen here).
 COURSE_EPISODES = 64
-"""Episodes over which the course of plastic traces is averaged (chosen here)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +46,12 @@ class FiveNetworks(Training):
     noise: Any = not_negative(np.zeros(1), "noise in the test", "chosen here")
     learned_noise: Any = not_negative(np.zeros(1), "noise in learning", "chosen here")
     networks: tuple[str, ...] = parameter(
-        tuple(NETWORKS),
-        "networks compared",
-        "Schmidgall et al. 2021: Oja's and the BCM rule, both also modulated, and none",
-        choices=tuple(NETWORKS),
+        tuple(NETWORKS), "networks compared", "Schmidgall et al. 2021", choices=tuple(NETWORKS)
     )
     gate: str = parameter(
         "direct",
-        "what modulation gates: the change itself, or an eligibility trace of past changes",
-        "Miconi et al. 2019 have both; chosen here",
+        "what modulation gates: the change itself, or a trace of past changes",
+        "chosen here; Miconi et al. 2019 have both",
         choices=OWN_GATES,
     )
     seeds: int = parameter(3, "networks of each kind", "chosen here", low=1)
@@ -68,7 +63,7 @@ class FiveNetworks(Training):
         np.array([0, 50, 150, 300]) * ms, "delays before the answer, in the test", "chosen here"
     )
     learned_delays: Quantity = not_negative(
-        LEARNED_DELAYS, "delays before the answer, in learning", "chosen here"
+        np.array([0, 50, 100, 150]) * ms, "delays before the answer, in learning", "chosen here"
     )
     steps: int = parameter(200, f"steps of learning, a multiple of {ROUND}", "chosen here", low=1)
     batch: int = parameter(32, "episodes in a step of learning", "chosen here", low=1)
@@ -77,9 +72,7 @@ class FiveNetworks(Training):
     )
     episodes: int = parameter(400, "test episodes at every difficulty", "chosen here", low=1)
     slope: float = positive(
-        5.0,
-        "steepness of the surrogate of a spike's derivative",
-        "chosen here; fast sigmoid of Zenke & Ganguli 2018",
+        5.0, "steepness of a spike's surrogate derivative", "chosen here; Zenke & Ganguli 2018"
     )
     tau_m: Quantity = time(20 * ms, "time constant of membranes and readout", "that of gain-lif")
     dt: Quantity = time_step(5 * ms, "a quarter of tau_m, for speed")
@@ -89,8 +82,7 @@ class FiveNetworks(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(set(self.networks)) < len(self.networks):
-            raise UserError(f"networks name one twice: {', '.join(self.networks)}.")
+        check_distinct("networks", self.networks)
         for name in ("delays", "learned_delays"):
             for delay in getattr(self, name):
                 steps_in(name, delay, self.dt)
@@ -121,24 +113,17 @@ class FiveNetworks(Training):
 
     def recipes(self) -> list[Recipe]:
         """Trainings of all networks, the seeds of each in a row."""
-        task, modulators = self.task, self.modulators
-        sizes = task.inputs, self.hidden, task.outputs
+        sizes = self.task.inputs, self.hidden, self.task.outputs
         tau_s, dt_s = float(self.tau_m / second), float(self.dt / second)
         times = dt_s, tau_s, tau_s, self.slope
-        noises = tuple(self.noises[0].tolist())
-        delays = tuple(np.asarray(self.learned_delays).tolist())
+        shapes = [Shape(*sizes, name, self.gate, self.modulators, *times) for name in self.networks]
+        noises, delays = (
+            tuple(np.asarray(x).tolist()) for x in (self.noises[0], self.learned_delays)
+        )
+        learning = noises, delays, self.steps, self.batch, self.lr
         return [
-            Recipe(
-                Shape(*sizes, network, self.gate, modulators, *times),
-                task,
-                noises,
-                delays,
-                self.steps,
-                self.batch,
-                self.lr,
-                self.seed + number,
-            )
-            for network in self.networks
+            Recipe(shape, self.task, *learning, self.seed + number)
+            for shape in shapes
             for number in range(self.seeds)
         ]
 
@@ -164,18 +149,17 @@ class FiveNetworks(Training):
 
     def _tested(self) -> pd.DataFrame:
         """Success of every network at every difficulty."""
-        bar, rows = progress_of("testing"), []
         tried = [
             Difficulty(noise, delay)
             for noise in self.noises[1].tolist()
             for delay in np.asarray(self.delays).tolist()
         ]
-        for done, one in enumerate(self._learned, start=1):
+        rows = []
+        for one in watched("testing", self._learned):
             for at in tried:
                 share = success(one.network, self.task, at, self.episodes, one.recipe.seed)
                 row = {self.noise_column: at.noise, "delay_ms": round(1e3 * at.delay_s, 6)}
                 rows.append(_label(one) | row | {"success": share})
-            bar(done, len(self._learned))
         return pd.DataFrame(rows)
 
     def _summary(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -183,28 +167,24 @@ class FiveNetworks(Training):
         noise, delay = self.hardest
         within = (table[self.noise_column] <= noise) & (table.delay_ms <= delay + 1e-6)
         parameters = {one.recipe.shape.network: one.network.n_trained for one in self._learned}
-        rows = []
-        for network in self.networks:
-            row: dict[str, Any] = {"network": network, "parameters": parameters[network]}
-            for name, chosen in (("learned", within), ("beyond", ~within)):
-                own = table[(table.network == network) & chosen].groupby("seed").success.mean()
-                row |= {f"success_{name}_mean": own.mean(), f"success_{name}_sd": own.std()}
-            rows.append(row)
-        return pd.DataFrame(rows)
+        summary = pd.DataFrame({"parameters": parameters}).rename_axis("network")
+        for name, rows in (("learned", table[within]), ("beyond", table[~within])):
+            by_seed = rows.groupby(["network", "seed"]).success.mean().groupby("network")
+            summary[f"success_{name}_mean"] = by_seed.mean()
+            summary[f"success_{name}_sd"] = by_seed.std()
+        return summary.reset_index()
 
     def _course(self) -> pd.DataFrame:
         """Plastic traces and modulator over episodes of middling difficulty, means of all."""
         noise = self.noises[0][len(self.noises[0]) // 2]
         difficulty = Difficulty(noise, float(self.learned_delays[-1] / second))
-        dt_ms = float(self.dt / ms)
         parts = []
         for one in self._learned:
             rng = np.random.default_rng([one.recipe.seed, 2])
-            drawn = self.task.draw(rng, COURSE_EPISODES, difficulty, dt_ms / 1e3)
+            drawn = self.task.draw(rng, COURSE_EPISODES, difficulty, float(self.dt / second))
             with torch.no_grad():
-                rows = [_moment(state) for state in one.network.steps(drawn.spikes)]
-            course = pd.DataFrame(rows)
-            course.insert(0, "time_ms", dt_ms * np.arange(1, len(course) + 1))
+                course = pd.DataFrame(map(_moment, one.network.steps(drawn.spikes)))
+            course.insert(0, "time_ms", float(self.dt / ms) * np.arange(1, len(course) + 1))
             parts.append(_labelled(one, course))
         return pd.concat(parts, ignore_index=True)
 
@@ -215,7 +195,7 @@ def _label(one: Learned) -> dict[str, Any]:
 
 def _labelled(one: Learned, table: pd.DataFrame) -> pd.DataFrame:
     """The table with network and seed as first columns."""
-    return pd.concat([pd.DataFrame([_label(one)] * len(table), index=table.index), table], axis=1)
+    return table.assign(**_label(one))[[*_label(one), *table.columns]]
 
 
 def _moment(state: State) -> dict[str, float]:
