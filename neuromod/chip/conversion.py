@@ -26,14 +26,34 @@ CONTINUOUS = 1 * uwatt
 
 
 def gain_of(circuit: CircuitNeuron, vdd: Quantity) -> np.ndarray:
-    """Gain of a synapse at supply voltages of shape (n,), relative to 0.75 V."""
+    """Gain of a synapse at a supply voltage, relative to 0.75 V.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    vdd : Quantity, shape () or (n,)
+        In volt.
+
+    Returns
+    -------
+    ndarray, shape () or (n,)
+    """
     return np.asarray(circuit.unit_current(vdd) / circuit.unit_current(VDD_REFERENCE))
 
 
 def vdd_of(circuit: CircuitNeuron, gain: np.ndarray) -> Quantity:
-    """Supply voltages that give gains relative to 0.75 V: the exact inverse of `gain_of`.
+    """Supply voltage that gives a gain relative to 0.75 V: the exact inverse of `gain_of`.
 
-    Gains, not negative, and supplies are of shape (n,), whether or not a synapse can be run there.
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    gain : ndarray, shape () or (n,)
+        Not negative.
+
+    Returns
+    -------
+    Quantity, shape () or (n,)
+        In volt, whether or not a synapse can be run there.
     """
     vdd = np.asarray(circuit.vdd_for(np.asarray(gain) * circuit.unit_current(VDD_REFERENCE)))
     # Rounding must not take the gain of an end of the range out of it.
@@ -45,7 +65,19 @@ def vdd_of(circuit: CircuitNeuron, gain: np.ndarray) -> Quantity:
 def reachable_gains(
     circuit: CircuitNeuron, untuned: Quantity = VDD_REFERENCE
 ) -> tuple[float, float]:
-    """Gains at 0.5 and 1 V, the ends of the supply's range, relative to that at `untuned`."""
+    """Gains at the ends of the supply's range, relative to that at one supply.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    untuned : Quantity
+        Supply at which the gain is 1, volt.
+
+    Returns
+    -------
+    tuple of float
+        Those of 0.5 and 1 V.
+    """
     ends = Quantity([VDD_LOW, VDD_HIGH, untuned])
     low, high, one = gain_of(circuit, ends)
     return float(low / one), float(high / one)
@@ -126,7 +158,18 @@ def energies(
 
 
 def by_supply(entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
-    """Energy of each neuron from the ``"core"`` and the ``"synapse"`` supply; see `energies`."""
+    """Energy of each neuron by supply.
+
+    Parameters
+    ----------
+    entries : mapping of str to Quantity, each of shape (neurons,)
+        From `energies`.
+
+    Returns
+    -------
+    dict of str to Quantity, each of shape (neurons,)
+        ``"core"`` and ``"synapse"``, joule.
+    """
     return {
         supply: sum(e for name, e in entries.items() if SOURCES[name][0] == supply)
         for supply in ("core", "synapse")
@@ -134,10 +177,20 @@ def by_supply(entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
 
 
 def ledger(entries: Mapping[str, Quantity], spikes: float) -> pd.DataFrame:
-    """Table of what `energies` gave, with the source of each entry.
+    """Table of energies with the source of each.
 
-    Energy is shared out over a number of output `spikes`. The columns are ``entry``, ``supply``,
-    ``energy_pJ``, ``per_spike_pJ`` and ``source``; the last row is the total.
+    Parameters
+    ----------
+    entries : mapping of str to Quantity, each of shape (neurons,)
+        From `energies`.
+    spikes : float
+        Output spikes over which the energy is shared out.
+
+    Returns
+    -------
+    DataFrame
+        ``entry``, ``supply``, ``energy_pJ``, ``per_spike_pJ`` (nan without spikes), ``source``; the
+        last row the total.
     """
     rows = [
         (name, SOURCES[name][0], float(np.sum(energy) / pjoule), SOURCES[name][1])
@@ -221,7 +274,7 @@ def deploy(
     scale, hence the codes, make up for it: codes get coarser at the lower end and the largest
     weights saturate at the upper end. A supply cannot turn a current's sign, so a negative gain
     is stored in the codes' signs. With a design, mirrors are sized so that a gain of 1 runs at
-    its untuned supply; the supply is then that of the gain alone. Only mirrors can be sized.
+    its untuned supply; the supply is then that of the gain alone.
 
     Parameters
     ----------
@@ -239,6 +292,11 @@ def deploy(
     -------
     Layer
         Nothing is clipped in silence: `changes` counts it.
+
+    Raises
+    ------
+    UserError
+        When synapses without mirrors are to be sized.
     """
     table = np.column_stack([weight, bias])
     # Volt on the membrane that one unit of the network's weight stands for.
@@ -290,8 +348,19 @@ def stored(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The weights and biases that a layer's codes stand for: what `deploy` left of them.
 
-    `theta` is the threshold in the units of the weights, and `untuned` the supply at which the gain
-    is 1, volt.
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    layer : Layer
+    theta : float
+        Threshold in the units of the weights.
+    untuned : Quantity
+        Supply at which the gain is 1, volt.
+
+    Returns
+    -------
+    tuple of ndarray, shapes (neurons, inputs) and (neurons,)
+        Weights and biases.
     """
     per_unit = float((circuit.v_th - circuit.v_rest) / volt) / theta
     of_one = float(circuit.step(untuned) / volt) / per_unit / np.asarray(layer.scale)

@@ -54,9 +54,13 @@ class Unrolled:
     def of(
         cls, features: np.ndarray, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
     ) -> Unrolled:
-        """Unroll a network, with weights and biases of all layers, over its images.
+        """Unroll a network over its images.
 
-        `features` are of shape (volleys, images, inputs).
+        Parameters
+        ----------
+        features : ndarray, shape (volleys, images, inputs)
+        weights, biases : sequence of ndarray
+            Of all layers, each of shape (neurons, inputs) and (neurons,).
         """
         return cls(features @ weights[0].T + biases[0], tuple(weights[1:]), tuple(biases[1:]))
 
@@ -121,8 +125,7 @@ def on_cells(
 ) -> tuple[Unrolled, Experiment]:
     """Build a spiking network from biological neurons, whose gains are the trained ones.
 
-    A synapse is a pulse of one time step that moves a neuron at rest by its weight. The population
-    is called ``"cell"``; the first image's neurons are traced.
+    A synapse is a pulse of one time step that moves a neuron at rest by its weight.
 
     Parameters
     ----------
@@ -135,6 +138,11 @@ def on_cells(
     features : ndarray, shape (images, inputs)
     latency, dt : Quantity
         Delay of every synapse, and time step, seconds.
+
+    Returns
+    -------
+    tuple of (Unrolled, Experiment)
+        The population is called ``"cell"``. The first image's neurons are traced.
     """
     network = Unrolled.of(features[None], [la.weight for la in layers], [la.bias for la in layers])
     gain = np.tile(np.concatenate([layer.gain for layer in layers]), network.images)
@@ -159,9 +167,6 @@ def on_circuit(
 ) -> tuple[Unrolled, Experiment]:
     """Build spiking networks from circuit neurons, each with a supply voltage of its own.
 
-    The population is called ``"chip"``; the first image's neurons of the first network are traced.
-    A volley that arrives while a spike still holds neurons at reset is refused.
-
     Parameters
     ----------
     circuit : CircuitNeuron
@@ -175,7 +180,13 @@ def on_circuit(
     Returns
     -------
     tuple of (Unrolled, Experiment)
-        The first network, and the experiment.
+        The first network, and the experiment. The population is called ``"chip"``. The first
+        image's neurons of the first network are traced.
+
+    Raises
+    ------
+    UserError
+        If a volley arrives while a spike still holds neurons at reset.
     """
     delay = circuit.t_pulse + dt
     if len(volleys) > 1 and period < delay + circuit.t_spike + dt:
@@ -307,9 +318,17 @@ def expected_spikes(
 ) -> list[np.ndarray]:
     """Count a network's spikes on the chip in closed form, for a linear leak and ideal mirrors.
 
-    Apart from rounding it gives what a simulation gives, quickly for many images. It takes what
-    `on_circuit` takes, for one network, and gives the spikes of every layer, each of shape
-    (images, neurons of the layer).
+    Apart from rounding it gives what a simulation gives, quickly for many images.
+
+    Parameters
+    ----------
+    circuit, layers, volleys, period, dt
+        As in `on_circuit`, of one network.
+
+    Returns
+    -------
+    list of ndarray, each of shape (images, neurons of the layer)
+        Number of spikes.
     """
     train = PulseTrain(len(volleys), period, dt)
     counts = []
@@ -350,8 +369,6 @@ def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
 def accuracy(output: np.ndarray, labels: np.ndarray, least: int = 1) -> float:
     """Return the share of images for which the right output neuron fires and no other does.
 
-    Chance is ``1/2**classes`` (Barton et al. 2022, equation 1).
-
     Parameters
     ----------
     output : ndarray, shape (images, classes)
@@ -359,6 +376,11 @@ def accuracy(output: np.ndarray, labels: np.ndarray, least: int = 1) -> float:
     labels : ndarray of int, shape (images,)
     least : int
         Spikes that count as firing: three of ten in section 6.2 of Barton et al. 2022.
+
+    Returns
+    -------
+    float
+        Chance is ``1/2**classes`` (Barton et al. 2022, equation 1).
     """
     right = (output >= least) == (labels[:, None] == np.arange(output.shape[1]))
     return float(right.all(axis=1).mean())
@@ -367,7 +389,15 @@ def accuracy(output: np.ndarray, labels: np.ndarray, least: int = 1) -> float:
 def accuracy_by_count(output: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of images whose right output neuron spikes more than every other.
 
-    See `accuracy`; a tie is wrong.
+    Parameters
+    ----------
+    output, labels
+        See `accuracy`.
+
+    Returns
+    -------
+    float
+        A tie is wrong.
     """
     right = labels[:, None] == np.arange(output.shape[1])
     return float((output[right] > np.where(right, -1, output).max(axis=1)).mean())

@@ -31,5 +31,17 @@ def power_domains(gain: np.ndarray, supplies: int, seed: int) -> np.ndarray:
 
 
 def domain_gains(gain: np.ndarray, domain: np.ndarray) -> np.ndarray:
-    """Gain of every domain from `power_domains`: the geometric mean of its neurons'."""
+    """Gain of every power domain: the geometric mean of its neurons'.
+
+    Parameters
+    ----------
+    gain : ndarray, shape (neurons,)
+        Above 0.
+    domain : ndarray of int, shape (neurons,)
+        From `power_domains`: from 0, none left out.
+
+    Returns
+    -------
+    ndarray, shape (domains,)
+    """
     return np.asarray(np.exp(np.bincount(domain, np.log(gain)) / np.bincount(domain)))

@@ -74,10 +74,12 @@ def mirror_pulses(
     width: Quantity,
     domain: str = "",
 ) -> tuple[Connection, ...]:
-    """Pulses of circuit synapses, or of bundles of them that pulse together; see `code_pulses`.
+    """Pulses of circuit synapses, or of bundles of them that pulse together.
 
     Parameters
     ----------
+    source, target, i, j, width, domain
+        See `code_pulses`.
     up, down : ndarray, shape (synapses,)
         Units of current onto and off the membrane.
     mirrors : ndarray, shape (synapses,)

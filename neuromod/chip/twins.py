@@ -31,20 +31,27 @@ def twins(
     Parameters
     ----------
     cells : Population
-        Of `GainLIF` with ``synapse="pulse"``; a population of another model is refused.
+        Of `GainLIF` with ``synapse="pulse"``.
     chips : Population
         Of `CircuitNeuron`.
     inputs : Spikes
-        In chip time, as `duration` and `dt`.
+        In chip time.
     codes : sequence of int
         Weight of each input onto every neuron.
     traces : sequence of Trace
         Of either population.
+    duration, dt : Quantity
+        In chip time, seconds.
 
     Returns
     -------
     dict of str to Experiment
         ``"circuit"`` and ``"bio"``.
+
+    Raises
+    ------
+    UserError
+        When the cells' synapses are no pulses, or the populations of other models.
     """
     circuit, cell = chips.model, cells.model
     if not isinstance(circuit, CircuitNeuron) or not isinstance(cell, GainLIF):

@@ -132,9 +132,22 @@ def draw(
     synapses: int,
     generator: np.random.Generator,
 ) -> Deviations:
-    """Mismatch of single devices of neurons in a shape, each with so many synapses.
+    """Mismatch of single devices.
 
-    All are independent and normal; the pseudo-resistor's follows from its transistor's threshold.
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    mismatch : Mismatch
+    shape : tuple of int
+        Of the neurons.
+    synapses : int
+        Of each neuron.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    Deviations
+        Independent and normal; the pseudo-resistor's follows from its transistor's threshold.
     """
     units = np.append(1, 2 ** np.arange(circuit.bits))
     devices = (*shape, synapses, len(units))
@@ -155,10 +168,21 @@ def draw(
 def at_corner(
     circuit: CircuitNeuron, process: Process, corner: str, codes: np.ndarray
 ) -> Deviations:
-    """What all transistors of a type share at a process corner, one of `CORNERS`.
+    """What all transistors of a type share at a process corner.
 
-    Positive `codes`, shape (..., synapses), push through p-type mirrors; negative ones pull through
-    n-type.
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    process : Process
+    corner : str
+        One of `CORNERS`: n-type fast or slow, then p-type.
+    codes : ndarray, shape (..., synapses)
+        Positive ones push through p-type mirrors, negative ones pull through n-type.
+
+    Raises
+    ------
+    UserError
+        When there is no such corner.
     """
     if corner not in CORNERS:
         raise unknown("corner", corner, CORNERS)
@@ -176,8 +200,18 @@ def at_corner(
 def at_temperature(circuit: CircuitNeuron, process: Process, temperature: Quantity) -> Deviations:
     """What all transistors share at a temperature other than the circuit's own.
 
-    The pseudo-resistor's resistance is that of a transistor below threshold,
-    ``exp(vto/(n*U_T))/(beta*U_T)`` but for a factor, n being the slope factor.
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    process : Process
+    temperature : Quantity
+        In kelvin.
+
+    Returns
+    -------
+    Deviations
+        The pseudo-resistor's resistance is that of a transistor below threshold,
+        ``exp(vto/(n*U_T))/(beta*U_T)`` but for a factor, n being the slope factor.
     """
     ratio = float(np.log(temperature / circuit.temperature))
     vto = float(process.vto_drift * (circuit.temperature - temperature) / volt)

@@ -45,7 +45,7 @@ class Gates:
     mirrors : ndarray, shape (gates, 3, 2)
         Currents of the synapses' references during a pulse, in units.
     values : mapping of str to Quantity, each of shape (gates, 3)
-        Of single neurons, with their synapse supplies ``vdd``.
+        Of single neurons, with their synapse supplies ``vdd``, volt.
     """
 
     codes: np.ndarray
@@ -104,8 +104,19 @@ class Gates:
     ) -> Experiment:
         """All rows of the truth table of every gate at once.
 
-        The populations are ``hidden``, by gate, row and neuron, and ``output``, by gate and row.
-        The membranes of the gates `shown` are traced.
+        Parameters
+        ----------
+        circuit : CircuitNeuron
+        train : PulseTrain
+        seed : int
+            For the record.
+        shown : ndarray of int
+            Gates whose membranes to record.
+
+        Returns
+        -------
+        Experiment
+            Populations ``hidden``, by gate, row and neuron, and ``output``, by gate and row.
         """
         populations = [self._population(layer, circuit, train.dt) for layer in LAYERS]
         sizes = {p.name: p.size // len(self.codes) for p in populations}
@@ -161,10 +172,17 @@ def computes(answers: np.ndarray) -> np.ndarray:
 
 
 def search(circuit: CircuitNeuron, train: PulseTrain, vdd: Quantity) -> pd.DataFrame:
-    """Every set of codes with which a gate, all at one supply, computes XOR; see `respond`.
+    """Every set of codes with which a gate at one supply computes XOR.
 
     All pairs of codes of a hidden neuron are tried first; those that fire alike in all rows are
     one case. Then every pair of cases is tried with every pair of output codes.
+
+    Parameters
+    ----------
+    circuit, train
+        See `respond`.
+    vdd : Quantity
+        Supply of all three neurons, volt.
 
     Returns
     -------
@@ -205,8 +223,12 @@ def join(parts: Sequence[Gates]) -> Gates:
 def pick(levels: Sequence[Gates], level: np.ndarray) -> Gates:
     """Gates each neuron of which runs at a supply of its own.
 
-    `levels` are the same gates at different supplies, and `level`, shape (gates, 3), says from
-    which of them to take each neuron.
+    Parameters
+    ----------
+    levels : sequence of Gates
+        The same gates at different supplies.
+    level : ndarray of int, shape (gates, 3)
+        Which of them to take each neuron from.
     """
     gate, neuron = np.indices(level.shape)
     return _merged(levels, lambda arrays: np.stack(arrays)[level, gate, neuron])
@@ -215,13 +237,15 @@ def pick(levels: Sequence[Gates], level: np.ndarray) -> Gates:
 def retune(
     circuit: CircuitNeuron, train: PulseTrain, levels: Sequence[Gates], home: int
 ) -> np.ndarray:
-    """Supplies with which most rows of the truth table come out right; see `respond`.
+    """Supplies with which most rows of the truth table come out right.
 
     Every combination of levels is tried, the least change of supplies first, as one would on a
     chip: by counting output spikes.
 
     Parameters
     ----------
+    circuit, train
+        See `respond`.
     levels : sequence of Gates
         The same gates with all supplies at one level after another, in order.
     home : int
@@ -258,8 +282,21 @@ def like_the_paper(solutions: pd.DataFrame) -> pd.Series:
 def designs(solutions: pd.DataFrame) -> pd.DataFrame:
     """Networks to build: of those within the rails, the ones with the widest margin.
 
-    At most two rows of what `search` gave at any supplies, ``design`` being ``"widest"`` of all
-    and ``"paper"`` of those that are `like_the_paper`. None within the rails is refused.
+    Parameters
+    ----------
+    solutions : DataFrame
+        From `search`, of any supplies.
+
+    Returns
+    -------
+    DataFrame
+        At most two rows, ``design`` being ``"widest"`` of all and ``"paper"`` of those that are
+        `like_the_paper`.
+
+    Raises
+    ------
+    UserError
+        When none stays within the rails.
     """
     if not solutions.within_rails.any():
         raise UserError(

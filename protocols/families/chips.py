@@ -30,7 +30,13 @@ ONE_PULSE = Spikes("inputs", 1, np.array([0]), [0] * second)
 
 @dataclass(frozen=True, eq=False)
 class ChipProtocol(Protocol):
-    """Base of protocols on circuit neurons, whose pulses and spikes must be whole time steps."""
+    """Base of protocols that simulate circuit neurons.
+
+    Raises
+    ------
+    UserError
+        When a pulse or a spike is no whole number of time steps.
+    """
 
     circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", "see its own")
     dt: Quantity = time_step(10 * nsecond, "a tenth of a pulse")
@@ -136,7 +142,13 @@ class TwinProtocol(DrivenProtocol):
 
 @dataclass(frozen=True, eq=False)
 class GateProtocol(ChipProtocol):
-    """Base of protocols with XOR gates, whose codes are searched in closed form."""
+    """Base of protocols with XOR gates, whose codes are searched in closed form.
+
+    Raises
+    ------
+    UserError
+        When the circuit is none that the search is for, or neurons cannot follow the input.
+    """
 
     vdd: Quantity = supply(
         linspace(0.5, 1.0, 11) * volt,

@@ -158,14 +158,21 @@ Sunits end 0 pulse 0 switch
 def netlist(experiment: Experiment, neurons: Neurons) -> str:
     """Netlist of some neurons of an experiment, with the experiment's inputs.
 
-    It is to be run by ``ngspice -b -r FILE.raw FILE.cir``; see `saved` for what it saves. What it
-    cannot stand for is refused, and so are too many neurons or synapses.
-
     Parameters
     ----------
     experiment : Experiment
     neurons : mapping of str to sequence of int
         Closed against spikes from others, as `wiring.choose` gives them.
+
+    Returns
+    -------
+    str
+        To be run by ``ngspice -b -r FILE.raw FILE.cir``; see `saved` for what it saves.
+
+    Raises
+    ------
+    UserError
+        When there are too many neurons or synapses, or a netlist cannot stand for them.
     """
     wired, count = synapses(experiment, neurons), sum(map(len, neurons.values()))
     if count > MOST_NEURONS or len(wired) > MOST_SYNAPSES:

@@ -45,6 +45,11 @@ def simulate_in_spice(experiment: Experiment, neurons: Neurons) -> Recording:
     Recording
         Their spikes, membranes at the experiment's time steps, and total ``energy``, which is not
         a number for other neurons. Spikes lie wherever SPICE found them.
+
+    Raises
+    ------
+    UserError
+        When ngspice is missing or fails, or the netlist cannot be written.
     """
     text = netlist(experiment, neurons)
     started = time.perf_counter()
@@ -69,7 +74,13 @@ def simulate_in_spice(experiment: Experiment, neurons: Neurons) -> Recording:
 
 
 def run(text: str, limit_s: float = LIMIT_S) -> pd.DataFrame:
-    """Run a netlist, for at most `limit_s` seconds.
+    """Run a netlist.
+
+    Parameters
+    ----------
+    text : str
+    limit_s : float
+        How long it may take, seconds.
 
     Returns
     -------

@@ -24,7 +24,24 @@ NEGLIGIBLE = 0.01 * fjoule
 
 
 def validate(experiment: Experiment, neurons: Neurons) -> pd.DataFrame:
-    """Simulate some neurons, from `wiring.choose`, here and in SPICE, and `compare`."""
+    """Simulate some neurons here and in SPICE, and compare.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    neurons : mapping of str to sequence of int
+        From `wiring.choose`.
+
+    Returns
+    -------
+    DataFrame
+        See `compare`.
+
+    Raises
+    ------
+    UserError
+        When ngspice is missing or fails, or no netlist can be written.
+    """
     theirs = simulate_in_spice(experiment, neurons)
     traces = tuple(Trace(name, ("v",), np.array(numbers)) for name, numbers in neurons.items())
     return compare(experiment, neurons, simulate(replace(experiment, traces=traces)), theirs)
@@ -33,9 +50,15 @@ def validate(experiment: Experiment, neurons: Neurons) -> pd.DataFrame:
 def compare(
     experiment: Experiment, neurons: Neurons, ours: Recording, theirs: Recording
 ) -> pd.DataFrame:
-    """Differences between two recordings of the same circuit neurons; the second is SPICE's.
+    """Differences between two recordings of the same circuit neurons.
 
-    Both have membranes ``v`` and the total ``energy``.
+    Parameters
+    ----------
+    experiment : Experiment
+    neurons : mapping of str to sequence of int
+        From `wiring.choose`.
+    ours, theirs : Recording
+        With membranes ``v`` and the total ``energy``; theirs is SPICE's.
 
     Returns
     -------

@@ -34,13 +34,18 @@ def pick(experiments: Mapping[str, Experiment], name: str | None) -> Experiment:
 
 
 def choose(experiment: Experiment, wanted: Sequence[str]) -> Neurons:
-    """Neurons to look at, with all whose spikes reach them; circuit neurons all of them.
+    """Neurons to look at, with all whose spikes reach them.
 
     Parameters
     ----------
     experiment : Experiment
     wanted : sequence of str
         Such as ``"0,3"``, or ``"output:0,3"`` where there are several populations; empty for all.
+
+    Raises
+    ------
+    UserError
+        When there is no such neuron, or one is no circuit neuron.
     """
     sizes = {population.name: population.size for population in experiment.populations}
     chosen: dict[str, set[int]] = {}
