@@ -78,7 +78,7 @@ class NeuronTable(ChipProtocol):
                 f"Volleys at intervals of {say(np.min(self.intervals))} never leave the "
                 f"comparator a gap: space them by more than t_pulse = {say(self.circuit.t_pulse)}."
             )
-        weak = self.vdd[self._fewest(self.vdd) > self._all]
+        weak = self.vdd[self._fewest(self.vdd) > self.inputs * self.circuit.code_max]
         if len(weak):
             raise UserError(
                 f"At {say(weak[0])} {self.inputs} inputs of code {self.circuit.code_max} do not "
@@ -146,10 +146,6 @@ class NeuronTable(ChipProtocol):
         reference = np.isclose(best.vdd_V, float(VDD_REFERENCE / volt))
         return best[reference & (best.drive == FEWEST)].sort_values("v_bias_V")
 
-    @property
-    def _all(self) -> int:
-        return self.inputs * self.circuit.code_max
-
     def _fewest(self, vdd: Quantity) -> np.ndarray:
         """Units of the weakest volley that fires, and stays above threshold for a step."""
         with np.errstate(divide="ignore"):
@@ -187,6 +183,7 @@ class NeuronTable(ChipProtocol):
         width = np.asarray(self.circuit.spike_width(cases.v_bias_V.to_numpy() * volt) / self.dt)
         cases["width_ns"] = width * step
         cases["simulated_width_ns"] = np.maximum(np.round(width), 1) * step
-        cases["units"] = np.where(cases.drive == ALL, self._all, self._fewest(vdd))
+        every = self.inputs * self.circuit.code_max
+        cases["units"] = np.where(cases.drive == ALL, every, self._fewest(vdd))
         cases["charging_ns"] = self._charging(cases.units.to_numpy(), vdd) * step
         return cases

@@ -137,29 +137,26 @@ def _say_rows(table: pd.DataFrame) -> str:
 
 
 def _say_supplies(supplies: pd.DataFrame) -> str:
-    solved = supplies[supplies.networks > 0]
+    solved, paper = (supplies[supplies[kind] > 0] for kind in ("networks", "like_paper"))
     most = solved.loc[solved.networks.idxmax()]
     said = [
         f"At each supply all {say(int(supplies.tried[0]))} sets of six codes were tried. Networks "
         f"that compute XOR exist from {span(solved.vdd_V, 'V', 3)}, most of them, "
-        f"{say(int(most.networks))}, at {say(most.vdd_V, 'V', 3)}."
+        f"{say(int(most.networks))}, at {say(most.vdd_V, 'V', 3)}. Many of them pull a membrane "
+        "below ground or push it above its supply, which ideal sources do and transistors do not: "
+        "only networks that stay within the rails are built."
     ]
+    if len(paper):
+        said.append(
+            f"Of these, {say(int(paper.like_paper.sum()))} give 4 output spikes for a 1 and 2 for "
+            f"a 0, at {len(paper)} of {len(supplies)} supplies, with margins of "
+            f"{span(paper.like_paper_margin_mV, 'mV', 2)}."
+        )
     silent = supplies[supplies.vdd_V < solved.vdd_V.min()]
     if len(silent):
         worst = silent.iloc[-1]
         said.append(
             f"At {say(worst.vdd_V, 'V', 3)} and below one unit moves the membrane by at most "
             f"{say(worst.step_mV, 'mV', 3)}, too little for three output spikes."
-        )
-    said.append(
-        "Many of them pull a membrane below ground or push it above its supply, which ideal "
-        "sources do and transistors do not: only networks that stay within the rails are built."
-    )
-    paper = supplies[supplies.like_paper > 0]
-    if len(paper):
-        said.append(
-            f"Of these, {say(int(paper.like_paper.sum()))} give 4 output spikes for a 1 and 2 for "
-            f"a 0, at {len(paper)} of {len(supplies)} supplies, with margins of "
-            f"{span(paper.like_paper_margin_mV, 'mV', 2)}."
         )
     return " ".join(said)

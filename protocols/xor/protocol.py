@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, mV, volt
+from brian2 import mV, volt
 from brian2.units.allunits import pjoule
 
 from neuromod.chip.conversion import Costs, by_supply, energies
@@ -46,26 +46,26 @@ class Xor(GateProtocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """Rows of the networks simulated, their codes, and what the search found."""
-        supplies = [self._supply(*pair) for pair in zip(self.vdd, self.found, strict=True)]
+        supplies = []
+        for vdd, found in zip(self.vdd, self.found, strict=True):
+            within = found[found.within_rails]
+            paper = within[like_the_paper(within)]
+            supplies.append(
+                {
+                    "vdd_V": float(vdd / volt),
+                    "step_mV": float(self.circuit.step(vdd) / mV),
+                    "tried": (2 * self.circuit.code_max + 1) ** len(CODES),
+                    "networks": found.networks.sum(),
+                    "within_rails": within.networks.sum(),
+                    "like_paper": paper.networks.sum(),
+                    "margin_mV": within.margin_mV.max(),
+                    "like_paper_margin_mV": paper.margin_mV.max(),
+                }
+            )
         return {
             "table": self._rows(recordings["rows"]),
             "designs": self.designs,
             "supplies": pd.DataFrame(supplies),
-        }
-
-    def _supply(self, vdd: Quantity, found: pd.DataFrame) -> dict[str, float]:
-        """What was found at one supply."""
-        within = found[found.within_rails]
-        paper = within[like_the_paper(within)]
-        return {
-            "vdd_V": float(vdd / volt),
-            "step_mV": float(self.circuit.step(vdd) / mV),
-            "tried": (2 * self.circuit.code_max + 1) ** len(CODES),
-            "networks": found.networks.sum(),
-            "within_rails": within.networks.sum(),
-            "like_paper": paper.networks.sum(),
-            "margin_mV": within.margin_mV.max(),
-            "like_paper_margin_mV": paper.margin_mV.max(),
         }
 
     def _rows(self, recording: Recording) -> pd.DataFrame:
