@@ -115,8 +115,11 @@ class RateClassifier(Classifier):
     def forward(self, features: Tensor, projected: bool = False) -> Tensor:
         """Return the output layer's ``v`` (the logits), shape (n, classes).
 
-        The features, shape (n, inputs), may be the first layer's ``project(features)`` of shape
-        (n, out) if `projected`.
+        Parameters
+        ----------
+        features : Tensor, shape (n, inputs)
+        projected : bool
+            Whether `features` are the first layer's ``project(features)``, of shape (n, out).
         """
         return self.last_membrane(self.first_membrane(features, projected), nn.functional.relu)
 

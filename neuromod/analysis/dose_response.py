@@ -89,13 +89,18 @@ def has_closed_form(neuron: GainLIF) -> bool:
 
 
 def closed_form_rates(neuron: GainLIF, current: Quantity, gain: Any) -> np.ndarray:
-    """Steady rates in hertz in closed form, nan where there is none, shape (n,).
+    """Steady rates in closed form, where there is one.
 
     Parameters
     ----------
     current : Quantity, shape (n,)
         Constant, ampere.
     gain : float or ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In hertz; nan for a neuron with an after-spike current or a K+ conductance.
     """
     if not has_closed_form(neuron):
         return np.full(np.broadcast_shapes(np.shape(current), np.shape(gain)), np.nan)
@@ -105,16 +110,22 @@ def closed_form_rates(neuron: GainLIF, current: Quantity, gain: Any) -> np.ndarr
 def settled_rates(spikes: Spikes, duration: Quantity) -> Quantity:
     """Rate of every neuron in the second half of a run, once after-spike currents have settled.
 
-    It is 0 with fewer than two spikes in that half of the `duration`. Shape (neurons,), hertz.
+    Parameters
+    ----------
+    duration : Quantity
+        Length of the run, seconds.
+
+    Returns
+    -------
+    Quantity, shape (neurons,)
+        In hertz; 0 with fewer than two spikes in that half.
     """
     late = np.asarray(spikes.times >= duration / 2)
     return steady_rates(Spikes(spikes.name, spikes.size, spikes.neurons[late], spikes.times[late]))
 
 
 def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quantity) -> np.ndarray:
-    """Gain at which the closed form of the f-I curve gives a rate: the inverse of `GainLIF.rate`.
-
-    Its shape is (n,), and it is nan for silent neurons.
+    """Gain at which the closed form of the f-I curve gives a rate.
 
     Parameters
     ----------
@@ -124,6 +135,11 @@ def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quant
         Constant, ampere; as simulated, hertz.
     dt : Quantity
         Time step, seconds: on its grid intervals are half a step short on average.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        The inverse of `GainLIF.rate`; nan for silent neurons.
     """
     with np.errstate(divide="ignore"):
         charging = (1 / np.asarray(rate) * second + dt / 2 - neuron.t_ref) / neuron.tau_m
@@ -137,16 +153,19 @@ def gain_from_rate(neuron: GainLIF, current: Quantity, rate: Quantity, dt: Quant
 def fit_hill(conc: np.ndarray, response: np.ndarray, curve: np.ndarray | None = None) -> HillFit:
     """Hill functions by least squares; several curves are fitted in parallel.
 
-    EC50, slope and dose ratios are fitted as logarithms; their intervals are Student's t intervals
-    from the fit's covariance on that scale (Motulsky & Christopoulos 2004, Fitting Models to
-    Biological Data). What no Hill function can follow counts as noise.
-
     Parameters
     ----------
     conc, response : ndarray, shape (n,)
         In any unit; concentrations may be 0, and missing responses (nan) are left out.
     curve : ndarray of int, shape (n,), optional
         Number of each point's curve, from 0; one curve by default.
+
+    Returns
+    -------
+    HillFit
+        EC50, slope and dose ratios are fitted as logarithms; their intervals are Student's t
+        intervals from the fit's covariance on that scale (Motulsky & Christopoulos 2004, Fitting
+        Models to Biological Data). What no Hill function can follow counts as noise.
 
     Raises
     ------
@@ -189,15 +208,18 @@ def half_effect(
 ) -> tuple[float, float]:
     """Concentration of half the greatest effect, and the Hill slope there, of a known curve.
 
-    The slope is that of ``log(effect/(greatest - effect))`` against the concentration's logarithm.
-    Both are nan for a curve that is flat, turns back or is unknown (nan).
-
     Parameters
     ----------
     response : callable
         Response at concentrations of shape (n,), any units.
     low, high : float
         Concentrations between which all but a billionth of the effect lies.
+
+    Returns
+    -------
+    tuple of float
+        Concentration, and slope of ``log(effect/(greatest - effect))`` against its logarithm; nan
+        for a curve that is flat, turns back or is unknown (nan).
     """
     values = response(np.concatenate([[0], np.geomspace(low, high, FINE)]))
     span = values[-1] - values[0]
@@ -214,10 +236,7 @@ def half_effect(
 
 
 def schild(antagonist: Quantity, fit: HillFit) -> Schild:
-    """Schild regression (Arunlakshana & Schild 1959, Br. J. Pharmacol. 14:48-58).
-
-    It is fitted by generalised least squares, because all dose ratios share the error of the first
-    curve. Intervals are Student's t intervals.
+    """Schild regression.
 
     Parameters
     ----------
@@ -226,6 +245,12 @@ def schild(antagonist: Quantity, fit: HillFit) -> Schild:
     fit : HillFit
         Parallel curves, the first without antagonist. Dose ratios of at most 1, which have no
         logarithm, are left out.
+
+    Returns
+    -------
+    Schild
+        With Student's t intervals (Arunlakshana & Schild 1959, Br. J. Pharmacol. 14:48-58). Fitted
+        by generalised least squares, because all dose ratios share the error of the first curve.
 
     Raises
     ------
@@ -250,7 +275,13 @@ def schild(antagonist: Quantity, fit: HillFit) -> Schild:
 
 
 def for_log_axis(conc: Any) -> np.ndarray:
-    """Concentrations for a logarithmic axis, with 0 placed at a third of the lowest above it."""
+    """Concentrations for a logarithmic axis, with 0 placed at a third of the lowest above it.
+
+    Parameters
+    ----------
+    conc : array, shape (n,)
+        Any unit, at least one above 0.
+    """
     conc = np.asarray(conc, dtype=float)
     return np.where(conc > 0, conc, conc[conc > 0].min() / 3)
 

@@ -30,10 +30,12 @@ UNSAID = ("no description", "N/A", None)
 
 
 def read_curves(path: Path, control: str, spike_level: Quantity) -> pd.DataFrame:
-    """f-I curves in a table (``.csv``) or a current-clamp recording (``.nwb``).
+    """f-I curves in a file.
 
     Parameters
     ----------
+    path : Path
+        A table (``.csv``) or a current-clamp recording (``.nwb``).
     control : str
         Name of the control condition.
     spike_level : Quantity

@@ -44,7 +44,20 @@ Transform = Callable[[np.ndarray, float], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Currents in nanoampere and rates in hertz of one condition, shape (trials,), all finite."""
+    """Rates of one condition, one entry for each trial.
+
+    Attributes
+    ----------
+    current : ndarray, shape (n,)
+        In nanoampere.
+    rate : ndarray, shape (n,)
+        In hertz.
+
+    Raises
+    ------
+    UserError
+        When there is not one rate for each current, a value is not finite, or a rate is negative.
+    """
 
     current: np.ndarray
     rate: np.ndarray
@@ -167,7 +180,18 @@ class Fit:
         return _aicc(self.rss, self.size, _informative(self.control, self.modulated), self.rate)
 
     def rates(self, control: np.ndarray, modulated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fitted rates of both conditions in hertz, at currents of each in nanoampere."""
+        """Fitted rates of both conditions.
+
+        Parameters
+        ----------
+        control, modulated : ndarray, shapes (n,) and (m,)
+            Currents in nanoampere.
+
+        Returns
+        -------
+        tuple of ndarray, shapes (n,) and (m,)
+            In hertz.
+        """
         both = self._rectified(*self._design(self.value, control, modulated))
         return both[: len(control)], both[len(control) :]
 
@@ -183,11 +207,15 @@ class Fit:
         return np.linspace(-widest, widest, GRID)
 
     def interval(self) -> tuple[float, float]:
-        """Confidence interval of the parameter at 95 %, in the hypothesis's unit.
+        """Confidence interval of the parameter at 95 %.
 
-        It is nan where the data do not bound the parameter, and that of a gain is symmetric on a
-        logarithmic scale. The heteroscedasticity-consistent variance HC3 (MacKinnon & White 1985,
-        J. Econometrics 29:305-325) allows for more scatter at some currents than at others.
+        Returns
+        -------
+        tuple of float
+            In the hypothesis's unit; nan where the data do not bound the parameter. From the
+            heteroscedasticity-consistent variance HC3 (MacKinnon & White 1985, J. Econometrics
+            29:305-325), because rates scatter more at some currents than at others; of a gain on
+            a logarithmic scale.
         """
         grid = self.grid
         if not grid[0] < self.value < grid[-1]:
@@ -208,8 +236,11 @@ class Fit:
     def misfit(self) -> float:
         """Probability of missing the data as far by chance.
 
-        It is that of an F test against a curve of its own for each condition; 1 where such curves
-        have no more parameters.
+        Returns
+        -------
+        float
+            Of an F test against a curve of its own for each condition; 1 where such curves have
+            no more parameters.
         """
         (rss, size), (more_rss, more_size) = _own(self.control), _own(self.modulated)
         rss, size = rss + more_rss, size + more_size
@@ -282,10 +313,19 @@ class Identification:
 def identify(control: Curve, modulated: Curve, margin: float) -> Identification:
     """Name the effect that turned one f-I curve into another, where the data allow it.
 
-    Akaike weights with the small-sample correction tell (Burnham & Anderson 2002, Model Selection
-    and Multimodel Inference); an effect is named when its weight reaches 95 %. The verdict "no
-    modulation" needs an interval of the input gain within the relative `margin` (an equivalence
-    test, Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657-680).
+    Parameters
+    ----------
+    control, modulated : Curve
+    margin : float
+        Relative change of the input gain that counts as none. The verdict "no modulation" needs
+        an interval within it (an equivalence test, Schuirmann 1987, J. Pharmacokinet. Biopharm.
+        15:657-680).
+
+    Returns
+    -------
+    Identification
+        By Akaike weights with the small-sample correction (Burnham & Anderson 2002, Model
+        Selection and Multimodel Inference); an effect is named when its weight reaches 95 %.
 
     Raises
     ------
@@ -320,9 +360,16 @@ def estimate(hypothesis: Hypothesis, control: Curve, modulated: Curve) -> Fit:
 def lif_check(flexible: Fit) -> tuple[float, float]:
     """Fit a hypothesis again with the closed form of the LIF neuron as control curve.
 
-    The search starts from the `flexible` fit. Rheobase, membrane time constant and refractory
-    period are free. The result is the parameter in the hypothesis's unit, and the root of the mean
-    squared residual in hertz.
+    Parameters
+    ----------
+    flexible : Fit
+        Where the search starts.
+
+    Returns
+    -------
+    tuple of (float, float)
+        The parameter in the hypothesis's unit, and the root of the mean squared residual in
+        hertz. Rheobase, membrane time constant and refractory period are free.
     """
     hypothesis, current = flexible.hypothesis, flexible.modulated.current
 

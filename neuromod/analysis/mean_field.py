@@ -40,10 +40,7 @@ MOST_STEPS = 400
 def input_moments(
     neuron: GainLIF, indegree: np.ndarray, weight: Quantity, rate: Quantity
 ) -> tuple[Quantity, Quantity]:
-    """Mean and noise of the depolarisation by Poisson trains in volt, at gain 1.
-
-    They are ``R*tau_syn*sum(K*w*rate)`` and ``R*tau_syn*sqrt(sum(K*w**2*rate)/tau_m)``. The noise
-    is the root of twice the variance that the membrane potential would have without a threshold.
+    """Mean and noise of the depolarisation by Poisson trains, at gain 1.
 
     Parameters
     ----------
@@ -51,6 +48,13 @@ def input_moments(
         Synapses from each kind of source.
     weight, rate : Quantity, shape (sources,)
         Step of the synaptic current per spike, ampere; rate of every source neuron, hertz.
+
+    Returns
+    -------
+    tuple of Quantity
+        Mean and noise in volt: ``R*tau_syn*sum(K*w*rate)`` and
+        ``R*tau_syn*sqrt(sum(K*w**2*rate)/tau_m)``. The noise is the root of twice the variance
+        that the membrane potential would have without a threshold.
     """
     charge = neuron.R * neuron.tau_syn
     mean = charge * np.sum(indegree * weight * rate)
@@ -58,7 +62,13 @@ def input_moments(
 
 
 def check_theory(neuron: GainLIF) -> None:
-    """Refuse a neuron with an after-spike current or a K+ conductance: the theory has neither."""
+    """Refuse a neuron that mean-field theory does not describe.
+
+    Raises
+    ------
+    UserError
+        With an after-spike current or a K+ conductance, which the theory leaves out.
+    """
     if not has_closed_form(neuron):
         raise UserError(
             "The mean field holds without after-spike current and K+ conductance: set b and g_K "
@@ -67,16 +77,28 @@ def check_theory(neuron: GainLIF) -> None:
 
 
 def noisy_rate(neuron: GainLIF, mean: Quantity, noise: Quantity, gain: Any = 1.0) -> Quantity:
-    """Steady firing rate under random input in hertz: Siegert's formula.
+    """Steady firing rate under random input: Siegert's formula.
 
     Threshold and reset are raised by ``noise*|zeta(1/2)|*sqrt(tau_syn/(2*tau_m))``, the correction
-    for exponential synapses. Neurons that the theory does not describe are refused.
+    for exponential synapses.
 
     Parameters
     ----------
+    neuron : GainLIF
+        With exponential synapses.
     mean, noise : Quantity, shape () or (n,)
         See `input_moments`; volt.
     gain : float or ndarray, shape () or (n,)
+
+    Returns
+    -------
+    Quantity, shape () or (n,)
+        In hertz.
+
+    Raises
+    ------
+    UserError
+        As `check_theory`.
     """
     check_theory(neuron)
     shift = abs(zeta(0.5)) * np.sqrt(float(neuron.tau_syn / neuron.tau_m) / 2)
@@ -95,9 +117,7 @@ def network_rates(
     """Steady rates of populations that excite and inhibit each other under an outside drive.
 
     Every neuron receives the same number of synapses from each population and from outside. Their
-    trains are taken as independent, which they are not in a network that fires in synchrony. The
-    rates, shape (populations,), hertz, are those into which it relaxes from silence; nan where
-    they do not settle.
+    trains are taken as independent, which they are not in a network that fires in synchrony.
 
     Parameters
     ----------
@@ -108,6 +128,16 @@ def network_rates(
         Of each kind, ampere.
     drive : Quantity
         Rate of every neuron outside, hertz.
+
+    Returns
+    -------
+    Quantity, shape (populations,)
+        The state into which rates relax from silence, hertz; nan where they do not settle.
+
+    Raises
+    ------
+    UserError
+        As `check_theory`.
     """
 
     def change(_time: float, rates: np.ndarray) -> np.ndarray:
@@ -125,7 +155,12 @@ class NeuronRates:
     """Rates of every single neuron of a given network.
 
     Each neuron receives noise of the mean and variance that its own synapses carry; the rates are
-    those that reproduce themselves. Neurons that the theory does not describe are refused.
+    those that reproduce themselves.
+
+    Raises
+    ------
+    UserError
+        As `check_theory`.
     """
 
     def __init__(self, neuron: GainLIF) -> None:
@@ -136,15 +171,26 @@ class NeuronRates:
         self._spread = self._charge**2 / float(neuron.tau_m / second)
 
     def outside(self, indegree: np.ndarray, weight: float, rate: float) -> np.ndarray:
-        """Mean (volt) and variance of the depolarisation by trains from outside, shape (2, n).
+        """Mean and variance of the depolarisation by trains from outside.
 
-        Every neuron outside fires at a `rate` in hertz; synapses have a `weight` in ampere.
+        Parameters
+        ----------
+        indegree : ndarray, shape (n,)
+        weight : float
+            Ampere.
+        rate : float
+            Of every neuron outside, hertz.
+
+        Returns
+        -------
+        ndarray, shape (2, n)
+            Volt, and its square.
         """
         arriving = np.asarray(indegree) * rate
         return np.array([self._charge * weight * arriving, self._spread * weight**2 * arriving])
 
     def settled(self, weights: csr_matrix, outside: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """Rates that reproduce themselves, shape (n,), hertz.
+        """Rates that reproduce themselves.
 
         Parameters
         ----------
@@ -155,6 +201,11 @@ class NeuronRates:
             See `outside`.
         start : ndarray, shape (n,)
             Where to begin, hertz.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            Hertz.
 
         Raises
         ------

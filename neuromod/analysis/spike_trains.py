@@ -19,10 +19,13 @@ LEAST_INTERVALS = 5
 
 
 def steady_rates(spikes: Spikes) -> Quantity:
-    """Rate of every neuron from its first to its last spike, shape (neurons,), hertz.
+    """Rate of every neuron from its first to its last spike.
 
-    It is 0 with fewer than two spikes. Unlike the count over the duration, it does not depend on
-    where in an interval the recording stops.
+    Returns
+    -------
+    Quantity, shape (neurons,)
+        In hertz; 0 with fewer than two spikes. Unlike the count over the duration, it does not
+        depend on where in an interval the recording stops.
     """
     times = np.asarray(spikes.times / second)
     first, last = np.full(spikes.size, np.inf), np.full(spikes.size, -np.inf)
@@ -55,11 +58,18 @@ def between(spikes: Spikes, start: Quantity, stop: Quantity, dt: Quantity) -> Sp
 
 
 def interval_cvs(spikes: Spikes, neurons: np.ndarray) -> np.ndarray:
-    """Coefficient of variation of the inter-spike intervals of n neurons, by Elephant, shape (n,).
+    """Coefficient of variation of each neuron's inter-spike intervals, by Elephant.
 
-    It is the sample standard deviation over the mean: 0 for a clock, 1 for a Poisson process; nan
-    with fewer than 5 intervals. Short recordings miss the longest intervals: a Poisson process
-    with 30 spikes gives 0.97 on average.
+    Parameters
+    ----------
+    neurons : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Sample standard deviation over mean: 0 for a clock, 1 for a Poisson process; nan with
+        fewer than 5 intervals. Short recordings miss the longest intervals: a Poisson process
+        with 30 spikes gives 0.97 on average.
     """
     intervals = [isi(times) for times in _times_of(spikes, neurons)]
     return np.array(
@@ -70,18 +80,22 @@ def interval_cvs(spikes: Spikes, neurons: np.ndarray) -> np.ndarray:
 def count_correlation(
     spikes: Spikes, neurons: np.ndarray, width: Quantity, duration: Quantity
 ) -> float:
-    """Mean correlation of spike counts over all pairs of some neurons.
-
-    Pearson's coefficient is averaged over all pairs of neurons whose counts vary; it is nan with
-    fewer than two such neurons. Independent trains give 0 on average; one pair has a standard
-    deviation of one over the root of the number of bins.
+    """Mean correlation of spike counts over all pairs of some neurons, by Elephant.
 
     Parameters
     ----------
+    neurons : ndarray of int, shape (n,)
     width : Quantity
         Of the bins in which spikes are counted, seconds.
     duration : Quantity
         Length of the recording, seconds; spikes after the last whole bin are left out.
+
+    Returns
+    -------
+    float
+        Pearson's coefficient, averaged over all pairs of neurons whose counts vary; nan with
+        fewer than two such neurons or bins. Independent trains give 0 on average; one pair has a
+        standard deviation of one over the root of the number of bins.
     """
     bins = int(float(duration / width) + 1e-9)
     if bins < 2:
@@ -107,10 +121,6 @@ def coincidence_factor(
 ) -> float:
     """Coincidence factor of two spike trains; each spike is matched at most once.
 
-    It is 1 for trains that coincide, as two empty ones do; 0 at chance level; nan where the model's
-    rate is so high that chance alone fills every window. Kistler, Gerstner & van Hemmen 1997,
-    Neural Comput. 9:1015-1045; Jolivet et al. 2008, J. Neurosci. Methods 169:417-424.
-
     Parameters
     ----------
     data, model : ndarray, shape (spikes,)
@@ -119,6 +129,13 @@ def coincidence_factor(
         Largest distance of two spikes that coincide, seconds.
     duration : float
         Length of the trains, seconds.
+
+    Returns
+    -------
+    float
+        1 for trains that coincide, as two empty ones do; 0 at chance level; nan where the model's
+        rate is so high that chance alone fills every window. Kistler, Gerstner & van Hemmen
+        1997, Neural Comput. 9:1015-1045; Jolivet et al. 2008, J. Neurosci. Methods 169:417-424.
     """
     if not len(data) and not len(model):
         return 1.0
@@ -146,9 +163,6 @@ def _coincidences(data: np.ndarray, model: np.ndarray, window: float) -> int:
 def van_rossum(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> float:
     """Van Rossum distance of two spike trains, by Elephant.
 
-    One spike more, far from all others, is a distance of 1. van Rossum 2001, Neural Comput.
-    13:751-763, in Elephant's normalisation.
-
     Parameters
     ----------
     a, b : ndarray, shape (spikes,)
@@ -157,16 +171,30 @@ def van_rossum(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> flo
         Time constant in seconds.
     duration : float
         Length of the trains, seconds.
+
+    Returns
+    -------
+    float
+        1 where one train has one more spike, far from all others. van Rossum 2001, Neural
+        Comput. 13:751-763, in Elephant's normalisation.
     """
     pair = [_train(a, duration), _train(b, duration)]
     return float(van_rossum_distance(pair, time_constant=tau * pq.s)[0, 1])
 
 
 def victor_purpura(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> float:
-    """Victor-Purpura distance of two spike trains, by Elephant: see `van_rossum`.
+    """Victor-Purpura distance of two spike trains, by Elephant.
 
-    A shift by `tau` costs as much as adding or removing a spike. Victor & Purpura 1996, J.
-    Neurophysiol. 76:1310-1326.
+    Victor & Purpura 1996, J. Neurophysiol. 76:1310-1326.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (spikes,)
+        Spike times in seconds.
+    tau : float
+        Shift in seconds that costs as much as adding or removing a spike.
+    duration : float
+        Length of the trains, seconds.
     """
     pair = [_train(a, duration), _train(b, duration)]
     return float(victor_purpura_distance(pair, cost_factor=(1 / tau) * pq.Hz)[0, 1])
@@ -177,9 +205,17 @@ def _train(times: np.ndarray, duration: float) -> SpikeTrain:
 
 
 def rmse(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
-    """Root of the mean squared difference of two traces over some samples; nan without any.
+    """Root of the mean squared difference of two traces over some samples.
 
-    All are of shape (steps,), and the result is in the traces' unit.
+    Parameters
+    ----------
+    a, b : ndarray, shape (steps,)
+    where : ndarray of bool, shape (steps,)
+
+    Returns
+    -------
+    float
+        In the traces' unit; nan where no sample is left.
     """
     return float(np.sqrt(np.mean((a - b)[where] ** 2))) if where.any() else float("nan")
 

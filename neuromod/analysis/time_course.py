@@ -65,15 +65,19 @@ def measure_response(times: np.ndarray, values: np.ndarray) -> Response:
 
 
 def time_constant(times: np.ndarray, values: np.ndarray) -> float:
-    """Time constant in seconds of an exponential fitted to a change.
-
-    The exponential is fitted by least squares to the part from 10 to 90 %, so that a delayed start
-    does not count. nan where nothing changes, or all of it within fewer than three samples.
+    """Time constant of an exponential fitted to a change.
 
     Parameters
     ----------
     times, values : ndarray, shape (n,)
         Seconds, and values in any unit from the start of the change to its end, the last.
+
+    Returns
+    -------
+    float
+        Seconds. The exponential is fitted by least squares to the part from 10 to 90 %, so that a
+        delayed start does not count. nan where nothing changes, or all of it within fewer than
+        three samples.
     """
     whole = values[-1] - values[0]
     if whole == 0:
@@ -103,11 +107,11 @@ def momentary_rates(spikes: Spikes, neuron: int) -> tuple[np.ndarray, np.ndarray
 def integrated_gain(
     neuron: GainLIF, conc: Concentration, times: Quantity, kinks: Sequence[float] = ()
 ) -> np.ndarray:
-    """Gain under a changing concentration, shape (n, steps): a reference for what devices simulate.
+    """Gain under a changing concentration, by SciPy: a reference for what devices simulate.
 
     The equations of binding, desensitisation, messenger and Hill function are written down here a
-    second time, and solved by SciPy with error control (LSODA, Petzold 1983, SIAM J. Sci. Stat.
-    Comput. 4:136-148).
+    second time, and solved with error control (LSODA, Petzold 1983, SIAM J. Sci. Stat. Comput.
+    4:136-148).
 
     Parameters
     ----------
@@ -118,6 +122,10 @@ def integrated_gain(
         In seconds, in order; nothing is bound at the first.
     kinks : sequence of float
         Seconds at which the concentration has a kink, over which no step may reach.
+
+    Returns
+    -------
+    ndarray, shape (n, steps)
     """
     seconds = np.asarray(times / second)
     gain = np.ones(())

@@ -30,15 +30,18 @@ def to_experiment(
 ) -> Experiment:
     """Network in Brian2, one copy per episode.
 
-    Its populations are ``cells`` and, if the network is modulated, ``modulators``; one unit of the
-    concentration is 1 uM.
-
     Parameters
     ----------
     inputs : Tensor, shape (batch, steps, inputs)
         1 where an input spikes, else 0.
     traced : tuple of str
         Variables of every plastic synapse to record, such as ``E``, for `plastic_traces`.
+
+    Returns
+    -------
+    Experiment
+        With the populations ``cells`` and, if the network is modulated, ``modulators``; one unit
+        of the concentration is 1 uM.
 
     Raises
     ------
@@ -62,9 +65,12 @@ def to_experiment(
 
 
 def readout(network: PlasticNetwork, recording: Recording) -> np.ndarray:
-    """The network's readout of its cells' recorded spikes at the end of every step.
+    """The network's readout of its cells' recorded spikes.
 
-    The shape is (batch, steps, outputs).
+    Returns
+    -------
+    ndarray, shape (batch, steps, outputs)
+        At the end of every step.
     """
     hidden, cells = network.shape.hidden, recording.spikes["cells"]
     fired = network.output.new_zeros(cells.size // hidden, len(recording.times), hidden)

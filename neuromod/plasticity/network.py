@@ -114,8 +114,11 @@ class State(NamedTuple):
 class PlasticNetwork(nn.Module):
     """Network of a given shape; it holds no state beyond an episode.
 
-    The seed is that of the weights before learning: networks of one seed and size share the fixed
-    ones.
+    Parameters
+    ----------
+    shape : Shape
+    seed : int
+        Of the weights before learning; networks of one seed and size share the fixed ones.
     """
 
     def __init__(self, shape: Shape, seed: int) -> None:
@@ -146,9 +149,17 @@ class PlasticNetwork(nn.Module):
             self.sensitivity = nn.Parameter(torch.randn(shape.hidden, generator=draw) / 2)
 
     def steps(self, inputs: Tensor) -> Iterator[State]:
-        """Run episodes from rest, each sample on its own, and yield the state after every step.
+        """Run episodes from rest, each sample on its own.
 
-        `inputs` of shape (batch, steps, inputs) are 1 where an input spikes, else 0.
+        Parameters
+        ----------
+        inputs : Tensor, shape (batch, steps, inputs)
+            1 where an input spikes, else 0.
+
+        Yields
+        ------
+        State
+            At the end of every time step.
         """
         self.check_inputs(inputs)
         state = self._rest(len(inputs))

@@ -58,7 +58,13 @@ class RewiredNetwork:
         return NeuronRates(self.neuron)
 
     def weights(self, wiring: Wiring) -> csr_matrix:
-        """All weights in ampere, shape (n, n), from the column's neuron onto the row's."""
+        """All weights.
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix, shape (n, n)
+            Ampere, from the column's neuron onto the row's.
+        """
         values = np.full(len(wiring.pre), float(self.weight / amp))
         return self.fixed + csr_matrix((values, (wiring.post, wiring.pre)), self.fixed.shape)
 
@@ -129,8 +135,6 @@ def homeostatic_indegree(
 ) -> float:
     """Plastic synapses per neuron at which the neurons that rewire fire at their target rate.
 
-    It is found by mean-field theory of two homogeneous populations.
-
     Parameters
     ----------
     target : Quantity
@@ -142,6 +146,11 @@ def homeostatic_indegree(
         Of each kind, ampere.
     drive : Quantity
         Rate of every neuron outside, hertz.
+
+    Returns
+    -------
+    float
+        By mean-field theory of two homogeneous populations.
 
     Raises
     ------
@@ -171,7 +180,10 @@ def homeostatic_indegree(
 def synapses_between(groups: np.ndarray, wiring: Wiring) -> dict[str, float]:
     """Synapses per neuron, and per ordered pair of neurons within and between two groups.
 
-    `groups`, shape (m,), has 1 in the engram and 0 outside.
+    Parameters
+    ----------
+    groups : ndarray of int, shape (m,)
+        1 in the engram, 0 outside.
     """
     others, engram = np.bincount(groups, minlength=2)
     kinds = np.bincount(2 * groups[wiring.pre] + groups[wiring.post], minlength=4)

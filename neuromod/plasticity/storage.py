@@ -20,17 +20,26 @@ PLASTIC = Kind("plastic-network file", "neuromod-plastic-1")
 
 
 def save_network(path: str | Path, network: PlasticNetwork, about: dict[str, Any]) -> None:
-    """Write a network's learned parameters, whole or not at all.
+    """Write a network's learned parameters, with a header that describes them.
 
-    The header describes the network, and holds `about`: further facts, such as task and seed, of
-    types that JSON holds.
+    Parameters
+    ----------
+    path : path
+        The file is either whole or absent.
+    about : dict
+        Further facts, such as task and seed, of types that JSON holds.
     """
     header = {"shape": asdict(network.shape), "rule": network.rule_values(), "about": about}
     write_tensors(path, PLASTIC, header, network.state_dict())
 
 
 def load_network(path: str | Path) -> tuple[PlasticNetwork, dict[str, Any]]:
-    """Read a network, in the precision in which it was saved, and the file's header.
+    """Read a network, in the precision in which it was saved.
+
+    Returns
+    -------
+    tuple of (PlasticNetwork, dict)
+        The network and the file's header.
 
     Raises
     ------

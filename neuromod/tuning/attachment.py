@@ -47,8 +47,7 @@ def attach(
     several places of the model is tuned as one. A second call can tune other layers by another
     method. Tune a model with batch normalisation in evaluation mode: in training mode, batch
     normalisation undoes the gains of the convolution before it, and its running averages follow
-    the new data although they are no trained tensors. Returns the names of the tuned layers; if one
-    cannot be tuned, the model stays as it is.
+    the new data although they are no trained tensors.
 
     Parameters
     ----------
@@ -63,6 +62,17 @@ def attach(
         Of what a method draws at random.
     **options
         Of the method: ``start="uniform"`` for gains, ``rank`` for ``"lora"``.
+
+    Returns
+    -------
+    list of str
+        Names of the tuned layers.
+
+    Raises
+    ------
+    UserError
+        If a name or pattern matches no layer, a layer is tuned already, or a method cannot tune a
+        layer. The model is then unchanged.
     """
     names = _choose(model, [layers] if isinstance(layers, str) else layers)
     plan = {name: Tuning(method, options) for name in names}

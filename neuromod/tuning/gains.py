@@ -30,18 +30,42 @@ def save_gains(
 
 
 def load_gains(path: str | Path, backbone: Backbone) -> Classifier:
-    """Build the tuned classifier that `save_gains` wrote, in evaluation mode.
+    """Build the tuned classifier that a gains file describes.
 
-    The backbone needs the very weights that were tuned, and is not changed. A file of another
-    kind, backbone or shape is a `TensorFileError`.
+    Parameters
+    ----------
+    path : path
+        As `save_gains` writes it.
+    backbone : Backbone
+        With the very weights that were tuned. It is not changed.
+
+    Returns
+    -------
+    Classifier
+        In evaluation mode.
+
+    Raises
+    ------
+    TensorFileError
+        If the file is of another kind, backbone or shape.
     """
     return _loaded(path, backbone)[1]
 
 
 def load_result(path: str | Path, features: Features, backbone: Backbone) -> TuningResult:
-    """Load a tuned classifier as `load_gains` does, and measure it again; its history is empty.
+    """Load a tuned classifier from a gains file, and measure it again.
 
-    The features are those of a task with as many classes as the network has outputs.
+    Parameters
+    ----------
+    path, backbone
+        As for `load_gains`.
+    features : Features
+        Of a task with as many classes as the network has outputs.
+
+    Returns
+    -------
+    TuningResult
+        With an empty history.
     """
     gains, classifier = _loaded(path, backbone)
     trained_for, found = len(gains.header["classes"]), len(features.classes)

@@ -58,9 +58,16 @@ def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
 def load_trained_state_dict(
     model: nn.Module, tensors: Mapping[str, Tensor], source: str = "The state dict"
 ) -> None:
-    """Load what `trained_state_dict` returned into a model in which the same layers are tuned.
+    """Load trained tensors into a model in which the same layers are tuned.
 
-    `source` says in error messages where the tensors come from.
+    Parameters
+    ----------
+    model : nn.Module
+        Changed in place.
+    tensors : mapping
+        As `trained_state_dict` returns them.
+    source : str
+        Where they come from, for error messages.
     """
     # Gains that were shared are shared here too.
     layers = {n: m for n, m in model.named_modules() if isinstance(m, GainedLayer)}
@@ -80,10 +87,10 @@ def save_trained(
 ) -> None:
     """Write a model's trained tensors to a file, with the layers and methods that they belong to.
 
-    The file, safetensors with a JSON header, is written whole or not at all.
-
     Parameters
     ----------
+    path : path
+        Safetensors with a JSON header, written whole or not at all.
     base : Base, optional
         The pre-trained network, where it is more than the model as it was before `attach`.
     **about
@@ -99,11 +106,24 @@ def save_trained(
 
 
 def load_trained(path: str | Path, model: nn.Module, base: Base | None = None) -> list[str]:
-    """Tune a model as a file of `save_trained` says, and load the tensors that were trained.
+    """Tune a model as a file says, and load the tensors that were trained.
 
-    The model, which is changed in place, needs the very weights that were tuned. A file of another
-    kind or model is a `TensorFileError`, and the model then unchanged. Returns the names of the
-    tuned layers.
+    Parameters
+    ----------
+    path : path
+        As `save_trained` writes it.
+    model : nn.Module
+        With the very weights that were tuned; changed in place.
+
+    Returns
+    -------
+    list of str
+        Names of the tuned layers.
+
+    Raises
+    ------
+    TensorFileError
+        If the file is of another kind or another model. The model is then unchanged.
     """
     gains = read_tensors(path, GAINS)
     try:

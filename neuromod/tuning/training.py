@@ -108,13 +108,14 @@ def tune(
     hardware: Hardware = CPU,
     checkpoint: Path | None = None,
 ) -> TuningResult:
-    """Tune a backbone's classifier on its features of a new task.
-
-    The result is always the same on one machine for the same recipe, backbone and features, however
-    often training was interrupted. The backbone is not changed.
+    """Tune a backbone's classifier on features of a new task.
 
     Parameters
     ----------
+    features : Features
+        Of the same backbone.
+    backbone : Backbone
+        It is not changed.
     progress : callable, optional
         Called with epochs done and in all.
     shared : SharedGains, optional
@@ -124,6 +125,12 @@ def tune(
         Methods that do not change them read them instead of the features.
     checkpoint : Path, optional
         File that holds the state after every epoch; if it exists, training goes on from there.
+
+    Returns
+    -------
+    TuningResult
+        Always the same on one machine for the same recipe, backbone and features, however often
+        training was interrupted.
     """
     classifier = build_classifier(backbone, recipe, len(features.classes))
     if shared:

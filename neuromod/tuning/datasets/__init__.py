@@ -30,6 +30,8 @@ def load_data(
 
     Parameters
     ----------
+    name : str or path
+        One of `DATA_SETS`, or a folder as `load_folder` takes it.
     folder : path, optional
         Where the archive of ``stl10``, ``food11`` or ``bccd`` was unpacked. By default
         ``data/<name>`` in neuromod's cache folder.

@@ -109,9 +109,14 @@ ARCHIVES = {
 
 
 def load_archive(archive: Archive, folder: Path, split_seed: int = SPLIT_SEED) -> ImageData:
-    """Load an archive of class folders that was unpacked in a folder, if it is whole.
+    """Load an unpacked archive of class folders, if it is whole.
 
-    Its images may stand up to `DEEPEST` levels below.
+    Parameters
+    ----------
+    folder : path
+        Where it was unpacked, or up to `DEEPEST` levels above.
+    split_seed : int
+        Of the halving of test images, if the archive has no validation images.
     """
     root = _find(archive, folder)
     listings: dict[str, Listing] = {}
@@ -187,11 +192,20 @@ class _Labelled(STL10):  # type: ignore[misc]
 
 
 def load_stl10(folder: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
-    """Load STL-10's labelled images into memory, 0.4 GB.
+    """Load STL-10's labelled images.
 
     The archive has no validation images. Half of every class's test images become validation
-    images, so that all 500 training images per class can be trained on, as in the paper. The
-    folder is the one that it was unpacked in, or its ``stl10_binary``.
+    images, so that all 500 training images per class can be trained on, as in the paper.
+
+    Parameters
+    ----------
+    folder : path
+        Where the archive was unpacked, or its ``stl10_binary``.
+
+    Returns
+    -------
+    ImageData
+        Read into memory, 0.4 GB.
     """
     folder = Path(folder)
     folder = folder.parent if folder.name == STL10.base_folder else folder

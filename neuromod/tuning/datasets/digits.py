@@ -34,9 +34,18 @@ ROTATION = 90.0
 def load_digits(classes: Sequence[int] = TARGET_DIGITS, split_seed: int = SPLIT_SEED) -> ImageData:
     """Load scikit-learn's handwritten digits of some classes (no download).
 
-    They are grey images of 8 x 8 pixels, which the backbone's `InputSpec` enlarges. Label i is
-    ``classes[i]``: with the target classes 5 to 9, the output that was pre-trained on digit 0
-    stands for digit 5, and so on.
+    Label i is ``classes[i]``: with the target classes 5 to 9, the output that was pre-trained on
+    digit 0 stands for digit 5, and so on.
+
+    Parameters
+    ----------
+    classes : sequence of int
+        Digits from 0 to 9.
+
+    Returns
+    -------
+    ImageData
+        Grey images of 8 x 8 pixels, which the backbone's `InputSpec` enlarges.
     """
     digits = sklearn_digits()
     wanted = np.isin(digits.target, classes)

@@ -82,12 +82,22 @@ def named(names: Sequence[object]) -> str:
 
 
 def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
-    """Load a folder of images in one of two layouts. Images are read when they are used.
+    """Load a folder of images in one of two layouts.
 
     ``root/<class>/<image>`` is split here, in the same proportions for every class.
     ``root/{train,validation,test}/<class>/<image>`` (or other names in `PARTS`) keeps its own
     split; without validation images, half of every class's test images become validation images.
     Hidden files and files that are no images are skipped.
+
+    Parameters
+    ----------
+    split_seed : int
+        Of the split that is made here.
+
+    Returns
+    -------
+    ImageData
+        Images are read from disk one by one, when they are used.
     """
     root = Path(root)
     if not root.is_dir():

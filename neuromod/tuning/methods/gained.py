@@ -68,10 +68,17 @@ def share_gains(
 
     Parameters
     ----------
+    model : nn.Module
+        With layers tuned by one of the methods with gains.
     domain : array of int, shape (places,)
         Domain of each place that has a gain, first layer first; from 0, none left out.
     start : array of float, shape (domains,), optional
         Each domain's gain at the start; 1 by default.
+
+    Raises
+    ------
+    UserError
+        If the numbers of gains differ, or a domain has no place or no start.
     """
     layers = gained_layers(model)
     ends = np.cumsum([layer.n_gains for layer in layers])
@@ -104,11 +111,20 @@ def keep_within(model: nn.Module, low: float | None, high: float | None) -> None
 
 
 def gain_penalty(layers: Sequence[nn.Module]) -> Tensor:
-    """Return the sum of the gains' absolute values (L1), to scale and add to the loss.
+    """Return the sum of the gains' absolute values (L1), which drives gains to 0.
 
-    It drives gains to 0. A neuron whose gain is 0 can be pruned: Lee et al. (J. Nanosci.
-    Nanotechnol. 20(11), 6603, 2020) pruned connections in this way while they trained. The layers
-    are those whose gains count: a network's hidden layers, or one model.
+    A neuron whose gain is 0 can be pruned: Lee et al. (J. Nanosci. Nanotechnol. 20(11), 6603, 2020)
+    pruned connections in this way while they trained.
+
+    Parameters
+    ----------
+    layers : sequence of nn.Module
+        Whose gains count: a network's hidden layers, or one model.
+
+    Returns
+    -------
+    Tensor
+        One number, to scale and add to the loss.
     """
     gains = [layer.gains for module in layers for layer in gained_layers(module)]
     if not gains:
