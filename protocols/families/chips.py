@@ -48,10 +48,7 @@ class ChipProtocol(Protocol):
     def pulsed(
         self, driven: Sequence[tuple[Population, Any]], source: Spikes, duration: Quantity
     ) -> Experiment:
-        """Neurons with one synapse each from the first input of a source, and their membranes.
-
-        `driven` are populations and the codes of their synapses.
-        """
+        """Populations whose neurons have one synapse each, of given codes; membranes are traced."""
         connections: list[Connection] = []
         for population, codes in driven:
             neurons = np.arange(population.size)

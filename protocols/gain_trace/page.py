@@ -9,17 +9,7 @@ from brian2 import ms, mV, second, umolar
 from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
-from neuromod.support.figures import (
-    BLACK,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    Family,
-    label,
-    legend,
-    panels,
-    thin,
-)
+from neuromod.support.figures import BLACK, GREEN, PURPLE, RED, Family, label, legend, panels, thin
 from neuromod.support.text import say
 
 if TYPE_CHECKING:
@@ -45,7 +35,7 @@ def plot(protocol: GainTrace, tables: Tables, recordings: Recordings) -> Figure:
     figure, axes = panels(layout, width=10, height=8.5)
     table, rates, ligand = tables["table"], tables["rates"], protocol.ligand
     few, last = table[1:-1], len(table) - 1
-    colors = [BLACK, *Family(few.bits.to_numpy(), BITS).colors, ORANGE]
+    colors = [BLACK, *Family(few.bits.to_numpy(), BITS).colors, RED]
     bio, circuit = recordings["bio"], recordings["circuit"]
     conc = bio.trace("cell", f"conc_{ligand}", 0) / umolar
     time, conc, gain = thin(bio.times / second, conc, bio.trace("cell", "gain", 0))
