@@ -111,10 +111,11 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
 
 CROSSING = (
     "v = (v + _minus_before)*(1 - late) - _minus_before",
-    "_crosses = int(v >= v_th)*int(-_minus_before < v_th)*int(not_refractory)",
+    "_level = v_th + v_offset",
+    "_crosses = int(v >= _level)*int(-_minus_before < _level)*int(not_refractory)",
     # Where there is no crossing, any way that is not 0 will do to divide by.
     "_way = (v + _minus_before)*_crosses + (v_th - v_rest)*(1 - _crosses)",
-    "late = _crosses*(late + (1 - late)*(v_th + _minus_before)/_way)"
+    "late = _crosses*(late + (1 - late)*(_level + _minus_before)/_way)"
     " + (1 - int(not_refractory))*late",
 )
 

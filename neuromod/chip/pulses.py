@@ -179,12 +179,13 @@ def respond(
     vdd : Quantity, shape (...)
         Synapse supply, volt.
     values : mapping of str to Quantity, each of shape (...)
-        ``C``, ``R_leak`` or ``v_th`` of single neurons.
+        ``C``, ``R_leak``, ``v_th`` or ``v_offset`` of single neurons.
     """
-    own = {name: getattr(circuit, name) for name in ("C", "R_leak", "v_th")} | dict(values or {})
+    own = {name: getattr(circuit, name) for name in ("C", "R_leak", "v_th")}
+    own |= {"v_offset": 0 * volt} | dict(values or {})
     R = np.asarray(own["R_leak"] / ohm)
     tau = R * np.asarray(own["C"] / farad)
-    swing = np.asarray((own["v_th"] - circuit.v_rest) / volt)
+    swing = np.asarray((own["v_th"] + own["v_offset"] - circuit.v_rest) / volt)
     times = (circuit.t_pulse, train.dt, train.period)
     pulse, step, period = (np.exp(-float(time / second) / tau) for time in times)
     rise = np.asarray(circuit.unit_current(vdd) / amp) * R * (1 - pulse)

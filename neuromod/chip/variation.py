@@ -101,7 +101,7 @@ class Deviations:
     vto, beta : ndarray, shape (..., synapses, 1 + bits)
         Of each synapse's reference, then of its sources from the least significant bit on.
     R_S : ndarray, shape (..., synapses)
-    C, R_leak, v_th, t_spike, thermal_voltage : ndarray, shape (...)
+    C, R_leak, v_offset, t_spike, thermal_voltage : ndarray, shape (...)
     """
 
     vto: Any = 0.0
@@ -109,7 +109,7 @@ class Deviations:
     R_S: Any = 0.0
     C: Any = 0.0
     R_leak: Any = 0.0
-    v_th: Any = 0.0
+    v_offset: Any = 0.0
     t_spike: Any = 0.0
     thermal_voltage: Any = 0.0
 
@@ -160,7 +160,7 @@ def draw(
         R_S=normal((*shape, synapses)) * mismatch.load,
         C=normal(shape) * mismatch.capacitor,
         R_leak=normal(shape) * float(leak_vto / volt) / _slope(circuit),
-        v_th=normal(shape) * float(mismatch.offset / volt),
+        v_offset=normal(shape) * float(mismatch.offset / volt),
         t_spike=normal(shape) * mismatch.width,
     )
 
@@ -265,14 +265,14 @@ def neuron_values(
 ) -> dict[str, Quantity]:
     """Parameters of neurons as made, in a shape, for a population.
 
-    They are ``C``, ``R_leak``, ``v_th`` and ``t_spike``, and ``v_slope`` where the leak has one.
+    They are ``C``, ``R_leak``, ``v_offset``, ``t_spike``, and ``v_slope`` where the leak has one.
     """
     every = np.ones(shape)
     values = {
         name: getattr(circuit, name) * np.exp(getattr(deviations, name)) * every
         for name in ("C", "R_leak", "t_spike")
     }
-    values["v_th"] = (circuit.v_th + deviations.v_th * volt) * every
+    values["v_offset"] = deviations.v_offset * volt * every
     if circuit.leak != "linear":
         values["v_slope"] = _slope(circuit) * np.exp(deviations.thermal_voltage) * every * volt
     return values

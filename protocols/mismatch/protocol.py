@@ -42,7 +42,7 @@ SOURCES = {
     "R_S": "load resistors",
     "C": "capacitors",
     "R_leak": "pseudo-resistors",
-    "v_th": "comparators' thresholds",
+    "v_offset": "comparators' thresholds",
     "t_spike": "widths of spikes",
 }
 

@@ -171,10 +171,10 @@ def test_what_no_neuron_of_a_population_can_have_is_refused(values, message):
 
 
 def test_a_comparator_s_offset_may_exceed_the_swing():
-    chips = Population("chip", CHIP, 2, {"v_th": [0.35, 0.24] * volt})
-    assert chips.own("v_th")[1] == 0.24 * volt
-    with pytest.raises(UserError, match=r"v_rest = 0\.25 V must lie below v_th = 0\.24 V"):
-        Population("chip", CHIP, 2, {"v_th": 0.24 * volt})
+    chips = Population("chip", CHIP, 2, {"v_offset": [0, -110] * mV})
+    assert chips.own("v_offset")[1] == -110 * mV
+    with pytest.raises(UserError, match=r"must lie below v_th = 0\.24 V \(neuron 1\)"):
+        Population("chip", CHIP, 2, {"v_th": [0.35, 0.24] * volt})
 
 
 def test_a_population_has_the_supply_of_the_papers_figure_4_unless_it_is_given_another():
@@ -187,7 +187,7 @@ def test_supplies_by_name_are_power_domains():
     values = {"vdd_soma": 0.6 * volt, "vdd_tuft": [0.7, 0.9] * volt}
     chips = Population("chip", CHIP, 2, values)
     assert chips.model.domains == ("soma", "tuft")
-    assert list(chips.model.inputs) == ["vdd_soma", "vdd_tuft"]
+    assert list(chips.model.inputs) == ["vdd_soma", "vdd_tuft", "v_offset"]
     assert "vdd" not in chips.model.inputs
     assert chips.model == CHIP
 

@@ -75,7 +75,7 @@ def test_each_kind_of_device_varies_alone(run):
     capacitors = (labels.condition == SOURCES["C"]).to_numpy()
     np.testing.assert_allclose(made.codes[capacitors], np.repeat(design.codes, 31, axis=0))
     assert np.std(made.values["C"][capacitors]) > 0
-    np.testing.assert_allclose(made.values["v_th"][capacitors] / mV, 350)
+    np.testing.assert_allclose(made.values["v_offset"][capacitors] / mV, 0)
     assert (run.tables["sources"].groupby("source").chips.sum() == 62).all()
 
 

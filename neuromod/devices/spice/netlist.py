@@ -30,7 +30,7 @@ CROSSING_STEP = 0.1 * nsecond
 RAMP = 10e-12
 ZERO_CELSIUS = 273.15
 # What may differ between the neurons of a population: of the neuron itself, and around it.
-OWN = ("C", "v_rest", "v_th", "R_leak", "t_spike", "v_slope")
+OWN = ("C", "v_rest", "v_th", "v_offset", "R_leak", "t_spike", "v_slope")
 AROUND = ("R_supply", "G_unit", "v")
 
 HEADER = """\
@@ -70,7 +70,7 @@ $leak
 Sreset out rest spike 0 reset
 Gspike 0 inputs spike 0 1
 Rinputs inputs 0 1
-Ethreshold over 0 vol='V(out) - {v_th}'
+Ethreshold over 0 vol='V(out) - {v_th + v_offset}'
 Aabove [over] [above] above
 Abusy [inputs] [busy] on
 Anor busy nor not
@@ -359,7 +359,12 @@ def _synapse(synapse: Any, population: Population) -> Iterator[str]:
 
 def _shared(circuit: Any) -> dict[str, Any]:
     """Values that hold for all neurons that have none of their own."""
-    return {**namespace(circuit), **circuit.start, "v_slope": circuit.mirror().v_ekv / 2}
+    return {
+        **namespace(circuit),
+        **circuit.start,
+        "v_slope": circuit.mirror().v_ekv / 2,
+        "v_offset": 0.0,
+    }
 
 
 def _value(population: Population, name: str, neuron: int) -> float:

@@ -97,7 +97,7 @@ def test_deviations_add_and_scale_and_can_be_told_apart():
     np.testing.assert_allclose(together.vto, 1.5 * (one.vto + other.vto))
     alone = one.only("C")
     np.testing.assert_array_equal(alone.C, one.C)
-    assert alone.vto == alone.v_th == 0
+    assert alone.vto == alone.v_offset == 0
 
 
 def test_the_same_seed_draws_the_same_chips():
@@ -112,9 +112,9 @@ def test_no_draw_makes_a_device_negative():
 
 def test_neurons_are_made_around_the_design():
     values = neuron_values(CIRCUIT, drawn((9000,)), (9000,))
-    assert np.std(values["v_th"] / mV) == pytest.approx(5, rel=0.03)
+    assert np.std(values["v_offset"] / mV) == pytest.approx(5, rel=0.03)
     assert np.std(np.log(values["C"] / CIRCUIT.C)) == pytest.approx(0.002, rel=0.03)
-    assert np.mean(values["v_th"] / mV) == pytest.approx(350, abs=0.3)
+    assert np.mean(values["v_offset"] / mV) == pytest.approx(0, abs=0.3)
 
 
 def test_a_corner_speeds_up_the_transistors_of_its_type():

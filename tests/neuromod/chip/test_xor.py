@@ -109,7 +109,7 @@ def test_offsets_below_the_margin_change_no_spike(small):
     gates = Gates.of(chosen)
     offset = np.random.default_rng(3).choice([-1, 1], (len(chosen), 3))
     shift = 0.97e-3 * chosen.margin_mV.to_numpy()[:, None] * offset
-    moved = replace(gates, values=gates.values | {"v_th": 0.35 * volt + shift * volt})
+    moved = replace(gates, values=gates.values | {"v_offset": shift * volt})
     np.testing.assert_array_equal(moved.answers(circuit, TRAIN), gates.answers(circuit, TRAIN))
 
 
@@ -120,7 +120,7 @@ def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ():
         np.ones((83, 3, 2)),
         {
             "vdd": generator.uniform(0.6, 1, (83, 3)) * volt,
-            "v_th": generator.uniform(0.31, 0.39, (83, 3)) * volt,
+            "v_offset": generator.uniform(-0.04, 0.04, (83, 3)) * volt,
         },
     )
     recording = simulate(gates.experiment(CIRCUIT, TRAIN, 7, np.array([0])))
@@ -132,9 +132,9 @@ def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ():
 
 def test_a_neuron_whose_threshold_lies_below_rest_fires_without_pause():
     # The comparator decides anew at the end of each of its spikes of 80 ns.
-    low = np.array([[0.24, 0.35, 0.35]])
-    values = {"vdd": 0.9 + 0 * low, "v_th": low, "t_spike": np.full((1, 3), 80e-9)}
-    units = {"vdd": volt, "v_th": volt, "t_spike": second}
+    low = np.array([[-0.11, 0, 0]])
+    values = {"vdd": 0.9 + 0 * low, "v_offset": low, "t_spike": np.full((1, 3), 80e-9)}
+    units = {"vdd": volt, "v_offset": volt, "t_spike": second}
     gates = Gates(
         np.ones((1, 3, 2)), np.ones((1, 3, 2)), {n: v * units[n] for n, v in values.items()}
     )
@@ -215,7 +215,7 @@ def test_retuning_finds_the_least_change_with_the_most_rows_right():
 
 def test_retuning_mends_comparators_that_are_all_too_high():
     # 100 mV become 109 mV; the same share more current needs 35 mV more of supply.
-    high = Deviations(v_th=0.009)
+    high = Deviations(v_offset=0.009)
     levels = [gates_of(PAPER_LIKE, vdd).made(CIRCUIT, high) for vdd in LEVELS]
     as_designed = gates_of(PAPER_LIKE, 0.9).answers(CIRCUIT, TRAIN)
     every_higher = pick(levels, np.full((1, 3), 3)).answers(CIRCUIT, TRAIN)
@@ -228,7 +228,7 @@ def test_gates_joined_keep_their_order_and_their_units():
     joined = join([levels[1], levels[3]])
     np.testing.assert_array_equal(joined.codes[4:], levels[3].codes)
     assert joined.values["vdd"][5, 0] == levels[3].values["vdd"][1, 0]
-    assert joined.values["v_th"][3, 2] == levels[1].values["v_th"][3, 2]
+    assert joined.values["v_offset"][3, 2] == levels[1].values["v_offset"][3, 2]
 
 
 def test_xor_is_right_where_one_input_alone_is_on():

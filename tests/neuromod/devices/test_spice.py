@@ -103,7 +103,8 @@ def mixed():
         "vdd_tuft": tuft[0] * volt,
         "v": [263, 250, 231] * mV,
         "C": [47, 50, 61] * ffarad,
-        "v_th": [351, 343, 358] * mV,
+        "v_th": [351, 343, 350] * mV,
+        "v_offset": [0, -3, 8] * mV,
         "v_slope": [31, 39, 44] * mV,
         "R_supply": [20e3, 40e3, 110e3] * ohm,
     }
