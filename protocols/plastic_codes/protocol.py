@@ -146,16 +146,9 @@ class PlasticCodes(Protocol):
     @property
     def _learning(self) -> FiveNetworks:
         """How the networks learn: as in `PatternRecall` at its defaults."""
-        return FiveNetworks(
-            seed=self.seed,
-            task=TASK,
-            learned_noise=LEARNED_SHARES,
-            networks=(self.network,),
-            gate=self.gate,
-            seeds=self.seeds,
-            hidden=self.hidden,
-            steps=self.steps,
-        )
+        own = {name: getattr(self, name) for name in ("seed", "gate", "seeds", "hidden", "steps")}
+        kinds = (self.network,)
+        return FiveNetworks(task=TASK, learned_noise=LEARNED_SHARES, networks=kinds, **own)
 
     @cached_property
     def _networks(self) -> list[PlasticNetwork]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support import figures
 from neuromod.support.figures import label, panels
-from neuromod.support.text import say
+from neuromod.support.text import listed, say
 from neuromod.tuning.backbone import RANDOM
 
 if TYPE_CHECKING:
@@ -122,17 +122,14 @@ def _tasks(tasks: pd.DataFrame) -> str:
 def _table(table: pd.DataFrame) -> str:
     here = table[table.measured == "here"]
     there = sorted(set(table.data[table.measured != "here"]))
-    text = (
+    return (
         "Adam with a constant learning rate; nothing is chosen. A cell holds the paper's accuracy "
         "on validation images / the one measured here, in percent, with the standard deviation "
         "over the runs. A dash means that there is none. table.csv has test images and numbers of "
-        "trained parameters. "
+        f"trained parameters. Measured here: {listed(dict.fromkeys(here.data))}; not measured: "
+        f"{listed(there)}. Up to table 4 the paper has gains on the inputs of all layers, then of "
+        "two."
     )
-    if there:
-        text += f"Not measured here: {', '.join(there)}. "
-    if len(here):
-        text += f"Measured here: {', '.join(dict.fromkeys(here.data))}. "
-    return text + "Up to table 4 the paper has gains on the inputs of all layers, then of two."
 
 
 def _equal(equal: pd.DataFrame) -> str:

@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 COLORS = dict(zip(NETWORKS, (BLACK, SKY, ORANGE, BLUE, PURPLE), strict=True))
 MARKERS = dict(zip(NETWORKS, "xo^sD", strict=True))
-SYMBOLS = {
-    "eta_Hz": "η",
-    "tau_pre_s": "τ pre",
-    "tau_post_s": "τ post",
-    "tau_theta_s": "τ θ",
-    "target": "y₀",
-    "tau_e_s": "τ e",
-    "tau_c_s": "τ c",
-}
+SYMBOLS = dict(zip(START, ("η", "τ pre", "τ post", "τ θ", "y₀", "τ e", "τ c"), strict=True))
 
 
 def plot(study: FiveNetworks, tables: Tables, recordings: Recordings) -> Figure:
@@ -39,8 +31,8 @@ def plot(study: FiveNetworks, tables: Tables, recordings: Recordings) -> Figure:
     _plot_success(study, axes["delay"], axes["noise"], tables["table"])
     _plot_course(axes["plastic"], axes["modulator"], tables["course"])
     _plot_rules(axes["rules"], tables["rules"])
-    handles, labels = axes["curves"].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    named = axes["curves"].get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper center", ncols=len(COLORS))
     return figure
 
 
@@ -140,12 +132,11 @@ def _on_success(study: FiveNetworks, summary: pd.DataFrame) -> str:
 def _on_best(summary: pd.DataFrame) -> str:
     """Gain by plasticity over none, and by modulation over plasticity, where both are there."""
     mean = 100 * summary.set_index("network").success_learned_mean
-    plastic = mean.drop("none", errors="ignore")
+    gains = mean.drop("none", errors="ignore") - mean.get("none", np.nan)
     said = ""
-    if "none" in mean.index and not plastic.empty:
-        gains = plastic - mean["none"]
+    if gains.notna().any():
         said = (
-            f"Within the difficulties of learning, plastic networks exceed the network without "
+            "Within the difficulties of learning, plastic networks exceed the network without "
             f"plasticity by {gains.min():.0f} to {gains.max():.0f} points. "
         )
     pairs = [rule for rule in RULES if {rule, f"modulated-{rule}"} <= set(mean.index)]
@@ -158,26 +149,27 @@ def _on_best(summary: pd.DataFrame) -> str:
 def _on_rules(rules: pd.DataFrame) -> str:
     names = [name for name in START if name in rules]
     means = rules.groupby("network", sort=False)[names].mean().dropna(how="all")
-    learned = "; ".join(
-        f"{network}: " + ", ".join(f"{name} {value:.2g}" for name, value in row.items())
-        for network, row in ((network, row.dropna()) for network, row in means.iterrows())
-    )
+    learned = [
+        f"{network}: {', '.join(f'{name} {value:.2g}' for name, value in row.dropna().items())}"
+        for network, row in means.iterrows()
+    ]
     starts = ", ".join(f"{name} {START[name]:g}" for name in names)
     return (
-        f"Learned parameters of the layer, means over seeds: {learned}. All started at {starts}. "
-        "Each synapse learns a coefficient alpha; alpha_rms is their root mean square. Each neuron "
-        "of a modulated layer learns its own tonic and sensitivity in M = tonic + sensitivity c."
+        f"Learned parameters of the layer, means over seeds: {'; '.join(learned)}. All started at "
+        f"{starts}. Each synapse learns a coefficient alpha; alpha_rms is their root mean square. "
+        "Each neuron of a modulated layer learns its own tonic and sensitivity in M = tonic + "
+        "sensitivity c."
     )
 
 
 def _on_method(study: FiveNetworks) -> str:
     return (
-        "All networks have the same inputs, plastic layer and readout, and networks of one seed "
-        f"start with the same fixed weights. Modulated ones also have {study.modulators} "
-        "modulatory neurons. The layer's neurons reach each other, so a network without plasticity "
-        "can hold a memory too, in its activity. Every network learns for "
-        f"{study.steps} steps of {study.batch} new episodes. Plastic traces start at 0 in every "
-        "episode. Test episodes are new ones, the same for all networks of one seed."
+        "All networks have the same inputs, plastic layer and readout, and those of one seed start "
+        f"with the same fixed weights. Modulated ones also have {study.modulators} modulatory "
+        "neurons. The layer's neurons reach each other, so a network without plasticity can hold a "
+        f"memory too, in its activity. Every network learns for {study.steps} steps of "
+        f"{study.batch} new episodes. Plastic traces start at 0 in every episode. Test episodes "
+        "are new, the same for all networks of one seed."
     )
 
 
