@@ -38,3 +38,9 @@ def test_without_a_terminal_nothing_is_shown(capfd):
 
 def test_outside_the_bars_a_task_does_nothing():
     progress.task("counting sheep")(1, 2)
+
+
+def test_a_bar_follows_things_that_are_given_one_by_one(screen):
+    with progress.bars():
+        assert list(progress.watched("counting sheep", "abc")) == ["a", "b", "c"]
+    assert "100%" in screen.getvalue()
