@@ -110,20 +110,22 @@ def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
     compared, differ = int(table.neurons_compared.sum()), int(table.neurons_differ.sum())
     decision = "volley" if protocol.coding == "volley" else protocol.decision
     low, high = (say(end, digits=2) for end in protocol.reach)
+    free = tables["gains"].query("method == 'free'").gain
     return [
         Section(
             "Ways of tuning",
             f"Supplies from 0.5 to 1 V reach gains of {low} to {high}; a gain of 1 lies at "
             f"{say(protocol.untuned)}. {_compare_methods(tables['methods'], bits)}\n\n"
-            f"{_free_gains(tables['gains'], *protocol.reach)}",
+            f"Of the gains tuned freely {100 * (free < 0).mean():.0f} % are negative and "
+            f"{100 * free.between(*protocol.reach).mean():.0f} % within reach of a supply.",
             "methods",
         ),
         Section(
             "Fewer supplies",
             f"With codes of {bits} bits. {_compare_supplies(tables['supplies'])}\n\n"
-            "K-means on the logarithm of the gains, over the whole chip, groups the neurons; "
-            "'layer' means one supply for each layer instead. The figures leave out supply wires, "
-            "regulators and the energy of rewriting codes.",
+            "K-means on the logarithm of the gains of the whole chip groups the neurons; 'layer' "
+            "means one supply for each layer. Supply wires, regulators and the energy of rewriting "
+            "codes are left out.",
             "supplies",
         ),
         Section("The chip", _on_mirrors(protocol, tables["changes"]), "changes"),
@@ -131,11 +133,11 @@ def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
             "How this was measured",
             f"Every network ran on circuit neurons with {protocol.images} test images, which gave "
             "simulated_accuracy and the energies. test_accuracy counts all test images in closed "
-            "form: codes times the step of their supply, for a linear leak and ideal mirrors. The "
-            f"two were compared neuron by neuron and image by image: {say(differ)} of "
-            f"{say(compared)} differ. trained_accuracy is the accuracy at the end of tuning, off "
-            f"the chip. An image is right if {DECISIONS[decision]}.\n\n"
-            "The energy of the synapses follows from the mirror equation. The core's entries are "
+            "form: codes times the step of their supply, for a linear leak and ideal mirrors. "
+            f"Compared neuron by neuron and image by image, {say(differ)} of {say(compared)} "
+            "differ. trained_accuracy is that at the end of tuning, off the chip. An image is "
+            f"right if {DECISIONS[decision]}.\n\n"
+            "The energy of the synapses follows from the mirror equation; that of the core is "
             "calibrated here to the paper's 1.08 pJ per spike at 3.3 MHz, so totals are estimates. "
             "The convolutional stack is not on the chip.",
             "table",
@@ -149,12 +151,11 @@ def _on_mirrors(protocol: ChipNetwork, changes: pd.DataFrame) -> str:
     return (
         "Mirrors are sized to the weights: a layer of many inputs has small weights and needs "
         "weaker mirrors, with narrower transistors and larger loads, which leave gains and "
-        f"supplies as they are. Sized by {protocol.mirrors}, the layers' mirrors are "
+        f"supplies as they are. Sized by {protocol.mirrors}, they are "
         f"{listed([say(scale, digits=3) for scale in sizes])} times weaker than the circuit's at "
-        f"{bits} bits (medians). The largest weight has the largest code.\n\n"
-        "The counts are those of the first seed. supply_at_lower_end and supply_at_upper_end are "
-        "neurons that needed less than 0.5 V or more than 1 V, for which the codes make up; "
-        "negative_gain are neurons whose codes are stored inverted."
+        f"{bits} bits (medians).\n\nThe counts are those of the first seed. supply_at_lower_end "
+        "and supply_at_upper_end are neurons that needed less than 0.5 V or more than 1 V, for "
+        "which the codes make up; negative_gain are those whose codes are stored inverted."
     )
 
 
@@ -179,14 +180,6 @@ def _compare_methods(methods: pd.DataFrame, bits: int) -> str:
         f"Of the ways that leave the memory alone, '{best}' does best, {abs(lost):.0f} points "
         f"{'below' if lost >= 0 else 'above'} free gains. Tuning on the codes instead of the exact "
         f"weights changes accuracy by {helped:+.0f} points with the coarsest codes ({fewest} bits)."
-    )
-
-
-def _free_gains(gains: pd.DataFrame, low: float, high: float) -> str:
-    free = gains[gains.method == "free"].gain
-    return (
-        f"Of the gains tuned freely {100 * (free < 0).mean():.0f} % are negative and "
-        f"{100 * free.between(low, high).mean():.0f} % within reach of a supply."
     )
 
 

@@ -12,26 +12,8 @@ import pandas as pd
 from brian2 import Quantity, nsecond, volt
 from brian2.units.allunits import pjoule
 
-from neuromod.chip.conversion import (
-    SHARED_BY,
-    VDD_HIGH,
-    VDD_LOW,
-    Design,
-    Layer,
-    deploy,
-    energies,
-    gain_of,
-    reachable_gains,
-    stored,
-    vdd_of,
-)
-from neuromod.chip.deployment import (
-    accuracy,
-    accuracy_by_count,
-    expected_spikes,
-    on_circuit,
-    spike_trains,
-)
+from neuromod.chip import conversion, deployment
+from neuromod.chip.conversion import Design, Layer, deploy, gain_of, vdd_of
 from neuromod.chip.power_domains import domain_gains, power_domains
 from neuromod.chip.pulses import PulseTrain
 from neuromod.errors import UserError
@@ -41,14 +23,7 @@ from neuromod.models.modulated_layer import LayerParameters
 from neuromod.parameters import parameter
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.chip_network import page
-from neuromod.protocols.families.networks import (
-    NetworkOnChip,
-    check_distinct,
-    check_synapses,
-    evenly,
-    prepare_backbone,
-    prepare_features,
-)
+from neuromod.protocols.families import networks
 from neuromod.protocols.families.timing import time
 from neuromod.recording import Recording
 from neuromod.support.log import stage
@@ -77,23 +52,19 @@ class Chip:
 
 
 @dataclass(frozen=True, eq=False)
-class ChipNetwork(NetworkOnChip):
+class ChipNetwork(networks.NetworkOnChip):
     """Gains as supply voltages: what tuning reaches on the chip, and with how few supplies.
 
     A network that knows the digits 0 to 4 lies in the chip's memory as codes of a few bits. It
     learns the digits 5 to 9 by gains alone (nt1). A gain is a supply voltage from 0.5 to 1 V; a
-    negative gain, or one beyond those ends, needs another code in memory. Four ways of tuning are
-    compared: gains tuned freely and deployed afterwards, with the memory rewritten for them
-    (free) or not (clipped); gains kept within reach of a supply while they are tuned (bounded);
-    and such gains tuned on the codes themselves (on codes), so that the trained network is the one
-    that runs. The forward pass then has the rounded weights, which are frozen, and the gradient
-    reaches only the gains.
+    negative gain, or one beyond those ends, needs another code in memory. Gains are tuned freely
+    and deployed afterwards, with the memory rewritten for them (free) or not (clipped); kept within
+    reach of a supply while they are tuned (bounded); or tuned so on the rounded weights themselves
+    (on codes), so that the trained network is the one that runs.
 
     The neurons of the last network then share fewer and fewer supplies, found by clustering their
-    gains. Codes are kept or rewritten to make up for it, and the shared supplies are tuned again
-    or not.
-
-    Every network runs on circuit neurons, in single volleys or with counted spikes.
+    gains, with codes kept or rewritten to make up for it, and supplies tuned again or not. Every
+    network runs on circuit neurons, in single volleys or with counted spikes.
     """
 
     shown = ("methods", "supplies")
@@ -108,34 +79,29 @@ class ChipNetwork(NetworkOnChip):
         (2, 3, 4), "bits of a code besides its sign, compared", "chosen here", low=1, high=16
     )
     supplies: tuple[int, ...] = parameter(
-        (16, 4, 1),
-        "supplies shared by all neurons of the chip, besides one per neuron and one per layer",
-        "chosen here; Barton et al. 2022, section 7, leave shared domains to the future",
-        low=1,
+        (16, 4, 1), "supplies that the chip's neurons share", "chosen here", low=1
     )
     images: int = parameter(
         30, "test images that every network is simulated with", "chosen here", low=1
     )
     mirrors: str = parameter(
         "layer",
-        "what shares one size of mirrors and one scale of codes",
+        "what shares a size of mirrors and a scale of codes",
         "chosen here",
-        choices=SHARED_BY,
+        choices=conversion.SHARED_BY,
     )
     untuned: Quantity = parameter(
         0.6 * volt,
         "supply of a gain of 1",
-        "calibrated here: best of 0.52 to 0.75 V on validation images (coding=volley)",
-        low=VDD_LOW,
-        high=VDD_HIGH,
+        "calibrated here: best of 0.52 to 0.75 V for volleys, on validation images",
+        low=conversion.VDD_LOW,
+        high=conversion.VDD_HIGH,
     )
     train: int = parameter(
         10, "volleys of a train, for coding=counts", "Barton et al. 2022, section 6.2", low=2
     )
     period: Quantity = time(
-        330 * nsecond,
-        "from one volley to the next, for coding=counts",
-        "above 300 ns, the paper's highest rate",
+        330 * nsecond, "from one volley to the next, for coding=counts", "above the paper's 300 ns"
     )
     decision: str = parameter(
         "most",
@@ -151,8 +117,8 @@ class ChipNetwork(NetworkOnChip):
         super().__post_init__()
         if self.circuit.synapse != "mirror":
             raise UserError("circuit.synapse must be 'mirror': mirrors are sized for the network.")
-        check_distinct("bits", self.bits)
-        check_distinct("supplies", self.supplies)
+        networks.check_distinct("bits", self.bits)
+        networks.check_distinct("supplies", self.supplies)
         if not self.reach[0] > 0:
             raise UserError(
                 f"circuit.vto = {say(self.circuit.vto)} leaves no current at 0.5 V, and a gain of "
@@ -163,10 +129,10 @@ class ChipNetwork(NetworkOnChip):
 
     def experiments(self) -> dict[str, Experiment]:
         """All networks of a seed, each with all images, as one population."""
-        volleys = self._volleys(evenly(self.task[1].split.test, self.images))
+        volleys = self._volleys(networks.evenly(self.task[1].split.test, self.images))
         each = volleys, self.period, self.dt, self.seed
         return {
-            name: on_circuit(self.circuit, [chip.layers for chip in chips], *each)[1]
+            name: deployment.on_circuit(self.circuit, [chip.layers for chip in chips], *each)[1]
             for name, chips in self.chips.items()
         }
 
@@ -190,13 +156,13 @@ class ChipNetwork(NetworkOnChip):
     @property
     def reach(self) -> tuple[float, float]:
         """Lowest and highest gain that a supply reaches."""
-        return reachable_gains(self.circuit, self.untuned)
+        return conversion.reachable_gains(self.circuit, self.untuned)
 
     @cached_property
     def task(self) -> tuple[Backbone, Features]:
         """The pre-trained network, and its features of the digits to learn."""
-        backbone = prepare_backbone()
-        return backbone, prepare_features(backbone, load_digits())
+        backbone = networks.prepare_backbone()
+        return backbone, networks.prepare_features(backbone, load_digits())
 
     @property
     def _theta(self) -> float:
@@ -212,7 +178,9 @@ class ChipNetwork(NetworkOnChip):
         """Tune gains within reach of a supply, on what codes in memory stand for if it is given."""
         backbone, features = self.task
         if memory:
-            weights = [stored(self.circuit, la, self._theta, self.untuned) for la in memory]
+            weights = [
+                conversion.stored(self.circuit, la, self._theta, self.untuned) for la in memory
+            ]
             backbone = with_weights(backbone, weights)
         low, high = self.reach
         recipe = replace(self._recipe(seed), gain_low=low, gain_high=high)
@@ -223,8 +191,9 @@ class ChipNetwork(NetworkOnChip):
         """All networks that are compared, by the name of their seed's experiment."""
         by_method = len(page.METHODS) * len(self.bits)
         by_supplies = len(page.LINES) * (len(self.supplies) + 1) + 1
-        copy = sum(linear.weight.numel() for linear in self.task[0].linears[1:])
-        check_synapses(self.seeds * (by_method + by_supplies) * copy, self.images, "images")
+        of_one = sum(linear.weight.numel() for linear in self.task[0].linears[1:])
+        per_image = self.seeds * (by_method + by_supplies) * of_one
+        networks.check_synapses(per_image, self.images, "images")
         seeds = range(self.seed, self.seed + self.seeds)
         with stage("tuning"):
             return {
@@ -284,16 +253,13 @@ class ChipNetwork(NetworkOnChip):
         return build_classifier(backbone, untuned, len(features.classes)).layer_parameters()
 
     def _deployed(
-        self,
-        circuit: CircuitNeuron,
-        layers: Sequence[LayerParameters],
-        supplies: Sequence[Quantity] | None = None,
+        self, circuit: CircuitNeuron, layers: list[LayerParameters], vdd: Sequence[Quantity] = ()
     ) -> list[Layer]:
         """Layers on the chip, at supplies if these are given."""
-        design, given = Design(self.mirrors, self.untuned), supplies or [None] * len(layers)
+        design, given = Design(self.mirrors, self.untuned), vdd or [None] * len(layers)
         return [
-            deploy(circuit, *layer, self._theta, design, vdd)
-            for layer, vdd in zip(layers, given, strict=True)
+            deploy(circuit, *layer, self._theta, design, own)
+            for layer, own in zip(layers, given, strict=True)
         ]
 
     def _supplied(self, memory: Sequence[Layer], gains: np.ndarray) -> list[Layer]:
@@ -306,21 +272,25 @@ class ChipNetwork(NetworkOnChip):
 
     def _volleys(self, indices: np.ndarray) -> np.ndarray:
         features = np.asarray(self.task[1].values[indices], dtype=float)
-        return features[None] if self.coding == "volley" else spike_trains(features, self.train)
+        return (
+            features[None]
+            if self.coding == "volley"
+            else deployment.spike_trains(features, self.train)
+        )
 
     def right(self, output: np.ndarray, indices: np.ndarray) -> float:
         """Return the share of these images that the output layer's spikes classify right."""
         labels = np.asarray(self.task[1].labels[indices])
         if self.coding == "counts" and self.decision == "most":
-            return accuracy_by_count(output, labels)
-        return accuracy(output, labels, 1 if self.coding == "volley" else THREE)
+            return deployment.accuracy_by_count(output, labels)
+        return deployment.accuracy(output, labels, 1 if self.coding == "volley" else THREE)
 
     def _measured(self, chips: Sequence[Chip], recording: Recording) -> Iterator[dict[str, Any]]:
         """Rows of one seed's networks."""
         counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
-        spent = energies(self.circuit, self.costs, totals, counts, recording.duration)
+        spent = conversion.energies(self.circuit, self.costs, totals, counts, recording.duration)
         test = self.task[1].split.test
-        volleys, shown = self._volleys(test), evenly(np.arange(len(test)), self.images)
+        volleys, shown = self._volleys(test), networks.evenly(np.arange(len(test)), self.images)
         # One copy of every network for each image.
         simulated, drawn = (
             np.reshape(values, (len(chips), len(shown), -1))
@@ -328,7 +298,9 @@ class ChipNetwork(NetworkOnChip):
         )
         outputs = slice(-len(self._pretrained[-1].gain), None)
         for chip, spikes, energy in zip(chips, simulated, drawn, strict=True):
-            layers = expected_spikes(self.circuit, chip.layers, volleys, self.period, self.dt)
+            layers = deployment.expected_spikes(
+                self.circuit, chip.layers, volleys, self.period, self.dt
+            )
             expected = np.hstack(layers)
             yield chip.about | {
                 "trained_accuracy": chip.tuned.accuracy["test"],
@@ -343,22 +315,21 @@ class ChipNetwork(NetworkOnChip):
     def _changes(self) -> pd.DataFrame:
         """What did not fit the chip in every layer of the first seed's networks."""
         rows = [
-            {"bits": chip.about["bits"], "method": chip.about["method"], "layer": number}
-            | layer.changes
-            for chip in next(iter(self.chips.values()))
+            {name: chip.about[name] for name in ("bits", "method")} | {"layer": n} | layer.changes
+            for chip in self.chips[f"seed {self.seed}"]
             if chip.about["study"] == "method" and chip.about["method"] != "clipped"
-            for number, layer in enumerate(chip.layers, 1)
+            for n, layer in enumerate(chip.layers, 1)
         ]
         return pd.DataFrame(rows)
 
     def _gains(self) -> pd.DataFrame:
         """Gains of every neuron, tuned freely and within reach on the first codes compared."""
         parts = [
-            pd.DataFrame({"seed": about["seed"], "method": about["method"], "gain": gains})
-            for chips in self.chips.values()
-            for about, gains in ((chip.about, chip.tuned.gains) for chip in chips)
-            if about["study"] == "method" and about["bits"] == self.bits[0]
-            if about["method"] in ("free", "bounded")
+            pd.DataFrame({"seed": seed, "method": chip.about["method"], "gain": chip.tuned.gains})
+            for seed, chips in enumerate(self.chips.values(), self.seed)
+            for chip in chips
+            if chip.about["study"] == "method" and chip.about["bits"] == self.bits[0]
+            if chip.about["method"] in ("free", "bounded")
         ]
         return pd.concat(parts, ignore_index=True)
 

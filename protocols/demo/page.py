@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neuromod.protocols.demo.protocol import Demo
 
 REALISATIONS = {"torch": BLACK, "cells": GREEN, "circuit": BLUE}
-NETWORKS = {"cross_entropy": figures.ORANGE, "simple": figures.RED, "membrane": figures.PURPLE}
+LOSSES = {"cross_entropy": figures.ORANGE, "simple": figures.RED, "membrane": figures.PURPLE}
 SUPPLIES = {"synapse": figures.SKY, "core": figures.YELLOW}
 MARKERS = "osD^v"
 SPIKE, TOP = 1.15, 1.4
@@ -29,26 +29,20 @@ SPIKE, TOP = 1.15, 1.4
 
 def plot(protocol: Demo, tables: Tables, recordings: Recordings) -> Figure:
     """Accuracies, deployment, supplies, energy, and traces of cells over the circuit's."""
-    figure, axes = panels(
-        [
-            [[["methods", "methods", "methods", "deployed", "deployed"]]],
-            [[["supply", "energy"]]],
-            [[list("efgh")]],
-        ],
-        width=10,
-        height=10,
-    )
+    above = [["methods", "methods", "methods", "deployed", "deployed"]]
+    layout = [[above], [[["supply", "energy"]]], [[list("efgh")]]]
+    figure, axes = panels(layout, width=10, height=10)
     _plot_methods(axes["methods"], tables["summary"], tables["task"].iloc[0])
     deployment = tables["deployment"]
     colors = [REALISATIONS[name] for name in deployment.realisation]
-    bars = axes["deployed"].bar(
-        deployment.realisation, 100 * deployment.test_accuracy, color=colors
-    )
+    shares = 100 * deployment.test_accuracy
+    bars = axes["deployed"].bar(deployment.realisation, shares, color=colors)
     axes["deployed"].bar_label(bars, fmt="%.1f", fontsize=8)
     label(axes["deployed"], "b  Deployed nt1 network", y="test images right (%)", ylim=(0, 105))
     _plot_supplies(axes["supply"], tables["neurons"])
     _plot_energy(axes["energy"], tables["ledger"])
-    _plot_traces(protocol, axes, tables["neurons"], recordings)
+    traces = {letter: axes[letter] for letter in "efgh"}
+    _plot_traces(protocol, traces, tables["neurons"], recordings)
     return figure
 
 
@@ -60,7 +54,7 @@ def _plot_methods(axes: Any, summary: pd.DataFrame, task: pd.Series) -> None:
         at = np.arange(len(methods)) + (number - (len(networks) - 1) / 2) * width
         own = 100 * rows.set_index("method").filter(like="test_accuracy").reindex(methods)
         spread = own.test_accuracy_sd.fillna(0)
-        look: Any = {"color": NETWORKS[loss], "label": f"{network},\n{loss.replace('_', ' ')} loss"}
+        look: Any = {"color": LOSSES[loss], "label": f"{network},\n{loss.replace('_', ' ')} loss"}
         axes.bar(at, own.test_accuracy_mean, width * 0.92, yerr=spread, **look)
     for kind, style in (("rate", ":"), ("spiking", "--")):
         chance = 100 * task[f"chance_{kind}"]
@@ -108,26 +102,23 @@ def _plot_traces(protocol: Demo, axes: Any, neurons: pd.DataFrame, recordings: R
         for side, (name, *_) in sides.items()
     ]
     peak = recordings["cells"].signals["cell"]["v"].values.max(axis=1)
-    for letter, (what, neuron) in zip("efgh", _chosen(neurons, *fired, peak).items(), strict=True):
+    chosen = _chosen(neurons, *fired, peak)
+    for (letter, ax), (what, neuron) in zip(axes.items(), chosen.items(), strict=True):
         for side, (name, model, scale, width) in sides.items():
             look: Any = {"color": REALISATIONS[side], "lw": width}
             recording = recordings[side]
             v = (recording.trace(name, "v", neuron) - model.v_rest) / (model.v_th - model.v_rest)
-            axes[letter].plot(
-                *thin(recording.times * scale / ms, np.asarray(v)), label=side, **look
-            )
+            ax.plot(*thin(recording.times * scale / ms, np.asarray(v)), label=side, **look)
             spikes = recording.spikes[name]
             at = np.asarray(spikes.times[spikes.neurons == neuron] * scale / ms)
-            axes[letter].vlines(at, 0, SPIKE, **look)
-            axes[letter].plot(
-                at, np.full(len(at), SPIKE), "^", ms=4 + 2 * width, color=look["color"]
-            )
-        axes[letter].axhline(1, color=BLACK, lw=0.8, ls=":")
+            ax.vlines(at, 0, SPIKE, **look)
+            ax.plot(at, np.full(len(at), SPIKE), "^", ms=4 + 2 * width, color=look["color"])
+        ax.axhline(1, color=BLACK, lw=0.8, ls=":")
         row = neurons.iloc[neuron]
         title = f"{what}\n{row.layer}, no. {row.neuron}\ngain {row.gain:.2f}, {row.vdd_V:.3f} V"
         across = "time (cells: ms, circuit: µs)"
-        label(axes[letter], f"{letter}  {title}", across, ylim=(-0.05, TOP))
-        axes[letter].tick_params(labelleft=letter == "e")
+        label(ax, f"{letter}  {title}", across, ylim=(-0.05, TOP))
+        ax.tick_params(labelleft=letter == "e")
     axes["e"].set_ylabel("(v − rest)/swing, spikes as arrows")
     legend(axes["h"])
 
@@ -149,38 +140,33 @@ def _chosen(
 def report(protocol: Demo, tables: Tables) -> list[Section]:
     """The story in the order in which it happens."""
     del protocol
+    deployed = _on_deployment(tables["deployment"], tables["table"])
     return [
         Section("The task", _on_task(tables["task"].iloc[0])),
         Section("Accuracy of each way of tuning", _on_tuning(tables["summary"]), "summary"),
-        Section(
-            "From torch to cells to a chip",
-            _on_deployment(tables["deployment"], tables["table"]),
-            "deployment",
-        ),
-        Section(
-            "Agreement, neuron by neuron",
-            "Every neuron is compared for every test image. The biological neurons must do exactly "
-            "what torch's do, or the run fails. The circuit differs where coarse codes, or a "
-            "supply at the end of its range, push a neuron across its threshold.",
-            "agreement",
-        ),
+        Section("From torch to cells to a chip", deployed, "deployment"),
+        Section("Agreement, neuron by neuron", AGREEMENT, "agreement"),
         Section("What the chip changed", _on_changes(tables["changes"]), "changes"),
-        Section(
-            "Energy of one image on the chip",
-            "The energy of the synapses follows from codes, spikes and the mirror equation. For "
-            "the core the paper gives one total, 1.08 pJ per spike at 3.3 MHz. Its split is "
-            "calibrated here, so these entries are estimates. The analog features count as pulses "
-            "with a charge of their own. The convolutional stack, which computes them, is not on "
-            "the chip and does not count.",
-            "ledger",
-        ),
-        Section(
-            "All tuned networks",
-            "Shares of images classified right. Each network is that of the last epoch. Test "
-            "images chose nothing.",
-            "table",
-        ),
+        Section("Energy of one image on the chip", ENERGY, "ledger"),
+        Section("All tuned networks", NETWORKS, "table"),
     ]
+
+
+AGREEMENT = (
+    "Every neuron is compared for every test image. The biological neurons do exactly what torch's "
+    "do, or the run fails. The circuit differs where coarse codes, or a supply at the end of its "
+    "range, push a neuron across its threshold."
+)
+ENERGY = (
+    "The energy of the synapses follows from codes, spikes and the mirror equation. The core's "
+    "entries are estimates: the paper gives 1.08 pJ per spike at 3.3 MHz, and the split is "
+    "calibrated here. Features count as pulses with a charge of their own; the convolutional stack "
+    "is not on the chip."
+)
+NETWORKS = (
+    "Shares of images classified right. Each network is that of the last epoch. Test images chose "
+    "nothing."
+)
 
 
 def _on_task(task: pd.Series) -> str:
@@ -192,11 +178,10 @@ def _on_task(task: pd.Series) -> str:
     return (
         f"{meaningless}{task.classes} classes of {task.data}: {task.train_images} images to train "
         f"on, {task.validation_images} to choose by, {task.test_images} to test with. The "
-        f"convolutional stack of {task.backbone} turns each image into {task.features} numbers, "
-        f"once. Only the classifier behind it is tuned.{known} A guess is right in "
+        f"convolutional stack of {task.backbone} turns each image into {task.features} numbers; "
+        f"the classifier behind it is tuned.{known} A guess is right in "
         f"{percent(task.chance_rate)} of images for the rate network, and in "
-        f"{percent(task.chance_spiking)} for the spiking ones, where the right output neuron must "
-        "fire and all others must stay silent."
+        f"{percent(task.chance_spiking)} for spiking ones, where only the right output may fire."
     )
 
 
@@ -233,16 +218,13 @@ def _on_changes(changes: pd.DataFrame) -> str:
     count = {name: say(int(n)) for name, n in changes.select_dtypes("number").sum().items()}
     weights = count.get("weights_in_all") or count["weights"]
     return (
-        f"Of {count['neurons']} gains {count['negative_gain']} are negative. Training may turn "
-        "signs, but no receptor turns an input's sign, and no supply a current's: the codes of "
-        "these neurons are stored inverted, which rewrites the chip's memory where a supply alone "
-        f"should do. {count['supply_at_lower_end']} neurons needed less than 0.5 V and "
-        f"{count['supply_at_upper_end']} more than 1 V. Of {weights} weights and biases "
-        f"{count['weights_to_zero']} became 0, and {count['weights_saturated']} were cut to the "
-        "largest code.\n\n"
-        "Each neuron's weights share one scale, which is folded into its gain; the two together "
-        "need a supply voltage. weights_rounded counts weights that no code meets exactly. A "
-        "neuron whose supply lies outside the range gets the end of the range "
-        "(supply_at_lower_end, supply_at_upper_end), and its codes are scaled to make up for it. "
-        "rms_error_lsb is the error of the codes in units of the smallest step."
+        f"Of {count['neurons']} gains {count['negative_gain']} are negative. No receptor turns an "
+        "input's sign, and no supply a current's: the codes of these neurons are stored inverted, "
+        "which rewrites the chip's memory where a supply alone should do. "
+        f"{count['supply_at_lower_end']} neurons needed less than 0.5 V and "
+        f"{count['supply_at_upper_end']} more than 1 V: they get the end of the range, and their "
+        f"codes make up for it. Of {weights} weights and biases {count['weights_to_zero']} became "
+        f"0, and {count['weights_saturated']} were cut to the largest code. weights_rounded counts "
+        "weights that no code meets exactly; rms_error_lsb is the error of the codes in units of "
+        "the smallest step. Each neuron's weights share one scale, folded into its gain."
     )

@@ -25,14 +25,7 @@ from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import not_negative, parameter
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.demo import page
-from neuromod.protocols.families.networks import (
-    NetworkOnChip,
-    NetworkStudy,
-    check_methods,
-    check_synapses,
-    evenly,
-    prepare_features,
-)
+from neuromod.protocols.families import networks
 from neuromod.support.log import stage
 from neuromod.support.progress import watched
 from neuromod.tuning.backbone import RANDOM
@@ -46,7 +39,7 @@ NETWORKS = (("rate", "cross_entropy"), ("spiking", "simple"), ("spiking", "membr
 
 
 @dataclass(frozen=True, eq=False)
-class Demo(NetworkStudy, NetworkOnChip):
+class Demo(networks.NetworkStudy, networks.NetworkOnChip):
     """One gain per neuron: from images to a trained network, to cells, to a chip.
 
     By default, a network that knows the digits 0 to 4 learns the digits 5 to 9. Its weights stay
@@ -54,13 +47,12 @@ class Demo(NetworkStudy, NetworkOnChip):
     multiplies its whole input. In a cell, a neuromodulator sets such a gain through metabotropic
     receptors. On a chip, the supply voltage of a neuron's synapses sets it.
 
-    Gains alone (nt1) are compared with other ways of tuning: a bias added to every neuron
-    (additive), the existing biases (nt2), everything (tft), and nothing (none). Each tunes an
-    ordinary network with graded outputs (rate) and spiking networks whose neurons fire at most
-    once. The spiking network with the best gains is then built twice from neurons: from biological
-    integrate-and-fire neurons in Brian2, whose gain variable holds the trained gains, and from
-    analog circuit neurons, whose weights are codes of a few bits and a sign and whose gains are
-    supply voltages between 0.5 and 1 V. All test images run through both.
+    Gains alone (nt1) are compared with a bias added to every neuron (additive), the existing biases
+    (nt2), everything (tft), and nothing (none). Each tunes an ordinary network with graded outputs
+    (rate) and spiking networks whose neurons fire at most once. The spiking network with the best
+    gains is then built twice: from integrate-and-fire neurons in Brian2, whose gain variable holds
+    the trained gains, and from analog circuit neurons, whose weights are codes of a few bits and a
+    sign and whose gains are supplies from 0.5 to 1 V. All test images run through both.
     """
 
     shown = ("summary", "deployment")
@@ -92,7 +84,7 @@ class Demo(NetworkStudy, NetworkOnChip):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_methods(self.methods)
+        networks.check_methods(self.methods)
         if "nt1" not in self.methods:
             raise UserError("methods must include nt1, whose gains are deployed.")
         if self.neuron.synapse != "pulse":
@@ -110,7 +102,7 @@ class Demo(NetworkStudy, NetworkOnChip):
         """The best spiking nt1 network, all test images at once, as cells and as a chip."""
         # Before anything is tuned.
         per_image = sum(linear.weight.numel() for linear in self.pretrained.linears[1:])
-        check_synapses(per_image, len(self._shown), "deployed_images")
+        networks.check_synapses(per_image, len(self._shown), "deployed_images")
         trained, theta = self._best.classifier.layer_parameters(), self._best.recipe.theta
         pulse, images = self.circuit.t_pulse, self._images
         times = TIME_SCALE * pulse, TIME_SCALE * self.dt
@@ -123,15 +115,15 @@ class Demo(NetworkStudy, NetworkOnChip):
     def measure(self, recordings: Recordings) -> Tables:
         """Accuracies of all networks; agreement, changes, spikes and energy of the deployed one.
 
-        Raises
-        ------
-        RuntimeError
-            If a biological neuron does not do what torch's neuron does.
+        A RuntimeError tells of biological neurons that do not do what torch's do.
         """
         on_chip = recordings["circuit"]
         counts, totals = on_chip.spikes["chip"].counts(), on_chip.totals["chip"]
+        # In double precision.
+        best = cast(SpikingClassifier, deepcopy(self._best.classifier)).double()
+        spikes = best.layer_spikes(torch.from_numpy(self._images))
         sides = {
-            "torch": self._reference(),
+            "torch": [layer.numpy() for layer in spikes],
             "cells": self._by_layer(recordings["cells"].spikes["cell"].counts()),
             "circuit": self._by_layer(counts),
         }
@@ -169,13 +161,13 @@ class Demo(NetworkStudy, NetworkOnChip):
 
     @cached_property
     def _features(self) -> Features:
-        return prepare_features(self.pretrained, load_data(self.data))
+        return networks.prepare_features(self.pretrained, load_data(self.data))
 
     @property
     def _shown(self) -> np.ndarray:
         """Test images that run through neurons."""
         test = self._features.split.test
-        return evenly(test, self.deployed_images or len(test))
+        return networks.evenly(test, self.deployed_images or len(test))
 
     @property
     def _images(self) -> np.ndarray:
@@ -224,12 +216,6 @@ class Demo(NetworkStudy, NetworkOnChip):
         """Spikes of every layer, each of shape (images, neurons)."""
         ends = np.cumsum([len(layer.codes) for layer in self._layers.values()])[:-1]
         return np.split(counts.reshape(len(self._shown), -1), ends, axis=1)
-
-    def _reference(self) -> list[np.ndarray]:
-        """Torch's spikes of every layer for the test images, in double precision."""
-        classifier = cast(SpikingClassifier, deepcopy(self._best.classifier)).double()
-        spikes = classifier.layer_spikes(torch.from_numpy(self._images))
-        return [layer.numpy() for layer in spikes]
 
     def _task(self) -> pd.DataFrame:
         features, backbone = self._features, self.pretrained

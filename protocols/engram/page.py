@@ -39,12 +39,9 @@ def plot(protocol: Engram, tables: Tables, recordings: Recordings) -> Figure:
     _plot_recalled(axes["recalled"], table[table.moment == "learned"])
     _plot_quality(axes["quality"], table[table.recall.notna()])
     copy = int(np.argmin(np.abs(protocol.cues - 0.5)))
-    neurons, most, first = (
-        protocol.groups(protocol.cues[copy]),
-        protocol.members,
-        copy * protocol.size,
-    )
-    shown = {name: (neurons[name][:most] + first, color) for name, color in GROUPS.items()}
+    neurons, first = protocol.groups(protocol.cues[copy]), copy * protocol.size
+    neurons["others"] = neurons["others"][: protocol.members]
+    shown = {name: (neurons[name] + first, color) for name, color in GROUPS.items()}
     protocol.draw_raster(axes["raster"], recordings["learned"], RASTER, shown)
     cued = percent(float(protocol.cues[copy]))
     axes["raster"].set_title(f"f  Spikes of the learned network, {cued} cued")

@@ -20,12 +20,7 @@ from neuromod.experiment import Connection, Experiment, Population, Spikes
 from neuromod.inputs.spikes import fixed_indegree, poisson
 from neuromod.models.structural import CODE, StructuralPlasticity, Wiring
 from neuromod.parameters import not_negative, parameter, positive
-from neuromod.plasticity.rewiring import (
-    RewiredNetwork,
-    develop,
-    homeostatic_indegree,
-    synapses_between,
-)
+from neuromod.plasticity import rewiring
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.engram import page
 from neuromod.protocols.families.random_networks import RandomNetwork
@@ -127,10 +122,12 @@ class Engram(RandomNetwork):
         rows = [self._row(moment, cue, recordings[moment]) for moment in MOMENTS for cue in cues]
         history, moments = self._development
         target, interval = self.plasticity.target, float(self.plasticity.interval / second)
-        wanted = homeostatic_indegree(self.neuron, target, self.indegrees, self.weights, self.drive)
+        wanted = rewiring.homeostatic_indegree(
+            self.neuron, target, self.indegrees, self.weights, self.drive
+        )
         wirings = [
             {"moment": moment, "time_s": step * interval, "homeostatic_indegree": wanted}
-            | synapses_between(self._network.groups, wiring)
+            | rewiring.synapses_between(self._network.groups, wiring)
             for moment, (step, wiring) in moments.items()
         ]
         return {"table": pd.DataFrame(rows), "wirings": pd.DataFrame(wirings), "history": history}
@@ -177,13 +174,13 @@ class Engram(RandomNetwork):
         }
 
     @cached_property
-    def _network(self) -> RewiredNetwork:
+    def _network(self) -> rewiring.RewiredNetwork:
         kinds = [self._fixed[name] for name in ("excitatory", "inhibitory")]
         values = np.repeat(np.asarray(self.weights / amp)[:2], [len(pre) for pre, _ in kinds])
         pre, post = (np.concatenate(side) for side in zip(*kinds, strict=True))
         fixed = csr_matrix((values, (post, pre)), (self.size, self.size))
         groups = (np.arange(self.n_excitatory) < self.members).astype(int)
-        return RewiredNetwork(
+        return rewiring.RewiredNetwork(
             self.neuron, self.plasticity, self.weight, fixed, groups, self.irregularity
         )
 
@@ -198,7 +195,7 @@ class Engram(RandomNetwork):
         schedule = np.pad(lessons, (growing, forgetting))
         kept = growing, growing + len(lessons), len(schedule)
         inputs = [self._outside(0), self._outside(1)]
-        history, wirings = develop(self._network, inputs, schedule, kept, draw)
+        history, wirings = rewiring.develop(self._network, inputs, schedule, kept, draw)
         return history, {m: (step, wirings[step]) for m, step in zip(MOMENTS, kept, strict=True)}
 
     def _outside(self, cue: float) -> np.ndarray:
