@@ -97,12 +97,12 @@ def _plot_traces(protocol: Demo, axes: Any, neurons: pd.DataFrame, recordings: R
         "cells": ("cell", protocol.neuron, 1, 2.4),
         "circuit": ("chip", protocol.circuit, TIME_SCALE, 1.0),
     }
-    fired = [
+    cell, chip = (
         np.isin(np.arange(len(neurons)), recordings[side].spikes[name].neurons)
         for side, (name, *_) in sides.items()
-    ]
+    )
     peak = recordings["cells"].signals["cell"]["v"].values.max(axis=1)
-    chosen = _chosen(neurons, *fired, peak)
+    chosen = _chosen(neurons, cell, chip, peak)
     for (letter, ax), (what, neuron) in zip(axes.items(), chosen.items(), strict=True):
         for side, (name, model, scale, width) in sides.items():
             look: Any = {"color": REALISATIONS[side], "lw": width}

@@ -209,7 +209,7 @@ class Engram(RandomNetwork):
         rewired = np.append([wiring.pre, wiring.post], self._fixed["excitatory"], axis=1)
         cued = np.array([len(self.groups(cue)["cued"]) for cue in self.cues])
         everyone = np.full(len(cued), self.size)
-        kinds = [
+        kinds: list[tuple[str, Any, np.ndarray]] = [
             ("cells", rewired, everyone),
             ("cells", self._fixed["inhibitory"], everyone),
             ("outside", self._fixed["outside"], everyone),

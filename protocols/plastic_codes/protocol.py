@@ -207,7 +207,7 @@ class PlasticCodes(Protocol):
         coded = replace(
             synapses,
             model=CodedSynapse(**vars(synapses.model)),
-            values=synapses.values | self._values(found, synapses.j, synapses.values["alpha"]),
+            values={**synapses.values, **self._values(found, synapses.j, synapses.values["alpha"])},
         )
         # A third factor that is held does not hear the modulator.
         modulation, cell, _ = self._places(np.arange(cells.size))
@@ -216,7 +216,7 @@ class PlasticCodes(Protocol):
             "tonic": np.where(modulation == "held", found.mean[cell], tonic),
             "sensitivity": np.where(modulation == "held", 0, sensitivity) / umolar,
         }
-        populations = (replace(cells, values=cells.values | held), *others)
+        populations = (replace(cells, values={**cells.values, **held}), *others)
         return replace(base, populations=populations, plastic=(coded,), seed=self.seed)
 
     def _places(self, neuron: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
