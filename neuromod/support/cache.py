@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,18 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` that becomes ``path`` only if the block succeeds."""
+    """Give a temporary name beside ``path`` that becomes ``path`` only if the block succeeds.
+
+    Whatever happens to the machine, the file is then the old one or the new one, and whole.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.touch()
@@ -43,6 +52,19 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
     try:
         yield temporary
+        _reach_disk(temporary)
         temporary.replace(path)
+        # Some file systems know no such thing as a folder's own state.
+        with suppress(OSError):
+            _reach_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _reach_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
