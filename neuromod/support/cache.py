@@ -52,16 +52,16 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
     try:
         yield temporary
-        _reach_disk(temporary)
+        reach_disk(temporary)
         temporary.replace(path)
         # Some file systems know no such thing as a folder's own state.
         with suppress(OSError):
-            _reach_disk(path.parent)
+            reach_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _reach_disk(path: Path) -> None:
+def reach_disk(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     opened = os.open(path, os.O_RDONLY)
     try:
