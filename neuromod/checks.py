@@ -161,8 +161,9 @@ def steps_of(what: str, times: Quantity, dt: Quantity) -> np.ndarray:
     Raises
     ------
     UserError
-        When one lies before 0 or within a step.
+        When one lies before 0 or within a step, or `dt` is no time above 0.
     """
+    steps_in(what, 0 * second, dt)
     steps = np.asarray(times / dt)
     whole = np.round(steps)
     off = (steps < 0) | (np.abs(steps - whole) > GRID_TOLERANCE * 1e3)

@@ -97,7 +97,8 @@ class Gates:
         drive = (self.codes[:, None, neurons, :, None] * inputs).sum(axis=-2)
         drive = np.broadcast_to(drive, (*drive.shape[:-1], train.count))
         values = {name: value[:, None, neurons] for name, value in self.values.items()}
-        return respond(circuit, train, drive, values.pop("vdd"), values)
+        vdd = values.pop("vdd")
+        return respond(circuit, train, drive, vdd, values)
 
     def experiment(
         self, circuit: CircuitNeuron, train: PulseTrain, seed: int, shown: np.ndarray

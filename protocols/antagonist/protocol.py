@@ -45,7 +45,9 @@ class Antagonist(BathProtocol):
         "chosen here: both ends of every curve, the most shifted one included",
     )
     antagonist: Quantity = positive(
-        [0.1, 0.3, 1, 3, 10] * umolar, "antagonist, besides none", "chosen here: 1 to 100 K_B"
+        [0.1, 0.3, 1, 3, 10] * umolar,
+        "concentrations of the antagonist, besides none",
+        "chosen here: 1 to 100 K_B",
     )
     I: Quantity = positive(  # noqa: E741
         linspace(0.9, 1.5, 5) * nA,

@@ -45,7 +45,9 @@ class DoseResponse(BathProtocol):
         "chosen here: both ends of the curve for a K_D from 10 nM to 10 uM",
     )
     bath: Quantity = not_negative(
-        0 * umolar, "every other ligand, such as an antagonist", "chosen here: none"
+        0 * umolar,
+        "concentration of every other ligand, such as an antagonist",
+        "chosen here: none",
     )
 
     plot = page.plot

@@ -32,7 +32,9 @@ class GainCurve(BathProtocol):
     """
 
     conc: Quantity = not_negative(
-        [0, 0.3, 1, 3, 10] * umolar, "modulator in the bath", "chosen here: up to ten times K_D"
+        [0, 0.3, 1, 3, 10] * umolar,
+        "concentrations of the modulator in the bath",
+        "chosen here: up to ten times K_D",
     )
     I: Quantity = positive(  # noqa: E741
         linspace(0.1, 1.5, 36) * nA, "injected currents", "chosen here: around rheobase"

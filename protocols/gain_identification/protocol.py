@@ -71,11 +71,15 @@ class GainIdentification(Protocol):
         linspace(0.2, 1.4, 16) * nA, "injected currents", "chosen here: around rheobase"
     )
     trials: int = parameter(4, "trials of each current", "chosen here", low=1)
-    noise: Quantity = not_negative(1.2 * mV, "sd of v_rest between trials", "chosen here")
+    noise: Quantity = not_negative(
+        1.2 * mV, "standard deviation of v_rest between trials", "chosen here"
+    )
     input_gain: float = positive(1.4, "gain of the input", "chosen here")
     output_gain: float = parameter(0.6, "share of spikes that pass", "chosen here", low=0, high=1)
     added_rate: Quantity = not_negative(12 * Hz, "rate of spikes from elsewhere", "chosen here")
-    shift: Quantity = parameter(0.15 * nA, "taken from the current", "chosen here: rheobase/3")
+    shift: Quantity = parameter(
+        0.15 * nA, "current taken from the input", "chosen here: a third of rheobase"
+    )
     duration: Quantity = time(1 * second, "length of a step", "usual in slices")
     dt: Quantity = time_step(0.1 * ms, "a two-hundredth of tau_m")
 

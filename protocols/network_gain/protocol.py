@@ -54,7 +54,9 @@ class NetworkGain(CellProtocol, RandomNetwork):
         "all", "cells with the receptors", "chosen here", choices=("all", *POPULATIONS)
     )
     conc: Quantity = not_negative(
-        [0, 0.3, 1] * umolar, "modulator in the bath", "chosen here: gains of 1, 1.35 and 2"
+        [0, 0.3, 1] * umolar,
+        "concentrations of the modulator in the bath",
+        "chosen here: gains of 1, 1.35 and 2 with the generic receptor",
     )
     drive: Quantity = positive(
         [6, 8, 10, 12, 14] * Hz,
@@ -62,7 +64,10 @@ class NetworkGain(CellProtocol, RandomNetwork):
         "chosen here: about 1 to 2.2 times the rate that alone brings the mean to threshold",
     )
     n_excitatory: int = parameter(
-        8000, "excitatory neurons; as many outside", "chosen here: 10 000 neurons in all", low=2
+        8000,
+        "excitatory neurons; there are as many outside",
+        "chosen here: 10 000 neurons in all",
+        low=2,
     )
     n_inhibitory: int = parameter(2000, "inhibitory neurons", f"{BRUNEL}: a quarter as many", low=2)
     indegree: int = parameter(

@@ -37,13 +37,17 @@ class Puff(DeliveryProtocol):
     shown: ClassVar[tuple[str, ...]] = ("table", "summation")
 
     conc: Quantity = positive(
-        [1, 3, 10, 30] * umolar, "in the pipette", "chosen here: from K_D up, as puffs are short"
+        [1, 3, 10, 30] * umolar,
+        "concentrations in the pipette",
+        "chosen here: from K_D up, as puffs are short",
     )
     width: Quantity = time(
         [100, 300, 1000] * ms, "widths of puffs; trains have the first", "as is usual with pipettes"
     )
     interval: Quantity = time(
-        [0.3, 1, 3] * second, "between puffs of a train", "around the cascade's time constants"
+        [0.3, 1, 3] * second,
+        "from one puff of a train to the next",
+        "around the cascade's time constants",
     )
     puffs: int = parameter(6, "puffs of a train", "chosen here", low=2)
     tau_clear: Quantity = time(

@@ -43,7 +43,9 @@ class Volume(DeliveryProtocol):
     dimensions: int = parameter(2, "of the tissue", "chosen here", low=2, high=3)
     cells: int = parameter(300, "cells at random places", "chosen here", low=2)
     amount: Quantity = positive(
-        0.5 * umolar, "rise at the place of one release", "chosen here: they sum to around K_D"
+        0.5 * umolar,
+        "rise of concentration at the place of one release",
+        "chosen here: releases sum to around K_D",
     )
     length: Quantity = positive(
         30 * um,
@@ -54,7 +56,9 @@ class Volume(DeliveryProtocol):
     burst: int = parameter(10, "spikes of the burst", "chosen here", low=1)
     burst_interval: Quantity = time(50 * ms, "between spikes of the burst", "20 Hz")
     releasing: int = parameter(12, "modulatory neurons at random places", "chosen here", low=1)
-    rate: Quantity = positive(5 * Hz, "rate of each", "chosen here: as such neurons fire")
+    rate: Quantity = positive(
+        5 * Hz, "rate of each", "chosen here: as neuromodulatory neurons fire"
+    )
     active: Quantity = time(3 * second, "how long they fire", "several time constants")
     after: Quantity = not_negative(2.5 * second, "time after the last release", "chosen here")
 

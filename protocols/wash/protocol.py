@@ -41,7 +41,9 @@ class Wash(DeliveryProtocol):
     shown: ClassVar[tuple[str, ...]] = ("table", "time_constants")
 
     conc: Quantity = positive(
-        [0.3, 1, 10] * umolar, "concentrations washed in", "chosen here: below, at and above K_D"
+        [0.3, 1, 10] * umolar,
+        "concentrations of the modulator washed in",
+        "chosen here: below, at and above K_D",
     )
     tau_exchange: Quantity = time(
         [0.03, 0.3, 1, 3, 8] * second,

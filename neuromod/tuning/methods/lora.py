@@ -18,8 +18,8 @@ class LoRA(ModulatedLayer):
     ``A`` starts at random, as in the authors' code, and ``B`` at 0, so that nothing changes before
     training. Their scale ``alpha/rank`` is 1 here: Adam nearly makes up for it.
 
-    A convolution's ``A`` has its kernel's size. The rank is chosen: 1 is nearest to one gain per
-    neuron.
+    A convolution's ``A`` has its kernel's size. The default rank of 1, chosen here, is nearest to
+    one gain per neuron.
     """
 
     keeps_projection: ClassVar[bool] = False

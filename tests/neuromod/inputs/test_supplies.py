@@ -144,3 +144,12 @@ def test_transistors_of_single_neurons_go_along_with_their_supply():
 def test_schedules_that_no_supply_can_follow_are_refused(times, vdd, message):
     with pytest.raises(UserError, match=message):
         schedule(Population("chip", CIRCUITS[0], 2), times, vdd, DT)
+
+
+@pytest.mark.parametrize(
+    ("dt", "message"),
+    [(0 * usecond, "time step of .* must be above 0"), (0.01, r"must be a time, .* not 0\.01")],
+)
+def test_a_schedule_needs_a_time_step(dt, message):
+    with pytest.raises(UserError, match=message):
+        schedule(Population("chip", CIRCUITS[0], 2), CHANGES * DT, VDD * volt, dt)
