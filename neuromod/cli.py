@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,6 +80,10 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1
     # Brian2 calls pyparsing by names that newer releases deprecate.
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # What a terminal cannot show is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(arguments, prog_name="neuromod")
     except SystemExit as end:
@@ -113,11 +118,17 @@ def _options(
 @app.command("list")
 def list_() -> None:
     """List protocols, models, receptors, deliveries of modulators and methods of tuning."""
+    flaws = []
     for kind, heading in HEADINGS.items():
         table = _grid(heading)
         for name in registry.names(kind):
-            table.add_row(name, registry.title(kind, name) + _needs(kind, name))
+            if flaw := registry.flaw(kind, name):
+                flaws.append(flaw)
+            else:
+                table.add_row(name, registry.title(kind, name) + _needs(kind, name))
         _print(table)
+    for flaw in flaws:
+        _say(flaw)
 
 
 @app.command()

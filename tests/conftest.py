@@ -16,6 +16,7 @@ import pytest
 from platformdirs import user_cache_dir
 
 from neuromod import cli
+from neuromod.runs import registry
 
 PLUGIN = Path(__file__).parent / "plugin"
 
@@ -62,6 +63,26 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.fixture
+def guest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., None]:
+    """Install, as it were, a package of one module whose name is its own, with an entry point."""
+
+    def install(name: str, source: str, place: str = "{module}:Guest", kind: str = "protocol"):
+        folder = tmp_path_factory.mktemp("guest_of_this_test", numbered=True)
+        module = folder.name
+        (folder / f"{module}.py").write_text(source, encoding="utf-8")
+        about = folder / f"{module}-0.3.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 0.3\n")
+        group = f"[{registry.GROUPS[kind]}]"
+        (about / "entry_points.txt").write_text(f"{group}\n{name} = {place}".format(module=module))
+        monkeypatch.syspath_prepend(folder)
+
+    return install
+
+
+@pytest.fixture
 def tiny(plugin: dict[str, str]) -> Any:  # noqa: ARG001
     """The protocol class `Tiny` of that package."""
     return import_module("tiny_protocol").Tiny
@@ -76,6 +97,8 @@ def neuromod(
 ) -> Callable[..., Outcome]:
     """Call the command line in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    # On a slow machine lines of progress would stand among what tests expect.
+    monkeypatch.setattr("neuromod.support.progress.EVERY_S", 1e5)
 
     def command(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["neuromod", *arguments])

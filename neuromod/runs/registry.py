@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
@@ -52,29 +53,56 @@ def find(kind: str, name: str) -> Any:
     Raises
     ------
     UserError
-        When there is none, or what it needs is not installed.
+        When there is none, what it needs is not installed, or the package that brings it is broken.
     """
     registered = _registered(kind, name)
     if not registered:
         raise unknown(kind, name, names(kind))
     if kind == "receptor":
         return _library()[registered]
+    entry = _entry(kind, registered)
     try:
-        return _entry(kind, registered).load()
+        return entry.load() if _own(entry) else _welcomed(kind, entry)
     except ModuleNotFoundError as error:
         command = how_to_get(kind, registered)
         hint = f": {command} brings it." if command else "."
         raise UserError(
             f"The {kind} {name!r} needs {error.name}, which is not installed{hint}"
         ) from error
+    # A guest may not even end the program.
+    except (Exception, SystemExit) as error:
+        if _own(entry):
+            raise
+        said = str(error).strip().partition("\n")[0].rstrip(".")
+        giver = entry.dist.name if entry.dist else entry.value
+        raise UserError(
+            f"The {kind} {name!r} cannot be used, because the package {giver}, which brings it, is "
+            f"broken ({type(error).__name__}: {said}): another version of it may work."
+        ) from error
+
+
+def flaw(kind: str, name: str) -> str:
+    """Sentence on what is wrong with something of another package, which is imported for it.
+
+    Empty where nothing is wrong, or only packages are missing.
+    """
+    if kind == "receptor" or _own(_entry(kind, name)):
+        return ""
+    try:
+        find(kind, name)
+    except UserError as error:
+        lacking = isinstance(error.__cause__, ModuleNotFoundError) and missing(kind, name)
+        return "" if lacking else str(error)
+    return ""
 
 
 def name_of(protocol: Study) -> str:
     """Name under which a protocol's class is registered, or the class's own."""
     home, own = type(protocol).__module__, type(protocol).__qualname__
     for name, entry in _entries("protocol").items():
+        module, attribute = _place(entry)
         # A protocol that is a folder comes through the folder's own door.
-        if entry.attr == own and f"{home}.".startswith(f"{entry.module}."):
+        if attribute == own and f"{home}.".startswith(f"{module}."):
             return name
     return type(protocol).__name__
 
@@ -82,13 +110,15 @@ def name_of(protocol: Study) -> str:
 def title(kind: str, name: str) -> str:
     """First sentence that something says of itself; empty where there is none.
 
-    It is read from the source, because importing what a protocol needs can take seconds.
+    It is read from the source of this package and of what cannot be imported here, because
+    importing what a protocol needs can take seconds.
     """
     if kind == "receptor":
         docstring = type(_library()[name]).__doc__ or ""
+    elif _own(_entry(kind, name)) or missing(kind, name):
+        docstring = _docstring(*_place(_entry(kind, name)))
     else:
-        entry = _entry(kind, name)
-        docstring = _docstring(entry.module, entry.attr)
+        docstring = _words_of(find(kind, name))
     return " ".join(docstring.partition("\n\n")[0].split())
 
 
@@ -119,7 +149,8 @@ def _registered(kind: str, name: str) -> str:
     known = names(kind)
     if name in known:
         return name
-    classes = {} if kind == "receptor" else {e.attr: own for own, e in _entries(kind).items()}
+    entries = {} if kind == "receptor" else _entries(kind)
+    classes = {_place(entry)[1]: own for own, entry in entries.items()}
     alike = {_folded(own): own for own in known}
     return classes.get(name) or alike.get(_folded(name), "")
 
@@ -133,7 +164,42 @@ def _entry(kind: str, name: str) -> EntryPoint:
 
 
 def _entries(kind: str) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUPS[kind])}
+    # Of two of a name, this package's own counts.
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUPS[kind]), key=_own)}
+
+
+def _place(entry: EntryPoint) -> tuple[str, str]:
+    """Module and class, whatever the text of an entry point is worth."""
+    module, _, name = entry.value.partition("[")[0].partition(":")
+    return module.strip(), name.strip()
+
+
+def _own(entry: EntryPoint) -> bool:
+    return entry.value.startswith("neuromod.")
+
+
+def _welcomed(kind: str, entry: EntryPoint) -> Any:
+    """What another package brings, after a look at whether it will do."""
+    # Imported here because Brian2 takes its time.
+    from neuromod.parameters import Parameters
+    from neuromod.protocol import Study
+
+    found = entry.load()
+    if not _words_of(found):
+        raise ValueError("it has no docstring, whose first sentence would be its title")
+    made_of_settings = isinstance(found, type) and issubclass(found, Parameters)
+    if kind == "protocol" and not (made_of_settings and issubclass(found, Study)):
+        raise TypeError("it is no neuromod.Protocol or neuromod.Training")
+    if made_of_settings:
+        # With its defaults, as everything else makes it first.
+        found()
+    return found
+
+
+def _words_of(found: Any) -> str:
+    """Docstring of a class or function, unless `dataclass` made it up."""
+    words = getattr(found, "__doc__", None) or ""
+    return "" if words.startswith(f"{found.__name__}(") else inspect.cleandoc(words)
 
 
 def _library() -> Any:

@@ -42,9 +42,81 @@ def test_titles_are_those_of_the_classes(kind):
 
 
 @pytest.mark.usefixtures("plugin")
-def test_a_title_may_have_two_lines_and_its_module_be_missing():
+def test_a_title_may_have_two_lines_and_a_package_be_missing():
     assert registry.title("protocol", "tiny") == "Spikes of neurons driven by constant currents."
-    assert registry.title("protocol", "lost") == ""
+    assert registry.title("protocol", "needy") == "Never loaded here."
+
+
+STUDY = """
+from dataclasses import dataclass
+from neuromod import Protocol
+from neuromod.parameters import parameter
+
+@dataclass(frozen=True, eq=False)
+class Guest(Protocol):
+    {}
+"""
+RAISES = '"""A title."""\n    def __post_init__(self):\n        raise KeyError(17)'
+OUT_OF_RANGE = '"""A title."""\n    rate: int = parameter(1, "of nothing", "chosen here", low=2)'
+BROKEN = [
+    ("raise OSError('no\\nlicence')", "OSError: no)"),
+    ("import sys; sys.exit('good bye')", "SystemExit: good bye)"),
+    ("def oh no:", "SyntaxError: expected '('"),
+    ("import neuromod.no_such_room", "needs neuromod.no_such_room, which is not installed."),
+    ("Gast = 3", "has no attribute 'Guest'"),
+    ("Guest = 3", "AttributeError"),
+    ("def Guest(): 'A title.'", "it is no neuromod.Protocol"),
+    ("class Guest: 'A title.'", "it is no neuromod.Protocol"),
+    (STUDY.format("pass"), "it has no docstring, whose first sentence would be its title"),
+    (STUDY.format(RAISES), "KeyError: 17"),
+    (STUDY.format(OUT_OF_RANGE), "rate = 1 is out of range"),
+]
+
+
+@pytest.mark.parametrize(("source", "reason"), BROKEN)
+def test_a_broken_guest_is_refused_in_one_line_and_the_others_stay(source, reason, guest):
+    guest("crooked", source)
+    with pytest.raises(UserError, match=r"^The protocol 'crooked' .*\.$") as refusal:
+        registry.find("protocol", "crooked")
+    told = str(refusal.value)
+    assert registry.flaw("protocol", "crooked") == told
+    assert reason in told
+    assert "\n" not in told
+    assert "guest_of_this_test" in told or "which is not installed" in told
+    assert registry.kinds_of("wash") == ["protocol", "delivery"]
+    assert registry.find("protocol", "puff").__name__ == "Puff"
+
+
+@pytest.mark.parametrize("place", ["not a module:Guest", "{module}", ":", "{module}:Guest.inner"])
+def test_a_crooked_entry_point_is_a_flaw_of_its_own_alone(place, guest):
+    guest("crooked", STUDY.format('"""A title."""'), place)
+    assert registry.flaw("protocol", "crooked").startswith("The protocol 'crooked' cannot be used")
+    assert registry.name_of(registry.find("protocol", "GainCurve")()) == "gain-curve"
+
+
+def test_a_sound_guest_has_no_flaw_and_the_title_of_its_class(guest):
+    guest("straight", STUDY.format('"""A\n    title."""') + "Other = Guest\n", "{module}:Other")
+    assert registry.flaw("protocol", "straight") == ""
+    assert registry.title("protocol", "straight") == "A title."
+
+
+@pytest.mark.usefixtures("plugin")
+def test_what_only_lacks_a_package_has_no_flaw():
+    assert registry.flaw("protocol", "needy") == ""
+    assert "no_such_module" in registry.flaw("protocol", "lost")
+
+
+def test_a_guest_does_not_take_the_name_of_an_own_protocol(guest):
+    guest("puff", "raise OSError")
+    assert registry.find("protocol", "puff").__name__ == "Puff"
+    assert registry.flaw("protocol", "puff") == ""
+
+
+def test_guests_of_other_kinds_are_looked_at_too(guest):
+    guest("crooked", "def Guest(): pass", kind="delivery")
+    guest("bent", "raise OSError", kind="model")
+    assert "no docstring" in registry.flaw("delivery", "crooked")
+    assert "OSError" in registry.flaw("model", "bent")
 
 
 @pytest.mark.usefixtures("plugin")
