@@ -16,6 +16,9 @@ SOURCES = {
 WRITERS = {
     "neuromod/devices/builds.py",
     "neuromod/runs/run.py",
+    "neuromod/runs/files.py",
+    "neuromod/runs/folder.py",
+    "neuromod/support/claim.py",
     "neuromod/recording.py",
     "neuromod/runs/report.py",
     "neuromod/devices/spice/netlist.py",

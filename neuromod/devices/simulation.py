@@ -94,6 +94,7 @@ def simulate(
         _run(parts, experiment.duration, device)
         provenance = {
             "device": device,
+            "target": prefs["codegen.target"] if device == "cython" else device,
             "precision": precision,
             "brian2": version("brian2"),
             "seed": experiment.seed,

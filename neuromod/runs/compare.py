@@ -118,7 +118,9 @@ def _summary(different: np.ndarray, absolute: np.ndarray, relative: np.ndarray) 
 
 
 def _circumstances(info: Mapping[str, Any]) -> dict[str, Any]:
-    machine = {name: info.get(name) for name in ("device", "precision", "platform", "cores")}
+    machine = {
+        name: info.get(name) for name in ("device", "target", "precision", "platform", "cores")
+    }
     return {**machine, **info.get("versions", {})}
 
 

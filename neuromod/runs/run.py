@@ -1,12 +1,10 @@
-"""Runs a protocol from settings to results, and keeps runs on disk; the only writer of runs."""
+"""Runs a protocol from settings to results, stores them first and draws them then."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +19,24 @@ from neuromod.errors import UserError
 from neuromod.protocol import Study, Training
 from neuromod.recording import Recording
 from neuromod.runs.earlier import current_settings
+from neuromod.runs.files import (
+    INFO,
+    NEUROMOD,
+    PAGES,
+    read_info,
+    read_recording,
+    read_table,
+    seal,
+    size,
+    store,
+    write_info,
+)
+from neuromod.runs.folder import recover, reserved, room_for
 from neuromod.runs.registry import find, name_of, version_of
 from neuromod.runs.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
-from neuromod.support.log import journal
+from neuromod.support.cache import checksum, written_whole
+from neuromod.support.log import Journal, journal, stage
 
 VERSIONED = [
     "brian2-neuromod",
@@ -113,9 +125,14 @@ def run(
         )
     if out is None or (chosen.shares_work and not is_first_process()):
         return _work(chosen, device, precision)
-    with _new_folder(Path(out).absolute(), overwrite) as folder:
+    with reserved(Path(out).absolute(), overwrite) as place:
         finished = _work(chosen, device, precision)
-        _save(finished, folder)
+        _store(finished, place.new)
+        folder = place.settle()
+        with _kept_in(folder):
+            _finish(finished, folder)
+        if folder != place.folder:
+            raise UserError(f"{place.folder} was taken meanwhile: the run is in {folder}.")
     return finished
 
 
@@ -133,23 +150,15 @@ def load_run(folder: str | Path) -> Run:
         When there is no run, or it is damaged.
     """
     folder = Path(folder)
-    info = _read_info(folder)
-    try:
-        default = find("protocol", info["protocol"])()
-        settings = current_settings(info["settings"], flatten(default))
-        protocol = change(default, read(default, settings))
-        tables = {name: _read_table(folder / f"{name}.csv") for name in info["tables"]}
-        recordings = {name: Recording.load(folder / f"{name}.nix") for name in info["recordings"]}
-    except UserError as error:
-        by = info.get("versions", {}).get("brian2-neuromod")
-        raise UserError(
-            f"The run in {folder}, stored by neuromod {by}, cannot be read by "
-            f"{version_of('brian2-neuromod')} ({str(error).rstrip('.')}): repeat it, or read it "
-            "with the version that stored it."
-        ) from error
-    except (KeyError, AttributeError, TypeError, ValueError, OSError) as error:
-        raise UserError(f"The run in {folder} is damaged: {error}.") from error
-    return Run(protocol, tables, recordings, info)
+    if not folder.exists():
+        recover(folder)
+    info = read_info(folder)
+    return Run(
+        stored_protocol(folder, info),
+        {name: read_table(folder, name, info) for name in info["tables"]},
+        {name: read_recording(folder, name, info) for name in info["recordings"]},
+        info,
+    )
 
 
 def render(folder: str | Path) -> Path:
@@ -167,11 +176,40 @@ def render(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     stored = load_run(folder)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
-        _save_pages(stored, Path(partial))
-        for name in ("figure.png", "report.html"):
-            (Path(partial) / name).replace(folder / name)
-    return folder / "report.html"
+    try:
+        _draw(stored, folder)
+    except Exception as error:
+        # Where checksums say that nothing is damaged, it is the protocol that fails.
+        if "files" in stored.info or isinstance(error, UserError | OSError):
+            raise
+        raise UserError(
+            f"The figure of {folder} cannot be drawn from its tables ({type(error).__name__}: "
+            f"{error}), which may be damaged: neuromod repeat {folder} makes the run again."
+        ) from error
+    return folder / PAGES[-1]
+
+
+def stored_protocol(folder: Path, info: Mapping[str, Any]) -> Study:
+    """Protocol of a run with its settings.
+
+    Raises
+    ------
+    UserError
+        When this version does not know them.
+    """
+    try:
+        default = find("protocol", info["protocol"])()
+        settings = current_settings(info["settings"], flatten(default))
+        return change(default, read(default, settings))
+    except UserError as error:
+        by = info["versions"][NEUROMOD]
+        raise UserError(
+            f"The run in {folder}, stored by neuromod {by}, cannot be read by "
+            f"{version_of(NEUROMOD)} ({str(error).rstrip('.')}): repeat it, or read it "
+            "with the version that stored it."
+        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"The settings in {folder / INFO} are damaged: {error}.") from error
 
 
 def _work(study: Study, device: str, precision: str) -> Run:
@@ -185,9 +223,10 @@ def _work(study: Study, device: str, precision: str) -> Run:
         "settings": {name: format_value(value) for name, value in flatten(study).items()},
         "seed": study.seed,
         "device": device,
+        "target": sorted({r.provenance.get("target", device) for r in found.recordings.values()}),
         "precision": precision,
         "started": started.isoformat(timespec="seconds"),
-        "wall_s": {name: round(seconds, 3) for name, seconds in notes.wall_s.items()},
+        "wall_s": _rounded(notes),
         "notes": notes.notes,
         "versions": versions,
         "platform": platform.platform(),
@@ -198,90 +237,60 @@ def _work(study: Study, device: str, precision: str) -> Run:
     return Run(study, found.tables, found.recordings, info)
 
 
-def _save(finished: Run, folder: Path) -> None:
-    for name, table in finished.tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
-    for name, recording in finished.recordings.items():
-        recording.save(folder / f"{name}.nix")
-    finished.protocol.save_extras(folder)
-    _save_pages(finished, folder)
-    (folder / "run.json").write_text(json.dumps(finished.info, indent=2) + "\n")
+def _store(finished: Run, folder: Path) -> None:
+    """Write what cannot be made again without running the protocol again."""
+    needed = size(finished.tables, finished.recordings)
+    with room_for(needed, folder.parent.parent, "nothing of the new run was kept"):
+        try:
+            with journal() as notes, stage("saving"):
+                files = store(folder, finished.tables, finished.recordings)
+        except BaseException:
+            # What is written already would count as what is lacking.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finished.info["wall_s"] |= _rounded(notes)
+        finished.info["files"] = files
+        write_info(folder, finished.info)
 
 
-def _save_pages(finished: Run, folder: Path) -> None:
-    image = draw(finished.protocol, finished.tables, finished.recordings)
-    (folder / "figure.png").write_bytes(image)
-    sections = finished.protocol.report(finished.tables)
-    text = page(finished.protocol, finished.info, finished.tables, sections, image)
-    (folder / "report.html").write_text(text, encoding="utf-8")
+def _finish(finished: Run, folder: Path) -> None:
+    """Add the rest to a run that is in its place."""
+    with room_for(0, folder, "tables and recordings are kept"):
+        finished.protocol.save_extras(folder)
+    finished.info["files"] |= seal(folder)
+    _draw(finished, folder)
+
+
+def _draw(run: Run, folder: Path) -> None:
+    with journal() as notes, stage("drawing"):
+        image = draw(run.protocol, run.tables, run.recordings)
+        sections = run.protocol.report(run.tables)
+    if "files" in run.info:
+        for name, seconds in _rounded(notes).items():
+            run.info["wall_s"].setdefault(name, seconds)
+    text = page(run.protocol, run.info, run.tables, sections, image)
+    pages = dict(zip(PAGES, (image, text.encode()), strict=True))
+    with room_for(sum(map(len, pages.values())), folder, "what was there is kept"):
+        for name, content in pages.items():
+            with written_whole(folder / name) as path:
+                path.write_bytes(content)
+        if "files" in run.info:
+            run.info["files"] |= {name: checksum(folder / name) for name in pages}
+            write_info(folder, run.info)
 
 
 @contextmanager
-def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Folder that appears under its name only when all is written, replacing a run or nothing."""
+def _kept_in(folder: Path) -> Iterator[None]:
+    """Let every failure say that the results are safe."""
     try:
-        _check_free(folder, overwrite)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-partial-", dir=folder.parent))
-    except OSError as error:
-        is_file = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a part of its path is a file" if is_file else error.strerror
-        raise UserError(f"{folder} cannot be written: {reason}.") from error
-    try:
-        yield partial
-        # mkdtemp makes folders that only their owner can read.
-        partial.chmod(0o755)
-        # Another run may have taken the name meanwhile.
-        _check_free(folder, overwrite)
-        _put_in_place(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    folder.rename(old / folder.name)
-    try:
-        partial.rename(folder)
-    except BaseException:
-        (old / folder.name).rename(folder)
-        old.rmdir()
+        yield
+    except BaseException as error:
+        error.add_note(
+            f"The tables and recordings are in {folder}: neuromod report {folder} draws the figure "
+            "and writes the report."
+        )
         raise
-    shutil.rmtree(old)
 
 
-def _check_free(folder: Path, overwrite: bool) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise UserError(f"{folder} is a file; --out names a folder.")
-    if (folder / "run.json").exists():
-        if not overwrite:
-            raise UserError(
-                f"{folder} already holds a run: name another folder with --out, or "
-                "add --overwrite to replace it."
-            )
-    elif any(folder.iterdir()):
-        raise UserError(f"{folder} holds files that are no run: name another folder with --out.")
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """Table as it was written, to the last digit; only an empty cell means a missing number."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], engine="python")
-
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    path = folder / "run.json"
-    if not path.is_file():
-        raise UserError(f"There is no run in {folder}: it has no run.json.")
-    try:
-        info = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}.") from error
-    if not isinstance(info, dict) or "protocol" not in info:
-        raise UserError(f"{path} was not written by neuromod.")
-    # Before there was a choice, it was double.
-    return {"precision": "double", **info}
+def _rounded(notes: Journal) -> dict[str, float]:
+    return {name: round(seconds, 3) for name, seconds in notes.wall_s.items()}

@@ -9,7 +9,7 @@ from brian2 import ms
 
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
-from neuromod.runs import run as runs
+from neuromod.runs.files import verify
 from neuromod.runs.run import load_run, render, run
 
 FILES = {"run.json", "table.csv", "tiny.nix", "figure.png", "report.html"}
@@ -55,7 +55,7 @@ def test_run_json_tells_the_circumstances(folder):
     info = json.loads((folder / "run.json").read_text())
     assert (info["protocol"], info["device"], info["seed"]) == ("tiny", "cython", 12)
     assert {"brian2", "numpy", "python", "brian2-neuromod"} <= set(info["versions"])
-    assert set(info["wall_s"]) == {"preparing", "simulating tiny", "measuring"}
+    assert set(info["wall_s"]) == {"preparing", "simulating tiny", "measuring", "saving", "drawing"}
 
 
 def test_seeds_change_what_is_drawn(tiny):
@@ -77,16 +77,41 @@ def test_a_mistake_writes_nothing(mistake, tiny, tmp_path):
     assert not listed(tmp_path)
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("step", ["measure", "plot", "save_extras"])
-def test_a_failing_run_leaves_nothing(error, step, tiny, tmp_path, monkeypatch):
+def failing(error):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(tiny, step, fail)
+    return fail
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failing_run_leaves_nothing(error, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "measure", failing(error))
     with pytest.raises(error):
         run(tiny(), out=tmp_path / "run")
     assert not listed(tmp_path)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("step", ["plot", "report", "save_extras"])
+def test_what_fails_after_the_results_loses_none_and_a_report_finishes_it(
+    error, step, tiny, tmp_path, monkeypatch
+):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny, step, failing(error))
+        with pytest.raises(error) as failed:
+            run(tiny(), out=folder, seed=13)
+    assert f"are in {folder}: neuromod report {folder} draws" in failed.value.__notes__[0]
+    assert listed(tmp_path) == {"run"}
+    assert listed(folder) == {"run.json", "table.csv", "tiny.nix"}
+    assert load_run(folder).protocol.seed == 13
+    with pytest.raises(UserError, match=r"figure\.png and report\.html; neuromod report"):
+        verify(folder)
+    render(folder)
+    assert listed(folder) == FILES
+    assert verify(folder) == len(FILES)
+    assert load_run(folder).info["wall_s"]["drawing"] > 0
 
 
 def test_a_run_is_replaced_only_on_request(tiny, folder):
@@ -113,22 +138,11 @@ def test_a_name_taken_meanwhile_is_not_overwritten(tiny, tmp_path, monkeypatch):
 
     original = tiny.measure
     monkeypatch.setattr(tiny, "measure", measure)
-    with pytest.raises(UserError, match="already holds a run"):
+    with pytest.raises(UserError, match=r"run was taken meanwhile: the run is in .*run-2\."):
         run(tiny(), out=tmp_path / "run")
     assert listed(tmp_path / "run") == {"run.json"}
-
-
-def test_a_run_that_cannot_be_put_in_place_keeps_the_old_one(tiny, folder, monkeypatch):
-    def put(partial, target):
-        shutil.rmtree(partial)
-        original(partial, target)
-
-    original = runs._put_in_place
-    monkeypatch.setattr(runs, "_put_in_place", put)
-    with pytest.raises(FileNotFoundError):
-        run(tiny(), out=folder, overwrite=True)
-    assert load_run(folder).protocol.seed == 12
-    assert listed(folder.parent) == {"run"}
+    assert verify(tmp_path / "run-2") == len(FILES)
+    assert listed(tmp_path) == {"run", "run-2"}
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
