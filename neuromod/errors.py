@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 MAX_LISTED = 40
+MAX_SHOWN = 80
+"""Characters of a value in a message, or bits of an integer, or items of a list."""
 
 
 class UserError(ValueError):
@@ -16,7 +18,8 @@ class UserError(ValueError):
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """Error for a name of no `kind`, such as ``"protocol"``, with the nearest that do exist."""
     names = {valid.lower(): valid for valid in sorted(valid)}
-    near = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    # The comparison takes its time, and nobody means a name by a page of text.
+    near = get_close_matches(name[:MAX_SHOWN].lower(), names, n=3, cutoff=0.5)
     # Upper and lower case are often all that differs.
     near = [name.lower()] if name.lower() in names else near
     if near:
@@ -25,7 +28,18 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
         hint = f"; there are {', '.join(sorted(names.values()))}."
     else:
         hint = "."
-    return UserError(f"There is no {kind} named {name!r}{hint}")
+    return UserError(f"There is no {kind} named {short(name)}{hint}")
+
+
+def short(value: Any) -> str:
+    """A value as Python writes it, with dots for what lies beyond its first and last characters."""
+    if isinstance(value, int) and value.bit_length() > MAX_SHOWN:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, list | tuple) and len(value) > MAX_SHOWN:
+        return f"a list of {len(value)} values"
+    text = " ".join(repr(value).split())
+    half = MAX_SHOWN // 2
+    return text if len(text) <= MAX_SHOWN else f"{text[:half]}...{text[-half:]}"
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:

@@ -16,13 +16,17 @@ from typing import Any, Self
 
 import numpy as np
 from brian2 import DimensionMismatchError, Quantity, get_dimensions
-from brian2.units.fundamentalunits import Unit, get_unit, have_same_dimensions
+from brian2.units.fundamentalunits import get_unit, have_same_dimensions
 
 from neuromod.errors import UserError, unknown
-from neuromod.support.text import handy, number, say, typed
+from neuromod.support.text import handy, number, say, short, typed
 
 EXACT = 8
 """Digits of a value that is refused: enough to tell it from the nearest one that is not."""
+MOST_VALUES = 1_000_000
+"""Of a list; each is written into a run's settings as text, and most make a neuron."""
+LARGEST = 2**63 - 1
+"""Whole number."""
 BASE_UNITS = {
     "m": "meter",
     "kg": "kilogram",
@@ -280,34 +284,46 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
                 raise unknown(type(default).__name__.lower(), value, about.named)
             return about.named[value]
         if not isinstance(value, type(default)):
-            raise UserError(f"{name} must be a {type(default).__name__}, not {value!r}.")
+            raise UserError(f"{name} must be a {type(default).__name__}, not {short(value)}.")
         return value
     if isinstance(default, bool | str):
+        value = bool(value) if isinstance(value, np.bool_) else value
         if not isinstance(value, type(default)):
             kind = type(default).__name__
-            raise UserError(f"{name} = {value} must be {kind}, such as {default!r}.")
+            raise UserError(f"{name} = {short(value)} must be {kind}, such as {default!r}.")
         if about.choices and value not in about.choices:
             raise unknown(name, str(value), about.choices)
         return value
+    is_list = isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim)
+    if is_list and len(value) > MOST_VALUES:
+        raise UserError(f"{name} takes {say(MOST_VALUES)} values at most, not {say(len(value))}.")
     if isinstance(default, tuple):
-        items = tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value,)
+        items = tuple(value) if is_list else (value,)
         if not items and not holds_models(default):
             raise UserError(f"{name} needs at least one value.")
-        return tuple(check(name, item, default[0], about) for item in items)
+        items = tuple(check(name, item, default[0], about) for item in items)
+        for item in items:
+            _check_word(name, item)
+        return items
     if np.ndim(default) == 1 and isinstance(value, list | tuple):
         value = as_array(name, value)
     return _check_number(name, value, default, about)
 
 
+def _check_word(name: str, item: Any) -> None:
+    """Refuse a word that would be several, or another, when a list is read again."""
+    if isinstance(item, str) and (not item or "," in item or item != item.strip(" '\"[]()")):
+        raise UserError(
+            f"{name} takes words without commas, brackets or quotes, not {short(item)}."
+        )
+
+
 def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
-    is_number = isinstance(value, numbers.Real | np.ndarray)
-    if not is_number or not have_same_dimensions(value, default):
-        example = typed(np.ravel(default)[0])
-        if not is_number:
-            raise UserError(f"{name} = {value!r} is not a number; expected one such as {example}.")
+    _check_is_number(name, value, typed(np.ravel(default)[0]))
+    if not have_same_dimensions(value, default):
         raise UserError(
             f"{name} = {say(value, digits=EXACT)} has the wrong unit: "
-            f"{in_words(unit_of(default))} was expected, such as {example}."
+            f"{in_words(unit_of(default))} was expected, such as {typed(np.ravel(default)[0])}."
         )
     if np.ndim(default) == 0 and np.ndim(value) != 0:
         raise UserError(f"{name} takes one value, not {np.size(value)}.")
@@ -319,23 +335,41 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
         if int(value) != value:
             raise UserError(f"{name} = {value} must be a whole number.")
         value = int(value)
-    elif np.ndim(default) == 1:
-        value = np.atleast_1d(value)
-    elif isinstance(value, Unit):
-        # 1/second is a unit to Brian2, and shows no number.
-        value = Quantity(np.asarray(value), dim=value.dim)
-    elif not isinstance(value, np.ndarray):
-        value = float(value)
+        _check_size(name, value)
+    else:
+        # Of one type, because they are read again as such; 1/second is a unit to Brian2.
+        plain = np.array(value, dtype=float, ndmin=np.ndim(default))
+        has_unit = isinstance(default, Quantity)
+        value = Quantity(plain, dim=default.dim) if has_unit else plain if plain.ndim else plain[()]
+        value = value if isinstance(value, np.ndarray) else float(value)
     check_range(name, value, about)
     return value
+
+
+def _check_is_number(name: str, value: Any, example: str) -> None:
+    """Refuse what is no real number or array of them, and whole numbers beyond 64 bits."""
+    # To Python true is a number.
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        _check_size(name, int(value))
+    elif (
+        isinstance(value, bool)
+        or not isinstance(value, numbers.Real | np.ndarray)
+        or (np.asarray(value).dtype.kind not in "iuf" or np.ma.is_masked(value))
+    ):
+        raise UserError(f"{name} = {short(value)} is not a number; expected one such as {example}.")
+
+
+def _check_size(name: str, value: int) -> None:
+    if abs(value) > LARGEST:
+        raise UserError(f"{name} = {short(value)} is out of range: at most {LARGEST} was expected.")
 
 
 def as_array(what: str, values: Sequence[Any]) -> Any:
     """One array of a list of numbers with a common unit, as people write it."""
     try:
         return Quantity(list(values)) if values else np.zeros(0)
-    except (TypeError, ValueError, DimensionMismatchError) as error:
-        raise UserError(f"{what} needs numbers of one unit, not {values!r:.80}.") from error
+    except (TypeError, ValueError, OverflowError, DimensionMismatchError) as error:
+        raise UserError(f"{what} needs numbers of one unit, not {short(values)}.") from error
 
 
 def check_range(name: str, value: Any, about: About) -> None:

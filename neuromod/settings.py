@@ -19,8 +19,16 @@ import numpy as np
 from brian2 import Quantity
 from brian2.units.fundamentalunits import DIMENSIONLESS, Unit
 
-from neuromod.errors import UserError, unknown
-from neuromod.parameters import About, Parameters, holds_models, parameters, unit_of
+from neuromod.errors import UserError, short, unknown
+from neuromod.parameters import (
+    LARGEST,
+    MOST_VALUES,
+    About,
+    Parameters,
+    holds_models,
+    parameters,
+    unit_of,
+)
 
 UNITS: dict[str, Unit] = {
     name: unit
@@ -41,8 +49,6 @@ Kind = TypeVar("Kind", bound=Parameters)
 NONE = "none"
 """An empty list of models, such as the receptors of an unmodulated neuron."""
 MAX_POWER = 6
-MAX_INTEGER = 2**63
-MAX_POINTS = 10_000_000
 
 
 def parse_value(text: str) -> Any:
@@ -62,14 +68,12 @@ def parse_value(text: str) -> Any:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return text
-    if _is_word(tree.body):
-        return text
     try:
-        return _value(tree.body)
+        return text if _is_word(tree.body) else _value(tree.body)
     except UserError as error:
-        raise UserError(f"In {text!r}: {error}") from None
+        raise UserError(f"In {short(text)}: {error}") from None
     except (OverflowError, ZeroDivisionError, RecursionError):
-        raise UserError(f"{text!r} cannot be computed.") from None
+        raise UserError(f"{short(text)} cannot be computed.") from None
 
 
 def format_value(value: Any) -> str:
@@ -152,7 +156,9 @@ def split_assignments(assignments: Sequence[str]) -> dict[str, str]:
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals or not name.strip() or not text.strip():
-            raise UserError(f"{assignment!r} is not of the form name=value, such as tau_m=15*ms.")
+            raise UserError(
+                f"{short(assignment)} is not of the form name=value, such as tau_m=15*ms."
+            )
         texts[name.strip()] = text.strip()
     return texts
 
@@ -227,8 +233,7 @@ def _read(text: str, held: Any) -> Any:
         # Names need not be words of Python's grammar, as 5HT1A is not.
         words = [word.strip(" '\"") for word in text.strip("[]() ").split(",")]
         # A comma may end the list, and a list of models may be empty.
-        words = words if words[-1] else words[:-1]
-        return () if words == [NONE] else tuple(words)
+        return () if words == [NONE] else tuple(words if words[-1] else words[:-1])
     return parse_value(text)
 
 
@@ -287,14 +292,14 @@ def _number(node: ast.expr) -> Any:
 
 def _bounded(number: Any) -> Any:
     """The number, unless it is an integer that could grow without end."""
-    if isinstance(number, int) and abs(number) > MAX_INTEGER:
+    if isinstance(number, int) and abs(number) > LARGEST:
         raise OverflowError
     return number
 
 
 def _linspace(start: Any, stop: Any, count: Any) -> Any:
-    if not isinstance(count, int) or not 1 <= count <= MAX_POINTS:
-        raise UserError("linspace takes a whole number of points, at least 1.")
+    if not isinstance(count, int) or not 1 <= count <= MOST_VALUES:
+        raise UserError(f"linspace takes a whole number of points, 1 to {MOST_VALUES}.")
     _check_alike([start, stop])
     return start + (stop - start) * np.linspace(0, 1, count)
 

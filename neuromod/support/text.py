@@ -20,7 +20,7 @@ from brian2.units.fundamentalunits import (
     have_same_dimensions,
 )
 
-from neuromod.errors import UserError, listed as listed
+from neuromod.errors import UserError, listed as listed, short as short
 
 if TYPE_CHECKING:
     import pandas as pd
