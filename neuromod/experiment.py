@@ -40,40 +40,71 @@ class Model(Protocol):
     It may also have `inputs`, what reaches it from outside; `given(values)`, the model for a
     population with these values; `complete(values)`, the values of single neurons with all that
     follows from them before a run; and `solvable`, the parameters that only `complete` takes up.
+
+    Attributes
+    ----------
+    equations : str
+        Differential equations, subexpressions and state variables.
+    threshold : str
+        Condition for a spike.
+    reset : str
+        What a spike does to the neuron.
+    refractory : str or Quantity
+        How long ``(unless refractory)`` variables are held: a parameter's name, or a time.
+    method : str
+        Of integration.
+    constants : dict of str to value
+        Of the parameters that the equations name.
+    start : dict of str to value
+        Of the state variables at the start, where they are not 0.
     """
 
     @property
-    def equations(self) -> str: ...  # Differential equations, subexpressions and state variables
+    def equations(self) -> str: ...
     @property
-    def threshold(self) -> str: ...  # Condition for a spike
+    def threshold(self) -> str: ...
     @property
-    def reset(self) -> str: ...  # What a spike does to the neuron
+    def reset(self) -> str: ...
     @property
-    def refractory(self) -> str | Quantity: ...  # How long (unless refractory) variables are held
+    def refractory(self) -> str | Quantity: ...
     @property
-    def method(self) -> str: ...  # Of integration
+    def method(self) -> str: ...
     @property
-    def constants(self) -> dict[str, Any]: ...  # Values of the parameters that equations name
+    def constants(self) -> dict[str, Any]: ...
     @property
-    def start(self) -> dict[str, Any]: ...  # State at the start, where it is not 0
+    def start(self) -> dict[str, Any]: ...
 
 
 @runtime_checkable
 class Plastic(Protocol):
-    """A synapse that changes: equations in Brian2's language and the values of their parameters."""
+    """A synapse that changes: equations in Brian2's language and the values of their parameters.
+
+    Attributes
+    ----------
+    equations : str
+        Differential equations and subexpressions; the target's variables end in ``_post``.
+    on_pre, on_post : str
+        What a spike of the source does when it arrives, and one of the target; empty for nothing.
+    method : str or callable
+        Of integration.
+    constants : dict of str to value
+        Of the parameters that equations and spikes name.
+    totals : tuple of str
+        Variables whose values at the end of a run are kept.
+    """
 
     @property
-    def equations(self) -> str: ...  # The target's variables end in _post
+    def equations(self) -> str: ...
     @property
-    def on_pre(self) -> str: ...  # What a spike of the source does when it arrives
+    def on_pre(self) -> str: ...
     @property
-    def on_post(self) -> str: ...  # What a spike of the target does; empty for nothing
+    def on_post(self) -> str: ...
     @property
-    def method(self) -> Any: ...  # Of integration
+    def method(self) -> Any: ...
     @property
-    def constants(self) -> dict[str, Any]: ...  # Parameters that equations and spikes name
+    def constants(self) -> dict[str, Any]: ...
     @property
-    def totals(self) -> tuple[str, ...]: ...  # Variables whose values at the end are kept
+    def totals(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, eq=False)

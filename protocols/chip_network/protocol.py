@@ -79,7 +79,10 @@ class ChipNetwork(networks.NetworkOnChip):
         (2, 3, 4), "bits of a code besides its sign, compared", "chosen here", low=1, high=16
     )
     supplies: tuple[int, ...] = parameter(
-        (16, 4, 1), "supplies that the chip's neurons share", "chosen here", low=1
+        (16, 4, 1),
+        "supplies that the chip's neurons share, besides one per neuron and one per layer",
+        "chosen here; Barton et al. 2022, section 7, leave shared domains to the future",
+        low=1,
     )
     images: int = parameter(
         30, "test images that every network is simulated with", "chosen here", low=1

@@ -50,17 +50,21 @@ class Engram(RandomNetwork):
         StructuralPlasticity(), "rule of the excitatory neurons", "see its own"
     )
     n_outside: int = parameter(
-        4000, "neurons outside", "chosen here: two neurons share 2 % of their input", low=1
+        4000,
+        "neurons outside",
+        "chosen here: two neurons share 2 % of their input from there",
+        low=1,
     )
     drive: Quantity = positive(
         27.5 * Hz,
         "rate of every neuron outside",
-        "chosen here: 1.1 times the rate that alone reaches threshold; some 70 synapses grow",
+        "chosen here: 1.1 times the rate that alone brings the mean to threshold, so that some 70 "
+        "synapses are left to grow",
     )
     irregularity: float = positive(
         0.7,
         "coefficient of variation of inter-spike intervals, for the noise of calcium",
-        "calibrated here: that of the spiking network",
+        "calibrated here: that of the spiking network, as the table shows",
     )
     engram: float = positive(0.1, "share of the excitatory neurons stimulated", CODE, high=0.5)
     stimulus: float = parameter(
@@ -74,7 +78,9 @@ class Engram(RandomNetwork):
     growing: Quantity = not_negative(500 * second, "time to grow from no synapses", CODE)
     stimulation: Quantity = positive(150 * second, "length of a stimulus", CODE)
     rest: Quantity = not_negative(
-        300 * second, "time after each stimulus", f"chosen here: rates return; 150 s in the {CODE}"
+        300 * second,
+        "time after each stimulus",
+        f"chosen here: until rates have returned; 150 s in the {CODE}",
     )
     forgetting: Quantity = positive(
         7200 * second, "time without stimulus at the end", "chosen here: two hours"

@@ -84,7 +84,10 @@ class PlasticCodes(Protocol):
         choices=tuple(name for name, (_, modulated) in NETWORKS.items() if modulated),
     )
     gate: str = parameter(
-        "direct", "what the modulator gates", "chosen here: the change of a code", choices=OWN_GATES
+        "direct",
+        "what the modulator gates",
+        "chosen here: the change of a code, which an eligibility trace is not",
+        choices=OWN_GATES,
     )
     seeds: int = parameter(3, "networks", "chosen here", low=1)
     hidden: int = parameter(20, "cells", "chosen here: as in pattern-recall", low=1)

@@ -51,7 +51,8 @@ class RewardLearning(Protocol):
     synapse: ThreeFactor = parameter(
         ThreeFactor(rule="stdp", gate="eligibility", w=0.11, alpha=0.11),
         "from inputs to cells",
-        "rule of Izhikevich 2007; weights chosen here: a volley makes cells fire once at first",
+        "rule of Izhikevich 2007; weights chosen here: a volley makes cells fire once before "
+        "learning",
     )
     stimuli: int = parameter(10, "stimuli; the first is rewarded", "chosen here", low=2)
     volley: int = parameter(10, "inputs of each stimulus", "chosen here", low=1)
@@ -72,7 +73,9 @@ class RewardLearning(Protocol):
     releasing: int = parameter(5, "modulatory neurons, at random places", "chosen here", low=1)
     side: Quantity = positive(200 * um, "side of the square of tissue", "chosen here")
     amount: Quantity = positive(
-        0.5 * umolar, "rise of the concentration at one release", "chosen here: about 1 µM in all"
+        0.5 * umolar,
+        "rise of the concentration at the place of one release",
+        "chosen here: releases sum to around 1 µM",
     )
     length: Quantity = positive(100 * um, "space constant of a release", "chosen here")
     lags: Quantity = parameter(

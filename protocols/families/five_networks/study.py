@@ -46,11 +46,14 @@ class FiveNetworks(Training):
     noise: Any = not_negative(np.zeros(1), "noise in the test", "chosen here")
     learned_noise: Any = not_negative(np.zeros(1), "noise in learning", "chosen here")
     networks: tuple[str, ...] = parameter(
-        tuple(NETWORKS), "networks compared", "Schmidgall et al. 2021", choices=tuple(NETWORKS)
+        tuple(NETWORKS),
+        "networks compared",
+        "Schmidgall et al. 2021: Oja's and the BCM rule, both also modulated, and none",
+        choices=tuple(NETWORKS),
     )
     gate: str = parameter(
         "direct",
-        "what modulation gates: the change itself, or a trace of past changes",
+        "what modulation gates: the change itself, or an eligibility trace of past changes",
         "chosen here; Miconi et al. 2019 have both",
         choices=OWN_GATES,
     )
@@ -72,7 +75,9 @@ class FiveNetworks(Training):
     )
     episodes: int = parameter(400, "test episodes at every difficulty", "chosen here", low=1)
     slope: float = positive(
-        5.0, "steepness of a spike's surrogate derivative", "chosen here; Zenke & Ganguli 2018"
+        5.0,
+        "steepness of the surrogate of a spike's derivative",
+        "chosen here; fast sigmoid of Zenke & Ganguli 2018",
     )
     tau_m: Quantity = time(20 * ms, "time constant of membranes and readout", "that of gain-lif")
     dt: Quantity = time_step(5 * ms, "a quarter of tau_m, for speed")
