@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -20,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neuromod import __version__
-from neuromod.errors import UserError
+from neuromod.errors import UserError, listed
 from neuromod.runs import registry
 
 # Modules that need Brian2, pandas or torch are imported where they are used, so that help is quick.
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from neuromod.protocol import Protocol, Study
 
-FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
+FAILED, MISTAKEN, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 ROWS_SHOWN = 16
 PIPE_WIDTH = 240
 HEADINGS = {
@@ -84,23 +85,45 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # What a terminal cannot show is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
+    terminated: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda *_: _terminate(terminated))
     try:
         app(arguments, prog_name="neuromod")
     except SystemExit as end:
-        if end.code == INTERRUPTED:
-            _say("Interrupted: nothing was written.")
-        raise
+        if end.code != INTERRUPTED:
+            raise
+        what = "Terminated" if terminated else "Interrupted"
+        _say(f"{what}: {_noted(end) or 'nothing was written.'}")
+        sys.exit(TERMINATED if terminated else INTERRUPTED)
     except Exception as error:
         if debug:
             traceback.print_exc()
         if isinstance(error, UserError):
-            _say(str(error))
+            _say(f"{error} {_noted(error)}".strip())
             sys.exit(MISTAKEN)
         _say(
             f"{type(error).__name__}: {error} (unexpected: --debug shows where it happened, "
-            "neuromod doctor checks this installation)"
+            f"neuromod doctor checks this installation) {_noted(error)}".strip()
         )
         sys.exit(FAILED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(terminated: list[int]) -> None:
+    """Do on SIGTERM as on Ctrl-C; schedulers send it twice, which must not stop the tidying up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    terminated.append(signal.SIGTERM)
+    raise KeyboardInterrupt
+
+
+def _noted(error: BaseException | None) -> str:
+    """What was noted of an error, or of the one behind it, such as where results are."""
+    while error is not None:
+        if notes := getattr(error, "__notes__", None):
+            return " ".join(notes)
+        error = error.__context__
+    return ""
 
 
 @app.callback()
@@ -168,7 +191,7 @@ def run(
     texts = split_assignments(settings or ())
     if seed is not None:
         texts["seed"] = str(seed)
-    folder = out or Path("runs") / f"{protocol}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = out or Path("runs") / f"{protocol}-{datetime.now():%Y%m%d-%H%M%S-%f}"
     first = is_first_process()
     with bars() if first else nullcontext():
         changes = read(default, texts)
@@ -214,28 +237,34 @@ def pretrain() -> None:
 
 
 @app.command()
-def compare(
-    run_a: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    run_b: Annotated[Path, typer.Argument(help="Folder of another run of the same protocol.")],
-) -> None:
-    """Show what differs between two runs of a protocol."""
-    from neuromod.runs.compare import compare as compare_runs
-    from neuromod.runs.run import load_run
+def verify(run: RunFolder) -> None:
+    """Check every file of a run against the checksum that was stored with it."""
+    from neuromod.runs.files import verify as verify_files
 
-    for name, table in compare_runs(load_run(run_a), load_run(run_b)).items():
-        heading = name.capitalize()
-        if table.empty:
-            print(f"{heading}: no difference.")
-        else:
-            _print_table(table, heading, len(table))
+    print(f"{run}: all {verify_files(run)} files are what was written.")
 
 
 @app.command()
-def report(run: RunFolder) -> None:
-    """Draw a run's figure and write its report again."""
-    from neuromod.runs.run import render
+def repeat(
+    run: RunFolder,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the new run.", show_default="not written")
+    ] = None,
+) -> None:
+    """Repeat a run, and say whether its tables and spikes come out the same to the bit."""
+    from brian2 import BrianLogger
 
-    print(render(run))
+    from neuromod.runs.repeat import repeat as repeat_run
+    from neuromod.support.progress import bars
+
+    BrianLogger.suppress_name("unused_brian_object")
+    with bars():
+        found = repeat_run(run, out)
+    if found.same:
+        print(f"The same to the bit: {listed(found.same)}.")
+    if found.different:
+        _say(f"Not the same as in {run}, or damaged there: {listed(found.different)}.")
+        raise typer.Exit(FAILED)
 
 
 @export.command("spice")

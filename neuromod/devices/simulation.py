@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -38,6 +37,7 @@ from neuromod.errors import unknown
 from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
 from neuromod.parameters import unit_of
 from neuromod.recording import Recording, Signal
+from neuromod.support.claim import scratch
 from neuromod.support.progress import task
 
 DEVICES = ("cython", "cpp", "genn", "genn-cpu")
@@ -158,8 +158,8 @@ def _settings(device: str, precision: str, compiled: bool) -> Iterator[None]:
 @contextmanager
 def _device(name: str) -> Iterator[None]:
     """Activate a device, and the caller's own again after it."""
-    with tempfile.TemporaryDirectory(prefix="neuromod-") as directory:
-        _activate(name, directory)
+    with scratch() as directory:
+        _activate(name, str(directory))
         try:
             yield
         finally:

@@ -201,4 +201,4 @@ def _is_whole(path: Path, known: str | None) -> bool:
 
 
 def _again(folder: Path) -> str:
-    return f"neuromod repeat {folder} makes the run again"
+    return f"neuromod repeat {folder} --out NEW makes the run again"

@@ -184,7 +184,8 @@ def render(folder: str | Path) -> Path:
             raise
         raise UserError(
             f"The figure of {folder} cannot be drawn from its tables ({type(error).__name__}: "
-            f"{error}), which may be damaged: neuromod repeat {folder} makes the run again."
+            f"{error}), which may be damaged: neuromod repeat {folder} --out NEW makes the run "
+            "again."
         ) from error
     return folder / PAGES[-1]
 

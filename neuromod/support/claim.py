@@ -65,9 +65,9 @@ def owner(folder: Path) -> str:
 def sweep(folders: Iterable[Path], rescue: Callable[[Path], None] = lambda _: None) -> None:
     """Remove folders whose owners were killed, after `rescue` has taken what is worth keeping."""
     for folder in folders:
-        # Nor are other users' folders ours.
+        # Other users' folders cannot be opened, nor are those whose owner has just come marked.
         with suppress(OSError):
-            held = claim(folder) if (folder / OWNER).is_file() else None
+            held = claim(folder) if (folder / OWNER).stat().st_size else None
             if held:
                 try:
                     rescue(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Spikes
 from neuromod.recording import Recording, Signal
 from neuromod.support.cache import cache_dir
+from neuromod.support.claim import scratch
 
 GET_NGSPICE = "apt install ngspice (macOS: brew install ngspice)"
 LIMIT_S = 600
@@ -95,8 +95,7 @@ def run(text: str, limit_s: float = LIMIT_S) -> pd.DataFrame:
     program = shutil.which("ngspice")
     if program is None:
         raise UserError(f"This needs ngspice, which is not installed: {GET_NGSPICE} brings it.")
-    with tempfile.TemporaryDirectory(prefix="neuromod-spice-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         (folder / "circuit.cir").write_text(text)
         command = [program, "-b", "-r", "out.raw", "-o", "log", "circuit.cir"]
         reason = ""
