@@ -237,6 +237,31 @@ def pretrain() -> None:
 
 
 @app.command()
+def compare(
+    run_a: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run_b: Annotated[Path, typer.Argument(help="Folder of another run of the same protocol.")],
+) -> None:
+    """Show what differs between two runs of a protocol."""
+    from neuromod.runs.compare import compare as compare_runs
+    from neuromod.runs.run import load_run
+
+    for name, table in compare_runs(load_run(run_a), load_run(run_b)).items():
+        heading = name.capitalize()
+        if table.empty:
+            print(f"{heading}: no difference.")
+        else:
+            _print_table(table, heading, len(table))
+
+
+@app.command()
+def report(run: RunFolder) -> None:
+    """Draw a run's figure and write its report again."""
+    from neuromod.runs.run import render
+
+    print(render(run))
+
+
+@app.command()
 def verify(run: RunFolder) -> None:
     """Check every file of a run against the checksum that was stored with it."""
     from neuromod.runs.files import verify as verify_files
