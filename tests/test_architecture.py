@@ -18,6 +18,7 @@ WRITERS = {
     "neuromod/runs/run.py",
     "neuromod/runs/files.py",
     "neuromod/runs/folder.py",
+    "neuromod/runs/kept.py",
     "neuromod/support/claim.py",
     "neuromod/recording.py",
     "neuromod/runs/report.py",

@@ -8,13 +8,14 @@ other values needs no compiler.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ from brian2.core.variables import ArrayVariable, DynamicArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from neuromod.errors import UserError
-from neuromod.support.cache import cache_dir
+from neuromod.support.cache import cache_dir, checksum, digest, layers, written_whole
+
+log = logging.getLogger(__name__)
 
 # About half a megabyte each.
 KEPT = 100
+
+SEAL = "sha256"
+"""File of a kept program with the hash over its text and what was compiled from it."""
 
 
 class CompiledOnce:
@@ -65,11 +71,12 @@ class CompiledOnce:
     def compile_source(self: Any, *_: Any) -> None:
         """Compile what `build` has written, or take a kept program."""
         folder = Path(self.project_dir)
-        kept = cache_dir() / "builds" / _key(folder, self.data, self.identity())
-        self.compiled = not _take(kept, folder, self.products)
+        key = _key(folder, self.data, self.identity())
+        shelves = layers("builds")
+        self.compiled = not any(_take(shelf / key, folder, self.products) for shelf in shelves)
         if self.compiled:
             self.make(folder)
-            _keep(kept, folder, self.products)
+            _keep(shelves[0] / key, folder, self.products)
 
     def run(self: Any, *arguments: Any, **options: Any) -> None:
         """Run the program."""
@@ -108,13 +115,14 @@ def call(
         check=False,
     )
     if ended.returncode:
-        log = cache_dir() / "failed-build.log"
-        log.write_text(f"{ended.stdout}\n{ended.stderr}")
+        whole = cache_dir() / "failed-build.log"
+        with suppress(OSError):
+            whole.write_text(f"{ended.stdout}\n{ended.stderr}")
         lines = ended.stderr.splitlines() or ["it gave no reason"]
         first = next((line for line in lines if "error:" in line), lines[0])
         raise UserError(
             f"Building failed in {Path(command[0]).name}: {first.strip()[:200]} (the whole log is "
-            f"{log}; neuromod doctor checks the compilers)."
+            f"{whole}; neuromod doctor checks the compilers)."
         )
 
 
@@ -149,32 +157,68 @@ def _key(folder: Path, data: Sequence[str], identity: str) -> str:
 
 
 def _take(kept: Path, folder: Path, products: Sequence[str]) -> bool:
-    """Copy a kept program to where it runs; another process may be removing it."""
+    """Copy a kept program to where it runs, if it is what was compiled from this text."""
     try:
         for name in products:
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(kept / Path(name).name, folder / name)
-        os.utime(kept)
-    except OSError:
+        whole = (kept / SEAL).read_text() == _seal(kept.name, [folder / name for name in products])
+    except (OSError, ValueError):
+        # Another process may be removing it.
+        whole = False
+    if whole:
+        # Where it is only read, nobody makes room.
+        with suppress(OSError):
+            os.utime(kept)
+    elif kept.exists():
+        log.warning("The kept program %s is damaged or old: it is compiled anew.", kept)
+        _remove(kept)
+    return whole
+
+
+def is_whole(kept: Path) -> bool:
+    """Whether a kept program is as it was compiled."""
+    try:
+        files = [path for path in kept.iterdir() if path.name != SEAL]
+        return (kept / SEAL).read_text() == _seal(kept.name, files)
+    except (OSError, ValueError):
         return False
-    return True
+
+
+def _seal(key: str, compiled: Iterable[Path]) -> str:
+    """Hash of a program's text, which is its key, and of what was compiled from it."""
+    return digest([key, *sorted([path.name, checksum(path)] for path in compiled)])
+
+
+def _remove(kept: Path) -> None:
+    """Remove a kept program, if it may be removed: at once from where others look for it."""
+    aside = _aside(kept)
+    with suppress(OSError):
+        kept.rename(aside)
+        shutil.rmtree(aside)
+
+
+def _aside(kept: Path) -> Path:
+    return kept.with_name(f".{kept.name}.{os.getpid()}")
 
 
 def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:
     """Keep a program, whole or not at all, and the `KEPT` programs used last."""
-    shelf = kept.parent
-    shelf.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=shelf, prefix=".partial-"))
+    partial = _aside(kept)
+    shutil.rmtree(partial, ignore_errors=True)
     try:
+        partial.mkdir(mode=0o700, parents=True)
         for name in products:
             shutil.copy(folder / name, partial)
+        with written_whole(partial / SEAL) as seal:
+            seal.write_text(_seal(kept.name, [folder / name for name in products]))
         partial.rename(kept)
-    except OSError:
+    except (OSError, UserError):
         # Another process kept the same program first, or the disk is full: this run has its own.
         shutil.rmtree(partial, ignore_errors=True)
-    every = sorted(shelf.glob("[!.]*"), key=_last_used, reverse=True)
+    every = sorted(kept.parent.glob("[!.]*"), key=_last_used, reverse=True)
     for old in every[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
 
 
 def _last_used(path: Path) -> float:

@@ -6,6 +6,7 @@ step alone: a training that goes on from a checkpoint ends like an uninterrupted
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,11 +21,13 @@ from neuromod.errors import UserError
 from neuromod.plasticity.network import PlasticNetwork, Shape
 from neuromod.plasticity.tasks import Difficulty, Task
 from neuromod.settings import flatten, format_value
-from neuromod.support.cache import cache_dir, digest
+from neuromod.support.cache import cache_dir, digest, spared, where_kept
 from neuromod.support.log import note
 from neuromod.support.progress import task as progress_of
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
 from neuromod.tuning.hardware import threads_for
+
+log = logging.getLogger(__name__)
 
 VERSION = 1
 """Raised with any change of the code that changes the result of a training."""
@@ -110,12 +113,16 @@ def learn(recipe: Recipe, progress: Callable[[int, int], None] | None = None) ->
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
     training = Training(network, optimizer, schedule)
     path = checkpoint_of(recipe)
-    restore_checkpoint(path, recipe.key, training)
+    try:
+        restore_checkpoint(where_kept(path.name), recipe.key, training)
+    except UserError as error:
+        log.warning("%s Learning starts anew.", error)
     resumed = len(training.history) * ROUND
     with threads_for(network):
         for first in range(resumed, recipe.steps, ROUND):
             _learn_round(recipe, training, first)
-            save_checkpoint(path, recipe.key, training)
+            with spared():
+                save_checkpoint(path, recipe.key, training)
             if progress:
                 progress(first + ROUND, recipe.steps)
     history = pd.DataFrame(training.history, columns=["step", "loss", "success"])

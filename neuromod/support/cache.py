@@ -2,30 +2,81 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from rich.filesize import decimal
 
 from neuromod.errors import UserError
 
+log = logging.getLogger(__name__)
 
-def cache_dir() -> Path:
-    """Return the cache folder: ``$NEUROMOD_CACHE``, or else the user's cache folder."""
-    folder = Path(os.environ.get("NEUROMOD_CACHE") or platformdirs.user_cache_dir("neuromod"))
+
+class NotWrittenError(UserError):
+    """A file that cannot be written."""
+
+
+def cache_dir(part: str = "") -> Path:
+    """Return the folder, or a part of it, in which to keep things: the first of `layers`."""
+    return layers(part)[0]
+
+
+def layers(part: str = "") -> list[Path]:
+    """Return the folders in which kept things may be; the first is the one to write to.
+
+    It is ``$NEUROMOD_CACHE``, or else the user's cache folder. If that cannot be written, a folder
+    among temporary files comes before it, and if others could have written to it, in its place.
+    ``$NEUROMOD_SHARED_CACHE`` comes last and is only read.
+    """
+    own = Path(os.environ.get("NEUROMOD_CACHE") or platformdirs.user_cache_dir("neuromod"))
+    shared = os.environ.get("NEUROMOD_SHARED_CACHE")
+    foreign = _foreign(own, part)
+    obstacle = foreign or _make(own, part)
+    found = [own / part] if not foreign and os.access(own / part, os.R_OK | os.X_OK) else []
+    if obstacle:
+        substitute = Path(tempfile.gettempdir(), f"neuromod-{getattr(os, 'getuid', int)()}")
+        _say_once(
+            f"The cache folder {own} {obstacle}: {substitute} is used "
+            f"{'instead' if foreign else 'for what is new'}; NEUROMOD_CACHE names another."
+        )
+        problem = _make(substitute, part) or _foreign(substitute, part)
+        if problem or substitute.is_symlink():
+            raise UserError(
+                f"Neither the cache folder {own} nor {substitute} can be used: set NEUROMOD_CACHE "
+                "to a folder that you, and nobody else, can write."
+            )
+        found.insert(0, substitute / part)
+    if shared and _foreign(Path(shared), part, owned=False):
+        _say_once(f"The shared cache {shared} can be written by others: it is not used.")
+    elif shared:
+        found.append(Path(shared) / part)
+    return found
+
+
+def where_kept(name: str) -> Path:
+    """Return where a file is kept, or where it is to be kept if it is nowhere."""
+    found = [layer / name for layer in layers()]
+    return next((path for path in found if path.exists()), found[0])
+
+
+@contextmanager
+def spared() -> Iterator[None]:
+    """Try to keep something without which all goes on, if there is no place for it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"The cache folder {folder} cannot be made ({error.strerror}): "
-            "set NEUROMOD_CACHE to a folder that can be written."
-        ) from error
-    return folder
+        yield
+    except NotWrittenError as error:
+        log.warning("%s It is not kept, and the work goes on.", error)
 
 
 def digest(value: Any) -> str:
@@ -40,25 +91,74 @@ def checksum(path: Path) -> str:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, size: int = 0) -> Iterator[Path]:
     """Give a temporary name beside ``path`` that becomes ``path`` only if the block succeeds.
 
-    Whatever happens to the machine, the file is then the old one or the new one, and whole.
+    Whatever happens to the machine, the file is then the old one or the new one, and whole. What
+    is about to be written has ``size`` bytes, if that is known.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.touch()
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}).") from error
-    try:
         yield temporary
         reach_disk(temporary)
         temporary.replace(path)
         # Some file systems know no such thing as a folder's own state.
         with suppress(OSError):
             reach_disk(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise not_written(path, error, size) from error
+        raise
+
+
+def not_written(path: Path, error: OSError, size: int = 0) -> NotWrittenError:
+    """Return the error for a file that cannot be written, of ``size`` bytes if that is known."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return NotWrittenError(f"{path} cannot be written ({error.strerror}).")
+    return no_room(path, size)
+
+
+def no_room(path: Path, size: int = 0) -> NotWrittenError:
+    """Return the error for a full disk: which one it is, and how much is missing."""
+    folder = path.parent.resolve()
+    disk = next(each for each in (folder, *folder.parents) if os.path.ismount(each))
+    free = shutil.disk_usage(folder).free
+    about = f"it has {decimal(free)} free"
+    if size > free:
+        about = f"it lacks {decimal(size - free)} of {decimal(size)}"
+    return NotWrittenError(
+        f"{path} cannot be written, because the disk {disk}, or your share of it, is full: {about}."
+    )
+
+
+def _make(folder: Path, part: str) -> str:
+    """Make a folder and its part, for its owner alone. Returns why nothing can be written there."""
+    try:
+        for each in (folder, folder / part):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        return f"cannot be made ({error.strerror})"
+    return "" if os.access(folder / part, os.W_OK | os.X_OK) else "cannot be written"
+
+
+def _foreign(folder: Path, part: str, owned: bool = True) -> str:
+    """Why what is in a folder need not be its user's own; programs in it would be run."""
+    for each in (folder, folder / part):
+        if os.name == "posix" and os.access(each, os.F_OK):
+            about = each.stat()
+            if owned and about.st_uid != os.getuid():
+                return "is another user's"
+            if about.st_mode & 0o022:
+                return f"can be written by others (chmod -R go-w {folder} if you trust what it has)"
+    return ""
+
+
+@cache
+def _say_once(text: str) -> None:
+    log.warning(text)
 
 
 def reach_disk(path: Path) -> None:

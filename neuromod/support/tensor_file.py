@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from neuromod.errors import UserError
-from neuromod.support.cache import written_whole
+from neuromod.support.cache import digest, written_whole
 
 
 class TensorFileError(UserError):
@@ -24,7 +24,7 @@ class TensorFileError(UserError):
 
 
 class DamagedError(TensorFileError):
-    """A file that holds no tensors, or is truncated."""
+    """A file that holds no tensors, is truncated, or was changed after it was written."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,11 @@ def write_tensors(
     packages = ("brian2-neuromod", "torch", "safetensors")
     about = {"format": kind.format, "versions": {name: version(name) for name in packages}}
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with written_whole(Path(path)) as temporary:
-        temporary.write_bytes(save(content, {"neuromod": json.dumps({**header, **about})}))
+    written = json.loads(json.dumps({**header, **about}))
+    written["sha256"] = _seal(written, content)
+    data = save(content, {"neuromod": json.dumps(written)})
+    with written_whole(Path(path), len(data)) as temporary:
+        temporary.write_bytes(data)
 
 
 def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
@@ -62,20 +65,39 @@ def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
     TensorFileError
         If it is not there, or of another kind.
     DamagedError
-        If it cannot be read.
+        If it cannot be read, or differs from what was written. Version 0.1 wrote no checksum.
     """
     path = Path(path)
     if not path.is_file():
         raise TensorFileError(f"There is no {kind.what} {path}.")
+    found = _read(path, kind.what)
+    if found.header.get("format") != kind.format:
+        raise TensorFileError(f"{path} lacks the header of a {kind.what} ({kind.format}).")
+    return found
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of any kind is as it was written; version 0.1 left nothing to tell it by."""
+    try:
+        return "sha256" in _read(path, "file of tensors").header
+    except DamagedError:
+        return False
+
+
+def _read(path: Path, what: str) -> TensorFile:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get("neuromod", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise DamagedError(f"{path} is no {kind.what}, or a truncated one: {error}.") from error
-    if not isinstance(header, dict) or header.get("format") != kind.format:
-        raise TensorFileError(f"{path} lacks the header of a {kind.what} ({kind.format}).")
-    return TensorFile(header, tensors)
+        raise DamagedError(f"{path} is no {what}, or a truncated one: {error}.") from error
+    found = header if isinstance(header, dict) else {}
+    if "sha256" in found and found["sha256"] != _seal(found, tensors):
+        raise DamagedError(
+            f"{path} is damaged: its content is not what was written (SHA-256); take another copy "
+            "of it, or make it again."
+        )
+    return TensorFile(found, tensors)
 
 
 def check_fit(
@@ -95,6 +117,12 @@ def check_fit(
             raise TensorFileError(f"{source} has {key!r}, for which {name} has no place.")
         if not tensor.isfinite().all():
             raise TensorFileError(f"{source} has values in {key!r} that are not finite.")
+
+
+def _seal(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Hash of all that a file holds, but for the hash itself."""
+    rest = {name: value for name, value in header.items() if name != "sha256"}
+    return digest([rest, hash_tensors(tensors)])
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:

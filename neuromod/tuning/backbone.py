@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
 from neuromod.errors import UserError, unknown
-from neuromod.support.cache import cache_dir, digest
+from neuromod.support.cache import cache_dir, digest, spared, where_kept
 from neuromod.support.tensor_file import (
     Kind,
     TensorFileError,
@@ -292,16 +292,23 @@ def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None 
     done and in all.
     """
     recipe = recipe or PretrainingRecipe()
-    path = cache_dir() / f"digits-vgg-{digest(asdict(recipe))[:16]}.safetensors"
+    wanted = digest(asdict(recipe))
+    name = f"digits-vgg-{wanted[:16]}.safetensors"
+    path = where_kept(name)
     if path.exists():
         try:
             found = read_tensors(path, EMBEDDED)
+            # Version 0.1 wrote no checksum. Another recipe's file may have been given this name.
+            if "sha256" not in found.header or digest(found.header["recipe"]) != wanted:
+                raise TensorFileError
             with torch.device("meta"):
                 network = DigitsVGG(recipe)
             _assign(network, found.tensors, path, "digits-vgg")
             return Backbone("digits-vgg", network, recipe.image, found.header["source_accuracy"])
         except TensorFileError:
-            log.warning("%s is damaged or not neuromod's: the backbone is trained anew.", path)
+            log.warning(
+                "%s is damaged, of version 0.1 or not neuromod's: it is trained anew.", path
+            )
     data = load_digits(recipe.source_classes, recipe.split_seed)
     with seeded(recipe.seed):
         network = DigitsVGG(recipe)
@@ -312,7 +319,8 @@ def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None 
     images, labels = _prepared(data, data.split.test, recipe.image)
     accuracy = float((network(images).argmax(1) == labels).double().mean())
     header = {"recipe": asdict(recipe), "source_accuracy": accuracy}
-    write_tensors(path, EMBEDDED, header, network.state_dict())
+    with spared():
+        write_tensors(cache_dir() / name, EMBEDDED, header, network.state_dict())
     return Backbone("digits-vgg", network, recipe.image, accuracy, from_cache=False)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from neuromod.errors import unknown
-from neuromod.support.cache import cache_dir, digest
+from neuromod.support.cache import digest, layers
 from neuromod.support.tensor_file import hash_tensors
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.datasets.folders import check_readable
@@ -85,8 +85,9 @@ def extract_features(
     """
     computed = [torch.device(hardware.device).type, hardware.mixed]
     key = digest([backbone.feature_hash, data.identity, asdict(backbone.image), dtype, computed])
-    kept = _open(f"features-{key[:16]}", len(data), backbone.linears[0].in_features, dtype)
-    rows, (rank, size) = data.split.rows, rank_and_size()
+    rows = data.split.rows
+    kept = _open(f"features-{key[:16]}", len(data), backbone.linears[0].in_features, dtype, rows)
+    rank, size = rank_and_size()
     if data.files:
         check_readable([data.files[i] for i in kept.missing(rows[rank::size])])
     if hardware.device != "cpu":
@@ -114,19 +115,24 @@ def projections(
     """
     weight = linear.weight.detach()
     key = digest([features.key, hash_tensors({"weight": weight}), dtype])
-    kept = _open(f"projections-{key[:16]}", len(features.labels), linear.out_features, dtype)
+    rows, count = features.split.rows, len(features.labels)
+    kept = _open(f"projections-{key[:16]}", count, linear.out_features, dtype, rows)
 
     def compute(batch: IntArray) -> Rows:
         x = torch.from_numpy(features.values[batch]).to(weight.dtype)
         return nn.functional.linear(x, weight).numpy()
 
-    rows = features.split.rows
     with threads_for(linear):
         done = kept.fill(rows, compute, PROJECTED_AT_ONCE, progress, *rank_and_size())
     return replace(features, values=kept.values, key=key, from_cache=done)
 
 
-def _open(name: str, count: int, width: int, dtype: str) -> RowFile:
+def _open(name: str, count: int, width: int, dtype: str, rows: IntArray) -> RowFile:
+    """The file in which rows are kept; one that is only read must have them all."""
     if dtype not in DTYPES:
         raise unknown("type of number to keep", dtype, DTYPES)
-    return RowFile(cache_dir() / f"{name}.npy", count, width, dtype)
+    own, *others = [layer / f"{name}.npy" for layer in layers()]
+    found = (RowFile(path, count, width, dtype, only_read=True) for path in others)
+    if own.exists() or not (whole := next((file for file in found if file.holds(rows)), None)):
+        return RowFile(own, count, width, dtype)
+    return whole

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from neuromod.support.cache import cache_dir, digest, written_whole
+from neuromod.support.cache import cache_dir, digest, spared, where_kept, written_whole
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.features import Features
 from neuromod.tuning.hardware import CPU, Hardware, add_up, is_small, rank_and_size
@@ -42,7 +43,8 @@ def tune_all(
     versions = map(version, ("brian2-neuromod", "torch"))
     task = [VERSION, backbone.weight_hash, features.identity, *given, *versions]
     paths = [cache_dir() / f"tuned-{digest([task, asdict(r)])[:20]}.json" for r in recipes]
-    kept = _common([_read(path, recipe) for path, recipe in zip(paths, recipes, strict=True)])
+    read = [_read(where_kept(p.name), recipe) for p, recipe in zip(paths, recipes, strict=True)]
+    kept = _common(read)
     total = sum(r.epochs for r, found in zip(recipes, kept, strict=True) if found is None)
     done, outcomes = 0, []
 
@@ -57,7 +59,8 @@ def tune_all(
             checkpoint = None if small else path.with_suffix(".safetensors")
             result = tune(features, backbone, recipe, count, None, projected, hardware, checkpoint)
             found = Outcome(recipe, result.n_trained, result.accuracy, result.history)
-            _write(path, found)
+            with spared():
+                _write(path, found)
             if checkpoint:
                 checkpoint.unlink(missing_ok=True)
             done += recipe.epochs
@@ -75,17 +78,38 @@ def _common(kept: list[Outcome | None]) -> list[Outcome | None]:
 def _write(path: Path, outcome: Outcome) -> None:
     history = list(outcome.history.itertuples(index=False, name=None))
     found = {"n_trained": outcome.n_trained, "accuracy": outcome.accuracy, "history": history}
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(found))
+    text = json.dumps({**found, "sha256": _seal(path, found)})
+    with written_whole(path, len(text)) as temporary:
+        temporary.write_text(text)
+
+
+def _seal(path: Path, found: dict[str, Any]) -> str:
+    """Hash of what was found, and of the name that says for which training."""
+    return digest([path.name, found])
 
 
 def _read(path: Path, recipe: TuningRecipe) -> Outcome | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text())
+        found = _content(path)
         history = history_table(found["history"])
         return Outcome(recipe, found["n_trained"], found["accuracy"], history, from_cache=True)
     except (OSError, ValueError, KeyError, TypeError):
         log.warning("%s is damaged or not neuromod's: the network is tuned anew.", path)
         return None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file of a finished training is as it was written."""
+    try:
+        return bool(_content(path))
+    except (OSError, ValueError):
+        return False
+
+
+def _content(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text())
+    if not isinstance(found, dict) or found.pop("sha256", "") != _seal(path, found):
+        raise ValueError(f"{path} is not what was written.")
+    return found

@@ -1,11 +1,13 @@
 """Rows of numbers that are computed once and kept on disk, never all in memory.
 
-A file of rows is filled in any order and by several processes at once. A record beside it says
-which rows it holds, so that rows computed before a kill are not computed again.
+A file of rows is filled in any order and by several processes at once. A record beside it holds a
+digest of each row that is there, so that rows computed before a kill are not computed again, and
+damaged ones are. Rows of version 0.1, which had no digests, are computed again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -21,7 +23,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from neuromod.errors import UserError
-from neuromod.support.cache import written_whole
+from neuromod.support.cache import no_room, not_written, written_whole
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +36,14 @@ STALLED_S = 600
 
 POLL_S = 0.2
 
+DIGEST_BYTES = hashlib.sha256().digest_size
+
 
 @dataclass(frozen=True)
 class RowFile:
     """A file of rows, some of which may be missing. It is made if there is none, or a damaged one.
+
+    Where it is only read it is neither made nor filled.
 
     Attributes
     ----------
@@ -53,37 +59,44 @@ class RowFile:
     count: int
     width: int
     dtype: str
+    only_read: bool = False
 
     def __post_init__(self) -> None:
-        if not self._is_sound():
-            with FileLock(self.path.with_suffix(".lock")):
+        if not self.only_read and not self._is_sound():
+            with self._lock:
                 # Another process may have just made it.
                 if not self._is_sound():
                     self._make_anew()
 
     @property
     def record(self) -> Path:
-        """File of one byte for each row: 1 where the row is there."""
+        """File of a digest for each row, which is zeros where the row is missing."""
         return self.path.with_suffix(".rows")
+
+    @property
+    def _lock(self) -> FileLock:
+        return FileLock(self.path.with_suffix(".lock"))
 
     def _is_sound(self) -> bool:
         """Whether the file and its record exist and have the right sizes."""
         try:
             values = np.load(self.path, mmap_mode="r", allow_pickle=False)
             fits = (values.shape, values.dtype) == ((self.count, self.width), self.dtype)
-            return fits and self.record.stat().st_size == self.count
+            return fits and self.record.stat().st_size == self.count * DIGEST_BYTES
         except (OSError, ValueError, EOFError):
             return False
 
     def _make_anew(self) -> None:
         if self.path.exists():
-            log.warning("%s is damaged or not neuromod's: it is computed anew.", self.path)
+            log.warning(
+                "%s is damaged, of version 0.1 or not neuromod's: it is computed anew.", self.path
+            )
         self.record.unlink(missing_ok=True)
         shape = (self.count, self.width)
         with written_whole(self.path) as temporary:
             np.lib.format.open_memmap(temporary, mode="w+", dtype=self.dtype, shape=shape)
         with written_whole(self.record) as temporary:
-            temporary.write_bytes(bytes(self.count))
+            temporary.write_bytes(bytes(self.count * DIGEST_BYTES))
 
     @cached_property
     def values(self) -> np.memmap[Any, np.dtype[np.floating[Any]]]:
@@ -91,11 +104,47 @@ class RowFile:
         values: np.memmap[Any, np.dtype[np.floating[Any]]] = np.load(self.path, mmap_mode="r")
         return values
 
+    @cached_property
+    def _digests(self) -> np.memmap[Any, np.dtype[np.uint8]]:
+        """The record, memory-mapped and read-only; it shows what other processes add."""
+        shape = (self.count, DIGEST_BYTES)
+        return np.memmap(self.record, np.uint8, "r", shape=shape)
+
     def missing(self, rows: IntArray) -> IntArray:
         """Return those of some rows that are missing."""
-        there = np.fromfile(self.record, np.bool_)
-        absent: IntArray = rows[~there[rows]]
+        absent: IntArray = rows[~self._digests[rows].any(axis=1)]
         return absent
+
+    def damaged(self, rows: IntArray) -> IntArray:
+        """Return those of some rows that are not what was written."""
+        there = np.setdiff1d(rows, self.missing(rows))
+        digests = (self._digest(int(row), self.values[row]) for row in there)
+        differ = [self._digests[row].tobytes() != d for row, d in zip(there, digests, strict=True)]
+        bad: IntArray = there[np.array(differ, dtype=bool)]
+        return bad
+
+    def holds(self, rows: IntArray) -> bool:
+        """Whether a file that is only read has some rows, as they were written."""
+        return self._is_sound() and not len(self.missing(rows)) and not len(self.damaged(rows))
+
+    def _digest(self, row: int, numbers: Rows) -> bytes:
+        """Digest of a row in its place, so that rows or files that change places are noticed."""
+        place = f"{self.path.name}\0{row}\0".encode()
+        return hashlib.sha256(place + numbers.tobytes()).digest()
+
+    def _forget_damaged(self, rows: IntArray) -> None:
+        """Record as missing what is damaged."""
+        if not len(self.damaged(rows)):
+            return
+        with self._lock:
+            # Another process may have just computed them again.
+            damaged = self.damaged(rows)
+            if len(damaged):
+                log.warning("%s: %d rows are damaged and computed anew.", self.path, len(damaged))
+            with self.record.open("r+b", buffering=0) as record:
+                for row in damaged:
+                    record.seek(int(row) * DIGEST_BYTES)
+                    record.write(bytes(DIGEST_BYTES))
 
     def fill(
         self,
@@ -118,6 +167,8 @@ class RowFile:
             This process's number, and how many processes on this machine call this with the same
             rows. Each computes its share, then waits for the others.
         """
+        if not self.only_read:
+            self._forget_damaged(rows)
         missing = self.missing(rows)
         if not len(missing):
             return True
@@ -150,8 +201,8 @@ class RowFile:
         free = shutil.disk_usage(self.path.parent).free
         if needed > free:
             raise UserError(
-                f"{needed / 1e9:.2f} GB are needed in {self.path.parent} and {free / 1e9:.2f} GB "
-                "are free: free some, set NEUROMOD_CACHE to a folder with more, or keep float16."
+                f"{no_room(self.path, needed)} Free some, set NEUROMOD_CACHE to a folder with "
+                "more, or keep float16."
             )
 
     def _report(self, rows: IntArray, progress: Progress | None) -> int:
@@ -171,12 +222,24 @@ class RowFile:
                 f"{self.dtype}: check the weights, or keep float32."
             )
         try:
-            for row, numbers in zip(batch, kept, strict=True):
-                values.seek(self.values.offset + int(row) * kept.shape[1] * kept.itemsize)
-                values.write(numbers.tobytes())
-            os.fsync(values.fileno())
-            for row in batch:
-                record.seek(int(row))
-                record.write(b"\x01")
+            with self._lock:
+                for row, numbers in zip(batch, kept, strict=True):
+                    values.seek(self.values.offset + int(row) * kept.shape[1] * kept.itemsize)
+                    values.write(numbers.tobytes())
+                os.fsync(values.fileno())
+                for row, numbers in zip(batch, kept, strict=True):
+                    record.seek(int(row) * DIGEST_BYTES)
+                    record.write(self._digest(int(row), numbers))
         except OSError as error:
-            raise UserError(f"{self.path} cannot be written ({error.strerror}).") from error
+            raise not_written(self.path, error, kept.nbytes) from error
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every row that is in a file is as it was written."""
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        count, width = values.shape
+    except (OSError, ValueError, EOFError):
+        return False
+    kept = RowFile(path, count, width, str(values.dtype), only_read=True)
+    return kept._is_sound() and not len(kept.damaged(np.arange(count)))

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
 
 from neuromod.models.classifier import Classifier
-from neuromod.support.cache import digest
+from neuromod.support.cache import digest, spared
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
 from neuromod.tuning.datasets.images import IntArray
@@ -227,7 +227,8 @@ def _train(
         loss = _epoch(training, images, recipe, train[order])
         training.history.append((epoch, loss, measure_accuracy(classifier, images, validation)))
         if checkpoint is not None and rank_and_size()[0] == 0:
-            save_checkpoint(checkpoint, key, training)
+            with spared():
+                save_checkpoint(checkpoint, key, training)
         if progress:
             progress(epoch, recipe.epochs)
     return history_table(training.history)

@@ -8,6 +8,7 @@ parts, as in the model. Names end in the numbers that neurons have in the experi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
@@ -22,6 +23,7 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.models.circuit import TRANSISTOR, suffix
 from neuromod.parameters import namespace
+from neuromod.support.cache import written_whole
 
 MOST_NEURONS, MOST_SYNAPSES = 100, 1000
 MAX_STEP = 1 * nsecond
@@ -212,13 +214,10 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
 
 def save(text: str, path: Path) -> None:
     """Write a netlist to a file of its own; one that is there stays."""
-    try:
-        with path.open("x") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise UserError(f"{path} exists: name another file with --out.") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+    if os.path.lexists(path):
+        raise UserError(f"{path} exists: name another file with --out.")
+    with written_whole(path, len(text)) as temporary:
+        temporary.write_text(text)
 
 
 def saved(neurons: Neurons) -> dict[tuple[str, int], tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neuromod.errors import UserError, unknown
-from neuromod.support.cache import cache_dir
+from neuromod.support.cache import where_kept
 from neuromod.tuning.datasets.archives import ARCHIVES, load_archive, load_stl10
 from neuromod.tuning.datasets.digits import DIGIT_TASKS, load_digits
 from neuromod.tuning.datasets.folders import load_folder
@@ -39,7 +39,7 @@ def load_data(
         For data without a split of its own.
     """
     if name == "stl10" or name in ARCHIVES:
-        root = Path(folder) if folder is not None else cache_dir() / "data" / name
+        root = Path(folder) if folder is not None else where_kept(f"data/{name}")
         if name == "stl10":
             return load_stl10(root, split_seed)
         return load_archive(ARCHIVES[str(name)], root, split_seed)

@@ -367,7 +367,7 @@ def test_a_netlist_is_written_once(neuromod, tmp_path):
     again = neuromod("export", "spice", *SHORT, "--out", "chip.cir")
     assert (again.code, again.err) == (2, "chip.cir exists: name another file with --out.\n")
     nowhere = neuromod("export", "spice", *SHORT, "--out", "no/chip.cir")
-    assert nowhere.err == "no/chip.cir cannot be written: No such file or directory.\n"
+    assert nowhere.err == "no/chip.cir cannot be written (No such file or directory).\n"
 
 
 @needs_ngspice
