@@ -60,6 +60,9 @@ Out = Annotated[
     Path | None, typer.Option(help="Folder of the run.", show_default="runs/PROTOCOL-TIME")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in that folder.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Start even what seems too much for this machine.")
+]
 ProtocolName = Annotated[str, typer.Argument(help="A name that `neuromod list` shows.")]
 ExperimentName = Annotated[
     str | None, typer.Option("--experiment", help="Which of the protocol's experiments.")
@@ -81,6 +84,8 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1
     # Brian2 calls pyparsing by names that newer releases deprecate.
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    # Brian2 writes these into a file, and an ASCII terminal's have bytes that are no characters.
+    sys.argv = [argument.encode(errors="backslashreplace").decode() for argument in sys.argv]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # What a terminal cannot show is no reason to fail.
@@ -175,6 +180,7 @@ def run(
     out: Out = None,
     overwrite: Overwrite = False,
     precision: Precision = "double",
+    force: Force = False,
 ) -> None:
     """Run a protocol and write its results, figure and report."""
     from brian2 import BrianLogger
@@ -195,7 +201,7 @@ def run(
     first = is_first_process()
     with bars() if first else nullcontext():
         changes = read(default, texts)
-        finished = run_protocol(default, device, folder, overwrite, precision, **changes)
+        finished = run_protocol(default, device, folder, overwrite, precision, force, **changes)
     if not first:
         return
     for name in finished.protocol.shown:
@@ -214,9 +220,10 @@ def demo(
     out: Out = None,
     overwrite: Overwrite = False,
     precision: Precision = "double",
+    force: Force = False,
 ) -> None:
     """Run the protocol `demo`: from images to trained gains to neurons to circuit."""
-    run("demo", device, settings, seed, out, overwrite, precision)
+    run("demo", device, settings, seed, out, overwrite, precision, force)
 
 
 @app.command()
@@ -234,6 +241,34 @@ def pretrain() -> None:
     with bars():
         backbone = pretrain_backbone(progress=task("pre-training"))
     print(f"{backbone.name}: {backbone.source_accuracy:.1%} of its test images right.")
+
+
+@app.command("cache")
+def cache_(
+    check: Annotated[
+        bool, typer.Option("--check", help="Read all, and say what is damaged.")
+    ] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all but data sets.")] = False,
+) -> None:
+    """Show what is kept between runs, and where."""
+    from rich.filesize import decimal
+
+    from neuromod.runs.kept import KINDS
+    from neuromod.support.cache import cache_dir
+
+    print(f"Cache folder: {cache_dir()}")
+    damaged = [path for kind in KINDS for path in kind.damaged()] if check else []
+    table = _grid("")
+    for kind in KINDS:
+        size, count = kind.size(), kind.remove() if clear else len(kind.paths())
+        table.add_row(kind.name, str(count), decimal(size), "removed" if clear and count else "")
+    _print(table)
+    for path in damaged:
+        _say(f"{path} is damaged{'' if clear else ': it is made anew when it is needed'}.")
+    if damaged:
+        raise typer.Exit(FAILED)
+    if check:
+        print("All is as it was written.")
 
 
 @app.command()

@@ -9,7 +9,8 @@ over NWB because Neo's NWB reader drops array annotations and units such as mol/
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,7 @@ class Recording:
 
     def save(self, path: str | Path) -> None:
         """Write a NIX file, whose name ends in ``.nix``."""
-        with NixIO(str(path), "ow") as file:
+        with _nix(Path(path), "ow") as file:
             file.write_block(self.to_neo())
 
     @classmethod
@@ -201,7 +202,7 @@ class Recording:
         if not path.is_file():
             raise UserError(f"There is no recording at {path}.")
         try:
-            with NixIO(str(path), "ro") as file:
+            with _nix(path, "ro") as file:
                 return cls.from_neo(file.read_block())
         except UNREADABLE as error:
             raise UserError(f"{path} is damaged, or no recording of neuromod.") from error
@@ -232,6 +233,13 @@ class Recording:
                 signals.setdefault(population, {})[variable] = Signal(neurons, values.T)
         duration, dt = header["duration_s"] * second, header["dt_s"] * second
         return cls(spikes, signals, duration, dt, header["provenance"], totals)
+
+
+@contextmanager
+def _nix(path: Path, mode: str) -> Iterator[NixIO]:
+    """NIX file, opened from inside its folder: HDF5 takes no path with bytes that are no UTF-8."""
+    with chdir(path.parent), NixIO(path.name, mode) as file:
+        yield file
 
 
 def _to_neo_unit(values: Any) -> pq.Quantity:
