@@ -10,9 +10,11 @@ from safetensors.torch import save_file  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.support.tensor_file import (  # noqa: E402
+    DamagedError,
     Kind,
     TensorFileError,
     check_fit,
+    is_whole,
     read_tensors,
     write_tensors,
 )
@@ -58,6 +60,45 @@ def test_a_truncated_file_is_refused(tmp_path, left):
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(TensorFileError, match="is no map of weights, or a truncated one"):
         read_tensors(path, MAP)
+
+
+def test_every_bit_that_changes_is_noticed(tmp_path):
+    path = tmp_path / "a.safetensors"
+    tensors = {"w": torch.arange(14.0), "v": torch.arange(14.0) * 1.3}
+    write_tensors(path, MAP, {"accuracy": 0.731, "keys": {3: "c", 12: "b"}}, tensors)
+    written = path.read_bytes()
+    assert is_whole(path)
+    silent = []
+    for bit in range(0, 8 * len(written), 3):
+        changed = bytearray(written)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            found = read_tensors(path, MAP)
+        except TensorFileError:
+            continue
+        # The name of the checksum itself; all else is then as it was.
+        if not is_whole(path) and found.header["accuracy"] == 0.731:
+            same = [torch.equal(found.tensors[name], tensor) for name, tensor in tensors.items()]
+            silent += [bit] if not all(same) else []
+        else:
+            silent.append(bit)
+    assert silent == []
+
+
+def test_tensors_that_change_places_are_noticed(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, MAP, {}, {"w": torch.arange(14.0), "v": torch.ones(14)})
+    path.write_bytes(path.read_bytes().replace(b'"v"', b'"x"').replace(b'"w"', b'"v"'))
+    with pytest.raises(DamagedError, match=r"a.safetensors is damaged: .* take another copy of it"):
+        read_tensors(path, MAP)
+
+
+def test_a_file_of_version_0_1_has_no_checksum_and_is_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"w": torch.ones(2)}, path, {"neuromod": '{"format": "neuromod-map-1"}'})
+    assert torch.equal(read_tensors(path, MAP).tensors["w"], torch.ones(2))
+    assert not is_whole(path)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

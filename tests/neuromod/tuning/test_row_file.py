@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from multiprocessing import get_context
@@ -122,7 +123,9 @@ def test_a_row_that_its_type_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert kept.missing(np.arange(COUNT)).tolist() == list(range(COUNT))
 
 
-@pytest.mark.parametrize("lost", ["record", "end of the record", "values", "another shape"])
+@pytest.mark.parametrize(
+    "lost", ["record", "end of the record", "old record", "values", "another shape"]
+)
 def test_a_file_and_a_record_that_do_not_fit_are_made_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str
 ) -> None:
@@ -131,7 +134,10 @@ def test_a_file_and_a_record_that_do_not_fit_are_made_anew(
     if lost == "record":
         path.with_suffix(".rows").unlink()
     elif lost == "end of the record":
-        path.with_suffix(".rows").write_bytes(bytes([1] * (COUNT - 1)))
+        path.with_suffix(".rows").write_bytes(bytes([1] * (32 * COUNT - 1)))
+    elif lost == "old record":
+        # Version 0.1 had a byte for each row.
+        path.with_suffix(".rows").write_bytes(bytes([1] * COUNT))
     elif lost == "values":
         path.unlink()
     width = WIDTH + 1 if lost == "another shape" else WIDTH
@@ -139,3 +145,77 @@ def test_a_file_and_a_record_that_do_not_fit_are_made_anew(
     assert len(anew.missing(np.arange(COUNT))) == COUNT
     assert not anew.values.any()
     assert ("computed anew" in caplog.text) == (lost != "values")
+
+
+def change(path: Path, rows: list[int], how: str) -> None:
+    """Damage some rows of a file, as disks and people do."""
+    values = np.load(path, mmap_mode="r+")
+    if how == "zeros":
+        values[rows] = 0
+    elif how == "bits":
+        values.view(np.uint32)[rows, 1] ^= 1 << 22
+    elif how == "places":
+        values[rows] = values[rows[::-1]]
+    else:
+        record = np.memmap(path.with_suffix(".rows"), mode="r+", shape=(COUNT, 32))
+        record[rows, 17] ^= 4
+        record.flush()
+    values.flush()
+
+
+@pytest.mark.parametrize("how", ["zeros", "bits", "places", "record"])
+def test_damaged_rows_are_computed_again_and_no_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    path, computed = tmp_path / "rows.npy", []
+
+    def compute(batch: np.ndarray) -> np.ndarray:
+        computed.extend(batch.tolist())
+        return values_of(batch)
+
+    RowFile(path, COUNT, WIDTH, "float32").fill(np.arange(COUNT), values_of, 5)
+    assert row_file.is_whole(path)
+    change(path, [3, 19, 20, 36], how)
+    assert not row_file.is_whole(path)
+    kept = RowFile(path, COUNT, WIDTH, "float32")
+    assert not kept.fill(np.arange(COUNT), compute, 5)
+    assert computed == [3, 19, 20, 36]
+    assert caplog.messages == [f"{path}: 4 rows are damaged and computed anew."]
+    np.testing.assert_array_equal(kept.values, values_of(np.arange(COUNT)))
+    assert row_file.is_whole(path)
+
+
+def test_rows_of_another_file_are_not_believed(tmp_path: Path) -> None:
+    path, other = tmp_path / "rows.npy", tmp_path / "other.npy"
+    RowFile(other, COUNT, WIDTH, "float32").fill(np.arange(COUNT), lambda b: -values_of(b), 5)
+    for suffix in (".npy", ".rows"):
+        shutil.copy(other.with_suffix(suffix), path.with_suffix(suffix))
+    kept = RowFile(path, COUNT, WIDTH, "float32")
+    kept.fill(np.arange(COUNT), values_of, 5)
+    np.testing.assert_array_equal(kept.values, values_of(np.arange(COUNT)))
+
+
+@needs_fork
+def test_several_processes_mend_one_file_and_each_waits_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    RowFile(path, COUNT, WIDTH, "float32").fill(np.arange(COUNT), values_of, 5)
+    change(path, [3, 19, 20, 36], "bits")
+    processes = [start(path, rank, 3) for rank in range(3)]
+    assert [ended(each) for each in processes] == [0, 0, 0]
+    np.testing.assert_array_equal(
+        RowFile(path, COUNT, WIDTH, "float32").values, values_of(np.arange(COUNT))
+    )
+    assert row_file.is_whole(path)
+
+
+def test_a_file_that_is_only_read_is_neither_made_nor_mended(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    rows = np.arange(COUNT)
+    assert not RowFile(path, COUNT, WIDTH, "float32", only_read=True).holds(rows)
+    assert not list(tmp_path.iterdir())
+    RowFile(path, COUNT, WIDTH, "float32").fill(rows[5:], values_of, 5)
+    kept = RowFile(path, COUNT, WIDTH, "float32", only_read=True)
+    assert kept.holds(rows[5:])
+    assert not kept.holds(rows)
+    change(path, [7], "bits")
+    assert not kept.holds(rows[5:])
