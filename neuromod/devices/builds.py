@@ -29,6 +29,7 @@ from neuromod.support.cache import cache_dir, checksum, digest, layers, written_
 
 log = logging.getLogger(__name__)
 
+GET_COMPILER = "apt install build-essential (macOS: xcode-select --install)"
 # About half a megabyte each.
 KEPT = 100
 
@@ -105,19 +106,25 @@ def call(
 
     Its output is kept only if it fails; the error names the first problem and the log.
     """
-    ended = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    try:
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        raise UserError(
+            f"Building needs {command[0]}, which cannot be started ({error.strerror}): "
+            f"{GET_COMPILER} brings what compiles."
+        ) from error
     if ended.returncode:
         whole = cache_dir() / "failed-build.log"
         with suppress(OSError):
-            whole.write_text(f"{ended.stdout}\n{ended.stderr}")
+            whole.write_text(f"{ended.stdout}\n{ended.stderr}", encoding="utf-8")
         lines = ended.stderr.splitlines() or ["it gave no reason"]
         first = next((line for line in lines if "error:" in line), lines[0])
         raise UserError(
@@ -134,7 +141,8 @@ def compiler() -> str:
     program = shlex.split(os.environ.get("CXX") or "g++")
     asked = [*program, *flags(), "-E", "-v", "-x", "c++", os.devnull]
     try:
-        return subprocess.run(asked, capture_output=True, text=True, check=False).stderr
+        ended = subprocess.run(asked, capture_output=True, text=True, errors="replace", check=False)
+        return ended.stderr
     except OSError:
         return ""
 

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 from brian2 import ms, nA, second
 
+from neuromod.devices.builds import GET_COMPILER
 from neuromod.devices.finding import Finding
 from neuromod.devices.genn.installation import said, steps
 from neuromod.devices.simulation import DEVICES, simulate
@@ -24,7 +25,6 @@ NEURON = GainLIF(receptors=())
 DRIVE = 0.783 * nA
 # Long enough to be compiled on every device.
 DURATION = 2.0213 * second
-GET_COMPILER = "apt install build-essential (macOS: xcode-select --install)"
 GET_TORCH = "pip install 'brian2-neuromod[train]'"
 
 

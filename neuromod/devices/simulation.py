@@ -30,10 +30,10 @@ from brian2 import (
 from brian2.devices.device import reset_device
 
 from neuromod.checks import steps_in
-from neuromod.devices.builds import Standalone
+from neuromod.devices.builds import GET_COMPILER, Standalone, compiler
 from neuromod.devices.genn.installation import require
 from neuromod.devices.genn.limits import refuse
-from neuromod.errors import unknown
+from neuromod.errors import UserError, unknown
 from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
 from neuromod.parameters import unit_of
 from neuromod.recording import Recording, Signal
@@ -149,6 +149,10 @@ def _settings(device: str, precision: str, compiled: bool) -> Iterator[None]:
             # Nor does it mind that its check for huge values is written for double precision.
             warnings.filterwarnings("ignore", message="overflow encountered in cast")
             yield
+    except Exception as error:
+        if isinstance(error, UserError) or not compiled or compiler():
+            raise
+        raise UserError(f"Compiling needs g++, which is not here: {GET_COMPILER}.") from error
     finally:
         for name, value in before.items():
             prefs[name] = value

@@ -127,7 +127,7 @@ def read_info(folder: Path) -> dict[str, Any]:
 
 def as_csv(table: pd.DataFrame) -> bytes:
     """Table as it stands in a file."""
-    return table.to_csv(index=False).encode()
+    return table.to_csv(index=False).encode(errors="backslashreplace")
 
 
 def read_table(folder: Path, name: str, info: Mapping[str, Any]) -> pd.DataFrame:

@@ -270,7 +270,7 @@ def _draw(run: Run, folder: Path) -> None:
         for name, seconds in _rounded(notes).items():
             run.info["wall_s"].setdefault(name, seconds)
     text = page(run.protocol, run.info, run.tables, sections, image)
-    pages = dict(zip(PAGES, (image, text.encode()), strict=True))
+    pages = dict(zip(PAGES, (image, text.encode(errors="backslashreplace")), strict=True))
     with room_for(sum(map(len, pages.values())), folder, "what was there is kept"):
         for name, content in pages.items():
             with written_whole(folder / name) as path:

@@ -96,7 +96,9 @@ def cuda_path() -> Path | None:
 def said(*command: str | Path) -> str:
     """Standard output of a program; empty where it fails or is missing."""
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False
+        )
     except OSError:
         return ""
     return ended.stdout if ended.returncode == 0 else ""

@@ -187,6 +187,20 @@ def built(tmp_path):
     return folder, tmp_path / "kept"
 
 
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(("device", "lacking"), [("cpp", "make"), ("cython", r"g\+\+")])
+def test_without_programs_that_compile_one_sentence_says_what_brings_them(
+    device, lacking, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setitem(prefs, "codegen.runtime.cython.cache_dir", str(tmp_path / "cython"))
+    with pytest.raises(UserError, match=rf"needs {lacking}, .*apt install build-essential") as told:
+        simulate(experiment(), device)
+    assert "\n" not in str(told.value)
+
+
 def test_a_kept_program_is_taken_whole(built, tmp_path):
     folder, shelf = built
     assert not builds._take(shelf / "key", tmp_path / "again", ("main",))
