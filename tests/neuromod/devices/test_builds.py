@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -228,3 +229,56 @@ def test_the_program_that_was_not_used_for_longest_makes_room(built, monkeypatch
         if name == "third":
             assert builds._take(shelf / "used", tmp_path / "again", ("main",))
     assert {path.name for path in shelf.iterdir()} == {"used", "third", "fourth"}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbled", "empty", "lost", "exchanged", "old"])
+def test_a_damaged_program_is_found_before_it_runs_and_makes_room(built, tmp_path, caplog, damage):
+    folder, shelf = built
+    builds._keep(shelf / "key", folder, ("main",))
+    program, again = shelf / "key" / "main", tmp_path / "again"
+    if damage == "lost":
+        program.unlink()
+    elif damage == "exchanged":
+        builds._keep(shelf / "other", folder, ("main",))
+        (shelf / "other" / builds.SEAL).replace(shelf / "key" / builds.SEAL)
+    elif damage == "old":
+        # Version 0.1 kept no hash.
+        (shelf / "key" / builds.SEAL).unlink()
+    else:
+        program.write_bytes({"truncated": b"progr", "garbled": b"prograM", "empty": b""}[damage])
+    assert not builds.is_whole(shelf / "key") or damage == "lost"
+    assert not builds._take(shelf / "key", again, ("main",))
+    (told,) = caplog.messages
+    assert told == f"The kept program {shelf / 'key'} is damaged or old: it is compiled anew."
+    builds._keep(shelf / "key", folder, ("main",))
+    assert builds._take(shelf / "key", again, ("main",))
+    assert len(caplog.messages) == 1
+
+
+def test_a_program_on_a_shelf_that_cannot_be_written_is_taken(built, tmp_path, monkeypatch):
+    folder, shelf = built
+    builds._keep(shelf / "key", folder, ("main",))
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert builds._take(shelf / "key", tmp_path / "again", ("main",))
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(Path, "rename", refuse)
+    builds._keep(shelf / "another", folder, ("main",))
+    builds._remove(shelf / "key")
+    assert [path.name for path in shelf.iterdir()] == ["key"]
+
+
+@pytest.mark.slow
+def test_a_truncated_program_is_compiled_once_more(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
+    first = simulate(experiment(), "cpp")
+    (program,) = (tmp_path / "builds").glob("*/main")
+    program.write_bytes(program.read_bytes()[:-4001])
+    again = simulate(experiment(), "cpp")
+    assert again.provenance["compiled"]
+    assert [text for text in caplog.messages if str(program.parent) in text and "anew" in text]
+    np.testing.assert_array_equal(again.spikes["cells"].times, first.spikes["cells"].times)
+    assert not simulate(experiment(), "cpp").provenance["compiled"]

@@ -1,5 +1,7 @@
 """ngspice and the circuit model, given the same experiment, do the same."""
 
+import errno
+import os
 from dataclasses import replace
 from functools import cache
 
@@ -368,6 +370,17 @@ def test_a_netlist_is_written_once(neuromod, tmp_path):
     assert (again.code, again.err) == (2, "chip.cir exists: name another file with --out.\n")
     nowhere = neuromod("export", "spice", *SHORT, "--out", "no/chip.cir")
     assert nowhere.err == "no/chip.cir cannot be written (No such file or directory).\n"
+
+
+def test_a_full_disk_leaves_no_part_of_a_netlist(neuromod, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    outcome = neuromod("export", "spice", *SHORT, "--out", "chip.cir")
+    assert outcome.code == 2
+    assert outcome.err.startswith("chip.cir cannot be written, because the disk /")
+    assert not list(tmp_path.iterdir())
 
 
 @needs_ngspice

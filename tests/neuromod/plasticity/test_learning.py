@@ -122,3 +122,23 @@ def test_success_is_the_share_of_answers_that_are_largest_in_the_mean():
 def test_recipes_that_cannot_be_are_refused(change, message):
     with pytest.raises(UserError, match=message):
         replace(RECIPE, **change)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-7] + b"changed", lambda _: b"foreign"])
+def test_what_was_learned_and_then_damaged_is_learned_anew(damage, caplog):
+    first = learn(RECIPE)
+    path = checkpoint_of(RECIPE)
+    path.write_bytes(damage(path.read_bytes()))
+    again = learn(RECIPE)
+    assert again.resumed == 0
+    (told,) = caplog.messages
+    assert str(path) in told
+    assert_same(again, first)
+
+
+def test_what_another_training_learned_is_not_taken(caplog):
+    other = replace(RECIPE, seed=RECIPE.seed + 1)
+    learn(other)
+    checkpoint_of(other).replace(checkpoint_of(RECIPE))
+    assert learn(RECIPE).resumed == 0
+    assert f"{checkpoint_of(RECIPE)} belongs to another training" in caplog.text

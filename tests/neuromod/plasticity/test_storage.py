@@ -90,3 +90,12 @@ def test_a_header_that_describes_no_network_is_refused(path):
         save_file(made().state_dict(), path, {"neuromod": json.dumps({**header, "shape": shape})})
         with pytest.raises(UserError, match="header that cannot be understood"):
             load_network(path)
+
+
+def test_a_network_with_changed_bits_is_refused(path):
+    save_network(path, made(), {})
+    changed = bytearray(path.read_bytes())
+    changed[-6] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(UserError, match="is damaged: its content is not what was written"):
+        load_network(path)

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import logging
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.tuning.backbone import (  # noqa: E402
@@ -72,7 +76,9 @@ def test_pretraining_depends_on_nothing_but_its_recipe(
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "foreign", "other network"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "foreign", "other network", "signs", "other recipe", "old"]
+)
 def test_a_damaged_cache_is_made_anew(
     own_cache: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
@@ -82,11 +88,53 @@ def test_a_damaged_cache_is_made_anew(
         path.write_bytes(path.read_bytes()[:-10])
     elif damage == "foreign":
         path.write_text("not ours")
+    elif damage == "signs":
+        flip_signs(path, 97)
+    elif damage == "other recipe":
+        pretrain(replace(QUICK, seed=QUICK.seed + 1))
+        (other,) = set(own_cache.iterdir()) - {path}
+        other.replace(path)
+    elif damage == "old":
+        # Version 0.1 wrote no checksum.
+        header = {"format": "neuromod-backbone-1", "source_accuracy": 0.37}
+        save_file(load_file(path), path, {"neuromod": json.dumps(header)})
     else:
         save_file({"w": torch.ones(2)}, path, {"neuromod": '{"source_accuracy": 1.0}'})
     with caplog.at_level(logging.WARNING):
         assert pretrain(QUICK).weight_hash == expected
     assert "trained anew" in caplog.text
+
+
+def flip_signs(path: Path, count: int) -> None:
+    """Flip the signs of numbers at the end of a file, where tensors lie."""
+    content = bytearray(path.read_bytes())
+    content[-1 : -4 * count : -4] = bytes(b ^ 0x80 for b in content[-1 : -4 * count : -4])
+    path.write_bytes(content)
+
+
+@pytest.mark.thorough
+def test_4000_signs_of_the_embedded_backbone_are_not_believed(
+    own_cache: Path, backbone, caplog: pytest.LogCaptureFixture
+) -> None:
+    pretrain()
+    (path,) = own_cache.iterdir()
+    flip_signs(path, 4001)
+    assert pretrain().weight_hash == backbone.weight_hash
+    assert caplog.messages == [
+        f"{path} is damaged, of version 0.1 or not neuromod's: it is trained anew."
+    ]
+
+
+def test_a_backbone_that_cannot_be_kept_is_used(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert pretrain(QUICK).source_accuracy > 0
+    assert "is full" in caplog.text
+    assert not list(own_cache.iterdir())
 
 
 def test_normalising_changes_sizes_and_no_decision() -> None:

@@ -234,3 +234,42 @@ def test_two_workers_share_the_images(
     alone = extract_features(backbone, replace(data, identity="once more")).values
     for each in values:
         np.testing.assert_allclose(each, alone, rtol=1e-4, atol=1e-6)
+
+
+def test_features_with_changed_bits_are_computed_again(
+    backbone: Backbone, class_folder: Path, own_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, read = load_folder(class_folder), []
+    first = extract_features(backbone, data)
+    expected = np.array(first.values)
+    (path,) = own_cache.glob("features-*.npy")
+    kept = np.load(path, mmap_mode="r+")
+    places = np.random.default_rng(7).choice(kept[:17].size, 2000, replace=False)
+    kept.view(np.uint32).reshape(-1)[places] ^= 1 << 30
+    kept.flush()
+    again = extract_features(backbone, counted(data, read))
+    # The last bits depend on which images are computed together.
+    np.testing.assert_allclose(again.values, expected, rtol=1e-4, atol=1e-6)
+    assert not again.from_cache
+    assert sorted(read) == list(range(17))
+    assert caplog.messages == [f"{path}: 17 rows are damaged and computed anew."]
+
+
+def test_a_cache_that_is_only_read_gives_what_it_has_in_full(
+    backbone: Backbone, class_folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_folder(class_folder)
+    expected = np.array(extract_features(backbone, data).values)
+    monkeypatch.setenv("NEUROMOD_SHARED_CACHE", str(own_cache))
+    monkeypatch.setenv("NEUROMOD_CACHE", str(own_cache.with_name("private")))
+    again = extract_features(backbone, data, progress=never)
+    assert again.from_cache
+    assert np.array_equal(again.values, expected)
+    (path,) = own_cache.glob("features-*.npy")
+    before = bytearray(path.read_bytes())
+    before[-5] ^= 1
+    path.write_bytes(before)
+    anew = extract_features(backbone, data)
+    assert not anew.from_cache
+    assert np.array_equal(anew.values, expected)
+    assert path.read_bytes() == before

@@ -113,6 +113,16 @@ def test_files_that_are_no_gains_are_refused(saved: Path, backbone) -> None:
         load_gains(saved, backbone)
 
 
+def test_gains_with_changed_bits_are_refused_in_one_sentence(saved: Path, backbone) -> None:
+    whole = saved.read_bytes()
+    for place in (-1, -173, whole.index(b"nt1")):
+        changed = bytearray(whole)
+        changed[place] ^= 4
+        saved.write_bytes(changed)
+        with pytest.raises(TensorFileError, match=r"gains\.safetensors is damaged: its content"):
+            load_gains(saved, backbone)
+
+
 def rewritten(path: Path, header: dict[str, object], tensors: dict[str, torch.Tensor]) -> Path:
     """With no checksum, as version 0.1 wrote files."""
     rest = {name: value for name, value in header.items() if name != "sha256"}

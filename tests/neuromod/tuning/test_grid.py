@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,12 +83,56 @@ def test_other_weights_are_another_training(features: Features, backbone: Backbo
     assert not other.from_cache
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text, _: text[:-9],
+        lambda text, accuracy: text.replace(f'"test": {accuracy["test"]}', '"test": 0.9371'),
+        lambda text, _: text.replace('"n_trained": ', '"n_trained": 1'),
+        lambda text, _: text.replace('"sha256"', '"sha255"'),
+        lambda text, _: f"[{text}]",
+    ],
+    ids=["truncated", "accuracy", "count", "no checksum", "a list"],
+)
 def test_a_damaged_outcome_is_trained_anew(
-    features: Features, backbone: Backbone, empty: Path, caplog: pytest.LogCaptureFixture
+    features: Features, backbone: Backbone, empty: Path, caplog: pytest.LogCaptureFixture, damage
 ) -> None:
     (first,) = tune_all(features, backbone, RECIPES[:1])
     (path,) = empty.glob("tuned-*.json")
-    path.write_text(path.read_text()[:-9])
+    whole = path.read_text()
+    accuracy = json.loads(whole)["accuracy"]
+    path.write_text(damage(whole, accuracy))
+    assert path.read_text() != whole
     (again,) = tune_all(features, backbone, RECIPES[:1])
-    assert "tuned anew" in caplog.text
+    assert caplog.messages == [f"{path} is damaged or not neuromod's: the network is tuned anew."]
     assert again.accuracy == first.accuracy
+    assert path.read_text() == whole
+
+
+def test_the_outcome_of_another_training_is_not_believed(
+    features: Features, backbone: Backbone, empty: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = tune_all(features, backbone, RECIPES[:2])
+    one, other = empty.glob("tuned-*.json")
+    one.write_text(other.read_text())
+    again = tune_all(features, backbone, RECIPES[:2])
+    assert [outcome.from_cache for outcome in again].count(False) == 1
+    assert f"{one} is damaged" in caplog.text
+    assert [outcome.accuracy for outcome in again] == [outcome.accuracy for outcome in first]
+
+
+def test_an_outcome_that_cannot_be_kept_is_returned(
+    features: Features,
+    backbone: Backbone,
+    empty: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(os, "fsync", full)
+    (outcome,) = tune_all(features, backbone, RECIPES[:1])
+    assert outcome.accuracy == tune(features, backbone, RECIPES[0]).accuracy
+    assert "is full" in caplog.text
+    assert not list(empty.iterdir())
