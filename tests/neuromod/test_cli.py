@@ -183,7 +183,8 @@ def test_a_long_table_is_cut(neuromod):
 def test_without_out_a_run_has_its_name_and_time(neuromod, tmp_path):
     assert neuromod("run", "tiny").code == 0
     (folder,) = (tmp_path / "runs").iterdir()
-    assert re.fullmatch(r"tiny-\d{8}-\d{6}", folder.name)
+    # To the microsecond: a loop over seeds starts several runs in a second.
+    assert re.fullmatch(r"tiny-\d{8}-\d{6}-\d{6}", folder.name)
 
 
 def test_demo_is_an_ordinary_run(neuromod, tmp_path, monkeypatch, tiny):
@@ -211,6 +212,41 @@ def test_a_report_is_written_again(neuromod, tmp_path):
     ended = neuromod("report", "here")
     assert (ended.code, ended.out) == (0, "here/report.html\n")
     assert (tmp_path / "here" / "report.html").exists()
+
+
+def test_what_a_run_has_written_is_verified(neuromod, tmp_path):
+    neuromod("run", "tiny", "--out", "here")
+    assert neuromod("verify", "here").out == "here: all 5 files are what was written.\n"
+    with (tmp_path / "here" / "figure.png").open("ab") as figure:
+        figure.write(b"x")
+    ended = neuromod("verify", "here")
+    assert (ended.code, ended.out) == (2, "")
+    assert "not what was written: figure.png; neuromod report here draws" in ended.err
+
+
+def test_a_run_is_repeated_to_the_bit_or_not(neuromod, tmp_path):
+    neuromod("run", "tiny", "--seed", "7", "--precision", "single", "--out", "here")
+    ended = neuromod("repeat", "here", "--out", "again")
+    assert ended.out == "The same to the bit: table.csv and spikes of tiny.\n"
+    assert (ended.code, ended.err) == (0, "")
+    assert load_run(tmp_path / "again").info["precision"] == "single"
+    (tmp_path / "here" / "tiny.nix").unlink()
+    ended = neuromod("repeat", "here")
+    assert (ended.code, ended.out) == (1, "The same to the bit: table.csv.\n")
+    assert ended.err == "Not the same as in here, or damaged there: spikes of tiny.\n"
+
+
+def test_a_figure_that_fails_loses_no_results(neuromod, tiny, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tiny, "save_extras", fail)
+    ended = neuromod("run", "tiny", "--out", "here")
+    assert ended.code == 2
+    assert re.search(r"The disk at /\S*, which .*here is on, is full: .* MB are free", ended.err)
+    assert "here: neuromod report " in ended.err
+    assert neuromod("report", "here").code == 0
+    assert neuromod("verify", "here").code == 0
 
 
 def finding(name, works):
@@ -396,11 +432,17 @@ def runs_program(pid, name):
 
 @pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="reads /proc")
 @pytest.mark.parametrize(
-    ("device", "program"),
-    [("cython", ""), ("cpp", "make"), pytest.param("cpp", "main", marks=pytest.mark.slow)],
+    ("device", "program", "number"),
+    [
+        ("cython", "", signal.SIGINT),
+        ("cython", "", signal.SIGTERM),
+        ("cpp", "make", signal.SIGINT),
+        pytest.param("cpp", "main", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("cpp", "main", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
-def test_ctrl_c_leaves_nothing(device, program, plugin, tmp_path, tmp_path_factory):
-    """A week of biological time, interrupted as a terminal does it: the whole process group."""
+def test_a_signal_leaves_nothing(device, program, number, plugin, tmp_path, tmp_path_factory):
+    """Hours of biological time, interrupted as a terminal does it: the whole process group."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -411,7 +453,7 @@ def test_ctrl_c_leaves_nothing(device, program, plugin, tmp_path, tmp_path_facto
             "--device",
             device,
             "--set",
-            "duration=604800*second",
+            "duration=20160*second",
             "--out",
             "here",
         ],
@@ -434,12 +476,13 @@ def test_ctrl_c_leaves_nothing(device, program, plugin, tmp_path, tmp_path_facto
             time.sleep(0.05)
         # Well into the simulation, or wherever a slow machine is by then: the end is the same.
         time.sleep(0 if program == "make" else 3)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         _, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
-    assert stderr.endswith("Interrupted: nothing was written.\n")
+    code, word = (143, "Terminated") if number == signal.SIGTERM else (130, "Interrupted")
+    assert process.returncode == code
+    assert stderr.endswith(f"{word}: nothing was written.\n")
     assert "Traceback" not in stderr
     # The compiler removes its own files when it is interrupted, and may end after neuromod.
     give_up = time.monotonic() + 20
