@@ -163,6 +163,7 @@ _slope = _slope*_rise + channel_modulation*_current
 _current = _current*_rise
 """
 NEWTON = "V_sag - (V_sag + _load*_current - _above)/(1 + _load*_slope)"
+RK4_STABLE = 2.785
 # Newton's steps from the overdrive without sag, which roughly halve it until they are near: enough
 # for loads of a thousand times R_S.
 SAG_STEPS = 8
@@ -445,9 +446,39 @@ class CircuitNeuron(Parameters):
         """Refuse a time step, seconds, of which pulses and spikes are no whole number."""
         for name in ("t_pulse", "t_spike"):
             steps = float(getattr(self, name) / dt)
-            off = round(steps) < 1 or abs(steps - round(steps)) > 1e-6
+            off = not 0.5 < steps < np.inf or abs(steps - round(steps)) > 1e-6
             problem = f"dt = {{}} must go into {name} = {{}} a whole number of times"
             refuse_where(off, problem, dt, getattr(self, name))
+
+    def longest_step(self, own: Callable[[str], Any]) -> Quantity | None:
+        """Longest time step that its integration stands between rest and threshold, seconds.
+
+        None where any will do. Runge-Kutta's method stands 2.785 of the membrane's time constant
+        (Hairer & Wanner 1996, Solving Ordinary Differential Equations II, section IV.2), which an
+        exponential leak, or a unit of conductance, makes shorter than R_leak*C.
+        """
+        if self.method.membrane is not rk4:
+            return None
+        slope = 1.0
+        if self.leak != "linear":
+            steep = np.exp if self.leak == "one_sided" else np.cosh
+            with np.errstate(over="ignore"):
+                slope = steep(np.asarray((own("v_th") - own("v_rest")) / own("v_slope")))
+        load = slope / own("R_leak")
+        if self.synapse == "conductance":
+            load = load + own("G_unit")
+        return RK4_STABLE * own("C") / load
+
+    def rails(self, own: Callable[[str], Any]) -> tuple[Any, Any] | None:
+        """Ends of what the membrane can reach, by a swing too wide; None for ideal sources.
+
+        Transistors and conductances pull no further than to the supply and to ground.
+        """
+        if self.synapse == "mirror" and self.output == "ideal":
+            return None
+        ends = [own("v_rest"), *(own(name) for name in self.inputs if name != "v_offset")]
+        high = np.max(np.broadcast_arrays(*(np.asarray(end) for end in ends)), axis=0)
+        return -high * volt, 2 * high * volt
 
     def check_codes(self, codes: Sequence[int]) -> None:
         """Refuse codes that the synapses' bits cannot hold."""

@@ -21,6 +21,9 @@ from neuromod.support.text import say
 MOST = 2**31
 # In time steps: what rounding leaves of a whole number of them.
 GRID_TOLERANCE = 1e-6
+# Seconds, and what floating-point numbers count without gaps.
+SHORTEST = 1e-18
+MOST_STEPS = 2**53
 # Digits that show what is off the grid of a long run.
 EXACT = 12
 
@@ -133,7 +136,14 @@ def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
             raise UserError(f"{name} takes one time for all, not {np.size(value)}.")
     if not dt > 0 * second:
         raise UserError(f"A time step of {say(dt)} must be above 0.")
+    if not float(dt) >= SHORTEST:
+        raise UserError(f"A time step of {say(dt)} is too short: at least 1e-18 s was expected.")
     ratio = float(time / dt)
+    if ratio > MOST_STEPS:
+        raise UserError(
+            f"{name} = {say(time)} is too long for time steps of {say(dt)}: clocks count to "
+            f"{MOST_STEPS:.2g}."
+        )
     if not 0 <= ratio < np.inf or abs(ratio - round(ratio)) > GRID_TOLERANCE + 1e-12 * ratio:
         raise UserError(
             f"{name} = {say(time, digits=EXACT)} must be a whole number of time steps of "

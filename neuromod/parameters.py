@@ -27,6 +27,8 @@ MOST_VALUES = 1_000_000
 """Of a list; each is written into a run's settings as text, and most make a neuron."""
 LARGEST = 2**63 - 1
 """Whole number."""
+HUGE = 1e60
+"""Of a quantity in base units: nothing measured is, and products of five stay finite."""
 BASE_UNITS = {
     "m": "meter",
     "kg": "kilogram",
@@ -331,6 +333,8 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
         raise UserError(f"{name} needs a list of at least one value.")
     if not np.all(np.isfinite(value)):
         raise UserError(f"{name} = {say(value)} must be finite.")
+    if isinstance(default, Quantity):
+        _check_extreme(name, value, 1 / HUGE if about.low_excluded else 0)
     if isinstance(default, int) and not isinstance(default, Quantity):
         if int(value) != value:
             raise UserError(f"{name} = {value} must be a whole number.")
@@ -344,6 +348,17 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
         value = value if isinstance(value, np.ndarray) else float(value)
     check_range(name, value, about)
     return value
+
+
+def _check_extreme(name: str, value: Any, least: float) -> None:
+    """Refuse quantities that nobody has measured, and whose products and quotients overflow."""
+    sizes = np.ravel(np.abs(np.asarray(value, dtype=float)))
+    extreme = sizes[(sizes > HUGE) | ((sizes < least) & (sizes > 0))]
+    if len(extreme):
+        raise UserError(
+            f"{name} = {extreme[0]:.8g} {unit_of(value)} is out of range: a size of {least:g} to "
+            f"{HUGE:g} was expected."
+        )
 
 
 def _check_is_number(name: str, value: Any, example: str) -> None:

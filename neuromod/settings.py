@@ -292,7 +292,8 @@ def _number(node: ast.expr) -> Any:
 
 def _bounded(number: Any) -> Any:
     """The number, unless it is an integer that could grow without end."""
-    if isinstance(number, int) and abs(number) > LARGEST:
+    # Of the smallest integer, the minus is read after the number.
+    if isinstance(number, int) and abs(number) > LARGEST + 1:
         raise OverflowError
     return number
 

@@ -33,12 +33,15 @@ from neuromod.checks import steps_in
 from neuromod.devices.builds import GET_COMPILER, Standalone, compiler
 from neuromod.devices.genn.installation import require
 from neuromod.devices.genn.limits import refuse
+from neuromod.devices.states import check_states, check_step
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
 from neuromod.parameters import unit_of
 from neuromod.recording import Recording, Signal
 from neuromod.support.claim import scratch
+from neuromod.support.machine import check_memory, check_time
 from neuromod.support.progress import task
+from neuromod.support.text import say
 
 DEVICES = ("cython", "cpp", "genn", "genn-cpu")
 PRECISIONS = {"double": np.float64, "single": np.float32}
@@ -47,6 +50,10 @@ SCHEDULE = ["start", "synapses", "groups", "thresholds", "resets", "end"]
 # Time steps that Brian2's runtime is given to NumPy for, which takes 0.1 to 0.3 ms for each, 1 ms
 # in a network of 10 000 neurons: seconds, where compiling takes a minute for every new variant.
 SHORT = 20_000
+# Of one traced value, in the monitor and in the recording; of one synapse; of one input spike.
+SAMPLE_BYTES, SYNAPSE_BYTES, SPIKE_BYTES = 16, 32, 32
+# Least wall time of a step, and of one neuron or plastic synapse in it, on the fastest device.
+STEP_S, UPDATE_S = 1e-7, 1e-11
 MAKE_OPTIONS = "devices.cpp_standalone.extra_make_args_unix"
 GCC_OPTIONS = "codegen.cpp.extra_compile_args_gcc"
 # By default GCC gives up on vectors in a loop over as many arrays as a cell with a cascade has:
@@ -81,10 +88,13 @@ def simulate(
     Raises
     ------
     UserError
-        When the device is unknown, cannot be used here, or cannot run this experiment.
+        When the device is unknown, cannot be used here, or cannot run this experiment; when it
+        needs more than the machine has, or ends in states that cannot be.
     """
     check_request(device, precision)
     steps = steps_in("duration", experiment.duration, experiment.dt)
+    check_step(experiment)
+    _check_needs(experiment, steps)
     with _settings(device, precision, compiled=steps > SHORT), _device(device):
         if device.startswith("genn"):
             refuse(experiment)
@@ -120,6 +130,19 @@ def check_request(device: str, precision: str) -> None:
         raise unknown("precision", precision, PRECISIONS)
     if device.startswith("genn"):
         require(gpu=device == "genn")
+
+
+def _check_needs(experiment: Experiment, steps: int) -> None:
+    """Refuse what does not fit into this machine, by an estimate from below."""
+    samples = steps * sum(len(trace.neurons) * len(trace.variables) for trace in experiment.traces)
+    edges = sum(len(wire.i) * len(wire.edges) for wire in experiment.connections)
+    changing = sum(len(wire.i) for wire in experiment.plastic)
+    inputs = sum(len(source.neurons) for source in experiment.sources)
+    neurons = sum(population.size for population in experiment.populations)
+    needed = SAMPLE_BYTES * samples + SYNAPSE_BYTES * (edges + changing) + SPIKE_BYTES * inputs
+    check_memory(f"A simulation of {say(steps)} time steps", needed)
+    seconds = steps * (STEP_S + UPDATE_S * (neurons + changing))
+    check_time(f"A simulation of {say(steps)} time steps", seconds)
 
 
 @contextmanager
@@ -340,4 +363,6 @@ def _collect(
         }
         for part in modelled
     }
+    # Not as an attribute, which Brian2's own `active` would be.
+    check_states(experiment, signals, lambda part, name: _part(parts, part).state(name)[:])
     return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)

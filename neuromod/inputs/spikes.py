@@ -9,6 +9,7 @@ from neuromod.checks import GRID_TOLERANCE, steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 from neuromod.models.circuit import CircuitNeuron
+from neuromod.support.machine import check_memory
 from neuromod.support.text import say
 
 
@@ -59,6 +60,7 @@ def poisson(
     # The mean and six standard deviations: hardly any train has too few intervals.
     expected = float(duration * rate)
     count = int(expected + 6 * np.sqrt(expected) + 10)
+    check_memory(f"Drawing spikes of {name}", 16.0 * size * count)
     intervals = generator.exponential(free_steps, (size, count)) + dead_steps
     at = np.floor(np.cumsum(intervals, axis=1) - dead_steps).astype(int)
     neurons, order = np.nonzero(at < steps)
@@ -131,6 +133,7 @@ def regular(name: str, rates: Quantity, duration: Quantity, dt: Quantity) -> Spi
     if np.any(rates <= 0 * Hz) or np.any(rates > (1 + GRID_TOLERANCE) / dt):
         raise UserError(f"Rates must lie above 0 and up to {say(1 / dt)}, one spike a time step.")
     interval = np.asarray(1 / (rates * dt))
+    check_memory(f"Making spikes of {name}", 32 * float(np.sum(steps / interval)))
     counts = np.ceil(steps / interval).astype(int)
     neurons = np.repeat(np.arange(len(interval)), counts)
     number = np.arange(len(neurons)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -37,6 +37,7 @@ from neuromod.runs.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
 from neuromod.support.cache import checksum, written_whole
 from neuromod.support.log import Journal, journal, stage
+from neuromod.support.machine import forced
 
 VERSIONED = [
     "brian2-neuromod",
@@ -89,6 +90,7 @@ def run(
     out: str | Path | None = None,
     overwrite: bool = False,
     precision: str = "double",
+    force: bool = False,
     **settings: Any,
 ) -> Run:
     """Run a protocol.
@@ -106,6 +108,8 @@ def run(
         Whether a run that is already there may be replaced.
     precision : str
         ``"double"`` or ``"single"``.
+    force : bool
+        Whether to start what needs more memory or time than seems sensible on this machine.
     **settings
         Settings to change; a model's parameter by its name, or as in
         ``**{"circuit.v_rest": 0.2*volt}`` where two models share it.
@@ -124,9 +128,9 @@ def run(
             "Brian2's simulations, would have no effect."
         )
     if out is None or (chosen.shares_work and not is_first_process()):
-        return _work(chosen, device, precision)
+        return _work(chosen, device, precision, force)
     with reserved(Path(out).absolute(), overwrite) as place:
-        finished = _work(chosen, device, precision)
+        finished = _work(chosen, device, precision, force)
         _store(finished, place.new)
         folder = place.settle()
         with _kept_in(folder):
@@ -213,9 +217,9 @@ def stored_protocol(folder: Path, info: Mapping[str, Any]) -> Study:
         raise UserError(f"The settings in {folder / INFO} are damaged: {error}.") from error
 
 
-def _work(study: Study, device: str, precision: str) -> Run:
+def _work(study: Study, device: str, precision: str, force: bool = False) -> Run:
     started = datetime.now(UTC)
-    with journal() as notes:
+    with journal() as notes, forced(force):
         found = study.perform(lambda experiment: simulate(experiment, device, precision))
     versions = {"python": platform.python_version()}
     versions |= {name: version_of(name) for name in VERSIONED if version_of(name)}

@@ -1,6 +1,6 @@
 import pytest
 
-from neuromod.errors import UserError, unknown
+from neuromod.errors import UserError, short, unknown
 
 
 def test_near_names_are_offered():
@@ -21,3 +21,11 @@ def test_hundreds_of_names_are_not_listed():
 def test_user_errors_are_value_errors():
     with pytest.raises(ValueError, match="no"):
         raise UserError("no")
+
+
+def test_long_values_are_shortened():
+    assert short("clocked") == "'clocked'"
+    assert short("ab" * 300) == f"'{'ab' * 19}a...{'b' + 'ab' * 19}'"
+    assert short(7**400) == "an integer of 1123 bits"
+    assert short([0.7] * 81) == "a list of 81 values"
+    assert len(str(unknown("unit", "mz" * 9000, ["mV"]))) < 200

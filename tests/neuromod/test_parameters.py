@@ -11,7 +11,16 @@ from hypothesis import given, strategies as st
 
 from neuromod.errors import UserError
 from neuromod.models import CircuitNeuron, GainLIF
-from neuromod.parameters import About, Parameters, check, namespace, parameter, parameters, unit_of
+from neuromod.parameters import (
+    About,
+    Parameters,
+    check,
+    namespace,
+    parameter,
+    parameters,
+    positive,
+    unit_of,
+)
 from neuromod.protocols import VddSweep
 from neuromod.runs import registry
 
@@ -32,6 +41,8 @@ class Outer(Parameters):
     codes: tuple[int, ...] = parameter((1, -2), "codes", source="chosen here", low=-7, high=7)
     kind: str = parameter("hot", "kind", source="chosen here", choices=("hot", "cold"))
     on: bool = parameter(True, "whether", source="chosen here")
+    words: tuple[str, ...] = parameter(("a",), "words", source="chosen here")
+    step: Quantity = positive(3 * ms, "step", source="chosen here")
 
 
 @pytest.mark.parametrize(
@@ -59,6 +70,18 @@ class Outer(Parameters):
         ({"kind": 3}, "must be str"),
         ({"on": "yes"}, "must be bool"),
         ({"inner": 3}, "must be a Inner"),
+        ({"level": True}, "level = True is not a number"),
+        ({"level": np.ma.masked_array([0.7], [True])}, "is not a number"),
+        ({"count": 1e300}, "count = an integer of 997 bits is out of range"),
+        ({"count": 2**63}, "count = 9223372036854775808 is out of range: at most 92233720368547"),
+        ({"supply": [True, False]}, "not a number"),
+        ({"supply": np.array([1j])}, "not a number"),
+        ({"supply": np.full(1_000_001, 0.7) * volt}, "1 000 000 values at most, not 1 000 001"),
+        ({"codes": 1 * volt}, "codes = 1 V has the wrong unit"),
+        ({"codes": [1] * 1_000_001}, "takes 1 000 000 values at most"),
+        ({"words": ("a,b",)}, "words takes words without commas, brackets or quotes, not 'a,b'"),
+        ({"words": ("",)}, "words takes words"),
+        ({"inner": Inner}, "must be a Inner"),
     ],
 )
 def test_a_value_that_does_not_fit_is_explained(values, message):
@@ -109,6 +132,13 @@ def test_values_are_brought_to_the_kind_of_their_default():
     assert made.codes == (3,)
 
 
+def test_what_no_quotient_would_survive_is_refused():
+    with pytest.raises(UserError, match=r"step = 9\.99\d*e-321 second is out of range"):
+        Outer(step=1e-320 * second)
+    with pytest.raises(UserError, match=r"step = 1e[+]61 second is out of range"):
+        Outer(step=1e61 * second)
+
+
 def test_ends_of_a_range_are_allowed_unless_excluded():
     assert Outer(level=2).level == 2
     assert Outer(supply=[0.5, 1.0] * volt) == Outer()
@@ -131,7 +161,7 @@ def test_equality_is_by_value_and_class():
 
 
 def test_namespace_holds_numbers_of_inner_models_too():
-    assert set(namespace(Outer())) == {"tau", "level", "count", "supply"}
+    assert set(namespace(Outer())) == {"tau", "level", "count", "supply", "step"}
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

@@ -1,5 +1,7 @@
+import json
 import time
 
+import hypothesis
 import numpy as np
 import pytest
 from brian2 import Quantity, ms, mV, nA, nS, second, volt
@@ -8,7 +10,10 @@ from hypothesis.extra import numpy as hnp
 
 from neuromod.errors import UserError
 from neuromod.models import CircuitNeuron, GainLIF, Optocoupler, Receptor, library
+from neuromod.parameters import Parameters, unit_of
+from neuromod.protocols.vdd_sweep import VddSweep
 from neuromod.protocols.wash import Wash
+from neuromod.runs import registry
 from neuromod.settings import (
     UNITS,
     change,
@@ -290,3 +295,97 @@ def test_settings_that_fit_only_together_may_be_changed_in_any_order():
         assert (changed.onset, changed.offset) == (50.3 * second, 91.7 * second)
     with pytest.raises(UserError, match=r"wash-in|offset"):
         change(Wash(), {"onset": 50.3 * second})
+
+
+def every_setting():
+    """Name of the protocol or model, itself and the name of a setting, for all there are."""
+    for kind in ("protocol", "model", "receptor"):
+        for name in registry.names(kind):
+            found = registry.find(kind, name)
+            base = found() if isinstance(found, type) and issubclass(found, Parameters) else found
+            if isinstance(base, Parameters):
+                # Those of models inside a protocol are the models' own.
+                own = [n for n in flatten(base) if "." not in n]
+                yield from (pytest.param(base, n, id=f"{name}-{n}") for n in own)
+
+
+EXTREME_NUMBERS = ["0", "-0.0", "1", "-3", "1/3", "1e308", "-1e308", "5e-324", "1e300", "1e59"]
+EXTREME_NUMBERS += ["9007199254740993", "9223372036854775807", "9223372036854775808", "1e-59"]
+EXTREME_TEXTS = ["true", "false", "none", "none,", "true, false", "nan", "1e999", "[true]", "[]"]
+EXTREME_TEXTS += ["1,", "2, 1", "1, 1.5", "1e300,", "a-b", "'a'", "a,b", "\0", " ", "1*volt", "()"]
+EXTREME_TEXTS += ["-".join("a" * 1500), "-" * 3000 + "1", "linspace(0, 1, 10000001)", "é", "[[1]]"]
+EXTREME_VALUES = [True, np.True_, np.float32(0.1), np.int8(3), np.array(3), np.array([2, 1])]
+EXTREME_VALUES += [np.array([True]), np.array([1j]), np.array(["a"]), np.zeros(0), 10**400, None]
+EXTREME_VALUES += [np.zeros((2, 2)), [None], [[1]], ("a,b",), (" a",), ("none",), "", {}, 1j, ()]
+EXTREME_VALUES += [np.longdouble("0.1"), np.array([2**53 + 1]), [10**400], np.array([None]), {3}]
+
+
+def forms(held, draw):
+    """An extreme text or value for a setting that holds a value."""
+    one = held[0] if isinstance(held, tuple) and held else held
+    unit = "" if not isinstance(one, Quantity) else f"*{unit_of(one)}"
+    numbers = [f"{n}{unit}" for n in EXTREME_NUMBERS]
+    numbers += [f"[{n}, 1]{unit}" for n in EXTREME_NUMBERS]
+    return draw(st.sampled_from([*numbers, *EXTREME_TEXTS, *EXTREME_VALUES]))
+
+
+def bits(value):
+    if isinstance(value, tuple):
+        return tuple(map(bits, value))
+    if isinstance(value, float | np.ndarray):
+        plain = np.asarray(value)
+        return type(value), getattr(value, "dim", None), plain.dtype, plain.shape, plain.tobytes()
+    return type(value), value
+
+
+def comes_back(base, name, value):
+    """Whether a setting takes a value; then it is the same, to the bit, when it is read again."""
+    try:
+        given = read(base, {name: value})[name] if isinstance(value, str) else value
+        changed = change(base, {name: given})
+    except UserError:
+        return False
+    written = {n: format_value(v) for n, v in flatten(changed).items()}
+    again = change(base, read(base, json.loads(json.dumps(written))))
+    assert {n: bits(v) for n, v in flatten(again).items()} == {
+        n: bits(v) for n, v in flatten(changed).items()
+    }
+    return True
+
+
+@pytest.mark.thorough
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("base", "name"), list(every_setting()))
+@given(data=st.data())
+@hypothesis.settings(deadline=None, max_examples=40)
+def test_what_a_setting_takes_is_read_again_to_the_bit(base, name, data):
+    comes_back(base, name, forms(flatten(base)[name], data.draw))
+
+
+@pytest.mark.parametrize(
+    ("base", "name", "value", "taken"),
+    [
+        (VddSweep(), "seed", "1e300", False),
+        (VddSweep(), "seed", "9223372036854775807", True),
+        (VddSweep(), "seed", 10**400, False),
+        (VddSweep(), "vdd", "true", False),
+        (VddSweep(), "vdd", "[0.5, 0.7]*volt", True),
+        (VddSweep(), "codes", "true", False),
+        (VddSweep(), "codes", "1*volt", False),
+        (VddSweep(), "codes", np.array([1, -2]), True),
+        (VddSweep(), "dt", "1e-320*second", False),
+        (CircuitNeuron(), "slope_factor", np.float32(1.7), True),
+        (CircuitNeuron(), "slope_factor", np.array(1.7), True),
+        (GainLIF(), "receptors", "none", True),
+        (Receptor(), "ligand", "none", True),
+    ],
+)
+def test_extreme_values_are_refused_or_read_again(base, name, value, taken):
+    assert comes_back(base, name, value) is taken
+
+
+@pytest.mark.parametrize("text", ["-".join("a" * 1500), "-" * 5000 + "1", "[" * 5000, "1" * 9999])
+def test_messages_about_long_texts_are_short(text):
+    with pytest.raises(UserError) as caught:
+        change(VddSweep(), read(VddSweep(), {"dt": text}))
+    assert len(str(caught.value)) < 300
