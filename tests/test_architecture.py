@@ -1,6 +1,9 @@
 import ast
 import configparser
 import importlib
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -197,3 +200,18 @@ def test_the_package_shows_its_public_names_and_nothing_else():
 def test_our_star_replaces_no_name_of_brian2_s():
     package, theirs = importlib.import_module("neuromod"), importlib.import_module("brian2")
     assert not set(package.__all__) & {name for name in vars(theirs) if not name.startswith("_")}
+
+
+def test_a_source_distribution_has_whatever_its_tests_read(tmp_path):
+    pytest.importorskip("setuptools")
+    setup = "import setuptools; setuptools.setup()"
+    place = ["egg_info", "--egg-base", tmp_path, "sdist", "--dist-dir", tmp_path]
+    subprocess.run([sys.executable, "-c", setup, *place], cwd=ROOT, check=True, capture_output=True)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    folders = (*ROOMS, "tests", "docs")
+    there = {path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
+    made = ("__pycache__", "_generated", "_build")
+    kept = {path for path in there if not set(made) & set(path.parts)}
+    wanted = {str(path.relative_to(ROOT)) for path in kept} | {"README.md", ".ci/run", "LICENSE"}
+    assert wanted <= packed
