@@ -371,6 +371,29 @@ def test_an_unexpected_error_is_named(neuromod, tmp_path):
 
 
 MAIN = "from neuromod.cli import main; main()"
+
+
+def test_an_ascii_terminal_gets_escapes_and_the_whole_run(plugin, tmp_path):
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    place = "Läufe µ".encode()
+    for arguments in (
+        ["run", "tiny", "--set", "note=Käse".encode(), "--out", place],
+        ["report", place],
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-c", MAIN, *arguments],
+            env={**plugin, **ascii_only},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert r"L\udcc3\udca4ufe \udcc2\udcb5/report.html" in ended.stdout
+    stored = load_run(tmp_path / place.decode())
+    assert os.fsencode(stored.protocol.note).decode() == "Käse"
+
+
 FAIL_BUILDING = "from neuromod.devices import simulation; simulation.SpikeMonitor = None; "
 
 
