@@ -200,19 +200,14 @@ def _seal(key: str, compiled: Iterable[Path]) -> str:
 
 def _remove(kept: Path) -> None:
     """Remove a kept program, if it may be removed: at once from where others look for it."""
-    aside = _aside(kept)
+    aside = kept.with_name(f".{kept.name}.{os.getpid()}")
     with suppress(OSError):
-        kept.rename(aside)
-        shutil.rmtree(aside)
-
-
-def _aside(kept: Path) -> Path:
-    return kept.with_name(f".{kept.name}.{os.getpid()}")
+        shutil.rmtree(kept.rename(aside))
 
 
 def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:
     """Keep a program, whole or not at all, and the `KEPT` programs used last."""
-    partial = _aside(kept)
+    partial = kept.with_name(f".{kept.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(mode=0o700, parents=True)

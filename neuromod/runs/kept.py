@@ -7,50 +7,27 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from neuromod.support.cache import layers
 
-# What reads a kind of file is imported where it is used: it may need torch or Brian2.
-
-
-def _program(path: Path) -> bool:
-    from neuromod.devices.builds import is_whole
-
-    return is_whole(path)
-
-
-def _rows(path: Path) -> bool:
-    from neuromod.tuning.row_file import is_whole
-
-    return is_whole(path)
-
-
-def _training(path: Path) -> bool:
-    from neuromod.tuning.grid import is_whole
-
-    return is_whole(path)
-
-
-def _tensors(path: Path) -> bool:
-    from neuromod.support.tensor_file import is_whole
-
-    return is_whole(path)
-
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of what is kept: patterns of its names, and whether one of these is whole."""
+    """A kind of what is kept: patterns of its names, and the module that knows one that is whole.
+
+    That module is imported to check: it may need torch or Brian2.
+    """
 
     name: str
     patterns: tuple[str, ...]
-    is_whole: Callable[[Path], bool] = Path.exists
+    module: str = ""
 
     def paths(self) -> list[Path]:
-        """Return what there is of it."""
+        """Return what there is of it, but for what a living process is writing."""
         # The folder of programs may have a stand-in of its own.
         folders = {layers()[0], layers("builds")[0].parent}
         found = {
@@ -60,12 +37,15 @@ class Kind:
 
     def size(self) -> int:
         """Return how many bytes of the disk it takes."""
-        files = [f for path in self.paths() for f in (path, *path.rglob("*"))]
+        files = [file for path in self.paths() for file in (path, *path.rglob("*"))]
         return sum(file.stat().st_blocks * 512 for file in files if file.is_file())
 
     def damaged(self) -> list[Path]:
         """Return what is not as it was written."""
-        return [path for path in self.paths() if not self.is_whole(path)]
+        if not self.module:
+            return []
+        is_whole = import_module(f"neuromod.{self.module}").is_whole
+        return [path for path in self.paths() if not is_whole(path)]
 
     def remove(self) -> int:
         """Remove all, and return how many those were.
@@ -81,30 +61,25 @@ class Kind:
         return len(paths)
 
 
-def _is_abandoned(path: Path) -> bool:
-    """Whether nobody is writing a file any more: its name ends in a process's number."""
-    number = path.name.rpartition(".")[2]
-    try:
-        os.kill(int(number), 0)
-    except (ValueError, ProcessLookupError):
-        return True
-    except OSError:
-        pass
-    return False
-
-
+NETWORKS = ("digits-vgg-*.safetensors", "plastic-*.safetensors", "tuned-*.safetensors")
 UNFINISHED = tuple(f".*.{kind}.*" for kind in ("npy", "rows", "json", "safetensors"))
 
 KINDS = (
-    Kind("compiled programs", ("builds/[!.]*",), _program),
-    Kind("features", ("features-*.npy", "projections-*.npy"), _rows),
+    Kind("compiled programs", ("builds/[!.]*",), "devices.builds"),
+    Kind("features", ("features-*.npy", "projections-*.npy"), "tuning.row_file"),
     Kind("digests of features", ("features-*.rows", "projections-*.rows")),
-    Kind("finished trainings", ("tuned-*.json",), _training),
-    Kind(
-        "trained networks",
-        ("digits-vgg-*.safetensors", "plastic-*.safetensors", "tuned-*.safetensors"),
-        _tensors,
-    ),
+    Kind("finished trainings", ("tuned-*.json",), "tuning.grid"),
+    Kind("trained networks", NETWORKS, "support.tensor_file"),
     Kind("logs", ("*.log",)),
     Kind("files of killed processes", (*UNFINISHED, "builds/.*")),
 )
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether the process whose number a name ends in has ended."""
+    with suppress(PermissionError):
+        try:
+            os.kill(int(path.name.rpartition(".")[2]), 0)
+        except (ValueError, ProcessLookupError):
+            return True
+    return False
