@@ -180,7 +180,6 @@ def _take(kept: Path, folder: Path, products: Sequence[str]) -> bool:
             os.utime(kept)
     elif kept.exists():
         log.warning("The kept program %s is damaged or old: it is compiled anew.", kept)
-        _remove(kept)
     return whole
 
 
@@ -207,6 +206,8 @@ def _remove(kept: Path) -> None:
 
 def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:
     """Keep a program, whole or not at all, and the `KEPT` programs used last."""
+    if not is_whole(kept):
+        _remove(kept)
     partial = kept.with_name(f".{kept.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
