@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from neuromod.support.cache import checksum, digest, reach_disk, written_whole
 INFO = "run.json"
 PAGES = ("figure.png", "report.html")
 NEUROMOD = "brian2-neuromod"
+# What NIX adds to every array, and to a file, at most.
+NIX_BYTES = 40_000
 
 
 def _is(*kinds: type) -> Callable[[Any], bool]:
@@ -57,6 +60,7 @@ def store(
     folder: Path, tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, Recording]
 ) -> dict[str, str]:
     """Write tables and recordings, onto the disk itself; give their checksums by file."""
+    _reserve(folder, size(tables, recordings))
     for name, table in tables.items():
         (folder / f"{name}.csv").write_bytes(as_csv(table))
     for name, recording in recordings.items():
@@ -73,12 +77,24 @@ def seal(folder: Path) -> dict[str, str]:
 
 
 def size(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> int:
-    """Bytes that tables and recordings take on a disk, nearly."""
-    spikes = [one for recording in recordings.values() for one in recording.spikes.values()]
-    signals = [s for r in recordings.values() for own in r.signals.values() for s in own.values()]
-    arrays = [array for one in spikes for array in (one.neurons, one.times)]
-    arrays += [signal.values for signal in signals]
-    return sum(len(as_csv(table)) for table in tables.values()) + sum(a.nbytes for a in arrays)
+    """Bytes that tables and recordings take on a disk, at most."""
+    total = sum(len(as_csv(table)) for table in tables.values())
+    for recording in recordings.values():
+        arrays = [a for one in recording.spikes.values() for a in (one.neurons, one.times)]
+        arrays += [one.values for own in recording.signals.values() for one in own.values()]
+        total += sum(array.nbytes for array in arrays) + NIX_BYTES * (1 + len(arrays))
+    return total
+
+
+def _reserve(folder: Path, needed: int) -> None:
+    """See that so many bytes have room: HDF5 may crash on a disk that is full."""
+    path = folder / ".room"
+    try:
+        with path.open("wb") as file:
+            if needed:
+                os.posix_fallocate(file.fileno(), 0, needed)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def write_info(folder: Path, info: dict[str, Any]) -> None:

@@ -9,20 +9,17 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from neuromod.errors import UserError
-from neuromod.support.cache import reach_disk
+from neuromod.support.cache import no_room, reach_disk
 from neuromod.support.claim import claim, owner, release, sweep
 
 INFO = "run.json"
 PARTIAL = "-partial"
-MEGABYTE = 1e6
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -107,8 +104,8 @@ def recover(folder: Path) -> None:
 
 
 @contextmanager
-def room_for(needed: float, folder: Path, kept: str) -> Iterator[None]:
-    """Turn the error of a full disk, onto which so many bytes were to come, into a sentence.
+def room_for(needed: int, folder: Path, kept: str) -> Iterator[None]:
+    """Let the error of a full disk, onto which so many bytes were to come, say what is kept.
 
     Raises
     ------
@@ -117,19 +114,10 @@ def room_for(needed: float, folder: Path, kept: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
-        # HDF5 has words alone.
-        is_full = getattr(error, "errno", None) in FULL or os.strerror(FULL[0]) in str(error)
-        if not is_full:
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        disk = next(path for path in (folder, *folder.parents) if path.is_mount())
-        free = shutil.disk_usage(disk).free
-        lacking = (needed - free) / MEGABYTE
-        lack = f"about {lacking:.3g} MB more are needed" if lacking > 0 else "more are needed"
-        raise UserError(
-            f"The disk at {disk}, which {folder} is on, is full: {free / MEGABYTE:.3g} MB are "
-            f"free and {lack}; {kept}."
-        ) from error
+        raise UserError(f"{str(no_room(folder, needed)).rstrip('.')}; {kept}.") from error
 
 
 def _rescue(work: Path) -> None:

@@ -31,7 +31,7 @@ from neuromod.runs.files import (
     store,
     write_info,
 )
-from neuromod.runs.folder import recover, reserved, room_for
+from neuromod.runs.folder import Place, recover, reserved, room_for
 from neuromod.runs.registry import find, name_of, version_of
 from neuromod.runs.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
@@ -131,7 +131,7 @@ def run(
         return _work(chosen, device, precision, force)
     with reserved(Path(out).absolute(), overwrite) as place:
         finished = _work(chosen, device, precision, force)
-        _store(finished, place.new)
+        _store(finished, place)
         folder = place.settle()
         with _kept_in(folder):
             _finish(finished, folder)
@@ -242,20 +242,20 @@ def _work(study: Study, device: str, precision: str, force: bool = False) -> Run
     return Run(study, found.tables, found.recordings, info)
 
 
-def _store(finished: Run, folder: Path) -> None:
+def _store(finished: Run, place: Place) -> None:
     """Write what cannot be made again without running the protocol again."""
     needed = size(finished.tables, finished.recordings)
-    with room_for(needed, folder.parent.parent, "nothing of the new run was kept"):
+    with room_for(needed, place.folder, "nothing of the new run was kept"):
         try:
             with journal() as notes, stage("saving"):
-                files = store(folder, finished.tables, finished.recordings)
+                files = store(place.new, finished.tables, finished.recordings)
         except BaseException:
             # What is written already would count as what is lacking.
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(place.new, ignore_errors=True)
             raise
         finished.info["wall_s"] |= _rounded(notes)
         finished.info["files"] = files
-        write_info(folder, finished.info)
+        write_info(place.new, finished.info)
 
 
 def _finish(finished: Run, folder: Path) -> None:
@@ -275,13 +275,12 @@ def _draw(run: Run, folder: Path) -> None:
             run.info["wall_s"].setdefault(name, seconds)
     text = page(run.protocol, run.info, run.tables, sections, image)
     pages = dict(zip(PAGES, (image, text.encode(errors="backslashreplace")), strict=True))
-    with room_for(sum(map(len, pages.values())), folder, "what was there is kept"):
-        for name, content in pages.items():
-            with written_whole(folder / name) as path:
-                path.write_bytes(content)
-        if "files" in run.info:
-            run.info["files"] |= {name: checksum(folder / name) for name in pages}
-            write_info(folder, run.info)
+    for name, content in pages.items():
+        with written_whole(folder / name, len(content)) as path:
+            path.write_bytes(content)
+    if "files" in run.info:
+        run.info["files"] |= {name: checksum(folder / name) for name in pages}
+        write_info(folder, run.info)
 
 
 @contextmanager

@@ -209,10 +209,39 @@ def truncate(name):
     return cut
 
 
+def uncheck(folder):
+    """A run as version 0.1 stored it, without checksums."""
+    info = json.loads((folder / "run.json").read_text())
+    for name in ("files", "sha256", "target"):
+        del info[name]
+    (folder / "run.json").write_text(json.dumps(info))
+
+
+def without(name):
+    def drop(folder):
+        path = folder / "run.json"
+        info = json.loads(path.read_text())
+        del info[name]
+        path.write_text(json.dumps(info))
+
+    return drop
+
+
+@pytest.mark.parametrize("checked", [True, False])
 @pytest.mark.parametrize(
     "damage",
     [
         damage_json,
+        *(
+            without(name)
+            for name in ("versions", "wall_s", "notes", "seed", "tables", "recordings")
+        ),
+        edit_json(versions={"python": "3.11"}),
+        edit_json(wall_s={"measuring": "long"}),
+        edit_json(notes=None),
+        edit_json(seed=True),
+        edit_json(tables=["../run/table"]),
+        overwrite("table.csv", b"current_nA,spikes,rate_Hz\n1,2,3,4\n"),
         overwrite("run.json", b"\xff\xfe"),
         overwrite("run.json", b"[]"),
         overwrite("run.json", b'{"name": "foreign"}'),
@@ -233,10 +262,51 @@ def truncate(name):
         lambda folder: (folder / "tiny.nix").unlink(),
     ],
 )
-def test_a_damaged_run_is_told(damage, folder):
+def test_a_damaged_run_is_told(damage, checked, folder):
+    if not checked:
+        uncheck(folder)
     damage(folder)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError) as told:
         load_run(folder)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["table.csv", "tiny.nix", "run.json"])
+def test_a_single_flipped_bit_is_told(name, folder):
+    content = bytearray((folder / name).read_bytes())
+    # Within a value: run.json has white space that says nothing.
+    place = content.index(b"1.1") if name == "run.json" else len(content) * 5 // 7
+    content[place] ^= 2
+    (folder / name).write_bytes(content)
+    for reads in (load_run, render, verify):
+        with pytest.raises(UserError, match=f"{name}"):
+            reads(folder)
+
+
+@pytest.mark.parametrize(
+    "content", [b"current_nA,spikes\n0.6,1\n", b"current_nA,spikes,rate_Hz\n0.6,many,1\n0.7,1,1\n"]
+)
+def test_a_table_that_cannot_be_drawn_is_told_without_checksums_too(
+    content, tiny, folder, monkeypatch
+):
+    monkeypatch.setattr(
+        tiny,
+        "report",
+        lambda _, tables: [tables["table"].rate_Hz.sum() + tables["table"].spikes.sum()],
+    )
+    uncheck(folder)
+    (folder / "table.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be drawn .*neuromod repeat"):
+        render(folder)
+
+
+def test_a_run_without_checksums_is_read_and_drawn_but_not_verified(folder):
+    uncheck(folder)
+    before = (folder / "run.json").read_bytes()
+    render(folder)
+    assert (folder / "run.json").read_bytes() == before
+    with pytest.raises(UserError, match="kept no checksums"):
+        verify(folder)
 
 
 def test_a_missing_run_is_told(tmp_path):

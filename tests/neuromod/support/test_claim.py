@@ -1,0 +1,53 @@
+import os
+import subprocess
+import sys
+import tempfile
+
+from neuromod.support.claim import claim, owner, release, scratch, sweep
+
+HOLD = "from pathlib import Path; from neuromod.support.claim import claim; "
+HOLD += "held = claim(Path({!r})); print('held', flush=True); input()"
+
+
+def test_a_folder_is_one_process_s_until_that_is_killed(tmp_path):
+    folder = tmp_path / "place"
+    code = HOLD.format(str(folder))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    process.stdout.readline()
+    (folder / "half").write_text("done")
+    assert claim(folder) is None
+    assert owner(folder).startswith(f"process {process.pid} on ")
+    sweep([folder])
+    assert (folder / "half").exists()
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    sweep([folder])
+    assert not folder.exists()
+
+
+def test_a_folder_is_free_when_it_is_given_up(tmp_path):
+    folder = tmp_path / "place"
+    for _ in range(2):
+        held = claim(folder)
+        (folder / "deep").mkdir()
+        (folder / "deep" / "file").write_text("x")
+        release(folder, held)
+        assert not folder.exists()
+
+
+def test_a_temporary_folder_ends_with_its_block_and_takes_abandoned_ones_along(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "neuromod-left"
+    left.mkdir()
+    (left / "owner").write_text(f"process 1 on {os.uname().nodename}")
+    (tmp_path / "neuromod-foreign").mkdir()
+    with scratch() as folder:
+        assert not left.exists()
+        (folder / "main").write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["neuromod-foreign"]
