@@ -144,7 +144,10 @@ def steps_in(name: str, time: Quantity, dt: Quantity) -> int:
             f"{name} = {say(time)} is too long for time steps of {say(dt)}: clocks count to "
             f"{MOST_STEPS:.2g}."
         )
-    if not 0 <= ratio < np.inf or abs(ratio - round(ratio)) > GRID_TOLERANCE + 1e-12 * ratio:
+    if (
+        not (ratio == 0 or 0.5 < ratio < np.inf)
+        or abs(ratio - round(ratio)) > GRID_TOLERANCE + 1e-12 * ratio
+    ):
         raise UserError(
             f"{name} = {say(time, digits=EXACT)} must be a whole number of time steps of "
             f"{say(dt, digits=EXACT)}."

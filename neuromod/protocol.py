@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from neuromod.errors import UserError, short
 from neuromod.experiment import Experiment
 from neuromod.parameters import Parameters, not_negative
 from neuromod.recording import Recording
 from neuromod.support.log import stage
+from neuromod.support.machine import within_means
 from neuromod.support.text import plain_sections
 
 if TYPE_CHECKING:
@@ -120,28 +120,14 @@ class Protocol(Study):
 
     def perform(self, simulate: Simulate) -> Results:
         """Simulate every experiment and measure the recordings."""
-        with stage("preparing"):
-            experiments = self._prepared()
+        with stage("preparing"), within_means():
+            experiments = self.experiments()
         recordings = {}
         for name, experiment in experiments.items():
             with stage(f"simulating {name}"):
                 recordings[name] = simulate(experiment)
         with stage("measuring"):
             return Results(self.measure(recordings), recordings)
-
-    def _prepared(self) -> dict[str, Experiment]:
-        try:
-            return self.experiments()
-        except MemoryError as error:
-            raise UserError(
-                f"The memory does not suffice to prepare this ({short(str(error))}): shorten the "
-                "run, lengthen its time step or take fewer values."
-            ) from error
-        except OverflowError as error:
-            raise UserError(
-                f"A number in the settings is too large or too small ({error}): take values nearer "
-                "to the defaults."
-            ) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from neuromod.parameters import (
     parameters,
     unit_of,
 )
+from neuromod.support.machine import within_means
 
 UNITS: dict[str, Unit] = {
     name: unit
@@ -109,7 +110,8 @@ def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
     """
     for name, value in assignments.items():
         settings = _assign(settings, name, value, assignments)
-    return _checked(settings)
+    with within_means():
+        return _checked(settings)
 
 
 def flatten(settings: Parameters) -> dict[str, Any]:

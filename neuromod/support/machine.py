@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from neuromod.errors import UserError
+from neuromod.errors import UserError, short
 
 GB = 1e9
 DAY = 24 * 3600.0
@@ -59,3 +59,15 @@ def check_time(what: str, needed: float) -> None:
             f"{what} takes {needed / DAY:.3g} days at the least: shorten the run, or lengthen "
             f"dt{ANYWAY}"
         )
+
+
+@contextmanager
+def within_means() -> Iterator[None]:
+    """Tell in a sentence when numbers in this context are too many or too large."""
+    advice = "shorten the run, lengthen its time step or take fewer or milder values."
+    try:
+        yield
+    except MemoryError as error:
+        raise UserError(f"Memory does not suffice ({short(str(error))}): {advice}") from error
+    except OverflowError as error:
+        raise UserError(f"A number is too large ({error}): {advice}") from error

@@ -2,7 +2,7 @@ import pytest
 
 from neuromod.errors import UserError
 from neuromod.support import machine
-from neuromod.support.machine import check_memory, check_time, forced
+from neuromod.support.machine import check_memory, check_time, forced, within_means
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +36,12 @@ def test_force_goes_on_and_ends_with_its_context():
 
 def test_this_machine_has_some_memory():
     assert 1e8 < machine.os.sysconf("SC_PHYS_PAGES") * machine.os.sysconf("SC_PAGE_SIZE") < 1e15
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [(lambda: bytearray(2**62), "Memory does not"), (lambda: int(1e300 * 1e300), "too large")],
+)
+def test_numbers_too_many_or_too_large_are_told_in_a_sentence(work, message):
+    with pytest.raises(UserError, match=message), within_means():
+        work()
