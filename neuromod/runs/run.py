@@ -205,7 +205,8 @@ def stored_protocol(folder: Path, info: Mapping[str, Any]) -> Study:
     try:
         default = find("protocol", info["protocol"])()
         settings = current_settings(info["settings"], flatten(default))
-        return change(default, read(default, settings))
+        protocol: Study = change(default, read(default, settings))
+        return protocol
     except UserError as error:
         by = info["versions"][NEUROMOD]
         raise UserError(
