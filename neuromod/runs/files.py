@@ -143,7 +143,8 @@ def read_info(folder: Path) -> dict[str, Any]:
 
 def as_csv(table: pd.DataFrame) -> bytes:
     """Table as it stands in a file."""
-    return table.to_csv(index=False).encode(errors="backslashreplace")
+    text: str = table.to_csv(index=False)
+    return text.encode(errors="backslashreplace")
 
 
 def read_table(folder: Path, name: str, info: Mapping[str, Any]) -> pd.DataFrame:
