@@ -289,7 +289,7 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
             raise UserError(f"{name} must be a {type(default).__name__}, not {short(value)}.")
         return value
     if isinstance(default, bool | str):
-        value = bool(value) if isinstance(value, np.bool_) else value
+        value = value.item() if isinstance(value, np.generic) else value
         if not isinstance(value, type(default)):
             kind = type(default).__name__
             raise UserError(f"{name} = {short(value)} must be {kind}, such as {default!r}.")

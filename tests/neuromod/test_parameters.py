@@ -132,6 +132,12 @@ def test_values_are_brought_to_the_kind_of_their_default():
     assert made.codes == (3,)
 
 
+def test_words_and_switches_of_numpy_become_pythons_own():
+    made = Outer(words=np.array(["b"]), on=np.False_)
+    assert type(made.words[0]) is str
+    assert made.on is False
+
+
 def test_what_no_quotient_would_survive_is_refused():
     with pytest.raises(UserError, match=r"step = 9\.99\d*e-321 second is out of range"):
         Outer(step=1e-320 * second)
