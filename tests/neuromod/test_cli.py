@@ -243,7 +243,7 @@ def test_a_figure_that_fails_loses_no_results(neuromod, tiny, monkeypatch):
     monkeypatch.setattr(tiny, "save_extras", fail)
     ended = neuromod("run", "tiny", "--out", "here")
     assert ended.code == 2
-    assert re.search(r"The disk at /\S*, which .*here is on, is full: .* MB are free", ended.err)
+    assert re.search(r"here cannot be written, because the disk /.* is full: .* free", ended.err)
     assert "here: neuromod report " in ended.err
     assert neuromod("report", "here").code == 0
     assert neuromod("verify", "here").code == 0
