@@ -25,7 +25,7 @@ from brian2.core.variables import ArrayVariable, DynamicArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from neuromod.errors import UserError
-from neuromod.support.cache import cache_dir, checksum, digest, layers, written_whole
+from neuromod.support.cache import cache_dir, checksum, digest, layers, remove, written_whole
 
 log = logging.getLogger(__name__)
 
@@ -198,10 +198,9 @@ def _seal(key: str, compiled: Iterable[Path]) -> str:
 
 
 def _remove(kept: Path) -> None:
-    """Remove a kept program, if it may be removed: at once from where others look for it."""
-    aside = kept.with_name(f".{kept.name}.{os.getpid()}")
+    """Remove a kept program, if it may be removed."""
     with suppress(OSError):
-        shutil.rmtree(kept.rename(aside))
+        remove(kept)
 
 
 def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:

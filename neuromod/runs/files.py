@@ -57,10 +57,16 @@ EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def store(
-    folder: Path, tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, Recording]
+    folder: Path,
+    tables: Mapping[str, pd.DataFrame],
+    recordings: Mapping[str, Recording],
+    needed: int,
 ) -> dict[str, str]:
-    """Write tables and recordings, onto the disk itself; give their checksums by file."""
-    _reserve(folder, size(tables, recordings))
+    """Write tables and recordings, onto the disk itself; give their checksums by file.
+
+    They take `needed` bytes at most, as `size` tells.
+    """
+    _reserve(folder, needed)
     for name, table in tables.items():
         (folder / f"{name}.csv").write_bytes(as_csv(table))
     for name, recording in recordings.items():

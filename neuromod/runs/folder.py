@@ -6,7 +6,6 @@ that name. It holds the new run and, for the moment in which that takes its name
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuromod.errors import UserError
-from neuromod.support.cache import no_room, reach_disk
+from neuromod.runs.files import INFO
+from neuromod.support.cache import is_full, names_reach_disk, no_room
 from neuromod.support.claim import claim, owner, release, sweep
 
-INFO = "run.json"
 PARTIAL = "-partial"
 
 
@@ -46,9 +45,7 @@ class Place:
         if _is_filled(folder):
             folder.rename(_old(self.new.parent))
         self.new.rename(folder)
-        # Some file systems know no such thing as a folder's own state.
-        with suppress(OSError):
-            reach_disk(folder.parent)
+        names_reach_disk(folder.parent)
         return folder
 
     def _free_folder(self) -> Path:
@@ -115,7 +112,7 @@ def room_for(needed: int, folder: Path, kept: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full(error):
             raise
         raise UserError(f"{str(no_room(folder, needed)).rstrip('.')}; {kept}.") from error
 

@@ -6,13 +6,12 @@ Data sets that users unpacked there are theirs: they are neither checked nor rem
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from neuromod.support.cache import layers
+from neuromod.support.cache import layers, remove
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,11 @@ class Kind:
         return [path for path in self.paths() if not is_whole(path)]
 
     def remove(self) -> int:
-        """Remove all, and return how many those were.
-
-        Each loses its name first: who reads it meanwhile finds it whole or not at all.
-        """
+        """Remove all, and return how many those were."""
         paths = self.paths()
         for path in paths:
-            aside = path.with_name(f".{path.name}.{os.getpid()}")
             with suppress(FileNotFoundError):
-                path.rename(aside)
-                shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+                remove(path)
         return len(paths)
 
 

@@ -249,7 +249,7 @@ def _store(finished: Run, place: Place) -> None:
     with room_for(needed, place.folder, "nothing of the new run was kept"):
         try:
             with journal() as notes, stage("saving"):
-                files = store(place.new, finished.tables, finished.recordings)
+                files = store(place.new, finished.tables, finished.recordings, needed)
         except BaseException:
             # What is written already would count as what is lacking.
             shutil.rmtree(place.new, ignore_errors=True)

@@ -103,9 +103,7 @@ def written_whole(path: Path, size: int = 0) -> Iterator[Path]:
         yield temporary
         reach_disk(temporary)
         temporary.replace(path)
-        # Some file systems know no such thing as a folder's own state.
-        with suppress(OSError):
-            reach_disk(path.parent)
+        names_reach_disk(path.parent)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
@@ -116,9 +114,14 @@ def written_whole(path: Path, size: int = 0) -> Iterator[Path]:
 
 def not_written(path: Path, error: OSError, size: int = 0) -> NotWrittenError:
     """Return the error for a file that cannot be written, of ``size`` bytes if that is known."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if not is_full(error):
         return NotWrittenError(f"{path} cannot be written ({error.strerror}).")
     return no_room(path, size)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or the user's share of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def no_room(path: Path, size: int = 0) -> NotWrittenError:
@@ -161,8 +164,22 @@ def _say_once(text: str) -> None:
     log.warning(text)
 
 
+def remove(path: Path) -> None:
+    """Remove a file or folder: at once from where others look for it, who find it whole or not."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    path.rename(aside)
+    shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+
+
+def names_reach_disk(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    # Some file systems know no such thing as a folder's own state.
+    with suppress(OSError):
+        reach_disk(folder)
+
+
 def reach_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file is on the disk."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
