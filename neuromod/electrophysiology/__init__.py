@@ -1,0 +1,1 @@
+"""What others recorded, read to its true value or refused: sweeps, tables, f-I curves."""
