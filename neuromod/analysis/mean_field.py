@@ -19,7 +19,7 @@ from scipy.interpolate import CubicSpline
 from scipy.sparse import csr_matrix
 from scipy.special import erfcx, zeta
 
-from neuromod.analysis.dose_response import has_closed_form
+from neuromod.analysis.rates import has_closed_form
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 

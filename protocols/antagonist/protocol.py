@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, linspace, molar, nA, umolar
 
-from neuromod.analysis.dose_response import HillFit, closed_form_rates, fit_hill, schild
+from neuromod.analysis.dose_response import HillFit, fit_hill, schild
+from neuromod.analysis.rates import closed_form_rates
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor

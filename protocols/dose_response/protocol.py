@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, nA, umolar
 
-from neuromod.analysis.dose_response import closed_form_rates, fit_hill, half_effect
+from neuromod.analysis.dose_response import fit_hill, half_effect
+from neuromod.analysis.rates import closed_form_rates
 from neuromod.errors import UserError
 from neuromod.parameters import not_negative
 from neuromod.protocol import Recordings, Tables

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, linspace, ms, nA, second, umolar
 
-from neuromod.analysis.dose_response import (
+from neuromod.analysis.rates import (
     closed_form_rates,
     gain_from_rate,
     has_closed_form,

@@ -11,8 +11,8 @@ import pandas as pd
 from brian2 import Hz, Quantity, ms, pA, second, umolar
 from scipy.stats import linregress, sem
 
-from neuromod.analysis.dose_response import has_closed_form
 from neuromod.analysis.mean_field import network_rates
+from neuromod.analysis.rates import has_closed_form
 from neuromod.analysis.spike_trains import count_correlation, interval_cvs
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, ms, second, umolar
 
-from neuromod.analysis.dose_response import closed_form_rates
+from neuromod.analysis.rates import closed_form_rates
 from neuromod.analysis.time_course import integrated_gain, measure_response, momentary_rates
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
