@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
 
 from neuromod.errors import UserError, short
 
 GB = 1e9
 DAY = 24 * 3600.0
 LONGEST = 7 * DAY
+# Where Linux tells which groups this process is in, and what each of them may use.
+MEMBERSHIPS = Path("/proc/self/cgroup")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 ANYWAY = "; --force (force=True) starts it anyway."
 _forced: ContextVar[bool] = ContextVar("forced", default=False)
 
@@ -27,11 +32,29 @@ def forced(on: bool = True) -> Iterator[None]:
 
 
 def memory() -> float:
-    """Bytes of memory that the machine has, used or not; no limit where it does not tell."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError):
-        return float("inf")
+    """Bytes of memory that this process may have at the most, used or not.
+
+    They are what the machine has, or less where the process or a control group that it is in, such
+    as a container or a job of a scheduler, is limited.
+    """
+    limits = [float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")), *_group_limits()]
+    own = getrlimit(RLIMIT_AS)[0]
+    return min(limits) if own == RLIM_INFINITY else min(*limits, float(own))
+
+
+def _group_limits() -> Iterator[float]:
+    """Limits of the control groups that this process is in and of those around them."""
+    groups = MEMBERSHIPS.read_text().splitlines() if MEMBERSHIPS.exists() else []
+    for number, controllers, path in (group.split(":", 2) for group in groups):
+        # Version 2 of control groups is one tree with number 0, version 1 a tree a controller.
+        file = "memory.max" if number == "0" else "memory.limit_in_bytes"
+        tree = CONTROL_GROUPS / controllers
+        if controllers in ("", "memory"):
+            own = tree / path.lstrip("/")
+            for place in (own, *own.parents):
+                # A container need not see its own group; no limit is the word max.
+                with suppress(OSError, ValueError):
+                    yield float((place / file).read_text())
 
 
 def check_memory(what: str, needed: float) -> None:
@@ -46,7 +69,7 @@ def check_memory(what: str, needed: float) -> None:
     """
     if needed > memory() and not _forced.get():
         raise UserError(
-            f"{what} needs {needed / GB:.3g} GB of memory, and this machine has "
+            f"{what} needs {needed / GB:.3g} GB of memory, and this machine gives "
             f"{memory() / GB:.3g} GB: shorten the run, lengthen dt or take fewer neurons, synapses "
             f"or traces{ANYWAY}"
         )

@@ -2,7 +2,7 @@ import pytest
 
 from neuromod.errors import UserError
 from neuromod.support import machine
-from neuromod.support.machine import check_memory, check_time, forced, within_means
+from neuromod.support.machine import check_memory, check_time, forced, memory, within_means
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def test_what_fits_is_not_refused():
 
 def test_what_does_not_fit_is_refused_with_what_there_is():
     with pytest.raises(
-        UserError, match=r"Thinking needs 17\.3 GB .* has 3\.21 GB: shorten .*force"
+        UserError, match=r"Thinking needs 17\.3 GB .* gives 3\.21 GB: shorten .*force"
     ):
         check_memory("Thinking", 17.3e9)
     with pytest.raises(UserError, match=r"Thinking takes 8\.5 days at the least: .*--force"):
@@ -35,7 +35,46 @@ def test_force_goes_on_and_ends_with_its_context():
 
 
 def test_this_machine_has_some_memory():
-    assert 1e8 < machine.os.sysconf("SC_PHYS_PAGES") * machine.os.sysconf("SC_PAGE_SIZE") < 1e15
+    assert 1e8 < memory() < 1e15
+
+
+LIMITED = [
+    ("0::/pod/job\n", "pod/job/memory.max"),
+    ("0::/pod/job\n", "pod/memory.max"),
+    # In a container that sees its own group as the whole tree.
+    ("0::/../job\n", "memory.max"),
+    ("0::/\n3:cpu:/other\n9:memory:/pod/job\n", "memory/pod/job/memory.limit_in_bytes"),
+    ("9:memory:/pod/job\n", "memory/memory.limit_in_bytes"),
+]
+
+
+@pytest.mark.parametrize(("groups", "limit"), LIMITED)
+def test_memory_is_what_the_control_groups_of_either_version_leave(
+    groups, limit, monkeypatch, tmp_path
+):
+    (tmp_path / "cgroup").write_text(groups)
+    monkeypatch.setattr(machine, "MEMBERSHIPS", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "CONTROL_GROUPS", tmp_path / "tree")
+    unlimited = {
+        "memory.max": "max\n",
+        "memory/pod/memory.limit_in_bytes": "9223372036854771712\n",
+        "other/memory.max": "1000\n",
+        "cpu/other/memory.limit_in_bytes": "1000\n",
+    }
+    for name, text in {**unlimited, limit: "73400320\n"}.items():
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_text(text)
+    assert memory() == 73400320
+    (tmp_path / "tree" / limit).unlink()
+    assert memory() > 1e8
+
+
+def test_memory_is_what_the_limit_of_the_process_leaves(python):
+    ended = python(
+        "from resource import *; from neuromod.support.machine import memory\n"
+        "setrlimit(RLIMIT_AS, (2718281828, getrlimit(RLIMIT_AS)[1])); print(memory())"
+    )
+    assert ended.out == "2718281828.0\n", ended.err
 
 
 @pytest.mark.parametrize(
