@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 
@@ -9,13 +11,16 @@ import torch
 from torch import nn
 
 from neuromod.errors import unknown
-from neuromod.support.cache import digest, layers
+from neuromod.support.cache import NotWrittenError, digest, layers
+from neuromod.support.claim import scratch
 from neuromod.support.tensor_file import hash_tensors
 from neuromod.tuning.backbone import Backbone
-from neuromod.tuning.datasets.folders import check_readable
+from neuromod.tuning.datasets.image_files import check_readable
 from neuromod.tuning.datasets.images import ImageData, IntArray, Split
 from neuromod.tuning.hardware import CPU, Hardware, rank_and_size, threads_for
 from neuromod.tuning.row_file import Progress, RowFile, Rows
+
+log = logging.getLogger(__name__)
 
 DTYPES = ("float32", "float16")
 """Types in which features are kept; float16 takes half the space and rounds to three digits."""
@@ -86,10 +91,6 @@ def extract_features(
     computed = [torch.device(hardware.device).type, hardware.mixed]
     key = digest([backbone.feature_hash, data.identity, asdict(backbone.image), dtype, computed])
     rows = data.split.rows
-    kept = _open(f"features-{key[:16]}", len(data), backbone.linears[0].in_features, dtype, rows)
-    rank, size = rank_and_size()
-    if data.files:
-        check_readable([data.files[i] for i in kept.missing(rows[rank::size])])
     if hardware.device != "cpu":
         backbone = replace(backbone, network=deepcopy(backbone.network).to(hardware.device))
 
@@ -99,9 +100,15 @@ def extract_features(
             embedded = backbone.embed(torch.stack(images).to(hardware.device))
         return embedded.float().cpu().numpy()
 
-    with threads_for(backbone.network):
-        done = kept.fill(rows, compute, batch_size, progress, rank, size)
-    return Features(kept.values, data.labels, data.split, data.classes, data.name, key, done)
+    def fill(kept: RowFile, rank: int, size: int) -> bool:
+        if data.files:
+            check_readable([data.files[i] for i in kept.missing(rows[rank::size])])
+        with threads_for(backbone.network):
+            return kept.fill(rows, compute, batch_size, progress, rank, size)
+
+    shape = len(data), backbone.linears[0].in_features
+    values, done = _filled(f"features-{key[:16]}", *shape, dtype, rows, fill)
+    return Features(values, data.labels, data.split, data.classes, data.name, key, done)
 
 
 def projections(
@@ -116,15 +123,43 @@ def projections(
     weight = linear.weight.detach()
     key = digest([features.key, hash_tensors({"weight": weight}), dtype])
     rows, count = features.split.rows, len(features.labels)
-    kept = _open(f"projections-{key[:16]}", count, linear.out_features, dtype, rows)
 
     def compute(batch: IntArray) -> Rows:
         x = torch.from_numpy(features.values[batch]).to(weight.dtype)
         return nn.functional.linear(x, weight).numpy()
 
-    with threads_for(linear):
-        done = kept.fill(rows, compute, PROJECTED_AT_ONCE, progress, *rank_and_size())
-    return replace(features, values=kept.values, key=key, from_cache=done)
+    def fill(kept: RowFile, rank: int, size: int) -> bool:
+        with threads_for(linear):
+            return kept.fill(rows, compute, PROJECTED_AT_ONCE, progress, rank, size)
+
+    name = f"projections-{key[:16]}"
+    values, done = _filled(name, count, linear.out_features, dtype, rows, fill)
+    return replace(features, values=values, key=key, from_cache=done)
+
+
+def _filled(
+    name: str,
+    count: int,
+    width: int,
+    dtype: str,
+    rows: IntArray,
+    fill: Callable[[RowFile, int, int], bool],
+) -> tuple[Rows, bool]:
+    """Rows after `fill` has computed what is missing, and whether nothing was.
+
+    Where they cannot be kept, they lie among temporary files and belong to this process.
+    """
+    try:
+        kept = _open(name, count, width, dtype, rows)
+        done = fill(kept, *rank_and_size())
+        return kept.values, done
+    except NotWrittenError as error:
+        log.warning("%s What it was to hold is computed for this run alone.", error)
+    with scratch() as folder:
+        spare = RowFile(folder / f"{name}.npy", count, width, dtype)
+        fill(spare, 0, 1)
+        # What is mapped outlives the names of its files.
+        return spare.values, False
 
 
 def _open(name: str, count: int, width: int, dtype: str, rows: IntArray) -> RowFile:

@@ -23,13 +23,8 @@ from torchvision.datasets.utils import check_integrity
 
 from neuromod.errors import UserError
 from neuromod.support.cache import digest
-from neuromod.tuning.datasets.folders import (
-    Listing,
-    from_listings,
-    list_classes,
-    list_images,
-    named,
-)
+from neuromod.tuning.datasets.folders import Listing, from_listings, list_classes, list_images
+from neuromod.tuning.datasets.image_files import named
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, Split, halves
 
 DEEPEST = 4

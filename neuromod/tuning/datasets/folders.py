@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from neuromod.errors import UserError, listed
 from neuromod.support.cache import digest
+from neuromod.support.log import note
+from neuromod.tuning.datasets.image_files import named, read_image, repeated, turned
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, Split, halves, stratified_split
 
 PARTS = {
@@ -26,59 +26,10 @@ PARTS = {
 Listing = dict[str, list[Path]]
 """Image files of each class."""
 
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for files that are no images, truncated, or too large for it."""
+READER = 2
+"""Number of the way in which pixels are read; features of another way are computed anew."""
 
-MOST_NAMED = 3
-
-
-def read_image(path: str | Path) -> Tensor:
-    """Read an image file as RGB with values 0 to 1, shape (3, h, w).
-
-    Grey images of 16 bits keep their range. Transparency is dropped, as in torchvision.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode == "F":
-                raise UserError(f"{path} holds fractions for pixels: convert it to 8 or 16 bits.")
-            if image.mode.startswith("I"):
-                grey = torch.from_numpy(np.asarray(image, dtype=np.float32) / 65535)
-                return grey.clamp(0, 1).expand(3, -1, -1)
-            pixels: Tensor = pil_to_tensor(image.convert("RGB"))
-            return pixels / 255
-    except UserError:
-        raise
-    except UNREADABLE as error:
-        raise UserError(f"{path} cannot be read as an image: replace or remove it.") from error
-
-
-def check_readable(files: Sequence[Path]) -> None:
-    """Read image files to their ends, and name those that fail.
-
-    JPEG files are decoded at an eighth of their size, which still reads every byte.
-    """
-    failing = [path for path in files if not _readable(path)]
-    if failing:
-        raise UserError(
-            f"{len(failing)} of {len(files)} images cannot be read ({named(failing)}): "
-            "replace or remove them."
-        )
-
-
-def _readable(path: Path) -> bool:
-    try:
-        with Image.open(path) as image:
-            image.draft(None, (max(image.width // 8, 1), max(image.height // 8, 1)))
-            image.load()
-            return True
-    except UNREADABLE:
-        return False
-
-
-def named(names: Sequence[object]) -> str:
-    """Join the first few of many names."""
-    more = ", ..." if len(names) > MOST_NAMED else ""
-    return ", ".join(map(str, names[:MOST_NAMED])) + more
+log = logging.getLogger(__name__)
 
 
 def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
@@ -87,7 +38,8 @@ def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
     ``root/<class>/<image>`` is split here, in the same proportions for every class.
     ``root/{train,validation,test}/<class>/<image>`` (or other names in `PARTS`) keeps its own
     split; without validation images, half of every class's test images become validation images.
-    Hidden files and files that are no images are skipped.
+    Hidden files are skipped; other files that are no images of `IMG_EXTENSIONS` are counted, in a
+    warning and in ``run.json``.
 
     Parameters
     ----------
@@ -112,7 +64,29 @@ def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
                 f"{root / name} holds {len(files)} images: a split "
                 "into training, validation and test needs at least four per class."
             )
-    return from_listings(root.name, root, listings, split_seed)
+    data = from_listings(root.name, root, listings, split_seed)
+    _say_passed_over(root, data.files)
+    return data
+
+
+def _say_passed_over(root: Path, taken: Sequence[Path]) -> None:
+    """Count the files of a folder that are no images of the data set, by their endings."""
+    known = set(taken)
+    others = [path for path in root.rglob("*") if path not in known and path.is_file()]
+    seen = [path for path in others if not any(map(_hidden, path.relative_to(root).parts))]
+    if seen:
+        counts = Counter(path.suffix.lower() or "no ending" for path in seen)
+        text = ", ".join(f"{count} {ending}" for ending, count in counts.most_common())
+        _say(root, "files passed over", f"{text} ({named(_relative(root, sorted(seen)))})")
+
+
+def _relative(root: Path, paths: Iterable[Path]) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def _say(root: Path, what: str, value: str) -> None:
+    log.warning("%s: %s: %s.", root, what, value)
+    note(f"{what}, {root.name}", value)
 
 
 def _parts(root: Path) -> dict[str, Path]:
@@ -201,6 +175,7 @@ def from_listings(
         for path in each
     ]
     files = [path for path, _, _ in placed]
+    identity = _identity(root, files)
     labels = np.array([label for _, label, _ in placed], np.int64)
     part_of = np.array([part for _, _, part in placed])
     given = {part: np.flatnonzero(part_of == part) for part in listings}
@@ -213,15 +188,30 @@ def from_listings(
             validation, tested = halves(labels[test], groups, split_seed)
             given |= {"validation": test[validation], "test": test[tested]}
         split = Split(**given)
+    _say_what_was_seen(root, files, split)
     return ImageData(
         name=name,
         classes=tuple(classes),
         image=lambda index: read_image(files[index]),
         labels=labels,
         split=split,
-        identity=_identity(root, files),
+        identity=identity,
         files=tuple(files),
     )
+
+
+def _say_what_was_seen(root: Path, files: Sequence[Path], split: Split) -> None:
+    """Say which images EXIF data turn, and which are in more than one part of a split."""
+    if rotated := turned(files):
+        _say(
+            root,
+            "images turned as their EXIF data say",
+            f"{len(rotated)} ({named(_relative(root, rotated))})",
+        )
+    parts = {part: [files[i] for i in rows] for part, rows in vars(split).items()}
+    if pairs := repeated(parts):
+        names = named([" = ".join(_relative(root, pair)) for pair in pairs])
+        _say(root, "identical images in different parts", f"{len(pairs)} ({names})")
 
 
 def _identity(root: Path, files: Sequence[Path]) -> str:
@@ -233,4 +223,6 @@ def _identity(root: Path, files: Sequence[Path]) -> str:
             f"{len(empty)} of {len(files)} images in {root} are empty files ({named(empty)}): "
             "replace or remove them."
         )
-    return digest([(name, each.st_size, each.st_mtime_ns) for name, each in states.items()])
+    return digest(
+        [READER, *((name, each.st_size, each.st_mtime_ns) for name, each in states.items())]
+    )

@@ -165,7 +165,7 @@ def test_unreadable_images_are_all_named_before_anything_is_computed(
     for name in ("bright/1.png", "middling/6.png"):
         path = class_folder / name
         path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(UserError, match=r"2 of 24 images cannot be read \(.*1\.png, .*6\.png\)"):
+    with pytest.raises(UserError, match=r"2 of 24 images cannot be used \(.*1\.png, .*6\.png\)"):
         extract_features(backbone, load_folder(class_folder), progress=never)
 
 

@@ -10,10 +10,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 from PIL import Image  # noqa: E402
+from PIL.ExifTags import Base  # noqa: E402
 
 from neuromod.errors import UserError  # noqa: E402
+from neuromod.support.log import journal  # noqa: E402
 from neuromod.tuning.datasets import load_folder  # noqa: E402
-from neuromod.tuning.datasets.folders import check_readable, read_image  # noqa: E402
 
 
 def test_a_class_folder_is_split_alike_for_every_class(class_folder: Path) -> None:
@@ -97,20 +98,6 @@ def test_an_unreadable_image_is_named_when_it_is_read(class_folder: Path) -> Non
         data.image(0)
 
 
-def test_all_unreadable_images_are_named_at_once(class_folder: Path) -> None:
-    files = load_folder(class_folder).files
-    check_readable(files)
-    photograph = class_folder / "bright" / "9.JPG"
-    Image.effect_noise((200, 160), 60).save(photograph, "jpeg")
-    whole = photograph.read_bytes()
-    check_readable([photograph])
-    photograph.write_bytes(whole[: len(whole) // 2])
-    (class_folder / "dark" / "3.png").write_text("no image")
-    files = load_folder(class_folder).files
-    with pytest.raises(UserError, match=r"2 of 25 images cannot be read \(.*9\.JPG, .*3\.png\)"):
-        check_readable(files)
-
-
 def test_empty_files_are_refused_before_anything_is_read(class_folder: Path) -> None:
     for i in range(5):
         (class_folder / "dark" / f"{i}.png").write_bytes(b"")
@@ -118,46 +105,6 @@ def test_empty_files_are_refused_before_anything_is_read(class_folder: Path) -> 
         UserError, match=r"5 of 24 images in .* are empty files \(.*0\.png, .*\.\.\.\)"
     ):
         load_folder(class_folder)
-
-
-@pytest.mark.parametrize(
-    ("mode", "colour", "suffix", "expected"),
-    [
-        ("RGB", (51, 102, 204), "png", (0.2, 0.4, 0.8)),
-        ("L", 153, "png", (0.6,) * 3),
-        ("1", 1, "png", (1.0,) * 3),
-        ("LA", (153, 10), "png", (0.6,) * 3),
-        ("RGBA", (51, 102, 204, 10), "png", (0.2, 0.4, 0.8)),
-        ("I;16", 13107, "png", (0.2,) * 3),
-        ("I", 13107, "tiff", (0.2,) * 3),
-        ("CMYK", (204, 153, 51, 0), "tiff", (0.2, 0.4, 0.8)),
-    ],
-)
-def test_images_of_every_mode_become_rgb_between_0_and_1(
-    tmp_path: Path, mode: str, colour: int, suffix: str, expected: tuple[float, ...]
-) -> None:
-    path = tmp_path / f"image.{suffix}"
-    Image.new(mode, (3, 2), colour).save(path)
-    image = read_image(path)
-    assert image.shape == (3, 2, 3)
-    torch.testing.assert_close(image, torch.tensor(expected)[:, None, None].expand(3, 2, 3))
-    check_readable([path])
-
-
-def test_a_cmyk_photograph_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "image.jpeg"
-    Image.new("CMYK", (40, 24), (204, 153, 51, 0)).save(path, quality=95)
-    check_readable([path])
-    torch.testing.assert_close(
-        read_image(path).mean((1, 2)), torch.tensor([0.2, 0.4, 0.8]), atol=0.02, rtol=0
-    )
-
-
-def test_images_of_fractions_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "image.tiff"
-    Image.new("F", (3, 2), 0.3).save(path)
-    with pytest.raises(UserError, match="holds fractions for pixels"):
-        read_image(path)
 
 
 def test_what_file_systems_and_archivers_add_is_no_class_and_no_image(class_folder: Path) -> None:
@@ -190,3 +137,41 @@ def test_a_single_class_is_refused(class_folder: Path) -> None:
     shutil.rmtree(class_folder / "bright")
     with pytest.raises(UserError, match="has 1 sub-folders but needs at least two"):
         load_folder(class_folder)
+
+
+def test_files_that_are_passed_over_are_counted_by_their_ending(class_folder: Path, caplog) -> None:
+    for name in ("one.gif", "two.GIF", "labels.csv", "LICENSE", ".hidden"):
+        (class_folder / "dark" / name).write_text("no image that is read")
+    with journal() as notes:
+        assert len(load_folder(class_folder)) == 24
+    said = notes.notes["files passed over, shades"]
+    assert said.startswith("2 .gif, ")
+    assert {"1 .csv", "1 no ending"} < set(said.partition(" (")[0].split(", "))
+    assert said in caplog.text
+
+
+def test_turned_images_and_those_of_two_parts_are_named(class_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "parted"
+    for part, numbers in (("train", range(5)), ("val", (5,)), ("test", (6, 7))):
+        for name in ("bright", "dark"):
+            (root / part / name).mkdir(parents=True)
+            for i in numbers:
+                shutil.copy(class_folder / name / f"{i}.png", root / part / name)
+    with journal() as notes:
+        load_folder(root)
+    assert not notes.notes
+    shutil.copy(class_folder / "dark" / "3.png", root / "test" / "bright" / "other.png")
+    Image.new("RGB", (5, 4)).save(root / "val" / "dark" / "turned.jpg", exif=exif(6))
+    Image.new("RGB", (5, 4)).save(root / "val" / "dark" / "upright.jpg", exif=exif(1))
+    with journal() as notes:
+        load_folder(root)
+    shared = notes.notes["identical images in different parts, parted"]
+    assert shared == "1 (train/dark/3.png = test/bright/other.png)"
+    said = notes.notes["images turned as their EXIF data say, parted"]
+    assert said == "1 (val/dark/turned.jpg)"
+
+
+def exif(orientation: int) -> Image.Exif:
+    data = Image.Exif()
+    data[Base.Orientation] = orientation
+    return data
