@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 import sys
+from collections.abc import Iterator
+from functools import cache
 from importlib.machinery import ModuleSpec
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from neuromod.errors import UserError, listed, unknown
 
 if TYPE_CHECKING:
     from neuromod.protocol import Study
+
+log = logging.getLogger(__name__)
 
 GROUPS = {
     "protocol": "neuromod.protocols",
@@ -165,7 +171,32 @@ def _entry(kind: str, name: str) -> EntryPoint:
 
 def _entries(kind: str) -> dict[str, EntryPoint]:
     # Of two of a name, this package's own counts.
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUPS[kind]), key=_own)}
+    return {entry.name: entry for entry in sorted(_entry_points(GROUPS[kind]), key=_own)}
+
+
+def _entry_points(group: str) -> Iterator[EntryPoint]:
+    """Entry points of a group, without those of packages of which they cannot be read.
+
+    One such package is the end of `importlib.metadata.entry_points`.
+    """
+    seen: set[str] = set()
+    for package in distributions():
+        try:
+            entries = package.entry_points.select(group=group)
+            name = canonicalize_name(package.name) if entries else ""
+        except Exception as error:
+            _leave_out(str(getattr(package, "_path", package)), f"{type(error).__name__}: {error}")
+            continue
+        # Of two of a name, the first on the path is the one that is imported.
+        if name not in seen:
+            yield from entries
+        seen.add(name)
+
+
+@cache
+def _leave_out(package: str, reason: str) -> None:
+    """Name a broken package, once in a process."""
+    log.warning("%s is left out: its entry points cannot be read (%s).", package, reason)
 
 
 def _place(entry: EntryPoint) -> tuple[str, str]:

@@ -1,4 +1,7 @@
 import inspect
+import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +95,36 @@ def test_a_crooked_entry_point_is_a_flaw_of_its_own_alone(place, guest):
     guest("crooked", STUDY.format('"""A title."""'), place)
     assert registry.flaw("protocol", "crooked").startswith("The protocol 'crooked' cannot be used")
     assert registry.name_of(registry.find("protocol", "GainCurve")()) == "gain-curve"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"[neuromod.protocols]\nno equals sign", b"[neuromod.protocols]\n\xff = \xfe", b"[x]\ny"],
+)
+def test_a_package_of_garbled_entry_points_is_named_and_left_out(text, guest, neuromod, caplog):
+    guest("crooked", "")
+    guest("straight", STUDY.format('"""A title."""'))
+    (about,) = Path(sys.path[1]).glob("*.dist-info")
+    (about / "entry_points.txt").write_bytes(text)
+    ended = neuromod("list")
+    assert ended.code == 0
+    assert re.search(r"^straight +A title\.", ended.out, re.MULTILINE)
+    assert "crooked" not in ended.out
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
+        f"{about} is left out: its entry points cannot be read"
+    ]
+
+
+def test_of_two_copies_of_a_package_the_first_on_the_path_counts(guest, monkeypatch):
+    guest("first", "")
+    copy = Path(sys.path[0])
+    guest("second", "")
+    (about,) = copy.glob("*.dist-info")
+    (metadata,) = Path(sys.path[0]).glob("*.dist-info/METADATA")
+    metadata.write_text((about / "METADATA").read_text())
+    assert {"first", "second"} & set(registry.names("protocol")) == {"second"}
+    monkeypatch.syspath_prepend(copy)
+    assert {"first", "second"} & set(registry.names("protocol")) == {"first"}
 
 
 def test_a_sound_guest_has_no_flaw_and_the_title_of_its_class(guest):
