@@ -45,7 +45,7 @@ def repeat(folder: str | Path, out: str | Path | None = None) -> Repeated:
     again = run(study, info["device"], out, precision=info["precision"])
     found = {f"{name}.csv": _has_table(folder, name, info, again.tables) for name in info["tables"]}
     found |= {
-        f"spikes of {name}": _has_spikes(folder, name, info, again.recordings)
+        f"recording {name}": _has_recording(folder, name, info, again.recordings)
         for name in info["recordings"]
     }
     return Repeated(
@@ -61,16 +61,28 @@ def _has_table(folder: Path, name: str, info: Mapping[str, Any], tables: Mapping
     return name in tables and hashlib.sha256(as_csv(tables[name])).hexdigest() == known
 
 
-def _has_spikes(
+def _has_recording(
     folder: Path, name: str, info: Mapping[str, Any], recordings: Mapping[str, Recording]
 ) -> bool:
+    if name not in recordings:
+        return False
     try:
-        before = read_recording(folder, name, info).spikes
+        before = _arrays(read_recording(folder, name, info))
     except UserError:
         return False
-    spikes = recordings[name].spikes if name in recordings else {}
-    return before.keys() == spikes.keys() and all(
-        np.array_equal(getattr(before[one], what), getattr(spikes[one], what))
-        for one in before
-        for what in ("neurons", "times")
+    again = _arrays(recordings[name])
+    return before.keys() == again.keys() and all(
+        np.array_equal(before[part], again[part]) for part in before
     )
+
+
+def _arrays(recording: Recording) -> dict[tuple[str, ...], Any]:
+    """Every spike, trace and total of a recording."""
+    found: dict[tuple[str, ...], Any] = {}
+    for name, spikes in recording.spikes.items():
+        found |= {("neurons", name): spikes.neurons, ("times", name): spikes.times}
+    for name, signals in recording.signals.items():
+        found |= {("trace", name, variable): one.values for variable, one in signals.items()}
+    for name, totals in recording.totals.items():
+        found |= {("total", name, variable): values for variable, values in totals.items()}
+    return found

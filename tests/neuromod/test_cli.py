@@ -227,13 +227,13 @@ def test_what_a_run_has_written_is_verified(neuromod, tmp_path):
 def test_a_run_is_repeated_to_the_bit_or_not(neuromod, tmp_path):
     neuromod("run", "tiny", "--seed", "7", "--precision", "single", "--out", "here")
     ended = neuromod("repeat", "here", "--out", "again")
-    assert ended.out == "The same to the bit: table.csv and spikes of tiny.\n"
+    assert ended.out == "The same to the bit: table.csv and recording tiny.\n"
     assert (ended.code, ended.err) == (0, "")
     assert load_run(tmp_path / "again").info["precision"] == "single"
     (tmp_path / "here" / "tiny.nix").unlink()
     ended = neuromod("repeat", "here")
     assert (ended.code, ended.out) == (1, "The same to the bit: table.csv.\n")
-    assert ended.err == "Not the same as in here, or damaged there: spikes of tiny.\n"
+    assert ended.err == "Not the same as in here, or damaged there: recording tiny.\n"
 
 
 def test_a_figure_that_fails_loses_no_results(neuromod, tiny, monkeypatch):
