@@ -56,7 +56,6 @@ class Kind:
 
 
 NETWORKS = ("digits-vgg-*.safetensors", "plastic-*.safetensors", "tuned-*.safetensors")
-UNFINISHED = tuple(f".*.{kind}.*" for kind in ("npy", "rows", "json", "safetensors"))
 
 KINDS = (
     Kind("compiled programs", ("builds/[!.]*",), "devices.builds"),
@@ -65,7 +64,8 @@ KINDS = (
     Kind("finished trainings", ("tuned-*.json",), "tuning.grid"),
     Kind("trained networks", NETWORKS, "support.tensor_file"),
     Kind("logs", ("*.log",)),
-    Kind("files of killed processes", (*UNFINISHED, "builds/.*")),
+    # Whatever is written whole has its process's number behind its name until then.
+    Kind("files of killed processes", (".*.[0-9]*", "builds/.*")),
 )
 
 
