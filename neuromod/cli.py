@@ -60,6 +60,9 @@ Out = Annotated[
     Path | None, typer.Option(help="Folder of the run.", show_default="runs/PROTOCOL-TIME")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in that folder.")]
+Format = Annotated[
+    str, typer.Option("--format", help="Of recordings: nix, or nwb, which other programs read.")
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Start even what seems too much for this machine.")
 ]
@@ -181,6 +184,7 @@ def run(
     overwrite: Overwrite = False,
     precision: Precision = "double",
     force: Force = False,
+    format: Format = "nix",
 ) -> None:
     """Run a protocol and write its results, figure and report."""
     from brian2 import BrianLogger
@@ -201,7 +205,9 @@ def run(
     first = is_first_process()
     with bars() if first else nullcontext():
         changes = read(default, texts)
-        finished = run_protocol(default, device, folder, overwrite, precision, force, **changes)
+        finished = run_protocol(
+            default, device, folder, overwrite, precision, force, format, **changes
+        )
     if not first:
         return
     for name in finished.protocol.shown:
@@ -221,9 +227,10 @@ def demo(
     overwrite: Overwrite = False,
     precision: Precision = "double",
     force: Force = False,
+    format: Format = "nix",
 ) -> None:
     """Run the protocol `demo`: from images to trained gains to neurons to circuit."""
-    run("demo", device, settings, seed, out, overwrite, precision, force)
+    run("demo", device, settings, seed, out, overwrite, precision, force, format)
 
 
 @app.command()

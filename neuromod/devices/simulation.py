@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import starmap
 from typing import Any
@@ -100,7 +101,7 @@ def simulate(
             refuse(experiment)
         defaultclock.dt = experiment.dt
         parts = _build(experiment)
-        started = time.perf_counter()
+        begun, started = datetime.now(UTC), time.perf_counter()
         _run(parts, experiment.duration, device)
         provenance = {
             "device": device,
@@ -108,6 +109,7 @@ def simulate(
             "precision": precision,
             "brian2": version("brian2"),
             "seed": experiment.seed,
+            "started": begun.isoformat(timespec="seconds"),
             "wall_s": time.perf_counter() - started,
         }
         if device != "cython":

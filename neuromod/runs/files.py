@@ -12,14 +12,12 @@ from typing import Any
 import pandas as pd
 
 from neuromod.errors import UserError, listed
-from neuromod.recording import Recording
+from neuromod.recording import FORMATS, Recording
 from neuromod.support.cache import checksum, digest, reach_disk, written_whole
 
 INFO = "run.json"
 PAGES = ("figure.png", "report.html")
 NEUROMOD = "brian2-neuromod"
-# What NIX adds to every array, and to a file, at most.
-NIX_BYTES = 40_000
 
 
 def _is(*kinds: type) -> Callable[[Any], bool]:
@@ -45,6 +43,7 @@ EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (_is(int), "a whole number"),
     "device": (_is(str), "a name"),
     "precision": (_is(str), "a name"),
+    "format": (FORMATS.__contains__, listed(FORMATS, "or")),
     "started": (_is(str), "a time"),
     "wall_s": (_holds(int, float), "numbers by stage"),
     "notes": (_is(dict), "notes by name"),
@@ -60,9 +59,10 @@ def store(
     folder: Path,
     tables: Mapping[str, pd.DataFrame],
     recordings: Mapping[str, Recording],
+    form: str,
     needed: int,
 ) -> dict[str, str]:
-    """Write tables and recordings, onto the disk itself; give their checksums by file.
+    """Write tables and recordings, in a format, onto the disk itself; give checksums by file.
 
     They take `needed` bytes at most, as `size` tells.
     """
@@ -70,7 +70,7 @@ def store(
     for name, table in tables.items():
         (folder / f"{name}.csv").write_bytes(as_csv(table))
     for name, recording in recordings.items():
-        recording.save(folder / f"{name}.nix")
+        recording.save(folder / f"{name}.{form}")
     return seal(folder)
 
 
@@ -82,14 +82,10 @@ def seal(folder: Path) -> dict[str, str]:
     return {path.name: checksum(path) for path in files}
 
 
-def size(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, Recording]) -> int:
-    """Bytes that tables and recordings take on a disk, at most."""
+def size(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, Recording], form: str) -> int:
+    """Bytes that tables and recordings, in a format, take on a disk, at most."""
     total = sum(len(as_csv(table)) for table in tables.values())
-    for recording in recordings.values():
-        arrays = [a for one in recording.spikes.values() for a in (one.neurons, one.times)]
-        arrays += [one.values for own in recording.signals.values() for one in own.values()]
-        total += sum(array.nbytes for array in arrays) + NIX_BYTES * (1 + len(arrays))
-    return total
+    return total + sum(recording.most_bytes(form) for recording in recordings.values())
 
 
 def _reserve(folder: Path, needed: int) -> None:
@@ -134,8 +130,9 @@ def read_info(folder: Path) -> dict[str, Any]:
             raise UserError(
                 f"{path} is not what was written, but damaged or edited: run the protocol again."
             )
-    # Before there was a choice, it was double.
+    # Before there was a choice.
     info.setdefault("precision", "double")
+    info.setdefault("format", "nix")
     for name, (fits, what) in EXPECTED.items():
         if name not in info:
             raise UserError(f"{path} is damaged, without {name}: run the protocol again.")
@@ -187,7 +184,7 @@ def read_recording(folder: Path, name: str, info: Mapping[str, Any]) -> Recordin
     UserError
         When the file is missing or damaged.
     """
-    path = folder / f"{name}.nix"
+    path = folder / f"{name}.{info['format']}"
     _check(path, info)
     return Recording.load(path)
 

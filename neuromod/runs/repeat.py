@@ -42,7 +42,7 @@ def repeat(folder: str | Path, out: str | Path | None = None) -> Repeated:
     folder = Path(folder)
     info = read_info(folder)
     study = stored_protocol(folder, info)
-    again = run(study, info["device"], out, precision=info["precision"])
+    again = run(study, info["device"], out, precision=info["precision"], format=info["format"])
     found = {f"{name}.csv": _has_table(folder, name, info, again.tables) for name in info["tables"]}
     found |= {
         f"recording {name}": _has_recording(folder, name, info, again.recordings)

@@ -17,7 +17,7 @@ import pandas as pd
 from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
 from neuromod.protocol import Study, Training
-from neuromod.recording import Recording
+from neuromod.recording import FORMATS, Recording, check_format
 from neuromod.runs.earlier import current_settings
 from neuromod.runs.files import (
     INFO,
@@ -47,6 +47,7 @@ VERSIONED = [
     "pandas",
     "neo",
     "nixio",
+    "pynwb",
     "elephant",
     "matplotlib",
     "scikit-learn",
@@ -81,7 +82,7 @@ class Run:
         return self.tables["table"]
 
 
-DEFAULT = ("cython", "double")
+DEFAULT = ("cython", "double", FORMATS[0])
 
 
 def run(
@@ -91,6 +92,7 @@ def run(
     overwrite: bool = False,
     precision: str = "double",
     force: bool = False,
+    format: str = FORMATS[0],
     **settings: Any,
 ) -> Run:
     """Run a protocol.
@@ -110,6 +112,8 @@ def run(
         ``"double"`` or ``"single"``.
     force : bool
         Whether to start what needs more memory or time than seems sensible on this machine.
+    format : str
+        Of recordings in the folder: ``"nix"``, or ``"nwb"``, which other programs read.
     **settings
         Settings to change; a model's parameter by its name, or as in
         ``**{"circuit.v_rest": 0.2*volt}`` where two models share it.
@@ -122,15 +126,17 @@ def run(
     base = find("protocol", protocol)() if isinstance(protocol, str) else protocol
     chosen = change(base, settings)
     check_request(device, precision)
-    if isinstance(chosen, Training) and (device, precision) != DEFAULT:
+    check_format(format)
+    if isinstance(chosen, Training) and (device, precision, format) != DEFAULT:
         raise UserError(
-            f"{name_of(chosen)} works with torch alone: --device and --precision, which are of "
-            "Brian2's simulations, would have no effect."
+            f"{name_of(chosen)} works with torch alone: --device, --precision and --format, which "
+            "are of Brian2's simulations, would have no effect."
         )
     if out is None or (chosen.shares_work and not is_first_process()):
         return _work(chosen, device, precision, force)
     with reserved(Path(out).absolute(), overwrite) as place:
         finished = _work(chosen, device, precision, force)
+        finished.info["format"] = format
         _store(finished, place)
         folder = place.settle()
         with _kept_in(folder):
@@ -245,11 +251,12 @@ def _work(study: Study, device: str, precision: str, force: bool = False) -> Run
 
 def _store(finished: Run, place: Place) -> None:
     """Write what cannot be made again without running the protocol again."""
-    needed = size(finished.tables, finished.recordings)
+    form = finished.info["format"]
+    needed = size(finished.tables, finished.recordings, form)
     with room_for(needed, place.folder, "nothing of the new run was kept"):
         try:
             with journal() as notes, stage("saving"):
-                files = store(place.new, finished.tables, finished.recordings, needed)
+                files = store(place.new, finished.tables, finished.recordings, form, needed)
         except BaseException:
             # What is written already would count as what is lacking.
             shutil.rmtree(place.new, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,13 @@ def simulate_in_spice(experiment: Experiment, neurons: Neurons) -> Recording:
         When ngspice is missing or fails, or the netlist cannot be written.
     """
     text = netlist(experiment, neurons)
-    started = time.perf_counter()
+    begun, started = datetime.now(UTC), time.perf_counter()
     vectors = run(text)
-    provenance = {"device": version(), "wall_s": time.perf_counter() - started}
+    provenance = {
+        "device": version(),
+        "started": begun.isoformat(timespec="seconds"),
+        "wall_s": time.perf_counter() - started,
+    }
     at, names = vectors["time"].to_numpy(), saved(neurons)
     if at[-1] < float(experiment.duration / second) * (1 - 1e-9):
         raise _failed("stopped before its time")

@@ -1,0 +1,217 @@
+"""Spikes and traces of one experiment, with units."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import neo
+import numpy as np
+from brian2 import Quantity, second
+
+from neuromod.checks import index_array
+from neuromod.errors import UserError, listed, unknown
+from neuromod.experiment import Spikes
+from neuromod.support.cache import written_whole
+
+FORMATS = ("nix", "nwb")
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """One state variable of some neurons over time.
+
+    Attributes
+    ----------
+    neurons : ndarray of int, shape (neurons,)
+    values : Quantity or ndarray, shape (neurons, steps)
+        At the start of each time step.
+    """
+
+    neurons: np.ndarray
+    values: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Spikes and traces of one experiment on one device.
+
+    Attributes
+    ----------
+    spikes : mapping of str to Spikes
+        By population.
+    signals : mapping of str to mapping of str to Signal
+        By population and variable.
+    duration, dt : Quantity
+        In seconds.
+    provenance : mapping
+        Device, versions, seed, start, wall times.
+    totals : mapping of str to mapping of str to Quantity or ndarray
+        By population and variable, what a model adds up over a run, at its end; one value per
+        neuron.
+    """
+
+    spikes: Mapping[str, Spikes]
+    signals: Mapping[str, Mapping[str, Signal]]
+    duration: Quantity
+    dt: Quantity
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    totals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def times(self) -> Quantity:
+        """Times of the samples of every trace, shape (steps,), in seconds."""
+        return np.arange(round(float(self.duration / self.dt))) * self.dt
+
+    def trace(self, population: str, variable: str, neuron: int) -> Any:
+        """One neuron's variable over time.
+
+        Returns
+        -------
+        Quantity or ndarray, shape (steps,)
+
+        Raises
+        ------
+        UserError
+            When it was not recorded.
+        """
+        if population not in self.signals:
+            raise unknown("recorded population", population, self.signals)
+        if variable not in self.signals[population]:
+            raise unknown("recorded variable", variable, self.signals[population])
+        signal = self.signals[population][variable]
+        row = np.flatnonzero(signal.neurons == neuron)
+        if not len(row):
+            raise UserError(
+                f"{variable} of {population} was recorded for neurons "
+                f"{signal.neurons.tolist()}, not {neuron}."
+            )
+        return signal.values[row[0]]
+
+    def spike_trains(
+        self, population: str, neurons: Iterable[int] | None = None
+    ) -> list[neo.SpikeTrain]:
+        """One Neo spike train per neuron, ready for Elephant.
+
+        Parameters
+        ----------
+        population : str
+        neurons : iterable of int, optional
+            All by default, silent ones too.
+
+        Returns
+        -------
+        list of neo.SpikeTrain
+            In seconds, from 0 to the recording's duration, with the annotations ``population``
+            and ``index``.
+        """
+        if population not in self.spikes:
+            raise unknown("recorded population", population, self.spikes)
+        spikes = self.spikes[population]
+        every = range(spikes.size) if neurons is None else list(neurons)
+        chosen = index_array(f"Spike trains of {population}", every, spikes.size)
+        times, bounds = by_neuron(spikes)
+        stop = float(self.duration / second)
+        return [
+            neo.SpikeTrain(
+                times[bounds[n] : bounds[n + 1]],
+                units="s",
+                t_stop=stop,
+                name=f"{population}[{n}]",
+                population=population,
+                index=n,
+            )
+            for n in chosen.tolist()
+        ]
+
+    def to_neo(self) -> neo.Block:
+        """Neo block: one segment, with a spike train per neuron and a signal per variable."""
+        from neuromod.recording.blocks import to_block
+
+        return to_block(self)
+
+    @classmethod
+    def from_neo(cls, block: neo.Block) -> Recording:
+        """Recording from a block that `to_neo` made."""
+        from neuromod.recording.blocks import from_block
+
+        return from_block(block)
+
+    def save(self, path: str | Path) -> None:
+        """Write a NIX file, whose name ends in ``.nix``, or an NWB file, in ``.nwb``.
+
+        Raises
+        ------
+        UserError
+            When the name ends in neither, the file cannot be written or cannot hold this recording,
+            or pynwb is missing, which NWB files need.
+        """
+        from neuromod.recording import nix, nwb
+
+        path = Path(path)
+        kind = _kind(path)
+        check_format(kind)
+        with written_whole(path, self.most_bytes(kind)) as temporary:
+            (nwb if kind == "nwb" else nix).write(self, temporary)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recording:
+        """Read a file that `save` wrote, to the bit.
+
+        Raises
+        ------
+        UserError
+            When the file is missing, damaged or of another kind.
+        """
+        from neuromod.recording import nix, nwb
+
+        path = Path(path)
+        if not path.is_file():
+            raise UserError(f"There is no recording at {path}.")
+        return (nwb if _kind(path) == "nwb" else nix).read(path)
+
+    def most_bytes(self, kind: str) -> int:
+        """Bytes that a file of a format takes, at most."""
+        from neuromod.recording import nix, nwb
+
+        return (nwb if kind == "nwb" else nix).most_bytes(self)
+
+    def described(self, **more: Any) -> str:
+        """What no array of a file holds, as JSON."""
+        known = {"duration_s": float(self.duration / second), "dt_s": float(self.dt / second)}
+        try:
+            return json.dumps(known | more | {"provenance": dict(self.provenance)})
+        except TypeError as error:
+            raise UserError(
+                f"The provenance of a recording holds what no file can ({error}): text, numbers, "
+                "lists and mappings were expected."
+            ) from error
+
+
+def by_neuron(spikes: Spikes) -> tuple[np.ndarray, np.ndarray]:
+    """Times of spikes in seconds, neuron after neuron, and where each neuron's begin and end."""
+    order = np.argsort(spikes.neurons, kind="stable")
+    bounds = np.searchsorted(spikes.neurons[order], np.arange(spikes.size + 1))
+    return np.asarray(spikes.times / second)[order], bounds
+
+
+def check_format(name: str) -> None:
+    """Refuse a format that does not exist or cannot be written here."""
+    if name not in FORMATS:
+        raise unknown("format of recordings", name, FORMATS)
+    if name == "nwb" and find_spec("pynwb") is None:
+        raise UserError(
+            "Writing NWB files needs pynwb: pip install 'brian2-neuromod[nwb]' brings it."
+        )
+
+
+def _kind(path: Path) -> str:
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        expected = listed([f".{name}" for name in FORMATS], "or")
+        raise UserError(f"A recording's name ends in {expected}, which {path} does not.")
+    return kind
