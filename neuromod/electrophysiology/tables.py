@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 
 from neuromod.errors import UserError, listed, short
-from neuromod.support.text import span
 
 TEXTS = (".csv", ".tsv", ".tab", ".txt")
 EXCEL = ".xlsx"
@@ -42,9 +41,9 @@ COLUMNS: dict[str, tuple[tuple[str, ...], Mapping[str, float]]] = {
     "spikes": (("spikes", "spike count"), {}),
     "duration": (("duration",), SECOND),
 }
-# Chosen here: no neuron fires faster, and no electrode gives a cell a tenth of a milliampere.
+# Chosen here: no neuron fires faster, and none is given more through an electrode.
 FASTEST_HZ = 1000.0
-LARGEST_NA = 1e5
+LARGEST_NA = 100.0
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 GROUPED = {mark: re.compile(rf"[+-]?[1-9]\d{{0,2}}(\{mark}\d{{3}})+(?!\d)") for mark in ".,"}
 
@@ -59,7 +58,7 @@ class Table:
         ``cell``, ``condition``, ``current_nA``, ``trial`` and ``rate_Hz``, one row per trial; cells
         and trials are empty where the file has no such column.
     how : str
-        How it was read: separator, decimal mark, encoding, columns with their units and ranges.
+        How it was read: separator, encoding, decimal mark, and the columns used.
     """
 
     rates: pd.DataFrame
@@ -138,8 +137,8 @@ def read_table(path: Path) -> Table:
     # Rounded far below what any stimulator resolves, so that equal currents stay equal.
     numeric = {"current_nA": values["current"].round(9), "rate_Hz": rate}
     columns = ["cell", "condition", "current_nA", "trial", "rate_Hz"]
-    ranges = [_range(grid, column, values[name]) for name, column in used.items()]
-    how = "; ".join([_said(grid, used, mark), *ranges])
+    headers = [grid.header[column.place] for column in used.values()]
+    how = f"{_said(grid, used, mark)}; {', '.join(headers)}"
     return Table(pd.DataFrame(words | numeric)[columns], how)
 
 
@@ -151,10 +150,6 @@ def _said(grid: _Grid, used: Mapping[str, _Column], mark: str) -> str:
     if any(GROUPED[other].match(text) for text in texts):
         said.append(f"{'commas' if other == ',' else 'points'} for thousands")
     return ", ".join(said)
-
-
-def _range(grid: _Grid, column: _Column, values: np.ndarray) -> str:
-    return f"{grid.header[column.place].strip()} {span(values / column.factor)}"
 
 
 def _text(path: Path) -> _Grid:
@@ -388,7 +383,9 @@ def _numbers(grid: _Grid, column: _Column, mark: str) -> np.ndarray:
 def _check_numbers(
     grid: _Grid, used: Mapping[str, _Column], values: Mapping[str, np.ndarray]
 ) -> None:
-    checks = {"current": [(np.abs(values["current"]) > LARGEST_NA, "at most 0.1 mA in size")]}
+    checks = {
+        "current": [(np.abs(values["current"]) > LARGEST_NA, f"at most {LARGEST_NA:g} nA in size")]
+    }
     for name in ("rate", "spikes"):
         if name in values:
             checks[name] = [(values[name] < 0, "not below 0")]
