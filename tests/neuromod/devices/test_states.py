@@ -3,15 +3,16 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from brian2 import Mohm, Quantity, kohm, ms, mV, nsecond, usecond, volt
+from brian2 import Hz, Mohm, Quantity, kohm, ms, mV, nsecond, umolar, usecond, volt
 
 from neuromod.chip.pulses import code_pulses
 from neuromod.devices import simulation
-from neuromod.devices.simulation import simulate
+from neuromod.devices.simulation import check_request, simulate
 from neuromod.devices.states import check_states
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Population, Spikes, Trace
+from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes, Trace, parsed
 from neuromod.models import CircuitNeuron, GainLIF
+from neuromod.models.three_factor import PlasticLIF, ThreeFactor
 from neuromod.recording import Signal
 from neuromod.support import machine
 
@@ -41,10 +42,53 @@ def growing(traced=()):
     )
 
 
-@pytest.mark.parametrize("device", ["cython", pytest.param("cpp", marks=pytest.mark.slow)])
+COMPILED = [pytest.param(device, marks=pytest.mark.slow) for device in ("cpp", "genn-cpu")]
+
+
+def needs(device):
+    try:
+        check_request(device, "double")
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("device", ["cython", *COMPILED])
 def test_a_state_that_is_no_number_at_the_end_names_population_variable_and_neuron(device):
+    needs(device)
     with pytest.raises(UserError, match=r"x of cell is inf at the end of the run in neuron 2, whi"):
         simulate(growing(), device)
+
+
+@pytest.mark.parametrize("device", COMPILED)
+def test_every_device_tells_the_states_at_the_end(device, monkeypatch):
+    needs(device)
+    ends = []
+
+    def keep(experiment, _signals, final):
+        (cells,), (synapses,) = experiment.populations, experiment.plastic
+        names = [(cells.name, name) for name in parsed(cells.equations).diff_eq_names]
+        names += [(synapses.name, name) for name in parsed(synapses.model.equations).diff_eq_names]
+        ends.append({name: np.array(final(*name)) for name in names})
+
+    monkeypatch.setattr(simulation, "check_states", keep)
+    spikes = Spikes("inputs", 3, np.array([0, 2, 0, 1]), np.array([1, 1, 4, 6]) * ms)
+    rule = ThreeFactor(rule="stdp", w=1.3, eta=40 * Hz, bound=0.7)
+    pairs = {"i": np.array([2, 0, 1]), "j": np.array([1, 0, 0])}
+    learning = Experiment(
+        populations=(
+            Population("cells", PlasticLIF(tonic=0.9), 2, {"conc_modulator": 0.4 * umolar}),
+        ),
+        sources=(spikes,),
+        plastic=(PlasticConnection("synapses", "inputs", "cells", rule, **pairs),),
+        duration=12 * ms,
+        dt=1 * ms,
+    )
+    for each in ("cython", device):
+        simulate(learning, each)
+    assert {("cells", "v"), ("synapses", "E"), ("synapses", "eligibility")} <= set(ends[0])
+    for name, values in ends[0].items():
+        np.testing.assert_allclose(ends[1][name], values, rtol=0, atol=1e-12, err_msg=str(name))
+    assert len(set(ends[0]["synapses", "E"])) == 3
 
 
 def test_a_traced_state_says_when():
