@@ -1,0 +1,258 @@
+"""Steps of the sweeps of one electrode, told by what their commands have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neuromod.electrophysiology.outlines import (
+    EDGE_S,
+    LEAST_STEP_S,
+    RESOLUTION_PA,
+    Outline,
+    Stretch,
+    outline,
+    stretches,
+)
+
+# Chosen here: no experiment on a neuron uses only smaller steps, or larger ones (pA), which tells
+# factors of 1000 too few or too many; pulses of one kind start and end within this time of each
+# other (s); currents differ by more than this share of the widest gap.
+LEAST_STEP_PA, MOST_STEP_PA = 1.0, 1e5
+SAME_SHARE = 0.05
+SAME_TIME_S = 0.002
+
+
+@dataclass(frozen=True)
+class Found:
+    """The step of a sweep: samples, and currents in nanoampere; or why there is none."""
+
+    first: int = 0
+    last: int = 0
+    baseline: float = np.nan
+    current: float = np.nan
+    problem: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """A command with its baseline, where it is off it, and the longest stretch there."""
+
+    outline: Outline
+    baseline: float
+    off: list[Stretch]
+    problem: str = ""
+
+    @property
+    def main(self) -> Stretch:
+        return max(self.off, key=lambda stretch: stretch.last - stretch.first)
+
+    @property
+    def seconds(self) -> float:
+        return self.time(self.main)[1]
+
+    def time(self, stretch: Stretch) -> tuple[float, float]:
+        """Start and length, second."""
+        sampling = self.outline.sampling
+        return stretch.first / sampling, (stretch.last - stretch.first) / sampling
+
+    @property
+    def pulses(self) -> list[Stretch]:
+        return [stretch for stretch in self.off if stretch is not self.main]
+
+
+def find_steps(
+    commands: Sequence[np.ndarray], samplings: Sequence[float], conditions: Sequence[str]
+) -> list[Found]:
+    """Steps of the sweeps of one electrode.
+
+    Parameters
+    ----------
+    commands : sequence of array
+        Currents in nanoampere, nan where not known.
+    samplings : sequence of float
+        Samples in a second.
+    conditions : sequence of str
+        Conditions, each with a holding current of its own.
+
+    Returns
+    -------
+    list of Found
+        One for each command. A command that stays at the baseline is a step of 0 in the usual
+        window. Currents count from the baseline; equal ones are equal in spite of their noise.
+    """
+    outlines = [outline(*pair) for pair in zip(commands, samplings, strict=True)]
+    base = np.full(len(outlines), np.nan)
+    for condition in dict.fromkeys(conditions):
+        same = [i for i, other in enumerate(conditions) if other == condition]
+        base[same] = _baselines([outlines[i] for i in same])
+    shapes = [_shape(*pair) for pair in zip(outlines, base, strict=True)]
+    stepped = [i for i, shape in enumerate(shapes) if not shape.problem and shape.off]
+    if not stepped:
+        reason = f"no sweep of its electrode has a step of at least {1e3 * LEAST_STEP_S:g} ms"
+        return [Found(problem=shape.problem or reason) for shape in shapes]
+    start, usual = _usual([shapes[i] for i in stepped])
+    stepped = [i for i in stepped if 2 * shapes[i].seconds >= usual]
+    found = []
+    for i, shape in enumerate(shapes):
+        if i in stepped:
+            window, problem = (shape.main.first, shape.main.last), ""
+        else:
+            sampling = samplings[i]
+            window = round(start * sampling), round((start + usual) * sampling)
+            alike = [k for k in stepped if conditions[k] == conditions[i]] or stepped
+            problem = _no_step(shape, [shapes[k] for k in stepped], [shapes[k] for k in alike])
+        problem = problem or _out_of_scale(shape, [shapes[k] for k in stepped])
+        window = window[0], min(window[1], len(commands[i]))
+        found.append(_measured(commands[i], shape, window, problem))
+    return _equal(found, max(shape.outline.noise for shape in shapes))
+
+
+def _shape(one: Outline, baseline: float) -> _Shape:
+    if one.problem or not np.isfinite(baseline):
+        reason = "nothing tells the step of its command from its baseline"
+        return _Shape(one, baseline, [], one.problem or reason)
+    shape = _Shape(one, baseline, stretches(one, baseline))
+    return _Shape(one, baseline, shape.off, _several(shape) if shape.off else "")
+
+
+def _several(shape: _Shape) -> str:
+    """Why a command that leaves its baseline is not one constant step, empty if it is."""
+    long = [s for s in shape.off if 2 * shape.time(s)[1] > shape.seconds]
+    if len(long) > 1:
+        return f"its command is {len(long)} pulses, not one step"
+    if not shape.main.constant:
+        return "its command has several levels (a staircase), not one constant step"
+    if shape.seconds < LEAST_STEP_S:
+        return f"its command is a pulse of {1e3 * shape.seconds:.3g} ms, too short for a rate"
+    return ""
+
+
+def _usual(shapes: Sequence[_Shape]) -> tuple[float, float]:
+    """Start and length of the step that most of the time is spent in."""
+    lengths = np.array([shape.seconds for shape in shapes])
+    order = np.argsort(lengths)
+    spent = np.cumsum(lengths[order])
+    usual = float(lengths[order][np.searchsorted(spent, spent[-1] / 2)])
+    starts = [s.time(s.main)[0] for s in shapes if 2 * s.seconds >= usual]
+    return float(np.median(starts)), usual
+
+
+def _no_step(shape: _Shape, stepped: Sequence[_Shape], alike: Sequence[_Shape]) -> str:
+    """Why a command without a step is no step of 0 either, empty if it is one.
+
+    Its pulses are test pulses, which do not count, when sweeps with a step have them too.
+    """
+    if shape.outline.problem or not np.isfinite(shape.baseline):
+        return shape.problem
+    known = [(*s.time(pulse), pulse.level) for s in stepped for pulse in s.pulses]
+    near = (SAME_TIME_S, SAME_TIME_S, shape.outline.tolerance)
+    for pulse in shape.off:
+        own = (*shape.time(pulse), pulse.level)
+        if not any(np.all(np.abs(np.subtract(own, other)) <= near) for other in known):
+            step = f"its step of {shape.seconds:.3g} s is much shorter than the others'"
+            return shape.problem or step
+    distance = min(abs(shape.baseline - other.baseline) for other in alike)
+    if distance > max(shape.outline.tolerance, *(other.outline.tolerance for other in alike)):
+        level = shape.baseline / 1e3
+        return f"its command stays at {level:.4g} nA, which is not the others' baseline"
+    noise = float(np.median([other.outline.noise for other in stepped]))
+    if shape.outline.noise > 3 * noise + RESOLUTION_PA:
+        return "its command fluctuates more than the others'"
+    return ""
+
+
+def _out_of_scale(shape: _Shape, stepped: Sequence[_Shape]) -> str:
+    """What the largest step tells about the unit and the noise."""
+    largest = max(abs(other.main.level) for other in stepped)
+    if largest > MOST_STEP_PA:
+        return f"the largest step is {largest / 1e3:.3g} nA: is it in pA, with a factor for A?"
+    if largest < LEAST_STEP_PA:
+        return f"the largest step is {largest:.2g} pA: is it in nA, with a factor for pA?"
+    if 2 * shape.outline.noise > largest:
+        return "the noise of its command is as large as the steps"
+    return ""
+
+
+def _measured(command: np.ndarray, shape: _Shape, window: tuple[int, int], problem: str) -> Found:
+    """Currents in the window and outside of it, without the edges."""
+    first, last = window
+    one, edge = shape.outline, round(EDGE_S * shape.outline.sampling)
+    inside = command[first + edge : last - edge]
+    if problem or not np.any(np.isfinite(inside)):
+        return Found(problem=problem or "it is shorter than the others' step")
+    outside = np.zeros(len(command), bool)
+    for a, b in zip(one.first, one.last, strict=True):
+        trimmed = edge if b - a > 4 * edge else 0
+        level = np.nanmedian(command[a:b]) * 1e3
+        outside[a + trimmed : b - trimmed] = abs(level - shape.baseline) <= one.tolerance
+    apart = outside.copy()
+    apart[max(first - edge, 0) : last + edge] = False
+    baseline = float(np.nanmean(command[apart if np.any(apart) else outside]))
+    return Found(first, last, baseline, float(np.nanmean(inside)) - baseline)
+
+
+def _equal(found: Sequence[Found], noise: float) -> list[Found]:
+    """Steps whose currents are the same but for the noise of their commands get their mean."""
+    used = [i for i, one in enumerate(found) if not one.problem]
+    current = np.array([found[i].current for i in used])
+    order = np.argsort(current)
+    gaps = np.diff(current[order])
+    samples = min((found[i].last - found[i].first for i in used), default=1)
+    near = RESOLUTION_PA + 6 * noise / np.sqrt(samples)
+    near += min(noise, SAME_SHARE * 1e3 * float(np.max(gaps, initial=0)))
+    group = np.append(0, np.cumsum(gaps > near / 1e3))
+    equal = list(found)
+    for number in np.unique(group) if used else []:
+        members = order[group == number]
+        mean = round(float(current[members].mean()), 6)
+        for member in members:
+            one = found[used[member]]
+            equal[used[member]] = replace(one, baseline=round(one.baseline, 6), current=mean)
+    return equal
+
+
+def _baselines(outlines: Sequence[Outline]) -> list[float]:
+    """Level of every command outside of its step, nan where nothing tells it from the step.
+
+    It is the level that most of the commands share, or else the one to which a command returns.
+    """
+    settled = [o for o in outlines if not o.problem]
+    first = [np.nan if o.problem else _baseline(o, settled) for o in outlines]
+    known = np.array([level for level in first if np.isfinite(level)])
+    return [
+        _of_the_others(o, known) if np.isnan(level) and not o.problem else level
+        for o, level in zip(outlines, first, strict=True)
+    ]
+
+
+def _of_the_others(one: Outline, known: np.ndarray) -> float:
+    """The one level of a command that is the baseline of another."""
+    shared = [level for level in _different(one) if np.any(np.abs(known - level) <= one.tolerance)]
+    return float(shared[0]) if len(shared) == 1 else np.nan
+
+
+def _baseline(one: Outline, others: Sequence[Outline]) -> float:
+    levels = _different(one)
+    shared = np.array([sum(bool(np.any(o.at(level))) for o in others) for level in levels])
+    returns = np.array([np.count_nonzero(one.at(level)) for level in levels])
+    common = shared == shared.max()
+    if 2 * shared.max() <= len(others) or len(others) == 1:
+        common = returns == returns.max() if returns.max() > 1 else np.ones(len(levels), bool)
+    if np.count_nonzero(common) > 1:
+        common &= returns == returns[common].max()
+    if np.count_nonzero(common) > 1:
+        # A pulse too short for a step is none of the candidates.
+        common &= [one.seconds[one.at(level)].sum() >= LEAST_STEP_S for level in levels]
+    return float(levels[common][0]) if np.count_nonzero(common) == 1 else np.nan
+
+
+def _different(one: Outline) -> np.ndarray:
+    """Levels of a command, each once."""
+    found: list[float] = []
+    for level in one.level:
+        if all(abs(level - other) > one.tolerance for other in found):
+            found.append(float(np.median(one.level[one.at(level)])))
+    return np.array(found)
