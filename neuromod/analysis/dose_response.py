@@ -1,136 +1,161 @@
-"""Dose-response curves: Hill fits with intervals, Schild regression."""
+"""Dose-response curves: Hill fits with intervals, half effects of known curves."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
-from brian2 import Quantity, molar
-from scipy.optimize import OptimizeWarning, brentq, curve_fit
+from brian2 import Quantity, get_dimensions
+from brian2.units.fundamentalunits import Dimension
+from scipy.optimize import brentq
 from scipy.special import expit
-from scipy.stats import t as student
 
+from neuromod.analysis.doses import Points
+from neuromod.analysis.hill_family import FARTHEST, Estimate, Found, HillFamily, fit
+from neuromod.checks import check_unit, index_array
 from neuromod.errors import UserError
 
-CONFIDENCE = 0.95
 # Enough points on a curve to see whether it turns back.
 FINE = 400
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A fitted number and its 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 @dataclass(frozen=True, eq=False)
-class HillFit:
-    """Hill functions of concentration that share everything but their EC50.
+class CurveFit:
+    """A Hill function of concentration, fitted together with others of common ends and slope.
 
     Attributes
     ----------
-    bottom, top : float
+    bottom, top : float or Quantity
         Response without effect and at the greatest effect, in the response's unit; `top` is the
         lower one where the ligand inhibits.
     ec50 : Estimate
-        Of the first curve, in the unit of the concentrations.
+        In the unit of the concentrations.
+    hill_slope : Estimate
+    freedom : int
+        Degrees of freedom: points minus parameters.
+    weights : ndarray, shape (n,)
+        Of every point in the fit: 1, less for outliers of a robust fit, nan where the response is
+        missing.
+    robust : bool
+        Whether outliers were given less weight.
+    """
+
+    bottom: Any
+    top: Any
+    ec50: Estimate
+    hill_slope: Estimate
+    freedom: int
+    weights: np.ndarray
+    robust: bool
+
+    @classmethod
+    def of(cls, points: Points, found: Found, robust: bool, **others: Any) -> Self:
+        """A fit in the units of its points."""
+        bottom, top = (_in(points.of_response, float(end)) for end in found.ends)
+        ec50 = (_in(points.of_conc, end) for end in astuple(found.estimate(1)))
+        weights = np.full(len(points.known), np.nan)
+        weights[points.known] = found.family.weights
+        slope, freedom = found.estimate(0), found.family.freedom
+        return cls(bottom, top, Estimate(*ec50), slope, freedom, weights, robust, **others)
+
+    def __call__(self, conc: Any) -> Any:
+        """Response at concentrations in the unit of `ec50`, shape (n,)."""
+        check_unit("conc", conc, get_dimensions(self.ec50.value))
+        with np.errstate(divide="ignore"):
+            over = np.log(np.asarray(conc)) - np.log(float(self.ec50.value))
+        effect = expit(over * self.hill_slope.value)
+        return self.bottom + (self.top - self.bottom) * effect
+
+    @property
+    def left_out(self) -> int:
+        """Number of points whose response is missing."""
+        return int(np.sum(np.isnan(self.weights)))
+
+    @property
+    def down_weighted(self) -> int:
+        """Number of points with less than half of the full weight."""
+        return int(np.sum(self.weights < 0.5))
+
+
+@dataclass(frozen=True, eq=False)
+class HillFit(CurveFit):
+    """Hill functions of concentration that share everything but their EC50: that of the first.
+
+    Attributes
+    ----------
     dose_ratios : tuple of Estimate
         EC50 of every further curve over that of the first.
     covariance : ndarray, shape (dose ratios, dose ratios)
         Of the natural logarithms of the dose ratios, which share the error of the first curve.
-    freedom : int
-        Degrees of freedom: points minus parameters.
     """
 
-    bottom: float
-    top: float
-    ec50: Estimate
-    hill_slope: Estimate
     dose_ratios: tuple[Estimate, ...]
     covariance: np.ndarray
-    freedom: int
-
-    def __call__(self, conc: Any) -> np.ndarray:
-        """Response of the first curve at concentrations in the unit of `ec50`, shape (n,)."""
-        with np.errstate(divide="ignore"):
-            over = np.log(conc) - np.log(self.ec50.value)
-        effect = expit(over * self.hill_slope.value)
-        return np.asarray(self.bottom + (self.top - self.bottom) * effect)
 
 
-@dataclass(frozen=True)
-class Schild:
-    """Regression of ``log10(dose ratio - 1)`` on the logarithm of the antagonist's concentration.
-
-    Attributes
-    ----------
-    slope : Estimate
-        1 for simple competition.
-    pA2 : Estimate
-        ``-log10`` of the concentration in mol/l at which twice the agonist has the same effect.
-    """
-
-    slope: Estimate
-    pA2: Estimate
-
-
-def fit_hill(conc: np.ndarray, response: np.ndarray, curve: np.ndarray | None = None) -> HillFit:
+def fit_hill(
+    conc: Any,
+    response: Any,
+    curve: Any = None,
+    *,
+    bottom: Any = None,
+    top: Any = None,
+    slope: float | None = None,
+    robust: bool = False,
+) -> HillFit:
     """Hill functions by least squares; several curves are fitted in parallel.
 
     Parameters
     ----------
-    conc, response : ndarray, shape (n,)
-        In any unit; concentrations may be 0, and missing responses (nan) are left out.
-    curve : ndarray of int, shape (n,), optional
+    conc : list, ndarray or Quantity, shape (n,)
+        Concentrations, 0 or above, not their logarithms.
+    response : list, ndarray or Quantity, shape (n,)
+        Missing responses (nan) are left out and counted.
+    curve : list or ndarray of int, shape (n,), optional
         Number of each point's curve, from 0; one curve by default.
+    bottom, top, slope : number or Quantity, optional
+        Held at this value instead of being fitted.
+    robust : bool
+        Give outliers less weight, by Tukey's biweight; see `neuromod.analysis.hill_family.fit`.
 
     Returns
     -------
     HillFit
-        EC50, slope and dose ratios are fitted as logarithms; their intervals are Student's t
-        intervals from the fit's covariance on that scale (Motulsky & Christopoulos 2004, Fitting
-        Models to Biological Data). What no Hill function can follow counts as noise.
+        In the units of `conc` and `response`, if they have any. The 95 % intervals are those of
+        the profile likelihood, where the least sum of squares exceeds the best by the residual
+        variance times a quantile of the F distribution (Bates & Watts 1988, Nonlinear Regression
+        Analysis; Motulsky & Christopoulos 2004, Fitting Models to Biological Data). An interval
+        is open, to 0 or infinity, where it reaches a slope of 1/1000 or 1000, or 12 decades beyond
+        the doses: so are those of doses that end before the EC50. What no Hill function can
+        follow counts as noise.
 
     Raises
     ------
     UserError
-        When the points do not determine the curves.
+        When the points do not determine the curves: when at the best fit the Jacobian is singular.
+        For doses that are negative, not a number or logarithms, infinite responses, and units that
+        do not fit together.
     """
-    known = np.isfinite(response)
-    # curve_fit takes no -inf; the smallest number has no effect either.
-    x, response = np.log(np.maximum(conc[known], np.finfo(float).tiny)), response[known]
-    number = (np.zeros(len(conc), dtype=int) if curve is None else curve)[known]
-    start = _start(x, response, number)
-    freedom = len(x) - len(start)
-    if freedom < 1 or not np.ptp(response):
-        raise UserError(
-            f"A Hill fit needs at least {len(start) + 1} concentrations at which the response is "
-            "known, and a response that changes."
-        )
-
-    def parallel(x: np.ndarray, bottom: float, top: float, log_slope: float, *at: float) -> Any:
-        middle = at[0] + np.array([0, *at[1:]])[number]
-        return bottom + (top - bottom) * expit(np.exp(log_slope) * (x - middle))
-
-    # Of doses that end before the EC50, an interval may be open.
-    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
-        warnings.simplefilter("error", OptimizeWarning)
-        try:
-            best, covariance = curve_fit(parallel, x, response, start)
-        except (RuntimeError, OptimizeWarning) as error:
-            raise UserError(
-                "No Hill function can be fitted: choose several concentrations around the EC50."
-            ) from error
-        factors = np.exp(_intervals(best, covariance, freedom)[2:]).tolist()
-    slope, ec50, *ratios = (Estimate(*factor) for factor in factors)
-    bottom, top = best[:2].tolist()
-    return HillFit(bottom, top, ec50, slope, tuple(ratios), covariance[4:, 4:], freedom)
+    number = None if curve is None else index_array("curve", curve)
+    points = Points.read(conc, response, **({} if number is None else {"curve": number}))
+    number = (np.zeros(len(points.known), dtype=int) if number is None else number)[points.known]
+    curves = _curves(number)
+    reach = points.reach + FARTHEST
+    family = HillFamily.of(
+        points.conc,
+        points.response,
+        partial(_parallel, curves[number]),
+        {f"dose ratio {at}": (-reach, reach) for at in range(1, len(curves))},
+        points.given(bottom, top, slope=slope),
+    )
+    found = fit(family, _guesses(family, number), robust)
+    ratios = tuple(found.estimate(at) for at in range(2, len(found.theta)))
+    return HillFit.of(
+        points, found, robust, dose_ratios=ratios, covariance=found.covariance[2:, 2:]
+    )
 
 
 def half_effect(
@@ -165,45 +190,6 @@ def half_effect(
     return float(np.exp(middle)), 4 * (effect(middle + step) - effect(middle - step)) / (2 * step)
 
 
-def schild(antagonist: Quantity, fit: HillFit) -> Schild:
-    """Schild regression.
-
-    Parameters
-    ----------
-    antagonist : Quantity, shape (dose ratios,)
-        Concentrations above 0, mol/m^3.
-    fit : HillFit
-        Parallel curves, the first without antagonist. Dose ratios of at most 1, which have no
-        logarithm, are left out.
-
-    Returns
-    -------
-    Schild
-        With Student's t intervals (Arunlakshana & Schild 1959, Br. J. Pharmacol. 14:48-58). Fitted
-        by generalised least squares, because all dose ratios share the error of the first curve.
-
-    Raises
-    ------
-    UserError
-        When fewer than three dose ratios lie above 1.
-    """
-    ratios = np.array([ratio.value for ratio in fit.dose_ratios])
-    above = ratios > 1
-    if np.sum(above) < 3:
-        raise UserError("A Schild regression needs at least three dose ratios above 1.")
-    x, ratios = np.log10(np.asarray(antagonist / molar)[above]), ratios[above]
-    y = np.log10(ratios - 1)
-    per_log = ratios / (ratios - 1) / np.log(10)
-    errors = fit.covariance[np.ix_(above, above)] * np.outer(per_log, per_log)
-
-    def line(x: np.ndarray, slope: float, pA2: float) -> np.ndarray:
-        return slope * (x + pA2)
-
-    start = [1, np.mean(y - x)]
-    best, covariance = curve_fit(line, x, y, start, sigma=errors, absolute_sigma=True)
-    return Schild(*(Estimate(*row) for row in _intervals(best, covariance, fit.freedom).tolist()))
-
-
 def for_log_axis(conc: Any) -> np.ndarray:
     """Concentrations for a logarithmic axis, with 0 placed at a third of the lowest above it.
 
@@ -216,18 +202,36 @@ def for_log_axis(conc: Any) -> np.ndarray:
     return np.where(conc > 0, conc, conc[conc > 0].min() / 3)
 
 
-def _start(x: np.ndarray, response: np.ndarray, number: np.ndarray) -> list[float]:
-    """First guess: the ends, slope 1, and where each response is nearest to the middle."""
-    if not len(x):
-        return [0.0] * 4
-    bottom, top = response[np.argmin(x)], response[np.argmax(x)]
-    off = np.abs(response - (bottom + top) / 2)
-    own = (np.flatnonzero(number == curve) for curve in range(number.max() + 1))
-    first, *others = (x[points[np.argmin(off[points])]] for points in own)
-    return [bottom, top, 0.0, first, *(at - first for at in others)]
+def _curves(number: np.ndarray) -> np.ndarray:
+    """On which parameters behind the slope the midpoint of every curve depends, 1 or 0.
+
+    Raises
+    ------
+    UserError
+        When a curve has no point.
+    """
+    empty = np.bincount(number) == 0 if len(number) else np.ones(0, dtype=bool)
+    if np.any(empty):
+        raise UserError(
+            f"curve {int(np.flatnonzero(empty)[0])} has no known response: number curves from 0."
+        )
+    depends = np.eye(max(len(empty), 1))
+    depends[:, 0] = 1
+    return depends
 
 
-def _intervals(best: np.ndarray, covariance: np.ndarray, freedom: int) -> np.ndarray:
-    """Value, lower and upper end of every parameter, shape (parameters, 3)."""
-    reach = student.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(np.diag(covariance))
-    return np.transpose([best, best - reach, best + reach])
+def _parallel(depends: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Midpoints of parallel curves, and their derivatives."""
+    return depends @ theta, depends
+
+
+def _guesses(family: HillFamily, number: np.ndarray) -> Iterator[np.ndarray]:
+    """Every slope with every midpoint, the curves apart by what they seem to be."""
+    for slope in family.slopes:
+        first, *others = family.midpoints(slope, number)
+        for at in family.grid:
+            yield np.array([slope, at, *(other - first for other in others)])
+
+
+def _in(dimension: Dimension, plain: float) -> Any:
+    return plain if dimension.is_dimensionless else Quantity(plain, dim=dimension)

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from neuromod.analysis.dose_response import for_log_axis
 from neuromod.protocol import Recordings, Section, Tables
+from neuromod.protocols.families.cells import about_outliers
 from neuromod.support.figures import BLACK, ORANGE, Family, label, legend, panels
-from neuromod.support.text import percent, say
+from neuromod.support.text import number, percent, say
 
 if TYPE_CHECKING:
     from neuromod.protocols.antagonist.protocol import Antagonist
@@ -70,9 +71,10 @@ def report(protocol: Antagonist, tables: Tables) -> list[Section]:
     ratios = (
         "Hill functions with common ends and a common slope are fitted to all curves at once; the "
         "dose ratio is the EC50 of a curve over that without antagonist. Dose ratios differ from "
-        f"1 + [B]/K_B by at most {percent(worst, 2)}. Intervals are 95 % Student's t intervals "
-        "from the fit's covariance on a logarithmic scale; they count what no Hill function can "
-        "follow as noise, and so are rather too wide. The EC50 is the rate's, not the receptor's."
+        f"1 + [B]/K_B by at most {percent(worst, 2)}. Intervals are 95 % profile-likelihood "
+        "intervals; they count what no Hill function can follow as noise, and so are rather too "
+        "wide. The EC50 is the rate's, not the receptor's."
+        f"{about_outliers(curves, len(tables['responses']))}"
     )
     regression = (
         f"The slope is {found.slope:.3f} ({found.slope_low:.3f} to {found.slope_high:.3f}); "
@@ -82,8 +84,33 @@ def report(protocol: Antagonist, tables: Tables) -> list[Section]:
         "calls for twice the agonist. The regression weights dose ratios by their errors, and "
         "allows for the error that all share: that of the curve without antagonist."
     )
-    return [
+    sections = [
         Section("Dose ratios", ratios, "curves"),
         Section("Schild regression", regression, "schild"),
         Section("Responses", "Mean rates of the cells in every bath.", "responses"),
     ]
+    # Runs of version 0.1 have no global fit.
+    if "global_fit" in tables:
+        joint = _about_global(protocol, tables)
+        sections.insert(2, Section("Gaddum and Schild's global fit", joint, "global_fit"))
+    return sections
+
+
+def _about_global(protocol: Antagonist, tables: Tables) -> str:
+    """Schild slope and K_B of the one fit to all curves."""
+    free, simple = tables["global_fit"].iloc[0], tables["global_fit"].iloc[1]
+    k_b, high, low = (
+        number(10**-pA2 * molar / umolar, 3)
+        for pA2 in (simple.pA2, simple.pA2_low, simple.pA2_high)
+    )
+    points = len(tables["responses"])
+    return (
+        "Hill functions with common ends and slope, the EC50 of each that without antagonist times "
+        "1 + ([B]/K_B)^S, are fitted to all responses at once. Unlike the regression this takes no "
+        "logarithm of fitted numbers. The first row has any Schild slope S: it is "
+        f"{free.slope:.3f} ({free.slope_low:.3f} to {free.slope_high:.3f}). The second has S = 1, "
+        f"simple competition: pA2 is {simple.pA2:.3f} ({simple.pA2_low:.3f} to "
+        f"{simple.pA2_high:.3f}), a K_B of {k_b} µM ({low} to {high}); the receptor's is "
+        f"{say(protocol.k_b, umolar, 3)}. Intervals are 95 % profile-likelihood intervals."
+        f"{about_outliers(tables['global_fit'][1:], points)}"
+    )

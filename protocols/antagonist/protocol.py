@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, linspace, molar, nA, umolar
 
-from neuromod.analysis.dose_response import HillFit, fit_hill, schild
+from neuromod.analysis.dose_response import HillFit, fit_hill
 from neuromod.analysis.rates import closed_form_rates
+from neuromod.analysis.schild import gaddum_schild, schild
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.antagonist import page
-from neuromod.protocols.families.cells import BathProtocol, check_ascending
+from neuromod.protocols.families.cells import BathProtocol, check_ascending, robust_fits
 from neuromod.support.text import say
 
 SCHILD = ["slope", "slope_low", "slope_high", "pA2", "pA2_low", "pA2_high", "exact_pA2"]
@@ -30,10 +31,11 @@ class Antagonist(BathProtocol):
     An antagonist that competes for the binding site shifts the curve of a response against the
     agonist's concentration to the right by the dose ratio 1 + [B]/K_B (Gaddum 1937). The response
     here is a firing rate: equal responses mean equal occupancies, whatever lies between receptor
-    and spikes. Schild's regression of log(dose ratio - 1) on log [B] has slope 1 and gives K_B.
+    and spikes. Schild's regression of log(dose ratio - 1) on log [B] has slope 1 and gives K_B; so
+    does one fit of Gaddum's and Schild's equation to all curves.
     """
 
-    shown: ClassVar[tuple[str, ...]] = ("curves", "schild")
+    shown: ClassVar[tuple[str, ...]] = ("curves", "schild", "global_fit")
 
     neuron: GainLIF = parameter(
         GainLIF(receptors=(Receptor(antagonist="antagonist"),)),
@@ -55,6 +57,8 @@ class Antagonist(BathProtocol):
         "injected currents; the response is the mean rate of the cells, one at each",
         "chosen here: above rheobase at gain 1; several, because time steps round intervals",
     )
+
+    robust: bool = robust_fits()
 
     plot = page.plot
     report = page.report
@@ -106,17 +110,37 @@ class Antagonist(BathProtocol):
         table = cells[[*names.values(), "current_nA", "rate_Hz", "closed_form_Hz"]]
         groups = table.groupby([*names.values()], as_index=False)
         responses = groups[["rate_Hz", "closed_form_Hz"]].mean()
+        points = responses.conc_uM.to_numpy(), responses.rate_Hz.to_numpy()
         number = np.searchsorted(self._baths, responses.antagonist_uM)
-        fit = fit_hill(responses.conc_uM.to_numpy(), responses.rate_Hz.to_numpy(), number)
+        fit = fit_hill(*points, number, robust=self.robust)
         found = np.ravel(astuple(schild(self.antagonist, fit)))
-        regression = pd.DataFrame([[*found, -np.log10(self.k_b / molar)]], columns=SCHILD)
+        regression = pd.DataFrame([[*found, self._exact]], columns=SCHILD)
         curves = self._curves(fit)
-        return {"table": table, "responses": responses, "curves": curves, "schild": regression}
+        if self.robust:
+            curves["down_weighted"] = np.bincount(number, fit.weights < 0.5).astype(int)
+        joint = self._global(points, responses.antagonist_uM.to_numpy() * umolar)
+        tables = {"table": table, "responses": responses, "curves": curves}
+        return tables | {"schild": regression, "global_fit": joint}
 
     @property
     def _baths(self) -> np.ndarray:
         """The antagonist's concentrations in uM, none first."""
         return np.concatenate([[0], self.antagonist / umolar])
+
+    @property
+    def _exact(self) -> float:
+        """The pA2 of the receptor's own constant."""
+        return float(-np.log10(self.k_b / molar))
+
+    def _global(self, points: tuple[np.ndarray, np.ndarray], antagonist: Quantity) -> pd.DataFrame:
+        """Gaddum and Schild's fit to all curves, with any Schild slope and with 1."""
+        rows = []
+        for slope in (None, 1.0):
+            fit = gaddum_schild(*points, antagonist, schild_slope=slope, robust=self.robust)
+            found = [*astuple(fit.schild_slope), *astuple(fit.pA2), self._exact]
+            counted = {"down_weighted": fit.down_weighted} if self.robust else {}
+            rows.append(dict(zip(SCHILD, found, strict=True)) | counted)
+        return pd.DataFrame(rows)
 
     def _curves(self, fit: HillFit) -> pd.DataFrame:
         """One row for each concentration of the antagonist."""

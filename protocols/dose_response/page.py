@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from neuromod.analysis.dose_response import for_log_axis
 from neuromod.protocol import Recordings, Section, Tables
+from neuromod.protocols.families.cells import about_outliers
 from neuromod.support.figures import BLACK, ORANGE, RED, Family, label, legend, panels
 from neuromod.support.text import number, percent, say
 
@@ -88,7 +89,8 @@ def report(protocol: DoseResponse, tables: Tables) -> list[Section]:
         "The rate is not a linear function of the gain: its EC50 equals the receptor's only by "
         "chance, and depends on the current at which it is measured. Below rheobase a dose has no "
         "effect on the rate, and no Hill function follows such a curve. Intervals are 95 % "
-        "Student's t intervals from the covariance of the fit."
+        "profile-likelihood intervals, open where the doses leave an end open."
+        f"{about_outliers(tables['rate_fits'], len(tables['table']))}"
     )
     return [
         Section("Gain recovered from the rates", recovered, "doses"),
@@ -114,7 +116,8 @@ def _about(protocol: DoseResponse, fit: pd.Series) -> str:
         f"A Hill function puts the EC50 at {say(fit.ec50_uM, 'µM', 3)} ({low} to {high}) and its "
         f"slope at {number(fit.hill_slope, 3)} ({ends}). By the receptor's equations half the "
         f"greatest effect lies at {say(ec50, 'µM', 3)}, where the slope is {number(slope, 3)}. "
-        f"The fit is off by up to {misfit} of the effect.\n\n"
+        f"The fit is off by up to {misfit} of the effect."
+        f"{about_outliers(pd.DataFrame([fit]), len(protocol.conc))}\n\n"
         "Binding followed by a Hill function of exponent n is itself a Hill function only for "
         "n = 1; else the curve is steeper below the EC50 than above, and no fit follows it closely."
     )

@@ -16,7 +16,7 @@ from neuromod.errors import UserError
 from neuromod.parameters import not_negative
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.dose_response import page
-from neuromod.protocols.families.cells import BathProtocol, check_ascending
+from neuromod.protocols.families.cells import BathProtocol, check_ascending, robust_fits
 
 CELLS = ["conc_uM", "current_nA", "gain", "rate_Hz", "closed_form_Hz", "recovered_gain"]
 FIT = (
@@ -50,6 +50,8 @@ class DoseResponse(BathProtocol):
         "concentration of every other ligand, such as an antagonist",
         "chosen here: none",
     )
+
+    robust: bool = robust_fits()
 
     plot = page.plot
     report = page.report
@@ -99,12 +101,14 @@ class DoseResponse(BathProtocol):
         conc, response = curve.conc_uM.to_numpy(), curve[column].to_numpy()
         unit = column.rpartition("_")[2]
         names = (f"bottom_{unit}", f"top_{unit}", *FIT)
+        counted: dict[str, float] = {"down_weighted": 0} if self.robust else {}
         try:
-            fit = fit_hill(conc, response)
+            fit = fit_hill(conc, response, robust=self.robust)
             misfit = 100 * np.nanmax(np.abs(fit(conc) - response)) / abs(fit.top - fit.bottom)
             values = (fit.bottom, fit.top, *astuple(fit.ec50), *astuple(fit.hill_slope), misfit)
+            counted = dict.fromkeys(counted, fit.down_weighted)
         except UserError:
             values = (np.nan,) * len(names)
         ec50, slope = half_effect(closed_form, conc[conc > 0].min() / BEYOND, conc.max() * BEYOND)
         exact = {"exact_ec50_uM": ec50, "exact_hill_slope": slope}
-        return dict(zip(names, values, strict=True)) | exact
+        return dict(zip(names, values, strict=True)) | exact | counted

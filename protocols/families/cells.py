@@ -170,6 +170,26 @@ class BathProtocol(CellProtocol):
             )
 
 
+def robust_fits() -> Any:
+    """Setting of whether fits give outliers less weight."""
+    return parameter(
+        False,
+        "whether outliers have less weight in fits, by Tukey's biweight",
+        "chosen here: simulated cells have no outliers",
+    )
+
+
+def about_outliers(fits: pd.DataFrame, points: int) -> str:
+    """A sentence on points with less weight, behind a space; nothing for ordinary fits."""
+    if "down_weighted" not in fits:
+        return ""
+    counted = say(int(fits.down_weighted.sum()))
+    return (
+        f" Outliers have less weight, by Tukey's biweight: {counted} of {say(points)} points have "
+        "less than half of the full weight."
+    )
+
+
 def check_ascending(settings: Parameters, **least: int) -> None:
     """Refuse lists of values, fewer than the least for their name or not in ascending order."""
     for name, fewest in least.items():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from brian2 import second, umolar
 
-from neuromod.analysis.dose_response import fit_hill, for_log_axis, half_effect, schild
+from neuromod.analysis.dose_response import fit_hill, for_log_axis, half_effect
+from neuromod.analysis.schild import schild
 from neuromod.errors import UserError
 from neuromod.models.receptors import Receptor
 
