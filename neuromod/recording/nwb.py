@@ -83,15 +83,16 @@ def read(path: Path) -> Recording:
 
 def most_bytes(recording: Recording) -> int:
     """Bytes that an NWB file of a recording takes, at most."""
-    spikes, every = recording.spikes.values(), recording.signals.values()
-    signals = [signal for signals in every for signal in signals.values()]
-    total = FILE_BYTES + sum(TIME_BYTES * len(s.times) + UNIT_BYTES * s.size for s in spikes)
-    total += sum(s.values.nbytes + SERIES_BYTES * (len(s.neurons) + 1) for s in signals)
-    return total + sum(
-        UNIT_BYTES * np.size(values) + SERIES_BYTES
-        for totals in recording.totals.values()
-        for values in totals.values()
-    )
+    total = FILE_BYTES
+    for spikes in recording.spikes.values():
+        total += TIME_BYTES * len(spikes.times) + UNIT_BYTES * spikes.size
+    for signals in recording.signals.values():
+        for signal in signals.values():
+            total += signal.values.nbytes + SERIES_BYTES * (len(signal.neurons) + 1)
+    for totals in recording.totals.values():
+        for values in totals.values():
+            total += UNIT_BYTES * np.size(values) + SERIES_BYTES
+    return total
 
 
 def _check(recording: Recording) -> None:
@@ -133,8 +134,8 @@ def _file(recording: Recording) -> Any:
 
 def _start(recording: Recording) -> datetime:
     """When the simulation started, or else when it is written."""
-    with suppress(ValueError, TypeError):
-        return datetime.fromisoformat(recording.provenance.get("started")).astimezone()
+    with suppress(LookupError, ValueError, TypeError):
+        return datetime.fromisoformat(recording.provenance["started"]).astimezone()
     return datetime.now(UTC)
 
 
@@ -143,14 +144,15 @@ def _units(recording: Recording) -> Any:
     from hdmf.common import VectorData, VectorIndex
     from pynwb.misc import Units
 
-    times, ends, names, numbers = [], [], [], []
+    times: list[np.ndarray] = [np.array([])]
+    counts, names, numbers = [], [], []
     for name, spikes in recording.spikes.items():
         found, bounds = by_neuron(spikes)
-        ends.append(bounds[1:] + sum(map(len, times)))
         times.append(found)
+        counts.append(np.diff(bounds))
         names += [name] * spikes.size
         numbers.append(np.arange(spikes.size))
-    units = len(names)
+    units, ends = len(names), np.cumsum(np.concatenate(counts))
     spike_times = VectorData(
         name="spike_times", description="Spikes, seconds.", data=np.concatenate(times)
     )
@@ -161,7 +163,7 @@ def _units(recording: Recording) -> Any:
         VectorData(
             name="index", description="Its number there, from 0.", data=np.concatenate(numbers)
         ),
-        VectorIndex(name="spike_times_index", data=np.concatenate(ends), target=spike_times),
+        VectorIndex(name="spike_times_index", data=ends, target=spike_times),
         spike_times,
         VectorIndex(name="obs_intervals_index", data=np.arange(1, units + 1), target=intervals),
         intervals,

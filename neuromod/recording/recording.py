@@ -155,8 +155,9 @@ class Recording:
         path = Path(path)
         kind = _kind(path)
         check_format(kind)
+        write = nwb.write if kind == "nwb" else nix.write
         with written_whole(path, self.most_bytes(kind)) as temporary:
-            (nwb if kind == "nwb" else nix).write(self, temporary)
+            write(self, temporary)
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
@@ -172,13 +173,15 @@ class Recording:
         path = Path(path)
         if not path.is_file():
             raise UserError(f"There is no recording at {path}.")
-        return (nwb if _kind(path) == "nwb" else nix).read(path)
+        read = nwb.read if _kind(path) == "nwb" else nix.read
+        return read(path)
 
     def most_bytes(self, kind: str) -> int:
         """Bytes that a file of a format takes, at most."""
         from neuromod.recording import nix, nwb
 
-        return (nwb if kind == "nwb" else nix).most_bytes(self)
+        most_bytes = nwb.most_bytes if kind == "nwb" else nix.most_bytes
+        return most_bytes(self)
 
     def described(self, **more: Any) -> str:
         """What no array of a file holds, as JSON."""

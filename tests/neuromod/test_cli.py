@@ -138,6 +138,17 @@ def test_a_protocol_whose_model_genn_cannot_run_says_why(neuromod, tiny, monkeyp
     assert "Runs on cython, cpp; not on GeNN: rand() draws on the device" in ended.out
 
 
+def test_a_run_writes_its_recordings_in_the_format_asked_for(neuromod, tmp_path):
+    assert neuromod("run", "tiny", "--format", "nwb", "--out", "here").code == 0
+    assert (tmp_path / "here" / "tiny.nwb").is_file()
+    assert load_run(tmp_path / "here").info["format"] == "nwb"
+    told = neuromod("run", "tiny", "--format", "csv", "--out", "there")
+    assert (told.code, told.err.strip()) == (
+        2,
+        "There is no format of recordings named 'csv'; there are nix, nwb.",
+    )
+
+
 def test_a_run_says_in_what_precision_it_was_made(neuromod, tmp_path):
     for precision in ("double", "single"):
         assert neuromod("run", "tiny", "--precision", precision, "--out", precision).code == 0

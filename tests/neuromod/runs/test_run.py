@@ -9,7 +9,9 @@ from brian2 import ms
 
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
+from neuromod.runs.compare import compare
 from neuromod.runs.files import verify
+from neuromod.runs.repeat import repeat
 from neuromod.runs.run import load_run, render, run
 
 FILES = {"run.json", "table.csv", "tiny.nix", "figure.png", "report.html"}
@@ -56,6 +58,45 @@ def test_run_json_tells_the_circumstances(folder):
     assert (info["protocol"], info["device"], info["seed"]) == ("tiny", "cython", 12)
     assert {"brian2", "numpy", "python", "brian2-neuromod"} <= set(info["versions"])
     assert set(info["wall_s"]) == {"preparing", "simulating tiny", "measuring", "saving", "drawing"}
+
+
+def test_a_run_of_nwb_files_is_read_drawn_verified_compared_and_repeated(tiny, folder, tmp_path):
+    in_nix, place = load_run(folder), tmp_path / "nwb"
+    run(in_nix.protocol, out=place, format="nwb")
+    assert listed(place) == FILES - {"tiny.nix"} | {"tiny.nwb"}
+    in_nwb = load_run(place)
+    assert (in_nwb.info["format"], in_nix.info["format"]) == ("nwb", "nix")
+    assert verify(place) == len(FILES)
+    assert compare(in_nix, in_nwb)["spikes"].identical.tolist() == [True]
+    v, before = (r.recordings["tiny"].signals["cells"]["v"].values for r in (in_nwb, in_nix))
+    np.testing.assert_array_equal(np.asarray(v), np.asarray(before))
+    (place / "figure.png").unlink()
+    render(place)
+    assert verify(place) == len(FILES)
+    assert repeat(place, tmp_path / "again").different == ()
+    assert "tiny.nwb" in listed(tmp_path / "again")
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_damaged_nwb_file_is_told(checked, tiny, tmp_path):
+    run(tiny(), out=tmp_path, format="nwb")
+    if not checked:
+        info = json.loads((tmp_path / "run.json").read_text())
+        kept = {name: value for name, value in info.items() if name not in ("files", "sha256")}
+        (tmp_path / "run.json").write_text(json.dumps(kept))
+    truncate("tiny.nwb")(tmp_path)
+    with pytest.raises(UserError, match=r"tiny\.nwb is .*damaged"):
+        load_run(tmp_path)
+
+
+def test_a_format_that_cannot_be_written_is_told_before_the_work(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "experiments", failing(AssertionError))
+    with pytest.raises(UserError, match="no format of recordings named 'nwp': did you mean nwb"):
+        run(tiny(), out=tmp_path / "run", format="nwp")
+    monkeypatch.setattr("neuromod.recording.recording.find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"pip install 'brian2-neuromod\[nwb\]'"):
+        run(tiny(), out=tmp_path / "run", format="nwb")
+    assert not listed(tmp_path)
 
 
 def test_seeds_change_what_is_drawn(tiny):
@@ -210,9 +251,9 @@ def truncate(name):
 
 
 def uncheck(folder):
-    """A run as version 0.1 stored it, without checksums."""
+    """A run as version 0.1 stored it, without checksums or a choice of formats."""
     info = json.loads((folder / "run.json").read_text())
-    for name in ("files", "sha256", "target"):
+    for name in ("files", "sha256", "target", "format"):
         del info[name]
     (folder / "run.json").write_text(json.dumps(info))
 
