@@ -11,8 +11,12 @@ import pytest
 from brian2 import ms, mV, nA, second, umolar
 from brian2.units.allunits import pjoule
 
+from neuromod.devices.simulation import simulate
+from neuromod.electrophysiology.nwb import read_sweeps
+from neuromod.electrophysiology.sweeps import measure
 from neuromod.errors import UserError
-from neuromod.experiment import Spikes
+from neuromod.experiment import Connection, Experiment, Input, Population, Spikes, Trace
+from neuromod.models.gain_lif import GainLIF
 from neuromod.recording import Recording, Signal
 
 pynwb = pytest.importorskip("pynwb")
@@ -108,6 +112,28 @@ def test_response_and_stimulus_of_an_electrode_are_joined_by_table_and_by_sweep_
     assert joined["drug[1]"] == ("drug[1].v", STEPS)
     # Nothing was injected that was recorded.
     assert joined["drug[3]"] == ("drug[3].v", None)
+
+
+def test_a_simulated_f_i_curve_is_read_as_a_physiologist_s(tmp_path):
+    """Steps of 1 s into neurons of two populations, which are the conditions."""
+    current, each = np.array([0.23, 0.46, 0.57, 0.68, 0.91]) * nA, np.arange(5)
+    on = Spikes("on", 5, each, np.full(5, 100) * ms)
+    cells, clamps = [], []
+    for name, gain in (("control", 1.0), ("drug", 1.4)):
+        cells.append(Population(name, GainLIF(receptors=()), 5, {"trained_gain": gain}))
+        step = Connection("on", name, "I_ext", i=each, j=each, weight=current, width=1 * second)
+        clamps.append(Input(name, equations="I_ext : amp", sources=(on,), connections=(step,)))
+    traces = [Trace(population.name, ("v", "I_ext"), each) for population in cells]
+    experiment = Experiment(populations=cells, traces=traces, duration=1.2 * second, dt=0.1 * ms)
+    recording = simulate(experiment.add(*clamps))
+    recording.save(tmp_path / "steps.nwb")
+    found = measure(read_sweeps(tmp_path / "steps.nwb"), "control", -50.2 * mV)
+    assert found.condition.tolist() == ["control"] * 5 + ["drug"] * 5
+    assert found.used.all()
+    np.testing.assert_allclose(found.current_nA, np.tile(current / nA, 2), rtol=1e-6)
+    counts = [*recording.spikes["control"].counts(), *recording.spikes["drug"].counts()]
+    assert found.spikes.tolist() == counts
+    assert counts[-1] > 1.4 * counts[4] > 0
 
 
 def test_other_variables_are_series_with_their_unit_and_a_column_for_every_neuron(file):

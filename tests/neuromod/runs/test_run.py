@@ -60,7 +60,7 @@ def test_run_json_tells_the_circumstances(folder):
     assert set(info["wall_s"]) == {"preparing", "simulating tiny", "measuring", "saving", "drawing"}
 
 
-def test_a_run_of_nwb_files_is_read_drawn_verified_compared_and_repeated(tiny, folder, tmp_path):
+def test_a_run_of_nwb_files_is_read_drawn_verified_compared_and_repeated(folder, tmp_path):
     in_nix, place = load_run(folder), tmp_path / "nwb"
     run(in_nix.protocol, out=place, format="nwb")
     assert listed(place) == FILES - {"tiny.nix"} | {"tiny.nwb"}
