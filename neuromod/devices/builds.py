@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -25,13 +26,28 @@ from brian2.core.variables import ArrayVariable, DynamicArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from neuromod.errors import UserError
-from neuromod.support.cache import cache_dir, checksum, digest, layers, remove, written_whole
+from neuromod.support.cache import (
+    cache_dir,
+    check_room,
+    checksum,
+    digest,
+    discard,
+    is_full,
+    layers,
+    no_room,
+    written_whole,
+)
 
 log = logging.getLogger(__name__)
 
 GET_COMPILER = "apt install build-essential (macOS: xcode-select --install)"
 # About half a megabyte each.
 KEPT = 100
+
+CLOSED = re.compile(r"(outfile_\w+)\.close\(\);")
+"""Where a program has written results; it does not look whether it could."""
+CHECKED = r"\1.close(); if (!\1) std::exit(EXIT_FAILURE);"
+NO_SPACE = "No space left on device"
 
 SEAL = "sha256"
 """File of a kept program with the hash over its text and what was compiled from it."""
@@ -72,6 +88,7 @@ class CompiledOnce:
     def compile_source(self: Any, *_: Any) -> None:
         """Compile what `build` has written, or take a kept program."""
         folder = Path(self.project_dir)
+        _check_results(folder / "objects.cpp")
         key = _key(folder, self.data, self.identity())
         shelves = layers("builds")
         self.compiled = not any(_take(shelf / key, folder, self.products) for shelf in shelves)
@@ -110,7 +127,8 @@ def call(
         ended = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            # Compilers leave files behind when they are killed, and speak the user's language.
+            env={**os.environ, "TMPDIR": str(folder), "LC_ALL": "C", **(environment or {})},
             capture_output=True,
             text=True,
             errors="replace",
@@ -122,6 +140,10 @@ def call(
             f"{GET_COMPILER} brings what compiles."
         ) from error
     if ended.returncode:
+        check_room(folder)
+        if NO_SPACE in ended.stderr:
+            # What filled the disk is gone by now.
+            raise no_room(folder)
         whole = cache_dir() / "failed-build.log"
         with suppress(OSError):
             whole.write_text(f"{ended.stdout}\n{ended.stderr}", encoding="utf-8")
@@ -153,6 +175,12 @@ def flags() -> list[str]:
     return list(prefs["codegen.cpp.extra_compile_args_gcc"] if chosen is None else chosen)
 
 
+def _check_results(text: Path) -> None:
+    """Let a program fail that cannot write all of its results, as on a full disk."""
+    written = text.read_text(encoding="utf-8")
+    text.write_text(f"#include <cstdlib>\n{CLOSED.sub(CHECKED, written)}", encoding="utf-8")
+
+
 def _key(folder: Path, data: Sequence[str], identity: str) -> str:
     """Hash of the program's text and of what it is compiled with."""
     text = hashlib.sha256(identity.encode())
@@ -171,7 +199,9 @@ def _take(kept: Path, folder: Path, products: Sequence[str]) -> bool:
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(kept / Path(name).name, folder / name)
         whole = (kept / SEAL).read_text() == _seal(kept.name, [folder / name for name in products])
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_full(error):
+            raise no_room(folder) from error
         # Another process may be removing it.
         whole = False
     if whole:
@@ -197,16 +227,10 @@ def _seal(key: str, compiled: Iterable[Path]) -> str:
     return digest([key, *sorted([path.name, checksum(path)] for path in compiled)])
 
 
-def _remove(kept: Path) -> None:
-    """Remove a kept program, if it may be removed."""
-    with suppress(OSError):
-        remove(kept)
-
-
 def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:
     """Keep a program, whole or not at all, and the `KEPT` programs used last."""
     if not is_whole(kept):
-        _remove(kept)
+        discard(kept)
     partial = kept.with_name(f".{kept.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -221,7 +245,7 @@ def _keep(kept: Path, folder: Path, products: Sequence[str]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
     every = sorted(kept.parent.glob("[!.]*"), key=_last_used, reverse=True)
     for old in every[KEPT:]:
-        _remove(old)
+        discard(old)
 
 
 def _last_used(path: Path) -> float:

@@ -21,7 +21,7 @@ from neuromod.errors import UserError
 from neuromod.plasticity.network import PlasticNetwork, Shape
 from neuromod.plasticity.tasks import Difficulty, Task
 from neuromod.settings import flatten, format_value
-from neuromod.support.cache import cache_dir, digest, spared, where_kept
+from neuromod.support.cache import digest, spared, to_keep, where_kept
 from neuromod.support.log import note
 from neuromod.support.progress import task as progress_of
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
@@ -146,7 +146,7 @@ def learn_all(recipes: Sequence[Recipe]) -> list[Learned]:
 
 def checkpoint_of(recipe: Recipe) -> Path:
     """File of a training's checkpoint."""
-    return cache_dir() / f"plastic-{recipe.key[:24]}.safetensors"
+    return to_keep(f"plastic-{recipe.key[:24]}.safetensors")
 
 
 def success(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from neuromod.errors import UserError, listed
 from neuromod.recording import FORMATS, Recording
-from neuromod.support.cache import checksum, digest, reach_disk, written_whole
+from neuromod.support.cache import checksum, digest, reach_disk, reserve, written_whole
 
 INFO = "run.json"
 PAGES = ("figure.png", "report.html")
@@ -66,7 +66,8 @@ def store(
 
     They take `needed` bytes at most, as `size` tells.
     """
-    _reserve(folder, needed)
+    # HDF5 may crash on a disk that is full.
+    reserve(folder, needed)
     for name, table in tables.items():
         (folder / f"{name}.csv").write_bytes(as_csv(table))
     for name, recording in recordings.items():
@@ -86,17 +87,6 @@ def size(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, Recording]
     """Bytes that tables and recordings, in a format, take on a disk, at most."""
     total = sum(len(as_csv(table)) for table in tables.values())
     return total + sum(recording.most_bytes(form) for recording in recordings.values())
-
-
-def _reserve(folder: Path, needed: int) -> None:
-    """See that so many bytes have room: HDF5 may crash on a disk that is full."""
-    path = folder / ".room"
-    try:
-        with path.open("wb") as file:
-            if needed:
-                os.posix_fallocate(file.fileno(), 0, needed)
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def write_info(folder: Path, info: dict[str, Any]) -> None:
@@ -214,7 +204,9 @@ def verify(folder: Path) -> int:
 
 def _check(path: Path, info: Mapping[str, Any]) -> None:
     if not path.is_file():
-        raise UserError(f"{path} is missing: {_again(path.parent)}.")
+        raise UserError(f"{path} is missing, or no file: {_again(path.parent)}.")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path} may not be read by you: change that, or {_again(path.parent)}.")
     if "files" in info and not _is_whole(path, info["files"].get(path.name)):
         raise UserError(
             f"{path} is not what was written, but damaged or edited: {_again(path.parent)}."
@@ -222,7 +214,10 @@ def _check(path: Path, info: Mapping[str, Any]) -> None:
 
 
 def _is_whole(path: Path, known: str | None) -> bool:
-    return path.is_file() and known == checksum(path)
+    try:
+        return path.is_file() and known == checksum(path)
+    except OSError:
+        return False
 
 
 def _again(folder: Path) -> str:

@@ -22,6 +22,9 @@ from neuromod.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# With less free, a disk counts as full.
+LEAST_ROOM = 65_536
+
 
 class NotWrittenError(UserError):
     """A file that cannot be written."""
@@ -68,6 +71,15 @@ def where_kept(name: str) -> Path:
     """Return where a file is kept, or where it is to be kept if it is nowhere."""
     found = [layer / name for layer in layers()]
     return next((path for path in found if path.exists()), found[0])
+
+
+def to_keep(name: str) -> Path:
+    """Return where to keep a file; a folder that stands in its place makes way."""
+    path = cache_dir() / name
+    if path.is_dir():
+        log.warning("%s is a folder where a file is kept: it is removed.", path)
+        discard(path)
+    return path
 
 
 @contextmanager
@@ -119,6 +131,26 @@ def not_written(path: Path, error: OSError, size: int = 0) -> NotWrittenError:
     return no_room(path, size)
 
 
+def reserve(folder: Path, size: int) -> None:
+    """See that so many bytes have room in a folder; the error of a full disk otherwise."""
+    path = folder / ".room"
+    try:
+        with path.open("wb") as file:
+            if size:
+                os.posix_fallocate(file.fileno(), 0, size)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def check_room(folder: Path, size: int = LEAST_ROOM) -> None:
+    """Refuse where a folder's disk is full, as after a program that did not say why it failed."""
+    try:
+        reserve(folder, size)
+    except OSError as error:
+        if is_full(error):
+            raise no_room(folder, size) from error
+
+
 def is_full(error: OSError) -> bool:
     """Whether the disk, or the user's share of it, is full."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -168,7 +200,13 @@ def remove(path: Path) -> None:
     """Remove a file or folder: at once from where others look for it, who find it whole or not."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     path.rename(aside)
-    shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    shutil.rmtree(aside) if aside.is_dir() and not aside.is_symlink() else aside.unlink()
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder, if it is there and may be removed."""
+    with suppress(OSError):
+        remove(path)
 
 
 def names_reach_disk(folder: Path) -> None:

@@ -17,6 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from neuromod.errors import UserError
+from neuromod.support.cache import check_room
+
 OWNER = "owner"
 TEMPORARY = "neuromod-"
 
@@ -77,17 +80,36 @@ def sweep(folders: Iterable[Path], rescue: Callable[[Path], None] = lambda _: No
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Temporary folder; those that killed processes have left are removed first."""
-    sweep(Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"))
-    outer = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-    held = claim(outer)
+    """Temporary folder; those that killed processes have left are removed first.
+
+    Raises
+    ------
+    UserError
+        When it cannot be made, or whatever fails for its disk being full.
+    """
     try:
+        place = Path(tempfile.gettempdir())
+        sweep(place.glob(f"{TEMPORARY}*"))
+        outer = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+    except OSError as error:
+        raise UserError(f"No temporary folder can be made ({error.strerror}).") from error
+    held = None
+    try:
+        held = claim(outer)
         inner = outer / "work"
         inner.mkdir()
         yield inner
+    except UserError:
+        raise
+    except Exception:
+        # Programs and libraries that fail do not say why.
+        check_room(outer)
+        raise
     finally:
         if held:
             release(outer, held)
+        else:
+            shutil.rmtree(outer, ignore_errors=True)
 
 
 def _lock(file: IO[str], is_new: bool) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -89,15 +89,23 @@ def _read(path: Path, what: str) -> TensorFile:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get("neuromod", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    # What a foreign file raises depends on its first bytes.
+    except Exception as error:
         raise DamagedError(f"{path} is no {what}, or a truncated one: {error}.") from error
     found = header if isinstance(header, dict) else {}
-    if "sha256" in found and found["sha256"] != _seal(found, tensors):
+    if _is_sealed(found) and found.get("sha256") != _seal(found, tensors):
         raise DamagedError(
             f"{path} is damaged: its content is not what was written (SHA-256); take another copy "
             "of it, or make it again."
         )
     return TensorFile(found, tensors)
+
+
+def _is_sealed(header: Mapping[str, Any]) -> bool:
+    """Whether a header came with a checksum, which may be what is damaged; 0.1 wrote none."""
+    versions = header.get("versions")
+    by = versions.get("brian2-neuromod", "0.1") if isinstance(versions, dict) else "0.1"
+    return "sha256" in header or not str(by).startswith("0.1")
 
 
 def check_fit(

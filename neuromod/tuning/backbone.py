@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
 from neuromod.errors import UserError, unknown
-from neuromod.support.cache import cache_dir, digest, spared, where_kept
+from neuromod.support.cache import digest, spared, to_keep, where_kept
 from neuromod.support.tensor_file import (
     Kind,
     TensorFileError,
@@ -320,7 +320,7 @@ def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None 
     accuracy = float((network(images).argmax(1) == labels).double().mean())
     header = {"recipe": asdict(recipe), "source_accuracy": accuracy}
     with spared():
-        write_tensors(cache_dir() / name, EMBEDDED, header, network.state_dict())
+        write_tensors(to_keep(name), EMBEDDED, header, network.state_dict())
     return Backbone("digits-vgg", network, recipe.image, accuracy, from_cache=False)
 
 

@@ -10,8 +10,13 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from neuromod.errors import UserError
-from neuromod.support.tensor_file import DamagedError, Kind, read_tensors, write_tensors
+from neuromod.support.tensor_file import (
+    DamagedError,
+    Kind,
+    TensorFileError,
+    read_tensors,
+    write_tensors,
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +74,7 @@ def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
         log.warning("%s is damaged or no checkpoint: training starts anew.", path)
         return
     if found.header["key"] != key:
-        raise UserError(
+        raise TensorFileError(
             f"{path} belongs to another training (recipe, data, weights or number of processes "
             "differ): remove it, or name another file."
         )

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from neuromod.support.cache import cache_dir, digest, spared, where_kept, written_whole
+from neuromod.support.cache import digest, discard, spared, to_keep, where_kept, written_whole
+from neuromod.support.tensor_file import TensorFileError
 from neuromod.tuning.backbone import Backbone
 from neuromod.tuning.features import Features
 from neuromod.tuning.hardware import CPU, Hardware, add_up, is_small, rank_and_size
@@ -42,7 +43,7 @@ def tune_all(
     given = [hardware.device, hardware.mixed, projected is not None, rank_and_size()[1]]
     versions = map(version, ("brian2-neuromod", "torch"))
     task = [VERSION, backbone.weight_hash, features.identity, *given, *versions]
-    paths = [cache_dir() / f"tuned-{digest([task, asdict(r)])[:20]}.json" for r in recipes]
+    paths = [to_keep(f"tuned-{digest([task, asdict(r)])[:20]}.json") for r in recipes]
     read = [_read(where_kept(p.name), recipe) for p, recipe in zip(paths, recipes, strict=True)]
     kept = _common(read)
     total = sum(r.epochs for r, found in zip(recipes, kept, strict=True) if found is None)
@@ -56,8 +57,15 @@ def tune_all(
         if found is None:
             # A small network's epoch takes less time than writing a checkpoint.
             small = is_small(backbone.network.get_submodule("classifier"))
-            checkpoint = None if small else path.with_suffix(".safetensors")
-            result = tune(features, backbone, recipe, count, None, projected, hardware, checkpoint)
+            checkpoint = None if small else to_keep(path.with_suffix(".safetensors").name)
+            work = features, backbone, recipe, count, None, projected, hardware
+            try:
+                result = tune(*work, checkpoint)
+            except TensorFileError as error:
+                # A file of another training has its name.
+                log.warning("%s The network is tuned anew.", error)
+                discard(path.with_suffix(".safetensors"))
+                result = tune(*work, checkpoint)
             found = Outcome(recipe, result.n_trained, result.accuracy, result.history)
             with spared():
                 _write(path, found)
@@ -95,7 +103,7 @@ def _read(path: Path, recipe: TuningRecipe) -> Outcome | None:
         found = _content(path)
         history = history_table(found["history"])
         return Outcome(recipe, found["n_trained"], found["accuracy"], history, from_cache=True)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         log.warning("%s is damaged or not neuromod's: the network is tuned anew.", path)
         return None
 
@@ -104,7 +112,7 @@ def is_whole(path: Path) -> bool:
     """Whether the file of a finished training is as it was written."""
     try:
         return bool(_content(path))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 

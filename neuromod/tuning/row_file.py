@@ -12,7 +12,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from neuromod.errors import UserError
-from neuromod.support.cache import no_room, not_written, written_whole
+from neuromod.support.cache import NotWrittenError, discard, no_room, not_written, written_whole
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class RowFile:
 
     def __post_init__(self) -> None:
         if not self.only_read and not self._is_sound():
-            with self._lock:
+            with self._locked():
                 # Another process may have just made it.
                 if not self._is_sound():
                     self._make_anew()
@@ -73,17 +74,32 @@ class RowFile:
         """File of a digest for each row, which is zeros where the row is missing."""
         return self.path.with_suffix(".rows")
 
-    @property
-    def _lock(self) -> FileLock:
-        return FileLock(self.path.with_suffix(".lock"))
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold file and record alone."""
+        path = self.path.with_suffix(".lock")
+        lock = FileLock(path)
+        try:
+            lock.acquire()
+        except OSError as error:
+            raise not_written(path, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _is_sound(self) -> bool:
         """Whether the file and its record exist and have the right sizes."""
+        values = _opened(self.path)
+        # Digests are of rows, whatever order the file says its numbers have.
+        if values is None or not values.flags.c_contiguous:
+            return False
+        if (values.shape, values.dtype) != ((self.count, self.width), self.dtype):
+            return False
         try:
-            values = np.load(self.path, mmap_mode="r", allow_pickle=False)
-            fits = (values.shape, values.dtype) == ((self.count, self.width), self.dtype)
-            return fits and self.record.stat().st_size == self.count * DIGEST_BYTES
-        except (OSError, ValueError, EOFError):
+            with self.record.open("rb") as record:
+                return os.fstat(record.fileno()).st_size == self.count * DIGEST_BYTES
+        except OSError:
             return False
 
     def _make_anew(self) -> None:
@@ -91,12 +107,14 @@ class RowFile:
             log.warning(
                 "%s is damaged, of version 0.1 or not neuromod's: it is computed anew.", self.path
             )
-        self.record.unlink(missing_ok=True)
+        for path in (self.record, self.path):
+            discard(path)
         shape = (self.count, self.width)
-        with written_whole(self.path) as temporary:
-            np.lib.format.open_memmap(temporary, mode="w+", dtype=self.dtype, shape=shape)
+        # In this order a kill leaves no file that looks damaged for want of its record.
         with written_whole(self.record) as temporary:
             temporary.write_bytes(bytes(self.count * DIGEST_BYTES))
+        with written_whole(self.path) as temporary:
+            np.lib.format.open_memmap(temporary, mode="w+", dtype=self.dtype, shape=shape)
 
     @cached_property
     def values(self) -> np.memmap[Any, np.dtype[np.floating[Any]]]:
@@ -136,12 +154,12 @@ class RowFile:
         """Record as missing what is damaged."""
         if not len(self.damaged(rows)):
             return
-        with self._lock:
+        with self._locked():
             # Another process may have just computed them again.
             damaged = self.damaged(rows)
             if len(damaged):
                 log.warning("%s: %d rows are damaged and computed anew.", self.path, len(damaged))
-            with self.record.open("r+b", buffering=0) as record:
+            with _to_write(self.record) as record:
                 for row in damaged:
                     record.seek(int(row) * DIGEST_BYTES)
                     record.write(bytes(DIGEST_BYTES))
@@ -175,10 +193,7 @@ class RowFile:
         self._check_space(len(missing))
         share = self.missing(rows[rank::world_size])
         done = self._report(rows, progress)
-        with (
-            self.path.open("r+b", buffering=0) as values,
-            self.record.open("r+b", buffering=0) as record,
-        ):
+        with _to_write(self.path) as values, _to_write(self.record) as record:
             for start in range(0, len(share), batch_size):
                 batch = share[start : start + batch_size]
                 self._write(values, record, batch, compute(batch))
@@ -200,7 +215,7 @@ class RowFile:
         needed = count * self.width * np.dtype(self.dtype).itemsize
         free = shutil.disk_usage(self.path.parent).free
         if needed > free:
-            raise UserError(
+            raise NotWrittenError(
                 f"{no_room(self.path, needed)} Free some, set NEUROMOD_CACHE to a folder with "
                 "more, or keep float16."
             )
@@ -222,7 +237,7 @@ class RowFile:
                 f"{self.dtype}: check the weights, or keep float32."
             )
         try:
-            with self._lock:
+            with self._locked():
                 for row, numbers in zip(batch, kept, strict=True):
                     values.seek(self.values.offset + int(row) * kept.shape[1] * kept.itemsize)
                     values.write(numbers.tobytes())
@@ -234,12 +249,28 @@ class RowFile:
             raise not_written(self.path, error, kept.nbytes) from error
 
 
-def is_whole(path: Path) -> bool:
-    """Whether every row that is in a file is as it was written."""
+def _to_write(path: Path) -> BinaryIO:
+    try:
+        return path.open("r+b", buffering=0)
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
+def _opened(path: Path) -> np.memmap[Any, Any] | None:
+    """Numbers of a NumPy file, memory-mapped and read-only; None where it is none."""
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
-        count, width = values.shape
-    except (OSError, ValueError, EOFError):
+    # What a foreign file raises depends on its first bytes.
+    except Exception:
+        return None
+    return values if isinstance(values, np.memmap) else None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every row that is in a file is as it was written."""
+    values = _opened(path)
+    if values is None or values.ndim != 2:
         return False
+    count, width = values.shape
     kept = RowFile(path, count, width, str(values.dtype), only_read=True)
     return kept._is_sound() and not len(kept.damaged(np.arange(count)))

@@ -19,7 +19,7 @@ from neuromod.devices.spice.wiring import Neurons
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Spikes
 from neuromod.recording import Recording, Signal
-from neuromod.support.cache import cache_dir
+from neuromod.support.cache import cache_dir, check_room, spared, written_whole
 from neuromod.support.claim import scratch
 
 GET_NGSPICE = "apt install ngspice (macOS: brew install ngspice)"
@@ -101,7 +101,8 @@ def run(text: str, limit_s: float = LIMIT_S) -> pd.DataFrame:
     if program is None:
         raise UserError(f"This needs ngspice, which is not installed: {GET_NGSPICE} brings it.")
     with scratch() as folder:
-        (folder / "circuit.cir").write_text(text)
+        with written_whole(folder / "circuit.cir", len(text)) as netlist_file:
+            netlist_file.write_text(text)
         command = [program, "-b", "-r", "out.raw", "-o", "log", "circuit.cir"]
         reason = ""
         try:
@@ -112,11 +113,18 @@ def run(text: str, limit_s: float = LIMIT_S) -> pd.DataFrame:
                 reason = "failed"
         except subprocess.TimeoutExpired:
             reason = f"was not done after {limit_s:g} s"
-        log = folder / "log"
-        _log().write_text(log.read_text(errors="replace") if log.is_file() else "")
-        if reason:
-            raise _failed(reason)
-        return _read_raw(folder / "out.raw")
+        log, kept = folder / "log", _log()
+        said = log.read_text(errors="replace") if log.is_file() else ""
+        with spared(), written_whole(kept, len(said)) as new:
+            new.write_text(said)
+        try:
+            if reason:
+                raise _failed(reason)
+            return _read_raw(folder / "out.raw")
+        except UserError:
+            # It does not say so itself.
+            check_room(folder)
+            raise
 
 
 def _rises(at: np.ndarray, level: pd.Series) -> np.ndarray:
@@ -129,9 +137,15 @@ def _rises(at: np.ndarray, level: pd.Series) -> np.ndarray:
 def _read_raw(path: Path) -> pd.DataFrame:
     """SPICE's binary file: words about its vectors, then a row of doubles for each point."""
     words, _, numbers = path.read_bytes().partition(b"Binary:\n")
-    lines = words.decode().splitlines()
-    names = [line.split()[1] for line in lines[lines.index("Variables:") + 1 :]]
-    return pd.DataFrame(np.frombuffer(numbers).reshape(-1, len(names)), columns=names)
+    lines = words.decode(errors="replace").splitlines()
+    points = [int(line.split()[-1]) for line in lines if line.startswith("No. Points:")]
+    if "Variables:" in lines and points:
+        names = [line.split()[1] for line in lines[lines.index("Variables:") + 1 :]]
+        # Their number is written last.
+        if 0 < len(numbers) == 8 * len(names) * points[0]:
+            table = np.frombuffer(numbers).reshape(points[0], len(names))
+            return pd.DataFrame(table, columns=names)
+    raise _failed("left its results unfinished")
 
 
 def _log() -> Path:

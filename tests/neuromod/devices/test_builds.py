@@ -258,6 +258,38 @@ def test_a_damaged_program_is_found_before_it_runs_and_makes_room(built, tmp_pat
     assert len(caplog.messages) == 1
 
 
+def test_a_whole_program_without_room_to_run_is_not_called_damaged(
+    built, tmp_path, monkeypatch, caplog
+):
+    folder, shelf = built
+    builds._keep(shelf / "key", folder, ("main",))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(builds.shutil, "copy", full)
+    with pytest.raises(UserError, match=r"disk .* is full"):
+        builds._take(shelf / "key", tmp_path / "again", ("main",))
+    assert not caplog.messages
+
+
+def test_a_compiler_without_room_is_told_as_a_full_disk(tmp_path):
+    said = "echo /tmp/cc.s: error: No space left on device >&2; exit 1"
+    with pytest.raises(UserError, match=r"disk .* is full"):
+        builds.call(["sh", "-c", said], tmp_path)
+    builds.call(["sh", "-c", f'test "$TMPDIR" = "{tmp_path}"'], tmp_path)
+
+
+def test_a_program_ends_where_it_cannot_write_a_result(tmp_path):
+    text = tmp_path / "objects.cpp"
+    text.write_text("f.open(x);\n  outfile__array_v_2.close();\n  other.close();\n")
+    builds._check_results(text)
+    assert text.read_text() == (
+        "#include <cstdlib>\nf.open(x);\n  outfile__array_v_2.close(); "
+        "if (!outfile__array_v_2) std::exit(EXIT_FAILURE);\n  other.close();\n"
+    )
+
+
 def test_a_program_on_a_shelf_that_cannot_be_written_is_taken(built, tmp_path, monkeypatch):
     folder, shelf = built
     builds._keep(shelf / "key", folder, ("main",))
@@ -270,7 +302,7 @@ def test_a_program_on_a_shelf_that_cannot_be_written_is_taken(built, tmp_path, m
     monkeypatch.setattr(Path, "mkdir", refuse)
     monkeypatch.setattr(Path, "rename", refuse)
     builds._keep(shelf / "another", folder, ("main",))
-    builds._remove(shelf / "key")
+    builds.discard(shelf / "key")
     assert [path.name for path in shelf.iterdir()] == ["key"]
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -370,6 +371,36 @@ def test_a_netlist_is_written_once(neuromod, tmp_path):
     assert (again.code, again.err) == (2, "chip.cir exists: name another file with --out.\n")
     nowhere = neuromod("export", "spice", *SHORT, "--out", "no/chip.cir")
     assert nowhere.err == "no/chip.cir cannot be written (No such file or directory).\n"
+
+
+RC = "* rc\nV1 a 0 PWL(0 0 1u 1)\nR1 a b 1k\nC1 b 0 1n\n.save v(b)\n.tran 1n 10u 0 1n\n.end\n"
+
+
+@needs_ngspice
+@pytest.mark.parametrize("share", [0, 1, 40, 99])
+def test_results_that_ngspice_left_unfinished_are_not_believed(share, monkeypatch, tmp_path):
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path / "cache"))
+    read = Path.read_bytes
+    assert len(run(RC)) > 9000
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read(p)[: len(read(p)) * share // 100])
+    with pytest.raises(UserError, match="ngspice left its results unfinished"):
+        run(RC)
+
+
+@needs_ngspice
+def test_a_log_that_cannot_be_kept_costs_no_result(monkeypatch, tmp_path, caplog):
+    cache, wait = tmp_path / "cache", os.fsync
+
+    def full(opened):
+        if str(cache) in str(Path(f"/proc/self/fd/{opened}").readlink()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        wait(opened)
+
+    monkeypatch.setenv("NEUROMOD_CACHE", str(cache))
+    monkeypatch.setattr(os, "fsync", full)
+    assert len(run(RC)) > 9000
+    assert "ngspice.log cannot be written, because the disk" in caplog.text
+    assert not list(cache.iterdir())
 
 
 def test_a_full_disk_leaves_no_part_of_a_netlist(neuromod, tmp_path, monkeypatch):

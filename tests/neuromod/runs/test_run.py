@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -155,6 +156,21 @@ def test_what_fails_after_the_results_loses_none_and_a_report_finishes_it(
     assert load_run(folder).info["wall_s"]["drawing"] > 0
 
 
+def test_a_run_that_replaces_another_has_all_but_its_pages(tiny, folder, monkeypatch):
+    """Killed from then on, it can be finished by a report."""
+
+    def draw(*_):
+        assert load_run(folder).protocol.seed == 13
+        assert listed(folder) == {"run.json", "table.csv", "tiny.nix", "extra.txt"}
+        assert "extra.txt" in load_run(folder).info["files"]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tiny, "plot", draw)
+    monkeypatch.setattr(tiny, "save_extras", lambda _, place: (place / "extra.txt").touch())
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny(), out=folder, overwrite=True, seed=13)
+
+
 def test_a_run_is_replaced_only_on_request(tiny, folder):
     with pytest.raises(UserError, match=r"already holds a run.*--overwrite"):
         run(tiny(), out=folder)
@@ -300,6 +316,9 @@ def without(name):
         overwrite("tiny.nix", b"not a recording"),
         truncate("tiny.nix"),
         lambda folder: (folder / "table.csv").unlink(),
+        lambda folder: (
+            (folder / "table.csv").rename(folder / "a") or (folder / "table.csv").mkdir()
+        ),
         lambda folder: (folder / "tiny.nix").unlink(),
     ],
 )
@@ -348,6 +367,13 @@ def test_a_run_without_checksums_is_read_and_drawn_but_not_verified(folder):
     assert (folder / "run.json").read_bytes() == before
     with pytest.raises(UserError, match="kept no checksums"):
         verify(folder)
+
+
+def test_a_file_that_may_not_be_read_is_told(folder, monkeypatch):
+    access, table = os.access, folder / "table.csv"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != table and access(path, mode))
+    with pytest.raises(UserError, match=r"table\.csv may not be read by you: .*neuromod repeat"):
+        load_run(folder)
 
 
 def test_a_missing_run_is_told(tmp_path):

@@ -14,6 +14,7 @@ from neuromod.support.cache import (
     checksum,
     layers,
     spared,
+    to_keep,
     where_kept,
     written_whole,
 )
@@ -156,6 +157,21 @@ def test_the_checksum_of_a_file_is_its_sha_256(tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes(b"spikes\n37\n" * 70_001)
     assert checksum(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_what_stands_where_a_file_is_kept_makes_way(own, tmp_path, caplog):
+    assert to_keep("gains") == own / "gains"
+    (own / "gains").write_text("37")
+    assert to_keep("gains").is_file()
+    (own / "deep" / "down").mkdir(parents=True)
+    assert not to_keep("deep").exists()
+    assert caplog.messages == [f"{own / 'deep'} is a folder where a file is kept: it is removed."]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "precious").touch()
+    (own / "link").symlink_to(tmp_path / "elsewhere")
+    assert not to_keep("link").exists()
+    assert {path.name for path in own.iterdir()} == {"gains"}
+    assert (tmp_path / "elsewhere" / "precious").exists()
 
 
 def test_a_file_is_on_the_disk_before_it_takes_its_name_and_then_its_name_is(tmp_path, monkeypatch):

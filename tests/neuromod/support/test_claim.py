@@ -1,8 +1,12 @@
+import errno
 import os
 import subprocess
 import sys
 import tempfile
 
+import pytest
+
+from neuromod.errors import UserError
 from neuromod.support.claim import claim, owner, release, scratch, sweep
 
 HOLD = "from pathlib import Path; from neuromod.support.claim import claim; "
@@ -51,3 +55,25 @@ def test_a_temporary_folder_ends_with_its_block_and_takes_abandoned_ones_along(
         assert not left.exists()
         (folder / "main").write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["neuromod-foreign"]
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def fail_in_scratch():
+    with scratch():
+        raise RuntimeError("run failed")
+
+
+def test_whatever_fails_on_a_full_disk_of_temporary_files_is_told_as_that(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(RuntimeError, match="run failed"):
+        fail_in_scratch()
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match=r"the disk /.* is full"):
+        fail_in_scratch()
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(UserError, match="No temporary folder can be made"):
+        fail_in_scratch()
+    assert not list(tmp_path.iterdir())

@@ -53,6 +53,16 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
             read_tensors(path, MAP)
 
 
+def test_a_checksum_that_is_lost_is_missed(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, MAP, {}, {"w": torch.ones(200)})
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"sha256", b"sha257")[:-3] + b"\0\0\x40")
+    with pytest.raises(DamagedError, match="is damaged: its content is not what was written"):
+        read_tensors(path, MAP)
+    assert not is_whole(path)
+
+
 @pytest.mark.parametrize("left", [0, 5, 60, -7])
 def test_a_truncated_file_is_refused(tmp_path, left):
     path = tmp_path / "a.safetensors"

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -169,18 +172,83 @@ def test_unreadable_images_are_all_named_before_anything_is_computed(
         extract_features(backbone, load_folder(class_folder), progress=never)
 
 
-@pytest.mark.usefixtures("own_cache")
-def test_a_full_disk_is_told_before_anything_is_computed(
-    backbone: Backbone, class_folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Disks under folders with these names in their paths lack a byte."""
+    names: list[str] = []
+    usage = shutil.disk_usage("/")
+    little = usage._replace(free=24 * 384 * 4 - 1)
+    monkeypatch.setattr(
+        shutil,
+        "disk_usage",
+        lambda path: little if any(name in str(path) for name in names) else usage,
+    )
+    return names
+
+
+def test_where_every_disk_is_full_that_is_told_before_anything_is_computed(
+    own_cache: Path, backbone: Backbone, class_folder: Path, full: list[str]
 ) -> None:
-    usage = shutil.disk_usage("/")._replace(free=24 * 384 * 4 - 1)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    full += [str(own_cache), tempfile.gettempdir()]
     data = load_folder(class_folder)
     with pytest.raises(
-        UserError, match=r"cache.* disk /.* is full: it lacks 1 byte of 36\.9 kB\. .*float16"
+        UserError, match=r"features.* disk /.* is full: it lacks 1 byte of 36\.9 kB\. .*float16"
     ):
         extract_features(backbone, data, progress=never)
     extract_features(backbone, data, dtype="float16")
+
+
+def test_a_full_cache_costs_no_features(
+    own_cache: Path,
+    backbone: Backbone,
+    class_folder: Path,
+    full: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    data, linear = load_folder(class_folder), backbone.linears[0]
+    whole = np.array(extract_features(backbone, replace(data, identity="once more")).values)
+    full.append(str(own_cache))
+    found = extract_features(backbone, data)
+    assert not found.from_cache
+    assert np.array_equal(found.values, whole)
+    (told,) = caplog.messages
+    assert "cache" in told
+    assert "is full: it lacks 1 byte of 36.9 kB" in told
+    assert "is computed for this run alone" in told
+    full.clear()
+    expected = np.array(projections(found, linear).values)
+    extract_features(backbone, data)
+    assert extract_features(backbone, data).from_cache
+    assert np.array_equal(projections(extract_features(backbone, data), linear).values, expected)
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_cache_that_fills_up_meanwhile_costs_no_features(
+    own_cache: Path,
+    backbone: Backbone,
+    class_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = load_folder(class_folder)
+    whole = np.array(extract_features(backbone, replace(data, identity="once more"), 5).values)
+    wait = os.fsync
+
+    def fsync(opened: int) -> None:
+        if str(own_cache) in str(Path(f"/proc/self/fd/{opened}").readlink()) and begun:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        wait(opened)
+
+    begun: list[int] = []
+    monkeypatch.setattr(os, "fsync", fsync)
+    found = extract_features(backbone, data, 5, lambda done, _: begun.append(done))
+    assert np.array_equal(found.values, whole)
+    (told,) = caplog.messages
+    assert "is full" in told
 
 
 @pytest.mark.usefixtures("own_cache")

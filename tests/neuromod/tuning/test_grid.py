@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
+from neuromod.support.tensor_file import Kind, write_tensors  # noqa: E402
 from neuromod.tuning import grid  # noqa: E402
 from neuromod.tuning.backbone import Backbone, load_backbone  # noqa: E402
 from neuromod.tuning.features import Features  # noqa: E402
@@ -119,6 +120,59 @@ def test_the_outcome_of_another_training_is_not_believed(
     assert [outcome.from_cache for outcome in again].count(False) == 1
     assert f"{one} is damaged" in caplog.text
     assert [outcome.accuracy for outcome in again] == [outcome.accuracy for outcome in first]
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "inside").touch()
+
+
+@pytest.mark.parametrize("damage", [a_folder, lambda path: path.write_text("[" * 100_000)])
+def test_what_stands_in_the_place_of_an_outcome_makes_way(
+    features: Features, backbone: Backbone, empty: Path, caplog: pytest.LogCaptureFixture, damage
+) -> None:
+    (first,) = tune_all(features, backbone, RECIPES[:1])
+    (path,) = empty.glob("tuned-*.json")
+    damage(path)
+    assert not grid.is_whole(path)
+    (again,) = tune_all(features, backbone, RECIPES[:1])
+    assert again.accuracy == first.accuracy
+    assert len(caplog.messages) == 1
+    assert str(path) in caplog.text
+    (once_more,) = tune_all(features, backbone, RECIPES[:1])
+    assert once_more.from_cache
+
+
+@pytest.mark.parametrize("which", ["another training's", "of another kind"])
+def test_a_kept_checkpoint_that_is_another_s_costs_nothing(
+    features: Features,
+    backbone: Backbone,
+    empty: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    which: str,
+) -> None:
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grid, "is_small", lambda _: False)
+    expected = tune(features, backbone, RECIPES[0]).accuracy
+    with pytest.raises(KeyboardInterrupt):
+        tune_all(features, backbone, RECIPES[:1], progress=stop)
+    (path,) = empty.glob("tuned-*.safetensors")
+    if which == "of another kind":
+        write_tensors(path, Kind("map", "map-1"), {}, {"w": torch.ones(3)})
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            tune_all(features, backbone, RECIPES[1:2], progress=stop)
+        (other,) = set(empty.glob("tuned-*.safetensors")) - {path}
+        other.replace(path)
+    (outcome,) = tune_all(features, backbone, RECIPES[:1])
+    assert outcome.accuracy == expected
+    assert len(caplog.messages) == 1
+    assert "The network is tuned anew." in caplog.text
+    assert [found.suffix for found in empty.iterdir()] == [".json"]
 
 
 def test_an_outcome_that_cannot_be_kept_is_returned(

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 pytest.importorskip("torch")
 
 from neuromod.errors import UserError
+from neuromod.support.cache import NotWrittenError
 from neuromod.tuning import row_file
 from neuromod.tuning.row_file import RowFile
 
@@ -70,6 +72,25 @@ def test_after_a_kill_nothing_that_was_kept_is_computed_again(tmp_path: Path) ->
     assert computed(path) == list(range(COUNT))
     kept = RowFile(path, COUNT, WIDTH, "float32").values
     np.testing.assert_array_equal(kept, values_of(np.arange(COUNT)))
+
+
+def test_a_kill_while_a_file_is_made_leaves_nothing_that_looks_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+    original = row_file.written_whole
+
+    def one_file(path: Path, *size: int) -> object:
+        written.append(path)
+        if len(written) > 1:
+            raise KeyboardInterrupt
+        return original(path, *size)
+
+    monkeypatch.setattr(row_file, "written_whole", one_file)
+    with pytest.raises(KeyboardInterrupt):
+        RowFile(tmp_path / "some.npy", 7, 3, "float32")
+    assert len(written) == 2
+    assert all(map(row_file.is_whole, tmp_path.glob("*.npy")))
 
 
 @needs_fork
@@ -145,6 +166,54 @@ def test_a_file_and_a_record_that_do_not_fit_are_made_anew(
     assert len(anew.missing(np.arange(COUNT))) == COUNT
     assert not anew.values.any()
     assert ("computed anew" in caplog.text) == (lost != "values")
+
+
+def as_zip(path: Path) -> None:
+    np.savez(path.with_suffix(".npz"), np.ones(3))
+    path.with_suffix(".npz").replace(path)
+
+
+def other_order(path: Path) -> None:
+    """The same bytes, which the head says to be columns."""
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"'fortran_order': False", b"'fortran_order': True ", 1))
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "inside").touch()
+
+
+@pytest.mark.parametrize("which", [".npy", ".rows"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        as_zip,
+        other_order,
+        folder,
+        lambda path: path.write_bytes(b"PK\x03\x04" + path.read_bytes()[4:]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"(37", b"(7(", 1)),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"{'d", b'{"d', 1)),
+    ],
+)
+def test_a_foreign_file_in_the_place_of_rows_is_made_anew(
+    tmp_path: Path, damage: Callable[[Path], None], which: str
+) -> None:
+    path = tmp_path / "rows.npy"
+    RowFile(path, COUNT, WIDTH, "float32").fill(np.arange(COUNT), values_of, 5)
+    damage(path.with_suffix(which))
+    row_file.is_whole(path)
+    kept = RowFile(path, COUNT, WIDTH, "float32")
+    kept.fill(np.arange(COUNT), values_of, 5)
+    np.testing.assert_array_equal(kept.values, values_of(np.arange(COUNT)))
+    assert row_file.is_whole(path)
+
+
+def test_a_lock_that_cannot_be_had_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "rows.lock").mkdir()
+    with pytest.raises(NotWrittenError, match=r"rows\.lock cannot be written"):
+        RowFile(tmp_path / "rows.npy", COUNT, WIDTH, "float32")
 
 
 def change(path: Path, rows: list[int], how: str) -> None:
