@@ -79,8 +79,8 @@ def _sweeps(file: Any) -> Iterator[Sweep]:
     pairs = list(_of_rows(file)) if file.intracellular_recordings else list(_of_numbers(file))
     kinds = max((len(pair.conditions) for pair in pairs), default=0)
     for pair in pairs:
-        users = [p.response.series for p in pairs if p.stimulus and _same(p, pair)]
-        yield _sweep(pair, kinds, [_start(series) for series in users])
+        users = [p.response for p in pairs if _same(p, pair)] if pair.template else []
+        yield _sweep(pair, kinds, users)
 
 
 def _same(one: _Pair, other: _Pair) -> bool:
@@ -177,7 +177,7 @@ def _start(series: Any) -> float:
     return float(series.starting_time or 0)
 
 
-def _sweep(pair: _Pair, kinds: int, users: list[float]) -> Sweep:
+def _sweep(pair: _Pair, kinds: int, users: list[Window]) -> Sweep:
     """Command and potential of a pair, or why there are none."""
     response, stimulus = pair.response.series, pair.stimulus and pair.stimulus.series
     conditions = pair.conditions + ("",) * (kinds - len(pair.conditions))
@@ -198,7 +198,7 @@ def _sweep(pair: _Pair, kinds: int, users: list[float]) -> Sweep:
         problem = f"it {error}"
     return Sweep(
         name=pair.response.name,
-        cell=text(response.electrode.cell_id),
+        cell=text(getattr(response.electrode, "cell_id", "")),
         electrode=response.electrode.name,
         labels=conditions + texts,
         stimulus=pair.kind or _named(stimulus),
@@ -236,7 +236,7 @@ def _trace(window: Window | None, factor: float) -> Trace:
     data = data[:, 0] if data.ndim == 2 and data.shape[1] == 1 else data
     if data.ndim != 1 or not np.issubdtype(data.dtype, np.number):
         raise UserError("is no series of single numbers")
-    values = (data.astype(float) * series.conversion + (series.offset or 0)) * factor
+    values = (data.astype(float) * series.conversion + (getattr(series, "offset", 0) or 0)) * factor
     if series.timestamps is not None:
         return Trace(values, np.asarray(series.timestamps[part], float))
     rate = float(series.rate or 0)
@@ -247,18 +247,30 @@ def _trace(window: Window | None, factor: float) -> Trace:
     )
 
 
-def _placed(drive: Trace, response: Trace, start: float, users: list[float]) -> Trace:
+def _placed(drive: Trace, response: Trace, start: float, users: list[Window]) -> Trace:
     """A template on the file's clock; it may have been written on a clock of its own.
 
-    It was when several responses share it, or none is at its time, and it starts at 0 or with
-    one of them.
+    It was when it starts at 0 or with one of its responses, but lies at the time of some only.
     """
     if drive.starts_with(response):
         return drive
-    own = start == 0 or min(abs(start - user) for user in users) < 1e-3
-    if not own or (len(users) == 1 and drive.overlaps(response)):
+    spans = [_span(window) for window in users]
+    together = [first < drive.end and drive.times[0] < last for first, last in spans]
+    if all(together) and len(users) > 1:
+        return drive
+    own = start == 0 or min(abs(start - first) for first, _ in spans) < 1e-3
+    if all(together) or not own:
         raise UserError("starts at another time than its stimulus template")
     return drive.moved(float(response.times[0]))
+
+
+def _span(window: Window) -> tuple[float, float]:
+    """First and last time of a window."""
+    series, first = window.series, window.start
+    last = first + window.key[2] - 1
+    if series.timestamps is not None:
+        return float(series.timestamps[first]), float(series.timestamps[last])
+    return _start(series) + first / series.rate, _start(series) + last / series.rate
 
 
 def _said(words: Any) -> str:

@@ -21,6 +21,8 @@ READ = [
 MEASURED = ["start_s", "step_s", "baseline_nA", "current_nA", "spikes", "rate_Hz"]
 # Chosen here: what no recording of a neuron exceeds, or stays below (mV, mV, Hz).
 MOST_POTENTIAL, LEAST_POTENTIAL, LEAST_SAMPLING = 500.0, 1.0, 500.0
+# Chosen here: peaks that stay so little below the level of spikes are said.
+NEAR_MV = 15.0
 # Chosen here: so much of a step must be recorded; no membrane keeps one value for so long.
 LEAST_SHARE, STILL_S = 0.5, 0.01
 
@@ -186,8 +188,11 @@ def _counted(
     if seconds < max(LEAST_STEP_S, LEAST_SHARE * whole):
         return step, f"only {note or f'{seconds:.3g} s'} were recorded"
     spikes = _spikes(trace, first, last, level)
+    low = _spikes(trace, first, last, level - NEAR_MV) - spikes
     rate = {"spikes": spikes, "rate_Hz": spikes / seconds}
-    return step | rate, f"{note} were recorded and used" if note else ""
+    notes = [f"{note} were recorded and used"] if note else []
+    notes += [f"{low} more peaks come within {NEAR_MV:g} mV of the spike level"] if low > 0 else []
+    return step | rate, "; ".join(notes)
 
 
 def _spikes(trace: np.ndarray, first: int, last: int, level: float) -> int:

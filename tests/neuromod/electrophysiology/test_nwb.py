@@ -456,6 +456,22 @@ def test_templates_are_found_by_sweep_number(recording, read, start):
     assert_true(read(recording))
 
 
+def test_one_long_template_is_on_the_clock_of_the_windows_that_it_covers(recording, read):
+    pipette, rows = recording.electrode(), {name: [] for name in GAINS}
+    response, template, windows = long_series(recording, pipette)
+    recording.file.add_stimulus_template(template)
+    table = recording.file.get_intracellular_recordings().category_tables["stimuli"]
+    table.add_column(
+        "stimulus_template", "commanded", data=[], col_cls=TimeSeriesReferenceVectorData
+    )
+    for (condition, _), (start, count) in zip(ALL, windows, strict=True):
+        window = {"response_start_index": start, "response_index_count": count}
+        row = recording.row(pipette, response, stimulus_template=template, **window)
+        rows[condition].append(row)
+    conditions(recording, rows)
+    assert_true(read(recording))
+
+
 def test_a_template_whose_clock_is_in_doubt_is_not_guessed(recording, sweeps):
     pipette, same = recording.electrode(), {"sweep_number": np.uint64(0)}
     late = recording.response(pipette, 100, "control", starting_time=0.2, **same)
@@ -554,9 +570,7 @@ def test_files_without_recordings_or_pynwb_or_whole_are_refused(
         read_sweeps(path)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     sampling=st.floats(1500, 9000),
     ratio=st.floats(0.3, 3),

@@ -299,6 +299,11 @@ def test_a_cell_that_never_crosses_the_level_says_how_high_it_came():
     assert found.why.str.contains("no spike in any sweep: the potential stays below 31.7 mV").all()
 
 
+def test_peaks_that_just_miss_the_level_are_said():
+    found = read(cell(), 40 * mV)
+    assert found.why[4].startswith("42 more peaks come within 15 mV of the spike level; no spike")
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_generated_cell_is_read_to_its_true_curve(data):
