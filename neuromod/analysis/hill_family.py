@@ -22,9 +22,10 @@ from scipy.stats import t as student
 from neuromod.errors import UserError, listed
 
 CONFIDENCE = 0.95
-# Of responses scaled to a span of 1, for a parameter changed by a factor of e: the square root of
-# what a float resolves, below which rounding alone moves a parameter.
-SINGULAR = 1e-8
+# Of responses scaled to a span of 1, for a parameter changed by a factor of e: below it, rounding
+# in the fit moves a parameter by more than a millionth, and so does rounding of the responses.
+SINGULAR = 1e-7
+MOVED = 1e-6
 # A minimum, and no valley that sinks towards infinity, leaves steps below this to be taken.
 SETTLED = 1e-2
 # Tukey's constant: 95 % of the efficiency of least squares where there are no outliers.
@@ -32,6 +33,8 @@ TUKEY = 4.685
 # Of the normal distribution, by which a median of absolute residuals is a standard deviation.
 MEDIAN = 0.6744897501960817
 ROUNDS = 50
+# Residuals below this share of the span count alike in the least sum of absolute ones.
+CLOSE = 1e-4
 # Logarithms beyond which a float would overflow.
 FLAT = 300.0
 # First guesses: slopes from flat to steep, and midpoints up to two decades beyond the doses.
@@ -189,9 +192,15 @@ class HillFamily:
         return len(self.response) - int(np.sum(self.free)) - int(np.sum(np.isnan(self.ends)))
 
     @property
+    def resolution(self) -> float:
+        """What floats leave open of the responses."""
+        largest = max(abs(self.offset), abs(self.offset + self.scale))
+        return float(4 * np.finfo(float).eps * largest / self.scale)
+
+    @property
     def rounding(self) -> float:
         """What rounding may leave of a perfect fit's residuals."""
-        return float(1e-13 * max(1, np.abs(self.response).max()))
+        return max(1e-13, self.resolution)
 
     def shape(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Shares of bottom and top in every response, shape (n, 2), and the latter's derivatives.
@@ -351,29 +360,36 @@ def fit(family: HillFamily, candidates: Iterable[np.ndarray], robust: bool = Fal
     UserError
         When the responses do not determine a parameter.
     """
-    nearest: dict[float, tuple[float, np.ndarray]] = {}
-    for candidate in candidates:
-        guess = np.where(family.free, candidate, family.held)
-        squares = family.squares(guess)
-        if squares < nearest.get(guess[0], (np.inf,))[0]:
-            nearest[guess[0]] = squares, guess
-    minima = [family.least(guess) for _, guess in nearest.values()]
     if robust:
-        return _robust(family, minima)
-    theta = min(minima, key=family.squares)
+        return _robust(family, candidates)
+    starts = _best_of_every_slope(family, candidates, family.squares)
+    theta = min((family.least(start) for start in starts), key=family.squares)
     _refuse_singular(family, theta)
     variance = max(family.squares(theta) / family.freedom, family.rounding**2)
     return Found(family, theta, variance)
 
 
-def _robust(family: HillFamily, minima: list[np.ndarray]) -> Found:
+def _best_of_every_slope(
+    family: HillFamily, candidates: Iterable[np.ndarray], badness: Callable[[np.ndarray], float]
+) -> list[np.ndarray]:
+    best: dict[float, tuple[float, np.ndarray]] = {}
+    for candidate in candidates:
+        guess = np.where(family.free, candidate, family.held)
+        found = badness(guess)
+        if found < best.get(guess[0], (np.inf,))[0]:
+            best[guess[0]] = found, guess
+    return [guess for _, guess in best.values()]
+
+
+def _robust(family: HillFamily, candidates: Iterable[np.ndarray]) -> Found:
     """Least absolute residuals for the scale, then Tukey's biweight with that scale."""
-    least = family.rounding
-    starts = [_reweighted(family, start, lambda r: 1 / np.maximum(r, least)) for start in minima]
-    family, theta = min(starts, key=lambda pair: float(np.sum(np.abs(pair[0].residuals(pair[1])))))
+    held = replace(family, free=np.zeros_like(family.free))
+    starts = _best_of_every_slope(family, candidates, lambda theta: _least_sum(held, theta)[0])
+    sums = [_least_sum(family, start) for start in starts]
+    _, family, theta = min(sums, key=lambda found: found[0])
     size = np.sort(np.abs(family.residuals(theta)))
-    scale = max(float(np.median(size[-family.freedom :])) / MEDIAN, least)
-    family, theta = _reweighted(family, theta, lambda r: _biweight(r / scale))
+    scale = max(float(np.median(size[-family.freedom :])) / MEDIAN, family.rounding)
+    family, theta = _reweighted(family, theta, lambda r: _biweight(r / scale), 1e-7)
     _refuse_singular(family, theta)
     # Variance of an estimate by weights that depend on the residuals (Huber 1981, Robust
     # Statistics, section 7.6), for weights that are then held.
@@ -385,17 +401,26 @@ def _robust(family: HillFamily, minima: list[np.ndarray]) -> Found:
     return Found(family, theta, max(float(variance), family.rounding**2))
 
 
+def _least_sum(family: HillFamily, theta: np.ndarray) -> tuple[float, HillFamily, np.ndarray]:
+    """The least sum of absolute residuals, and where it is."""
+    family, theta = _reweighted(family, theta, lambda r: 1 / np.maximum(r, CLOSE), 1e-1)
+    return float(np.sum(np.abs(family.residuals(theta)))), family, theta
+
+
 def _biweight(off: np.ndarray) -> np.ndarray:
     return np.maximum(1 - (off / TUKEY) ** 2, 0) ** 2
 
 
 def _reweighted(
-    family: HillFamily, theta: np.ndarray, weigh: Callable[[np.ndarray], np.ndarray]
+    family: HillFamily,
+    theta: np.ndarray,
+    weigh: Callable[[np.ndarray], np.ndarray],
+    tolerance: float,
 ) -> tuple[HillFamily, np.ndarray]:
     """A fit whose weights follow from the sizes of its own residuals."""
     for _ in range(ROUNDS):
         weights = weigh(np.abs(family.residuals(theta)))
-        if np.allclose(weights, family.weights, rtol=1e-6, atol=1e-9):
+        if np.allclose(weights, family.weights, rtol=tolerance, atol=tolerance):
             break
         family = replace(family, weights=weights)
         theta = family.least(theta)
@@ -414,8 +439,9 @@ def _refuse_singular(family: HillFamily, theta: np.ndarray) -> None:
     jacobian = np.sqrt(family.weights)[:, None] * np.column_stack([sides, logs])
     _, singular, turn = np.linalg.svd(jacobian)
     step = np.linalg.lstsq(projected[:, family.free], residuals, rcond=None)[0]
-    runs_away = np.any(np.abs(step) > SETTLED)
-    if len(singular) == jacobian.shape[1] and singular[-1] > SINGULAR and not runs_away:
+    least = max(SINGULAR, family.resolution / MOVED)
+    settled = np.all(np.abs(step) <= SETTLED)
+    if len(singular) == jacobian.shape[1] and singular[-1] > least and settled:
         return
     names = np.array([*np.array(["bottom", "top"])[unknown], *np.array(family.names)[family.free]])
     loose = names[np.abs(turn[-1]) > 0.3 * np.abs(turn[-1]).max()]
