@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from brian2 import Hz, Mohm, Quantity, amp, ms, mV, siemens, umolar
 
-from neuromod.errors import UserError, unknown
+from neuromod.errors import UserError, short, unknown
 from neuromod.models.integration import HeldCascade
 from neuromod.models.receptor_library import library
 from neuromod.models.receptors import Receptor
@@ -107,7 +107,7 @@ class GainLIF(Parameters):
                 refuse_where(own(name) == own("tau_m"), problem, own(name))
         names = [receptor.name for receptor in self.receptors]
         if len(set(names)) < len(names):
-            raise UserError(f"Receptors of a neuron need names of their own, not {names}.")
+            raise UserError(f"Receptors of a neuron need names of their own, not {short(names)}.")
         each = (np.minimum(own(f"g_K_{r.name}"), 0 * siemens) for r in self._shifting)
         refuse_where(
             own("R") * sum(each, 0 * siemens) <= -1,

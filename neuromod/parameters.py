@@ -28,7 +28,7 @@ MOST_VALUES = 1_000_000
 LARGEST = 2**63 - 1
 """Whole number."""
 HUGE = 1e60
-"""Of a quantity in base units: nothing measured is, and products of five stay finite."""
+"""In base units: nothing measured is, and products of five stay finite."""
 BASE_UNITS = {
     "m": "meter",
     "kg": "kilogram",
@@ -102,8 +102,11 @@ def parameter(
     """Field of a `Parameters` dataclass.
 
     The default's type, unit and dimensionality (scalar or 1-D) bind every later value; for the rest
-    see `About`.
+    see `About`. A whole number counts things that are made: `MOST_VALUES` is its highest, unless
+    `high` says otherwise.
     """
+    if high is None and isinstance(default, int) and not isinstance(default, bool):
+        high = MOST_VALUES
     about = About(meaning, source, low, high, low_excluded, choices, named or {})
     if isinstance(default, np.ndarray | Parameters):
         return dataclasses.field(default_factory=lambda: default, metadata={"about": about})
@@ -166,7 +169,8 @@ class Parameters:
 
     def __new__(cls, *_: Any, **named: Any) -> Self:
         """Refuse names of no parameter, of which the dataclass would say less."""
-        known = cls.__signature__.parameters
+        # Copies are made often, and without names.
+        known = cls.__signature__.parameters if named else {}
         for name in named:
             if name not in known:
                 raise _unknown_parameter(cls, name, known)
@@ -321,7 +325,7 @@ def _check_word(name: str, item: Any) -> None:
 
 
 def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
-    _check_is_number(name, value, typed(np.ravel(default)[0]))
+    _check_is_number(name, value, default)
     if not have_same_dimensions(value, default):
         raise UserError(
             f"{name} = {say(value, digits=EXACT)} has the wrong unit: "
@@ -333,14 +337,13 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
         raise UserError(f"{name} needs a list of at least one value.")
     if not np.all(np.isfinite(value)):
         raise UserError(f"{name} = {say(value)} must be finite.")
-    if isinstance(default, Quantity):
-        _check_extreme(name, value, 1 / HUGE if about.low_excluded else 0)
     if isinstance(default, int) and not isinstance(default, Quantity):
         if int(value) != value:
             raise UserError(f"{name} = {value} must be a whole number.")
         value = int(value)
         _check_size(name, value)
     else:
+        _check_extreme(name, value, 1 / HUGE if about.low_excluded else 0)
         # Of one type, because they are read again as such; 1/second is a unit to Brian2.
         plain = np.array(value, dtype=float, ndmin=np.ndim(default))
         has_unit = isinstance(default, Quantity)
@@ -351,17 +354,18 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
 
 
 def _check_extreme(name: str, value: Any, least: float) -> None:
-    """Refuse quantities that nobody has measured, and whose products and quotients overflow."""
+    """Refuse numbers that nobody has measured, and whose products and quotients overflow."""
     sizes = np.ravel(np.abs(np.asarray(value, dtype=float)))
     extreme = sizes[(sizes > HUGE) | ((sizes < least) & (sizes > 0))]
     if len(extreme):
+        unit = "" if unit_of(value) == "1" else f" {unit_of(value)}"
         raise UserError(
-            f"{name} = {extreme[0]:.8g} {unit_of(value)} is out of range: a size of {least:g} to "
+            f"{name} = {extreme[0]:.8g}{unit} is out of range: a size of {least:g} to "
             f"{HUGE:g} was expected."
         )
 
 
-def _check_is_number(name: str, value: Any, example: str) -> None:
+def _check_is_number(name: str, value: Any, default: Any) -> None:
     """Refuse what is no real number or array of them, and whole numbers beyond 64 bits."""
     # To Python true is a number.
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
@@ -371,6 +375,7 @@ def _check_is_number(name: str, value: Any, example: str) -> None:
         or not isinstance(value, numbers.Real | np.ndarray)
         or (np.asarray(value).dtype.kind not in "iuf" or np.ma.is_masked(value))
     ):
+        example = typed(np.ravel(default)[0])
         raise UserError(f"{name} = {short(value)} is not a number; expected one such as {example}.")
 
 

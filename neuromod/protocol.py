@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from neuromod.experiment import Experiment
-from neuromod.parameters import Parameters, not_negative
+from neuromod.parameters import LARGEST, Parameters, not_negative
 from neuromod.recording import Recording
 from neuromod.support.log import stage
 from neuromod.support.machine import within_means
@@ -74,7 +74,7 @@ class Study(Parameters):
     shares_work: ClassVar[bool] = False
     """Whether processes that torchrun has started may share the work; the first writes the run."""
 
-    seed: int = not_negative(1, "seed of everything random", "chosen here")
+    seed: int = not_negative(1, "seed of everything random", "chosen here", high=LARGEST)
 
     def perform(self, simulate: Simulate) -> Results:
         """Do the work; `simulate` gives the recording of an experiment."""

@@ -11,6 +11,7 @@ from brian2 import Quantity, second
 from scipy.integrate import solve_ivp, trapezoid
 from scipy.optimize import curve_fit
 
+from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import Receptor
@@ -164,6 +165,11 @@ def _messenger(
     for start, end in pairwise([times[0], *inside, times[-1]]):
         wanted = np.append(times[(times >= start) & (times < end)], end)
         solved = solve_ivp(slopes, (start, end), state, "LSODA", wanted, rtol=1e-8, atol=1e-11)
+        if not solved.success:
+            raise UserError(
+                f"The gain by {receptor.name} over time cannot be integrated: take concentrations "
+                "and rates nearer to the defaults."
+            )
         parts.append(solved.y[3 * size :, :-1])
         state = solved.y[:, -1]
     return np.concatenate([*parts, state[3 * size :, np.newaxis]], axis=1)

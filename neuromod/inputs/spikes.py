@@ -9,7 +9,7 @@ from neuromod.checks import GRID_TOLERANCE, steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.support.machine import check_memory
+from neuromod.support.machine import check_memory, check_steps
 from neuromod.support.text import say
 
 
@@ -46,6 +46,7 @@ def poisson(
         When the dead time leaves no room for the rate.
     """
     steps = steps_in("duration", duration, dt)
+    check_steps(steps)
     # A neuron spikes at most once in a step.
     dead_steps = max(1, int(np.ceil(float(dead_time / dt) - 1e-6)))
     if rate < 0 * Hz:
@@ -130,6 +131,7 @@ def regular(name: str, rates: Quantity, duration: Quantity, dt: Quantity) -> Spi
         When a rate is not above 0, or means several spikes in a step.
     """
     steps = steps_in("duration", duration, dt)
+    check_steps(steps)
     if np.any(rates <= 0 * Hz) or np.any(rates > (1 + GRID_TOLERANCE) / dt):
         raise UserError(f"Rates must lie above 0 and up to {say(1 / dt)}, one spike a time step.")
     interval = np.asarray(1 / (rates * dt))

@@ -22,10 +22,13 @@ from neuromod.analysis.mean_field import NeuronRates, input_moments, noisy_rate
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import StructuralPlasticity, Wiring
+from neuromod.support.machine import check_memory
 from neuromod.support.progress import watched
 
 # Chosen here: rewirings per row of the history.
 EVERY = 10
+# On axons and dendrites, in order and shuffled.
+ELEMENT_BYTES = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,7 @@ def develop(
     interval_s, spread = float(rule.interval / second), network.irregularity**2
     wiring = Wiring(size, np.zeros(0, dtype=int), np.zeros(0, dtype=int))
     elements, calcium, rates = np.zeros(size), np.zeros(size), np.zeros(network.fixed.shape[0])
-    turnover, rows, wirings = 0.0, [], {}
+    turnover, rows, wirings = 0.0, [], {0: wiring} if 0 in kept else {}
     for step, present in enumerate(watched("rewiring", schedule.tolist())):
         rates = network.rates.settled(network.weights(wiring), inputs[present], rates)
         plastic, inhibitory = np.split(rates, [size])
@@ -121,6 +124,7 @@ def develop(
         counts = generator.gamma(plastic * interval_s / spread, spread)
         calcium = rule.traced(calcium, counts)
         elements = rule.grown(elements, calcium)
+        check_memory("Pairing synaptic elements", ELEMENT_BYTES * float(elements.sum()))
         whole = elements.astype(int)
         left = wiring.pruned(whole, whole, generator)
         turnover += (len(wiring.pre) - len(left.pre)) / max(len(wiring.pre), 1)

@@ -17,6 +17,8 @@ LONGEST = 7 * DAY
 # Where Linux tells which groups this process is in, and what each of them may use.
 MEMBERSHIPS = Path("/proc/self/cgroup")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
+# Least wall time of a time step on the fastest device.
+STEP_S = 1e-7
 ANYWAY = "; --force (force=True) starts it anyway."
 _forced: ContextVar[bool] = ContextVar("forced", default=False)
 
@@ -84,6 +86,11 @@ def check_time(what: str, needed: float) -> None:
         )
 
 
+def check_steps(steps: int) -> None:
+    """Refuse a run of more time steps than the fastest device takes in a week."""
+    check_time(f"A simulation of {steps:.4g} time steps", steps * STEP_S)
+
+
 @contextmanager
 def within_means() -> Iterator[None]:
     """Tell in a sentence when numbers in this context are too many or too large."""
@@ -93,4 +100,6 @@ def within_means() -> Iterator[None]:
     except MemoryError as error:
         raise UserError(f"Memory does not suffice ({short(str(error))}): {advice}") from error
     except OverflowError as error:
-        raise UserError(f"A number is too large ({error}): {advice}") from error
+        # The C library's have a number before their words.
+        said = error.args[-1] if error.args else "overflow"
+        raise UserError(f"A number is too large ({said}): {advice}") from error

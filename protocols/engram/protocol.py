@@ -25,11 +25,15 @@ from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.engram import page
 from neuromod.protocols.families.random_networks import RandomNetwork
 from neuromod.recording import Recording
+from neuromod.support.machine import check_time
+from neuromod.support.text import say
 
 MOMENTS = ("naive", "learned", "forgotten")
 PHASES = ("growing", "stimulation", "rest", "forgetting")
 # Neurons whose trains are compared (chosen here).
 SAMPLE = 100
+# Least wall time of one.
+REWIRING_S = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +105,11 @@ class Engram(RandomNetwork):
             raise UserError(f"engram = {self.engram} must be at least 2 neurons.")
         if np.any(np.diff(self.cues) <= 0) or self.cues[0] != 0:
             raise UserError("cues must be in ascending order and begin with 0: no cue.")
+        if self.plasticity.target * self.neuron.t_ref >= 1:
+            raise UserError(
+                f"plasticity.target = {say(self.plasticity.target)} must be below "
+                f"{say(1 / self.neuron.t_ref)}, which neuron.t_ref allows at the most."
+            )
         for phase in PHASES:
             steps_in(phase, getattr(self, phase), self.plasticity.interval)
 
@@ -197,6 +206,8 @@ class Engram(RandomNetwork):
         growing, on, off, forgetting = (
             steps_in(phase, getattr(self, phase), interval) for phase in PHASES
         )
+        rewirings = growing + self.repeats * (on + off) + forgetting
+        check_time(f"A development of {rewirings:.4g} rewirings", rewirings * REWIRING_S)
         lessons = np.tile(np.repeat([1, 0], [on, off]), self.repeats)
         schedule = np.pad(lessons, (growing, forgetting))
         kept = growing, growing + len(lessons), len(schedule)

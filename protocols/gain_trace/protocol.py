@@ -89,6 +89,14 @@ class GainTrace(TwinProtocol):
             steps_in(name, getattr(self, name), TIME_SCALE * self.dt)
         if self.onset + self.width >= self.duration:
             raise UserError(f"The puff must end before duration = {say(self.duration)}.")
+        if self.update >= self.duration:
+            raise UserError(
+                f"update = {say(self.update)} must be shorter than duration = {say(self.duration)}."
+            )
+        if 2 * self.bin > self.duration:
+            raise UserError(
+                f"bin = {say(self.bin)} must be at most half of duration = {say(self.duration)}."
+            )
         if self.bio.site != "input" or len(self.bio.ligands) != 1:
             raise UserError(
                 "bio must have site=input and receptors of one ligand, whose puff changes the "

@@ -59,7 +59,7 @@ class Outer(Parameters):
         ({"count": float("inf")}, "must be finite"),
         ({"count": float("nan")}, "must be finite"),
         ({"count": np.array([1.0, 2.0])}, "takes one value, not 2"),
-        ({"count": 0}, "at least 1"),
+        ({"count": 0}, "expected 1 to 1 000 000"),
         ({"supply": 0.49 * volt}, "supply = 0.49 V is out of range"),
         ({"supply": [0.7, 1.3, 0.9] * volt}, "supply = 1.3 V is out of range"),
         ({"supply": [0.7, np.nan] * volt}, "must be finite"),

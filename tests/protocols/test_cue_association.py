@@ -133,6 +133,7 @@ def test_report_and_figure_are_made_again_from_what_is_stored(folder, run, summa
     [
         ("cues", 4, "cues is 4, but must be odd"),
         ("steps", 50, "multiple of 20"),
+        ("seeds", 2**62, "expected 1 to 1 000 000"),
         ("networks", ("oja", "oja"), "names one twice"),
         ("networks", ("ojas",), "did you mean oja"),
         ("delays", np.array([0, 12]) * ms, "delays = .* whole number of time steps"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -162,8 +163,30 @@ def test_report_and_figure_say_what_was_found(run):
         ("neuron", GainLIF(), "receptors must be empty"),
         ("neuron", GainLIF(receptors=(), synapse="pulse"), "exponential"),
         ("neuron", GainLIF(receptors=(), b=3 * pA), "b and g_K"),
+        ("plasticity", StructuralPlasticity(target=510 * Hz), "must be below 500 Hz"),
     ],
 )
 def test_impossible_settings_are_refused_when_made(setting, value, message):
     with pytest.raises(neuromod.UserError, match=message):
         replace(TINY, **{setting: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dt": 1e-15 * second}, r"1\.4e.15 time steps takes"),
+        ({"forgetting": 1e12 * second}, "rewirings takes"),
+        ({"plasticity": StructuralPlasticity(growth=1e18)}, "Pairing synaptic elements needs"),
+    ],
+)
+def test_what_no_machine_can_do_is_refused_before_the_network_develops(settings, message):
+    started = time.process_time()
+    with pytest.raises(neuromod.UserError, match=message):
+        neuromod.run(replace(TINY, **settings))
+    assert time.process_time() - started < 2
+
+
+def test_a_network_that_has_not_grown_begins_without_synapses():
+    wirings = neuromod.run(replace(TINY, growing=0 * second)).tables["wirings"]
+    naive = wirings.set_index("moment").loc["naive"]
+    assert (naive.time_s, naive.indegree) == (0, 0)

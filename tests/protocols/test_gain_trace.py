@@ -106,6 +106,8 @@ BIO = GainTrace().bio
         ({"width": 3 * second}, "must end before"),
         ({"update": 1.003 * ms}, "update"),
         ({"codes": (8,)}, "code 8"),
+        ({"bin": 1.6 * second}, r"bin = 1\.6 s must be at most half of duration = 3 s"),
+        ({"update": 3 * second}, "update = 3 s must be shorter than duration = 3 s"),
     ],
 )
 def test_what_a_supply_cannot_follow_is_refused(settings, message):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -92,7 +92,7 @@ class FiveNetworks(Training):
             for delay in getattr(self, name):
                 steps_in(name, delay, self.dt)
         self.task.check_grid(self.dt, float(self.noises[1].max()))
-        self.recipes()
+        self._firsts()
 
     def train(self) -> Tables:
         """Success of all networks at every difficulty, how they learned, and the learned rules."""
@@ -118,6 +118,11 @@ class FiveNetworks(Training):
 
     def recipes(self) -> list[Recipe]:
         """Trainings of all networks, the seeds of each in a row."""
+        numbers = range(self.seeds)
+        return [replace(one, seed=self.seed + n) for one in self._firsts() for n in numbers]
+
+    def _firsts(self) -> list[Recipe]:
+        """Training of the first network of each kind."""
         sizes = self.task.inputs, self.hidden, self.task.outputs
         tau_s, dt_s = float(self.tau_m / second), float(self.dt / second)
         times = dt_s, tau_s, tau_s, self.slope
@@ -126,11 +131,7 @@ class FiveNetworks(Training):
             tuple(np.asarray(x).tolist()) for x in (self.noises[0], self.learned_delays)
         )
         learning = noises, delays, self.steps, self.batch, self.lr
-        return [
-            Recipe(shape, self.task, *learning, self.seed + number)
-            for shape in shapes
-            for number in range(self.seeds)
-        ]
+        return [Recipe(shape, self.task, *learning, self.seed) for shape in shapes]
 
     @property
     def chance(self) -> float:

@@ -13,6 +13,7 @@ from neuromod.analysis.time_course import (
     momentary_rates,
     time_constant,
 )
+from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 from neuromod.models.gain_lif import GainLIF
 from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
@@ -114,3 +115,9 @@ def test_in_the_end_every_receptor_is_in_its_steady_state():
     expected = neuron.steady_gain({"dopamine": [0.4, 7.1] * umolar})
     assert gain[:, 0] == pytest.approx(1)
     assert gain[:, 1] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_gain_that_no_solver_can_follow_is_refused():
+    at = np.linspace(0, 3, 11) * second
+    with pytest.raises(UserError, match="gain by generic over time cannot be integrated"):
+        integrated_gain(GainLIF(), lambda now: np.array([1e40 * now]), at)

@@ -101,6 +101,13 @@ def test_a_dead_time_that_leaves_no_room_for_the_rate_is_refused():
         drawn(duration=1.0001 * 0.3 * ms)
 
 
+def test_nothing_is_drawn_for_a_run_that_takes_longer_than_a_week():
+    with pytest.raises(UserError, match=r"A simulation of 7e.12 time steps takes 8\.1 days"):
+        drawn(rate=1e-9 * Hz, duration=7e12 * DT)
+    with pytest.raises(UserError, match=r"A simulation of 7e.12 time steps takes 8\.1 days"):
+        regular("clock", [1e-9] * Hz, 7e12 * DT, DT)
+
+
 def test_inputs_of_circuit_neurons_keep_to_the_papers_maximum_rate():
     spikes = circuit_inputs(CircuitNeuron(), 4, 2.9 * Mhertz, 60 * usecond, 10 * nsecond, 3)
     assert spikes.name == "inputs"

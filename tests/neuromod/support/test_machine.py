@@ -2,7 +2,14 @@ import pytest
 
 from neuromod.errors import UserError
 from neuromod.support import machine
-from neuromod.support.machine import check_memory, check_time, forced, memory, within_means
+from neuromod.support.machine import (
+    check_memory,
+    check_steps,
+    check_time,
+    forced,
+    memory,
+    within_means,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +29,19 @@ def test_what_does_not_fit_is_refused_with_what_there_is():
         check_memory("Thinking", 17.3e9)
     with pytest.raises(UserError, match=r"Thinking takes 8\.5 days at the least: .*--force"):
         check_time("Thinking", 8.5 * 24 * 3600)
+
+
+def test_a_run_has_no_more_steps_than_the_fastest_device_takes_in_a_week():
+    check_steps(6 * 10**12)
+    with pytest.raises(UserError, match=r"A simulation of 7\.1e.12 time steps takes 8\.22 days"):
+        check_steps(71 * 10**11)
+
+
+def test_a_number_too_large_is_told_in_words_alone():
+    with pytest.raises(UserError, match=r"too large \(.*out of range\)"), within_means():
+        1e300**2.5  # noqa: B018
+    with pytest.raises(UserError, match=r"too large \(overflow\)"), within_means():
+        raise OverflowError
 
 
 def test_force_goes_on_and_ends_with_its_context():
