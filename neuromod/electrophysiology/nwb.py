@@ -45,7 +45,7 @@ def read_sweeps(path: Path) -> list[Sweep]:
         from pynwb import NWBHDF5IO
     except ModuleNotFoundError as error:
         raise UserError(
-            f"{path} needs pynwb: pip install 'brian2-neuromod[nwb]' brings it."
+            f"{path} needs pynwb: pip install 'brian2-neuromod[recordings]' brings it."
         ) from error
     try:
         with warnings.catch_warnings(), NWBHDF5IO(str(path), "r") as file:

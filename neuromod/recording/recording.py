@@ -208,7 +208,7 @@ def check_format(name: str) -> None:
         raise unknown("format of recordings", name, FORMATS)
     if name == "nwb" and find_spec("pynwb") is None:
         raise UserError(
-            "Writing NWB files needs pynwb: pip install 'brian2-neuromod[nwb]' brings it."
+            "Writing NWB files needs pynwb: pip install 'brian2-neuromod[recordings]' brings it."
         )
 
 

@@ -566,7 +566,7 @@ def test_files_without_recordings_or_pynwb_or_whole_are_refused(
         with pytest.raises(UserError, match=r"cell\.nwb cannot be read as an NWB file"):
             read_sweeps(path)
     monkeypatch.setitem(sys.modules, "pynwb", None)
-    with pytest.raises(UserError, match=r"pip install 'brian2-neuromod\[nwb\]'"):
+    with pytest.raises(UserError, match=r"pip install 'brian2-neuromod\[recordings\]'"):
         read_sweeps(path)
 
 

@@ -242,7 +242,7 @@ def test_what_nwb_cannot_hold_is_named_with_what_can(recording, what, tmp_path):
 
 def test_without_pynwb_one_sentence_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr("neuromod.recording.recording.find_spec", lambda _: None)
-    with pytest.raises(UserError, match=r"pip install 'brian2-neuromod\[nwb\]'"):
+    with pytest.raises(UserError, match=r"pip install 'brian2-neuromod\[recordings\]'"):
         RECORDING.save(tmp_path / "run.nwb")
     assert not list(tmp_path.iterdir())
 

@@ -95,7 +95,7 @@ def test_a_format_that_cannot_be_written_is_told_before_the_work(tiny, tmp_path,
     with pytest.raises(UserError, match="no format of recordings named 'nwp': did you mean nwb"):
         run(tiny(), out=tmp_path / "run", format="nwp")
     monkeypatch.setattr("neuromod.recording.recording.find_spec", lambda _: None)
-    with pytest.raises(UserError, match=r"pip install 'brian2-neuromod\[nwb\]'"):
+    with pytest.raises(UserError, match=r"pip install 'brian2-neuromod\[recordings\]'"):
         run(tiny(), out=tmp_path / "run", format="nwb")
     assert not listed(tmp_path)
 
