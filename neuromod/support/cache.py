@@ -148,7 +148,7 @@ def check_room(folder: Path, size: int = LEAST_ROOM) -> None:
         reserve(folder, size)
     except OSError as error:
         if is_full(error):
-            raise no_room(folder, size) from error
+            raise no_room(folder) from error
 
 
 def is_full(error: OSError) -> bool:
