@@ -39,7 +39,10 @@ def to_block(recording: Recording, together: bool = False) -> neo.Block:
     else:
         for population in recording.spikes:
             segment.spiketrains.extend(recording.spike_trains(population))
-    block = neo.Block(name="neuromod recording", neuromod=recording.described())
+    # Of a part without any, no signal tells.
+    parts = {"signals": list(recording.signals), "totals": list(recording.totals)}
+    header = recording.described(**parts)
+    block = neo.Block(name="neuromod recording", neuromod=header)
     block.segments.append(segment)
     return block
 
@@ -48,8 +51,8 @@ def from_block(block: neo.Block) -> Recording:
     """Recording of a block that `to_block` made, or version 0.1."""
     header = json.loads(block.annotations["neuromod"])
     segment = block.segments[0]
-    signals: dict[str, dict[str, Signal]] = {}
-    totals: dict[str, dict[str, Any]] = {}
+    signals: dict[str, dict[str, Signal]] = {part: {} for part in header.get("signals", ())}
+    totals: dict[str, dict[str, Any]] = {part: {} for part in header.get("totals", ())}
     for analog in segment.analogsignals:
         population, _, variable = analog.name.removeprefix(TOTAL).partition(".")
         values = _from_neo_unit(analog)

@@ -180,7 +180,7 @@ def _add_signals(file: Any, recording: Recording) -> dict[str, dict[str, Any]]:
     """Add all traces; give where they stand, by population and variable."""
     rate = 1 / float(recording.dt / second)
     clamps = _Clamps(file, rate)
-    places: dict[str, dict[str, Any]] = {}
+    places: dict[str, dict[str, Any]] = {population: {} for population in recording.signals}
     for population, signals in recording.signals.items():
         for variable, signal in signals.items():
             dimensions = get_dimensions(signal.values)
@@ -193,7 +193,7 @@ def _add_signals(file: Any, recording: Recording) -> dict[str, dict[str, Any]]:
             group = "stimulus/presentation" if role == STIMULUS else "acquisition"
             for series in made:
                 add(series)
-            places.setdefault(population, {})[variable] = {
+            places[population][variable] = {
                 "neurons": signal.neurons.tolist(),
                 "dimensions": _powers(signal.values),
                 "series": [f"{group}/{series.name}" for series in made],
@@ -278,6 +278,8 @@ def _add_totals(file: Any, recording: Recording) -> dict[str, dict[str, Any]]:
             VectorData(name=name, description=f"In {unit_of(values)}.", data=np.asarray(values))
             for name, values in totals.items()
         ]
+        if not columns:
+            continue
         about = "What each neuron, or synapse, had added up at the end of the run."
         file.add_analysis(DynamicTable(name=f"{part} totals", description=about, columns=columns))
     return {

@@ -11,9 +11,9 @@ import pytest
 from brian2 import ms, mV, nA, second, umolar
 from brian2.units.allunits import pjoule
 
+from neuromod.analysis.identification import INPUT, Curve, identify
 from neuromod.devices.simulation import simulate
-from neuromod.electrophysiology.nwb import read_sweeps
-from neuromod.electrophysiology.sweeps import measure
+from neuromod.electrophysiology.files import Choice, read_curves
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Input, Population, Spikes, Trace
 from neuromod.models.gain_lif import GainLIF
@@ -114,26 +114,35 @@ def test_response_and_stimulus_of_an_electrode_are_joined_by_table_and_by_sweep_
     assert joined["drug[3]"] == ("drug[3].v", None)
 
 
-def test_a_simulated_f_i_curve_is_read_as_a_physiologist_s(tmp_path):
+def test_a_simulated_f_i_experiment_is_read_and_identified_as_a_physiologist_s(tmp_path):
     """Steps of 1 s into neurons of two populations, which are the conditions."""
-    current, each = np.array([0.23, 0.46, 0.57, 0.68, 0.91]) * nA, np.arange(5)
-    on = Spikes("on", 5, each, np.full(5, 100) * ms)
+    # At none of them a potential stays between the spike level and the threshold.
+    current = np.linspace(0.31, 1.1275, 16) * nA
+    each = np.arange(len(current))
+    on = Spikes("on", len(each), each, np.full(len(each), 100) * ms)
     cells, clamps = [], []
     for name, gain in (("control", 1.0), ("drug", 1.4)):
-        cells.append(Population(name, GainLIF(receptors=()), 5, {"trained_gain": gain}))
+        cells.append(Population(name, GainLIF(receptors=()), len(each), {"trained_gain": gain}))
         step = Connection("on", name, "I_ext", i=each, j=each, weight=current, width=1 * second)
         clamps.append(Input(name, equations="I_ext : amp", sources=(on,), connections=(step,)))
     traces = [Trace(population.name, ("v", "I_ext"), each) for population in cells]
     experiment = Experiment(populations=cells, traces=traces, duration=1.2 * second, dt=0.1 * ms)
     recording = simulate(experiment.add(*clamps))
     recording.save(tmp_path / "steps.nwb")
-    found = measure(read_sweeps(tmp_path / "steps.nwb"), "control", -50.2 * mV)
-    assert found.condition.tolist() == ["control"] * 5 + ["drug"] * 5
-    assert found.used.all()
+    found = read_curves([tmp_path / "steps.nwb"], "control", -51 * mV, Choice(pooled=True)).rates
+    assert found.condition.tolist() == ["control"] * len(each) + ["drug"] * len(each)
     np.testing.assert_allclose(found.current_nA, np.tile(current / nA, 2), rtol=1e-6)
     counts = [*recording.spikes["control"].counts(), *recording.spikes["drug"].counts()]
-    assert found.spikes.tolist() == counts
-    assert counts[-1] > 1.4 * counts[4] > 0
+    # One may be on its way when a step ends.
+    np.testing.assert_allclose(found.rate_Hz, counts, rtol=1e-3, atol=1)
+    control, drug = (
+        Curve(rows.current_nA.to_numpy(), rows.rate_Hz.to_numpy())
+        for _, rows in found.groupby("condition")
+    )
+    verdict = identify(control, drug, 0.1)
+    assert verdict.verdict == INPUT.name
+    (fit,) = (fit for fit in verdict.fits if fit.hypothesis is INPUT)
+    assert fit.value == pytest.approx(1.4, rel=0.02)
 
 
 def test_other_variables_are_series_with_their_unit_and_a_column_for_every_neuron(file):
