@@ -40,9 +40,16 @@ def claim(folder: Path) -> IO[str] | None:
                 return None
             # Whoever gave it up may have removed the file between its opening and its locking.
             if mark.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                file.truncate(0)
-                file.write(f"process {os.getpid()} on {platform.node()}")
-                file.flush()
+                try:
+                    file.truncate(0)
+                    file.write(f"process {os.getpid()} on {platform.node()}")
+                    file.flush()
+                except OSError:
+                    # A full disk, on which nothing is to be left either.
+                    for step in (file.close, mark.unlink, folder.rmdir):
+                        with suppress(OSError):
+                            step()
+                    raise
                 return file
 
 

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,22 @@ def test_a_temporary_folder_ends_with_its_block_and_takes_abandoned_ones_along(
 
 def full(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_folder_that_cannot_be_marked_is_not_left_behind(tmp_path, monkeypatch):
+    class Full:
+        truncate = flush = close = full
+
+        def __init__(self, file):
+            self.fileno = file.fileno
+            self.write = full
+
+    opened = Path.open
+    monkeypatch.setattr("neuromod.support.claim._lock", lambda *_: True)
+    monkeypatch.setattr(Path, "open", lambda path, *a, **k: Full(opened(path, *a, **k)))
+    with pytest.raises(OSError, match="No space left"):
+        claim(tmp_path / "place")
+    assert not list(tmp_path.iterdir())
 
 
 def fail_in_scratch():
