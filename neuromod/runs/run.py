@@ -138,9 +138,12 @@ def run(
         finished = _work(chosen, device, precision, force)
         finished.info["format"] = format
         _store(finished, place)
+        failure = _add_extras(finished, place)
         folder = place.settle()
         with _kept_in(folder):
-            _finish(finished, folder)
+            if failure:
+                raise failure
+            _draw(finished, folder)
         if folder != place.folder:
             raise UserError(f"{place.folder} was taken meanwhile: the run is in {folder}.")
     return finished
@@ -266,12 +269,19 @@ def _store(finished: Run, place: Place) -> None:
         write_info(place.new, finished.info)
 
 
-def _finish(finished: Run, folder: Path) -> None:
-    """Add the rest to a run that is in its place."""
-    with room_for(0, folder, "tables and recordings are kept"):
-        finished.protocol.save_extras(folder)
-    finished.info["files"] |= seal(folder)
-    _draw(finished, folder)
+def _add_extras(finished: Run, place: Place) -> BaseException | None:
+    """Write the protocol's own files, before others see the run and an older one is gone.
+
+    Returns what went wrong: the rest of the run is to be kept all the same.
+    """
+    try:
+        with room_for(0, place.folder, "tables and recordings are kept"):
+            finished.protocol.save_extras(place.new)
+            finished.info["files"] |= seal(place.new)
+            write_info(place.new, finished.info)
+    except BaseException as error:
+        return error
+    return None
 
 
 def _draw(run: Run, folder: Path) -> None:
