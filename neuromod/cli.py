@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import signal
 import sys
 import traceback
 import warnings
@@ -23,6 +22,7 @@ from rich.text import Text
 from neuromod import __version__
 from neuromod.errors import UserError, listed
 from neuromod.runs import registry
+from neuromod.support.interrupts import heard
 
 # Modules that need Brian2, pandas or torch are imported where they are used, so that help is quick.
 if TYPE_CHECKING:
@@ -93,8 +93,11 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # What a terminal cannot show is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
-    terminated: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda *_: _terminate(terminated))
+    with heard() as terminated:
+        _call(arguments, debug, terminated)
+
+
+def _call(arguments: Sequence[str], debug: bool, terminated: Sequence[int]) -> None:
     try:
         app(arguments, prog_name="neuromod")
     except SystemExit as end:
@@ -114,15 +117,6 @@ def main() -> None:
             f"neuromod doctor checks this installation) {_noted(error)}".strip()
         )
         sys.exit(FAILED)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(terminated: list[int]) -> None:
-    """Do on SIGTERM as on Ctrl-C; schedulers send it twice, which must not stop the tidying up."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    terminated.append(signal.SIGTERM)
-    raise KeyboardInterrupt
 
 
 def _noted(error: BaseException | None) -> str:
