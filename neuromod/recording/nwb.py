@@ -2,7 +2,7 @@
 
 pynwb writes them, for all who know the standard. What it has no place for, such as the exact time
 step, dimensions and provenance, stands in ``scratch/neuromod``, with the names of all series; by
-that a file is read back to the bit, and without pynwb, which takes a minute for a thousand series.
+that a file is read back to the bit, and without pynwb, which takes fifty times as long.
 """
 
 from __future__ import annotations
