@@ -32,7 +32,6 @@ SETTLED = 1e-2
 TUKEY = 4.685
 # Of the normal distribution, by which a median of absolute residuals is a standard deviation.
 MEDIAN = 0.6744897501960817
-ROUNDS = 50
 # Residuals below this share of the span count alike in the least sum of absolute ones.
 CLOSE = 1e-4
 # Logarithms beyond which a float would overflow.
@@ -40,6 +39,8 @@ FLAT = 300.0
 # First guesses: slopes from flat to steep, and midpoints up to two decades beyond the doses.
 SLOPES = (0.5, 1.5, 4.0)
 MIDPOINTS = 31
+# Logarithms of slopes at which a profile may have another minimum.
+MORE_SLOPES = np.linspace(-2, 4, 9)
 AROUND = np.log(1e2)
 # Intervals that reach beyond these are open: a slope, and how far beyond doses.
 STEEPEST = np.log(1e3)
@@ -236,7 +237,7 @@ class HillFamily:
 
     def residuals(self, theta: np.ndarray) -> np.ndarray:
         """Responses minus fit, without weights, shape (n,)."""
-        return self.response - self.shape(theta)[0] @ self.projected(theta)[0]
+        return np.asarray(self.response - self.shape(theta)[0] @ self.projected(theta)[0])
 
     def squares(self, theta: np.ndarray) -> float:
         """Weighted sum of squares at the best ends."""
@@ -329,7 +330,7 @@ class Found:
         def beyond(at: float) -> float:
             start = min(visited, key=lambda theta: abs(theta[index] - at)).copy()
             start[index] = at
-            visited.append(family.least(start))
+            visited.append(self._least_of_others(family, index, start))
             more = max(family.squares(visited[-1]) - best, 0.0) / self.variance
             return float(np.sqrt(more) - reach)
 
@@ -341,6 +342,20 @@ class Found:
                 return float(brentq(beyond, near, far, xtol=tolerance))
             near, step = far, min(2 * step, STRIDE)
         return side * np.inf
+
+    def _least_of_others(self, family: HillFamily, index: int, start: np.ndarray) -> np.ndarray:
+        """The nearest minimum, or a lower one of another slope, or midpoint where that is held."""
+        found = family.least(start)
+        other = 0 if index else 1
+        if not family.free[other]:
+            return found
+        shifts = MORE_SLOPES if other == 0 else family.grid
+        elsewhere = np.tile(found, (len(shifts), 1))
+        elsewhere[:, other] = shifts
+        best = min(elsewhere, key=family.squares)
+        if family.squares(best) < family.squares(found):
+            return family.least(best)
+        return found
 
 
 def fit(family: HillFamily, candidates: Iterable[np.ndarray], robust: bool = False) -> Found:
@@ -384,12 +399,12 @@ def _best_of_every_slope(
 def _robust(family: HillFamily, candidates: Iterable[np.ndarray]) -> Found:
     """Least absolute residuals for the scale, then Tukey's biweight with that scale."""
     held = replace(family, free=np.zeros_like(family.free))
-    starts = _best_of_every_slope(family, candidates, lambda theta: _least_sum(held, theta)[0])
-    sums = [_least_sum(family, start) for start in starts]
+    starts = _best_of_every_slope(family, candidates, lambda theta: _least_sum(held, theta, 5)[0])
+    sums = [_least_sum(family, start, 20) for start in starts]
     _, family, theta = min(sums, key=lambda found: found[0])
     size = np.sort(np.abs(family.residuals(theta)))
     scale = max(float(np.median(size[-family.freedom :])) / MEDIAN, family.rounding)
-    family, theta = _reweighted(family, theta, lambda r: _biweight(r / scale), 1e-7)
+    family, theta = _reweighted(family, theta, lambda r: _biweight(r / scale), 50)
     _refuse_singular(family, theta)
     # Variance of an estimate by weights that depend on the residuals (Huber 1981, Robust
     # Statistics, section 7.6), for weights that are then held.
@@ -401,9 +416,11 @@ def _robust(family: HillFamily, candidates: Iterable[np.ndarray]) -> Found:
     return Found(family, theta, max(float(variance), family.rounding**2))
 
 
-def _least_sum(family: HillFamily, theta: np.ndarray) -> tuple[float, HillFamily, np.ndarray]:
+def _least_sum(
+    family: HillFamily, theta: np.ndarray, rounds: int
+) -> tuple[float, HillFamily, np.ndarray]:
     """The least sum of absolute residuals, and where it is."""
-    family, theta = _reweighted(family, theta, lambda r: 1 / np.maximum(r, CLOSE), 1e-1)
+    family, theta = _reweighted(family, theta, lambda r: 1 / np.maximum(r, CLOSE), rounds)
     return float(np.sum(np.abs(family.residuals(theta)))), family, theta
 
 
@@ -412,15 +429,12 @@ def _biweight(off: np.ndarray) -> np.ndarray:
 
 
 def _reweighted(
-    family: HillFamily,
-    theta: np.ndarray,
-    weigh: Callable[[np.ndarray], np.ndarray],
-    tolerance: float,
+    family: HillFamily, theta: np.ndarray, weigh: Callable[[np.ndarray], np.ndarray], rounds: int
 ) -> tuple[HillFamily, np.ndarray]:
     """A fit whose weights follow from the sizes of its own residuals."""
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         weights = weigh(np.abs(family.residuals(theta)))
-        if np.allclose(weights, family.weights, rtol=tolerance, atol=tolerance):
+        if np.allclose(weights, family.weights, rtol=0, atol=1e-7):
             break
         family = replace(family, weights=weights)
         theta = family.least(theta)

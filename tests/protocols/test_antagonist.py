@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from brian2 import linspace, ms, nA, nS, pA, second, umolar
@@ -50,6 +52,33 @@ def test_the_schild_plot_has_slope_1_and_the_antagonists_pa2(run):
     assert found.slope == pytest.approx(1, abs=0.02)
     assert found.pA2_low < -np.log10(0.057e-6 / 0.31) < found.pA2_high
     assert found.pA2 == pytest.approx(-np.log10(0.057e-6 / 0.31), abs=0.03)
+
+
+def test_the_global_fit_finds_the_antagonists_constant_with_any_schild_slope_and_with_1(run):
+    free, simple = (run.tables["global_fit"].iloc[row] for row in (0, 1))
+    assert free.slope_low < 1 < free.slope_high
+    assert simple.slope == 1
+    for found in (free, simple):
+        assert found.pA2_low < -np.log10(0.057e-6 / 0.31) < found.pA2_high
+    assert simple.pA2_high - simple.pA2_low < free.pA2_high - free.pA2_low
+    texts = " ".join(section.text for section in run.protocol.report(run.tables))
+    assert "S = 1, simple competition" in texts
+    assert "Outliers" not in texts
+
+
+def test_an_outlier_is_given_less_weight_on_request_and_the_report_says_so(run):
+    recording = run.recordings["bath"]
+    cells = recording.spikes["neurons"]
+    # All cells of the highest dose without antagonist fall silent.
+    silenced = np.isin(cells.neurons, np.arange(13 * 4, 14 * 4))
+    kept = replace(cells, neurons=cells.neurons[~silenced], times=cells.times[~silenced])
+    spoilt = {"bath": replace(recording, spikes={"neurons": kept})}
+    robust = replace(run.protocol, robust=True)
+    tables = robust.measure(spoilt)
+    assert tables["curves"].down_weighted.iloc[0] >= 1
+    assert np.allclose(tables["curves"].dose_ratio[1:], EXACT, rtol=0.03)
+    text = robust.report(tables)[0].text
+    assert f"Tukey's biweight: {tables['curves'].down_weighted.sum()} of 56 points" in text
 
 
 def test_doses_that_occupy_alike_give_equal_rates(run):

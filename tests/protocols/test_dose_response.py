@@ -58,6 +58,15 @@ def test_the_hill_fit_finds_ec50_and_slope_where_the_curve_is_a_hill_function(ru
     assert fit.top_gain == pytest.approx(1 + 2 / 1.37, rel=5e-3)
 
 
+def test_a_robust_fit_counts_the_points_with_less_weight(run):
+    robust = replace(run.protocol, robust=True)
+    tables = robust.measure(run.recordings)
+    assert (tables["rate_fits"].down_weighted >= 0).all()
+    assert tables["gain_fit"].ec50_uM[0] == pytest.approx(0.37 / 1.37, rel=0.03)
+    assert "of 10 points have less than half" in robust.report(tables)[1].text
+    assert "Tukey" not in run.protocol.report(run.tables)[1].text
+
+
 def test_the_rates_half_effect_lies_at_the_gain_that_gives_half_the_rate(run):
     neuron = run.protocol.neuron
     fits = run.tables["rate_fits"]
