@@ -301,7 +301,10 @@ def report(run: RunFolder) -> None:
 def verify(run: RunFolder) -> None:
     """Check every file of a run against the checksum that was stored with it."""
     from neuromod.runs.files import verify as verify_files
+    from neuromod.runs.folder import recover
 
+    if not run.exists():
+        recover(run)
     print(f"{run}: all {verify_files(run)} files are what was written.")
 
 

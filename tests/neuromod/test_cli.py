@@ -247,6 +247,17 @@ def test_a_run_is_repeated_to_the_bit_or_not(neuromod, tmp_path):
     assert ended.err == "Not the same as in here, or damaged there: recording tiny.\n"
 
 
+@pytest.mark.parametrize("command", ["verify", "repeat", "report"])
+def test_a_run_whose_replacing_was_killed_is_found(command, neuromod, tmp_path):
+    neuromod("run", "tiny", "--seed", "7", "--out", "here")
+    work = tmp_path / ".here-partial"
+    work.mkdir()
+    (work / "owner").write_text(f"process 1 on {os.uname().nodename}")
+    (tmp_path / "here").rename(work / "old")
+    assert neuromod(command, "here").code == 0
+    assert listed(tmp_path) == {"here"}
+
+
 def test_a_figure_that_fails_loses_no_results(neuromod, tiny, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
