@@ -57,7 +57,7 @@ class Trace:
 
     def overlaps(self, other: Trace) -> bool:
         """Whether some time is covered by both."""
-        return max(self.times[0], other.times[0]) < min(self.end, other.end)
+        return bool(max(self.times[0], other.times[0]) < min(self.end, other.end))
 
     def starts_with(self, other: Trace) -> bool:
         """Whether both start within a sample of each other."""

@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeRegressor
 LEAST_STEP_S = 0.05
 RESOLUTION_PA = 0.1
 EDGE_S = 0.01
-MOST_PIECES = 64
+MOST_PIECES = 200
 BLOCK_S = 0.02
 CHANGING = "changes all the time (a sinusoid, noise or pulses) and is not a constant step"
 
@@ -112,10 +112,13 @@ def _changing(values: np.ndarray, cuts: np.ndarray, sampling: float, noise: floa
 
 
 def _lasting(way: np.ndarray, cuts: np.ndarray, sampling: float) -> bool:
-    """Whether levels change one way eight times in a row, for longer than an edge takes."""
+    """Whether levels change one way eight times in a row, without rest and longer than an edge."""
     bounds = np.flatnonzero(np.diff(np.concatenate([[0], way.astype(int), [0]])))
-    runs = zip(bounds[::2], bounds[1::2], strict=True)
-    return any(b - a >= 8 and cuts[b - 1] - cuts[a] > 4 * EDGE_S * sampling for a, b in runs)
+    runs = [cuts[a:b] for a, b in zip(bounds[::2], bounds[1::2], strict=True) if b - a >= 8]
+    return any(
+        (length := run[-1] - run[0]) > 4 * EDGE_S * sampling and 2 * np.diff(run).max() < length
+        for run in runs
+    )
 
 
 def _uneven(pieces: Sequence[np.ndarray], sampling: float, noise: float) -> bool:

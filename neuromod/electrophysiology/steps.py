@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from neuromod.electrophysiology.baselines import baselines
 from neuromod.electrophysiology.outlines import (
     EDGE_S,
     LEAST_STEP_S,
@@ -19,9 +20,9 @@ from neuromod.electrophysiology.outlines import (
 
 # Chosen here: no experiment on a neuron uses only smaller steps, or larger ones (pA), which tells
 # factors of 1000 too few or too many; pulses of one kind start and end within this time of each
-# other (s); currents differ by more than this share of the widest gap.
+# other (s); currents differ by more than this share of the usual gap.
 LEAST_STEP_PA, MOST_STEP_PA = 1.0, 1e5
-SAME_SHARE = 0.05
+SAME_SHARE = 0.1
 SAME_TIME_S = 0.002
 
 
@@ -87,7 +88,7 @@ def find_steps(
     base = np.full(len(outlines), np.nan)
     for condition in dict.fromkeys(conditions):
         same = [i for i, other in enumerate(conditions) if other == condition]
-        base[same] = _baselines([outlines[i] for i in same])
+        base[same] = baselines([outlines[i] for i in same])
     shapes = [_shape(*pair) for pair in zip(outlines, base, strict=True)]
     stepped = [i for i, shape in enumerate(shapes) if not shape.problem and shape.off]
     if not stepped:
@@ -107,7 +108,7 @@ def find_steps(
         problem = problem or _out_of_scale(shape, [shapes[k] for k in stepped])
         window = window[0], min(window[1], len(commands[i]))
         found.append(_measured(commands[i], shape, window, problem))
-    return _equal(found, max(shape.outline.noise for shape in shapes))
+    return _equal(found, [shape.outline.noise for shape in shapes])
 
 
 def _shape(one: Outline, baseline: float) -> _Shape:
@@ -188,21 +189,25 @@ def _measured(command: np.ndarray, shape: _Shape, window: tuple[int, int], probl
         trimmed = edge if b - a > 4 * edge else 0
         level = np.nanmedian(command[a:b]) * 1e3
         outside[a + trimmed : b - trimmed] = abs(level - shape.baseline) <= one.tolerance
+    if one.noise and np.count_nonzero(outside) < 2 * edge:
+        return Found(problem="its baseline is too short for the noise of its command")
     apart = outside.copy()
     apart[max(first - edge, 0) : last + edge] = False
     baseline = float(np.nanmean(command[apart if np.any(apart) else outside]))
     return Found(first, last, baseline, float(np.nanmean(inside)) - baseline)
 
 
-def _equal(found: Sequence[Found], noise: float) -> list[Found]:
+def _equal(found: Sequence[Found], noises: Sequence[float]) -> list[Found]:
     """Steps whose currents are the same but for the noise of their commands get their mean."""
     used = [i for i, one in enumerate(found) if not one.problem]
     current = np.array([found[i].current for i in used])
     order = np.argsort(current)
     gaps = np.diff(current[order])
+    noise = max((noises[i] for i in used), default=0.0)
     samples = min((found[i].last - found[i].first for i in used), default=1)
     near = RESOLUTION_PA + 6 * noise / np.sqrt(samples)
-    near += min(noise, SAME_SHARE * 1e3 * float(np.max(gaps, initial=0)))
+    wide = 1e3 * gaps[gaps > near / 1e3]
+    near += min(2 * noise, SAME_SHARE * float(np.quantile(wide, 0.75))) if len(wide) else 0
     group = np.append(0, np.cumsum(gaps > near / 1e3))
     equal = list(found)
     for number in np.unique(group) if used else []:
@@ -212,47 +217,3 @@ def _equal(found: Sequence[Found], noise: float) -> list[Found]:
             one = found[used[member]]
             equal[used[member]] = replace(one, baseline=round(one.baseline, 6), current=mean)
     return equal
-
-
-def _baselines(outlines: Sequence[Outline]) -> list[float]:
-    """Level of every command outside of its step, nan where nothing tells it from the step.
-
-    It is the level that most of the commands share, or else the one to which a command returns.
-    """
-    settled = [o for o in outlines if not o.problem]
-    first = [np.nan if o.problem else _baseline(o, settled) for o in outlines]
-    known = np.array([level for level in first if np.isfinite(level)])
-    return [
-        _of_the_others(o, known) if np.isnan(level) and not o.problem else level
-        for o, level in zip(outlines, first, strict=True)
-    ]
-
-
-def _of_the_others(one: Outline, known: np.ndarray) -> float:
-    """The one level of a command that is the baseline of another."""
-    shared = [level for level in _different(one) if np.any(np.abs(known - level) <= one.tolerance)]
-    return float(shared[0]) if len(shared) == 1 else np.nan
-
-
-def _baseline(one: Outline, others: Sequence[Outline]) -> float:
-    levels = _different(one)
-    shared = np.array([sum(bool(np.any(o.at(level))) for o in others) for level in levels])
-    returns = np.array([np.count_nonzero(one.at(level)) for level in levels])
-    common = shared == shared.max()
-    if 2 * shared.max() <= len(others) or len(others) == 1:
-        common = returns == returns.max() if returns.max() > 1 else np.ones(len(levels), bool)
-    if np.count_nonzero(common) > 1:
-        common &= returns == returns[common].max()
-    if np.count_nonzero(common) > 1:
-        # A pulse too short for a step is none of the candidates.
-        common &= [one.seconds[one.at(level)].sum() >= LEAST_STEP_S for level in levels]
-    return float(levels[common][0]) if np.count_nonzero(common) == 1 else np.nan
-
-
-def _different(one: Outline) -> np.ndarray:
-    """Levels of a command, each once."""
-    found: list[float] = []
-    for level in one.level:
-        if all(abs(level - other) > one.tolerance for other in found):
-            found.append(float(np.median(one.level[one.at(level)])))
-    return np.array(found)

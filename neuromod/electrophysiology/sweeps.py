@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, mV
 
-from neuromod.electrophysiology.steps import LEAST_STEP_S, Found, find_steps
+from neuromod.electrophysiology.outlines import LEAST_STEP_S
+from neuromod.electrophysiology.steps import Found, find_steps
 from neuromod.errors import UserError, unknown
 
 READ = [

@@ -106,6 +106,17 @@ def test_steps_count_from_the_holding_current_which_may_differ_between_condition
     assert set(found.baseline_nA[found.condition == "drug"]) == {holding / 1e3}
 
 
+def test_a_holding_current_may_drift_from_sweep_to_sweep():
+    """A test pulse of the step's level, and a step to the end, tell no baseline by themselves."""
+    generator, sweeps = np.random.default_rng(17), []
+    for name in GAINS:
+        for pa in (50, 100, 200, 300, 400):
+            wave = command((0.03, 100), (0.2, 0), (0.5, pa)) + generator.normal(0, 4e-3)
+            fires = potential(command((0.03, 0), (0.2, 0), (0.5, 1)) > 0, pa, name)
+            sweeps.append(step(pa, name, command=wave, potential=fires))
+    assert_true(read(sweeps), (50, 100, 200, 300, 400), off=1e-6)
+
+
 def pulsed(pa, condition, pulse, at_start):
     """A sweep with a test pulse at its first sample or before the step."""
     first = [] if at_start else [(0.03, 0)]
@@ -142,7 +153,7 @@ OTHERS = {
     ),
     "train": (command((0.1, 0), *[(0.06, 300), (0.04, 0)] * 5, (0.1, 0)), "5 pulses"),
     "short pulses": (command((0.1, 0), *[(0.002, 300), (0.048, 0)] * 9, (0.15, 0)), "9 pulses"),
-    "many pulses": (command((0.1, 0), *[(0.002, 300), (0.008, 0)] * 50, (0.1, 0)), "changes all"),
+    "many pulses": (command((0.1, 0), *[(0.002, 300), (0.008, 0)] * 50, (0.1, 0)), "50 pulses"),
     "staircase": (command((0.1, 0), (0.2, 100), (0.2, 200), (0.1, 0)), "several levels"),
     "biphasic": (command((0.1, 0), (0.25, 100), (0.25, -100), (0.1, 0)), "several levels"),
     "unknown": (np.full(len(SECONDS), np.nan), "not known"),
