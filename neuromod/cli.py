@@ -204,10 +204,10 @@ def run(
         )
     if not first:
         return
-    for name in finished.protocol.shown:
-        table = finished.tables[name]
-        if len(table):
-            _print_table(table, "", ROWS_SHOWN, f"{name}.csv")
+    shown = [n for n in finished.protocol.shown if len(finished.tables.get(n, ()))]
+    for name in shown:
+        heading = name.replace("_", " ").capitalize() if len(shown) > 1 else ""
+        _print_table(finished.tables[name], heading, ROWS_SHOWN, f"{name}.csv")
     print(f"Figure: {folder / 'figure.png'}")
     print(f"Report: {folder / 'report.html'}")
 

@@ -69,7 +69,10 @@ class Study(Parameters):
     """
 
     shown: ClassVar[tuple[str, ...]] = ("table",)
-    """Tables that the command line prints after a run."""
+    """Tables that the command line prints after a run, of those that there are."""
+
+    text_columns: ClassVar[tuple[str, ...]] = ()
+    """Columns of names, which a stored run keeps as text where they look like numbers."""
 
     shares_work: ClassVar[bool] = False
     """Whether processes that torchrun has started may share the work; the first writes the run."""

@@ -39,7 +39,11 @@ WRITING = {
     *("touch", "mkdir", "rename", "unlink", "rmdir", "rmtree", "mkdtemp"),
 }
 # Tests of what several modules do together.
-ALONE = {"neuromod/test_plastic_connection.py", "protocols/test_devices.py"}
+ALONE = {
+    "neuromod/test_plastic_connection.py",
+    "neuromod/electrophysiology/test_verdicts.py",
+    "protocols/test_devices.py",
+}
 
 
 def imports(tree):

@@ -393,7 +393,9 @@ def _lif(current: np.ndarray, rheobase: float, tau: float, dead: float) -> np.nd
     """Rates in hertz of LIF neurons with a rheobase in nanoampere and times in seconds."""
     bare = GainLIF(receptors=(), tau_m=1 * second, t_ref=0 * second)
     at_rheobase = (bare.v_th - bare.v_rest) / bare.R
-    rate = np.asarray(bare.rate(current / rheobase * at_rheobase) / Hz)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # A search may try a rheobase next to nothing.
+        rate = np.asarray(bare.rate(current / rheobase * at_rheobase) / Hz)
     return np.where(rate > 0, 1 / (dead + tau / np.where(rate > 0, rate, 1)), 0)
 
 

@@ -77,7 +77,7 @@ class Population:
         A hypothesis's name, ``"other"`` or ``"undecided"``.
     candidates : tuple of str
         The fewest hypotheses whose weights reach 95 %, the likeliest first, and the effects that
-        are as good in the average cell.
+        are possible in a cell and as good in the average one.
     """
 
     means: tuple[Mean, ...]
@@ -101,7 +101,8 @@ def over_cells(found: Mapping[str, Identification], margin: float) -> Population
     Population
         An effect is named when its weight reaches 95 %, its mean differs from no effect, no other
         effect is as good in the average cell (by Student's t over cells, because the few that
-        drifted most rule a sum), and half of the cells at least allow it. No modulation is named
+        drifted most rule a sum) unless every cell alone rules it out, and half of the cells at
+        least allow it. No modulation is named
         when the likeliest effect does not differ, or no modulation is a candidate, and the interval
         of the input gain lies within the margin.
 
@@ -120,7 +121,8 @@ def over_cells(found: Mapping[str, Identification], margin: float) -> Population
     aicc = {name: np.array([fit.aicc for fit in own.values()]) for name, own in fits.items()}
     shares = softmax([-own.sum() / 2 for own in aicc.values()]).tolist()
     weights = dict(zip(fits, shares, strict=True))
-    candidates = _candidates(weights, aicc)
+    possible = {name for one in found.values() for name in one.candidates}
+    candidates = _candidates(weights, aicc, possible)
     verdict = _verdict(candidates, means, list(fits[candidates[0]].values()), margin)
     return Population(tuple(means.values()), weights, verdict, candidates)
 
@@ -149,12 +151,16 @@ def _interval(values: np.ndarray) -> np.ndarray:
     return values.mean() + np.array([0, -reach, reach])
 
 
-def _candidates(weights: Mapping[str, float], aicc: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+def _candidates(
+    weights: Mapping[str, float], aicc: Mapping[str, np.ndarray], possible: set[str]
+) -> tuple[str, ...]:
+    """The likeliest, and what is as good in the average cell and possible in any of them."""
     ranked = sorted(weights, key=weights.__getitem__, reverse=True)
     reached = np.cumsum([weights[name] for name in ranked])
     needed = int(np.searchsorted(reached, CONFIDENCE)) + 1
     best, rest = aicc[ranked[0]], [name for name in ranked[needed:] if name != NONE.name]
-    as_good = [name for name in rest if not _interval(aicc[name] - best)[1] > AS_GOOD]
+    ahead = {name: _interval(aicc[name] - best)[1] > AS_GOOD for name in rest}
+    as_good = [name for name in rest if name in possible and not ahead[name]]
     return (*ranked[:needed], *as_good)
 
 

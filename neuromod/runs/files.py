@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +140,12 @@ def as_csv(table: pd.DataFrame) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
-def read_table(folder: Path, name: str, info: Mapping[str, Any]) -> pd.DataFrame:
+def read_table(
+    folder: Path, name: str, info: Mapping[str, Any], texts: Collection[str] = ()
+) -> pd.DataFrame:
     """Table as it was written, to the last digit; only an empty cell means a missing number.
+
+    Columns named in `texts` hold text, whatever it looks like.
 
     Raises
     ------
@@ -156,7 +160,9 @@ def read_table(folder: Path, name: str, info: Mapping[str, Any]) -> pd.DataFrame
         for number, row in enumerate(rows, 1):
             if len(row) != len(header):
                 raise ValueError(f"row {number} has {len(row)} cells and the head {len(header)}")
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""], engine="python")
+        kinds = {column: str for column in header if column in texts}
+        empty: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
+        table = pd.read_csv(path, dtype=kinds, engine="python", **empty)
         for place, cells in enumerate(zip(*rows, strict=True)):
             if table.dtypes.iloc[place].kind == "f":
                 # Before 3.1, pandas reads one number in seven a last digit off.

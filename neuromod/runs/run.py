@@ -166,9 +166,10 @@ def load_run(folder: str | Path) -> Run:
     if not folder.exists():
         recover(folder)
     info = read_info(folder)
+    protocol = stored_protocol(folder, info)
     return Run(
-        stored_protocol(folder, info),
-        {name: read_table(folder, name, info) for name in info["tables"]},
+        protocol,
+        {name: read_table(folder, name, info, protocol.text_columns) for name in info["tables"]},
         {name: read_recording(folder, name, info) for name in info["recordings"]},
         info,
     )

@@ -1,13 +1,10 @@
-"""The page of `GainIdentification`: its figure and its words."""
+"""The words of `GainIdentification`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from neuromod.analysis.identification import (
     CONFIDENCE,
@@ -17,142 +14,108 @@ from neuromod.analysis.identification import (
     NONE,
     OTHER,
     UNDECIDED,
-    Hypothesis,
 )
-from neuromod.protocol import Recordings, Section, Tables
-from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, label, panels
+from neuromod.protocol import Section, Tables
+from neuromod.protocols.gain_identification.figure import POPULATION, named
 from neuromod.support.text import number, percent, say
 
 if TYPE_CHECKING:
     from neuromod.protocols.gain_identification.protocol import GainIdentification
 
-NAMES = [hypothesis.name for hypothesis in (NONE, *EFFECTS)]
-COLORS = dict(zip(NAMES, (SKY, BLUE, ORANGE, GREEN, PURPLE), strict=True))
-CONTROL = "0.6"
-TRUTH: dict[str, Any] = {"ls": "", "marker": "|", "color": RED, "ms": 16, "mew": 2}
-SHOWN = 10
-
-
-def plot(protocol: GainIdentification, tables: Tables, recordings: Recordings) -> Figure:
-    """Data with the fits, intervals of the parameters, and weights."""
-    del recordings
-    # Concentrations that name conditions come back from a file as numbers.
-    curves, fits, table, verdicts = (
-        tables[name].assign(condition=tables[name].condition.astype(str))
-        for name in ("curves", "fits", "table", "verdicts")
-    )
-    conditions = list(dict.fromkeys(table.condition))[:SHOWN]
-    shown = table[table.condition.isin(conditions)]
-    found = verdicts.set_index("condition").verdict
-    across = min(len(conditions), 5)
-    names = [f"curve {n}" for n in range(len(conditions))] + ["."] * (-len(conditions) % across)
-    upper = [names[n : n + across] for n in range(0, len(names), across)]
-    lower = [*(effect.name for effect in EFFECTS), "weights"]
-    figure, axes = panels([[upper], [[lower]]], width=13, height=3.3 * (len(upper) + 1))
-    for place, condition in enumerate(conditions):
-        axis = axes[f"curve {place}"]
-        measured = curves[curves.condition.isin([protocol.control, condition])]
-        _plot_curves(axis, measured, fits[fits.condition == condition], protocol.control)
-        axis.set_title(f"{chr(97 + place)}  {condition}\n    found: {found[condition]}")
-    axes["curve 0"].set_ylabel("firing rate (Hz)")
-    for place, effect in enumerate(EFFECTS, len(conditions)):
-        rows = shown[shown.hypothesis == effect.name]
-        _plot_intervals(axes[effect.name], rows, effect, chr(97 + place))
-    _plot_weights(axes["weights"], shown, conditions, chr(97 + len(conditions) + len(EFFECTS)))
-    handles, labels = axes["curve 0"].get_legend_handles_labels()
-    if "truth" in table:
-        handles, labels = [*handles, Line2D([], [], **TRUTH)], [*labels, "truth"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    return figure
-
-
-def _plot_curves(axis: Any, measured: pd.DataFrame, fits: pd.DataFrame, control: str) -> None:
-    is_control = measured.condition == control
-    dots: dict[str, Any] = {"ms": 3.5, "alpha": 0.7, "mew": 0}
-    parts = ((is_control, CONTROL, "control"), (~is_control, BLACK, "modulated"))
-    for part, color, name in parts:
-        rows = measured[part]
-        axis.plot(rows.current_nA, rows.rate_Hz, "o", color=color, label=name, **dots)
-    for name, rows in fits.groupby("hypothesis", sort=False):
-        axis.plot(rows.current_nA, rows.modulated_Hz, color=COLORS[name], lw=1.2, label=name)
-    axis.set(xlabel="current (nA)", ylim=(0, None))
-
-
-def _plot_intervals(axis: Any, rows: pd.DataFrame, effect: Hypothesis, letter: str) -> None:
-    at = np.arange(len(rows))
-    reach = [rows.estimate - rows.low, rows.high - rows.estimate]
-    if "truth" in rows:
-        axis.plot(rows.truth, at, **TRUTH)
-    axis.errorbar(rows.estimate, at, xerr=reach, fmt="o", color=COLORS[effect.name], ms=4)
-    axis.axvline(effect.neutral, color=BLACK, lw=0.8, ls=":")
-    unit = "" if effect.unit == "1" else f" ({effect.unit})"
-    label(axis, f"{letter}  {effect.formula}", f"{effect.name}{unit}", ylim=(len(rows) - 0.5, -0.5))
-    axis.set_yticks(at, rows.condition if effect is EFFECTS[0] else [""] * len(rows))
-
-
-def _plot_weights(axis: Any, table: pd.DataFrame, conditions: list[str], letter: str) -> None:
-    places, left = np.arange(len(conditions)), np.zeros(len(conditions))
-    for name, color in COLORS.items():
-        weight = table[table.hypothesis == name].set_index("condition").weight[conditions]
-        axis.barh(places, weight, left=left, color=color, height=0.6)
-        left += weight.to_numpy()
-    axis.axvline(CONFIDENCE, color=BLACK, lw=0.8, ls=":")
-    limits: dict[str, Any] = {"xlim": (0, 1), "ylim": (len(conditions) - 0.5, -0.5)}
-    label(axis, f"{letter}  Weights", "Akaike weight", **limits)
-    axis.set_yticks(places, [""] * len(conditions))
-
 
 def report(protocol: GainIdentification, tables: Tables) -> list[Section]:
-    """The verdict on every condition, and what it rests on."""
-    table = tables["table"]
-    sentences = [_sentence(row, table) for row in tables["verdicts"].itertuples()]
+    """The verdict on every condition and cell, and what it rests on."""
+    told = named(tables)
+    sentences = [_sentence(row, told["table"]) for row in told["verdicts"].itertuples()]
     source = "simulated neurons with known modulation"
-    rates = Section("Where the simulated rates come from", _origin(protocol), "curves")
+    rates = [Section("Where the simulated rates come from", _origin(protocol), "curves")]
     if protocol.data:
-        source = f"the file {protocol.data}"
-        rates = Section("Rates", "The rates in the file, one row per trial.", "curves")
+        source = f"the data in {protocol.data}"
+        read = [Section("What was read", _reading(tables), "read")] if "read" in tables else []
+        left = [Section("What was left out", "", "left_out")] if "left_out" in tables else []
+        rates = [*read, *left, Section("Rates", "The rates, one row per trial.", "curves")]
     verdicts = f"From the f-I curves of {source}.\n\n" + "\n\n".join(sentences)
+    several = told["curves"].cell.nunique() > 1
     return [
         Section("Verdicts", verdicts, "verdicts"),
-        Section("Every hypothesis", _explained(protocol.margin), "table"),
-        rates,
+        Section("Every hypothesis", _explained(protocol.margin, several), "table"),
+        *rates,
     ]
+
+
+def _reading(tables: Tables) -> str:
+    """What was used, and how currents and rates were measured."""
+    read = tables["read"]
+    used = read.used.astype(bool)
+    said = f"{used.sum()} of {len(read)} rows were used, with {len(tables['curves'])} rates."
+    if "step_s" not in read:
+        return said
+    return (
+        f"{said} Currents are those of the step, counted from the current before it; rates are the "
+        "spikes during the part of the step that was recorded (step_s), over its length."
+    )
 
 
 def _sentence(row: Any, table: pd.DataFrame) -> str:
     """A verdict in words."""
-    rows = table[table.condition == row.condition].set_index("hypothesis")
+    rows = table[(table.condition == row.condition) & (table.cell == row.cell)]
+    rows = rows.set_index("hypothesis")
+    of_cells = row.cell == POPULATION
+    why = row.why if isinstance(getattr(row, "why", None), str) else ""
+    name = f"{row.condition}, {row.cell}" if row.cell else row.condition
+    if table.cell.nunique() < 2:
+        name = row.condition
     if not len(rows):
-        return f"{row.condition}: undecided. {row.why}"
+        return f"{name}: undecided. {why}"
+    if of_cells:
+        name = f"{row.condition}, {row.cell} ({why})"
     if row.verdict == NONE.name:
         gain = rows.loc[INPUT.name]
+        what = "The mean gain of the input lies" if of_cells else "A gain of the input would lie"
         return (
-            f"{row.condition}: no modulation. A gain of the input would lie between "
+            f"{name}: no modulation. {what} between "
             f"{number(gain.low, 3)} and {number(gain.high, 3)} with 95 % confidence."
         )
     likeliest = row.candidates.partition(" or ")[0]
+    if row.verdict == OTHER and of_cells:
+        return (
+            f"{name}: none of the hypotheses. In more than half of the cells separate curves fit "
+            f"the two conditions better than {likeliest} does."
+        )
     if row.verdict == OTHER:
         return (
-            f"{row.condition}: none of the hypotheses. Separate curves fit the two conditions "
+            f"{name}: none of the hypotheses. Separate curves fit the two conditions "
             f"better than {likeliest} does (p = {number(rows.misfit_p[likeliest], 1)})."
+        )
+    if row.verdict == UNDECIDED and of_cells:
+        return (
+            f"{name}: undecided; possible: {row.candidates}. More cells, or more currents and "
+            "trials of each, would decide."
         )
     if row.verdict == UNDECIDED:
         return (
-            f"{row.condition}: undecided; possible: {row.candidates}. A wider range of currents, "
+            f"{name}: undecided; possible: {row.candidates}. A wider range of currents, "
             f"above all around rheobase, or more trials would decide. An effect needs at least "
             f"{DECISIVE_RATES} rates above rheobase, both conditions taken together."
         )
     unit = row.unit if row.unit in ("Hz", "nA") else None
     estimate, high = say(row.estimate, unit, 3), say(row.high, unit, 3)
     return (
-        f"{row.condition}: {row.verdict}, {estimate} (95 % interval {number(row.low, 3)} to "
-        f"{high}), at a weight of {percent(row.weight)}."
+        f"{name}: {row.verdict}, {estimate} (95 % interval {number(row.low, 3)} to "
+        f"{high}{' over cells' if of_cells else ''}), at a weight of {percent(row.weight)}."
     )
 
 
-def _explained(margin: float) -> str:
+def _explained(margin: float, several: bool) -> str:
     formulas = "; ".join(f"{h.name}, {h.formula}" for h in (NONE, *EFFECTS))
-    return (
+    cells = (
+        "\n\nOf the population, a parameter is the mean over cells, of a gain the geometric one, "
+        "with Student's interval over cells, each of which counts the same. Its weights are those "
+        "of Akaike's criteria added up over cells. An effect is named when its mean differs from "
+        "none, and its lead over the others holds over cells as well. no modulation is named when "
+        "no effect differs, and the interval of the input gain lies between the limits above."
+    )
+    words = (
         f"The hypotheses are {formulas}. f is the control curve, a monotone spline fitted to both "
         "conditions at once. A gain on the input rescales the curve along the current axis and "
         "moves rheobase; a gain on the output rescales it along the rate axis and leaves rheobase "
@@ -167,6 +130,7 @@ def _explained(margin: float) -> str:
         "(lif_rmse_Hz) are much larger than the spline's. misfit_p is the probability of residuals "
         "as large by chance, compared with a separate curve for each condition."
     )
+    return words + cells if several else words
 
 
 def _origin(protocol: GainIdentification) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,6 @@ import pandas as pd
 from brian2 import Hz, Quantity, linspace, ms, mV, nA, second
 from scipy.stats import binom, poisson
 
-from neuromod.analysis.fi_files import read_curves
 from neuromod.analysis.identification import (
     ADDITIVE,
     EFFECTS,
@@ -28,18 +27,22 @@ from neuromod.analysis.identification import (
     identify,
     lif_check,
 )
-from neuromod.errors import UserError
+from neuromod.analysis.population import Mean, Population as Cells, over_cells
+from neuromod.electrophysiology.files import Choice, Curves, read_curves
+from neuromod.errors import UserError, listed
 from neuromod.experiment import Experiment, Population
 from neuromod.models.gain_lif import GainLIF
 from neuromod.parameters import not_negative, parameter, positive, refuse_changed
 from neuromod.protocol import Protocol, Recordings, Tables
 from neuromod.protocols.families.timing import time, time_step
-from neuromod.protocols.gain_identification import page
+from neuromod.protocols.gain_identification import figure, page
+from neuromod.protocols.gain_identification.figure import POPULATION
 from neuromod.recording import Recording
 from neuromod.support.log import note
+from neuromod.support.progress import watched
 from neuromod.support.text import say
 
-OF_FILES = {"control", "spike_level"}
+OF_FILES = {"control", "spike_level", "electrode", "cell", "stimulus", "pooled"}
 OF_BOTH = {"data", "margin", "seed"}
 
 
@@ -54,17 +57,29 @@ class GainIdentification(Protocol):
     and are kept apart here. Nothing is assumed of the control curve f except that it never falls:
     it is fitted to control and modulated rates together, once for each hypothesis.
 
-    The f-I curves come from the file in `data`. Without one, neurons with known modulation are
-    simulated, and the table shows the truth beside what was found.
+    The f-I curves come from the files in `data`, of one cell or of several; each cell has its own
+    verdict, and their mean has an interval over cells. Without files, neurons with known modulation
+    are simulated, and the table shows the truth beside what was found.
     """
 
-    shown: ClassVar[tuple[str, ...]] = ("verdicts",)
+    shown: ClassVar[tuple[str, ...]] = ("read", "left_out", "verdicts")
+    text_columns: ClassVar[tuple[str, ...]] = (
+        *("file", "cell", "electrode", "sweep", "condition", "stimulus", "why"),
+    )
 
-    data: str = parameter("", "file of f-I curves, .csv or .nwb; empty: simulated", "chosen here")
+    data: str = parameter(
+        "",
+        "tables or recordings, or folders of them, with commas between several; empty: simulated",
+        "chosen here",
+    )
     control: str = parameter("control", "name of the control condition", "chosen here")
     spike_level: Quantity = parameter(
-        0 * mV, "potential whose upward crossing is a spike, NWB only", "Elephant's default"
+        0 * mV, "potential whose upward crossing is a spike, recordings only", "Elephant's default"
     )
+    electrode: str = parameter("", "electrode to use; empty: all", "chosen here")
+    cell: str = parameter("", "cell to use; empty: all", "chosen here")
+    stimulus: str = parameter("", "kind of stimulus to use; empty: all steps", "chosen here")
+    pooled: bool = parameter(False, "whether all cells count as one", "chosen here: cells differ")
     margin: float = positive(0.1, "change of the input gain that counts as none", "chosen here")
     neuron: GainLIF = parameter(GainLIF(receptors=()), "without receptors", "see its own")
     I: Quantity = parameter(  # noqa: E741
@@ -83,16 +98,16 @@ class GainIdentification(Protocol):
     duration: Quantity = time(1 * second, "length of a step", "usual in slices")
     dt: Quantity = time_step(0.1 * ms, "a two-hundredth of tau_m")
 
-    plot = page.plot
+    plot = figure.plot
     report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.data:
             simulated = [name for name in vars(self) if name not in OF_FILES | OF_BOTH]
-            refuse_changed("gain-identification", self, simulated, "the rates come from a file")
+            refuse_changed("gain-identification", self, simulated, "the rates come from files")
             return
-        instead = "they are for a file, given as data"
+        instead = "they are for files, given as data"
         refuse_changed("gain-identification", self, [*OF_FILES], instead)
         if len(np.unique(self.I / nA)) < len(self.I):
             raise UserError(f"I must be different currents, not {say(self.I)}.")
@@ -119,27 +134,39 @@ class GainIdentification(Protocol):
 
     def measure(self, recordings: Recordings) -> Tables:
         """Rates, fits of every hypothesis with their intervals and weights, and verdicts."""
-        if self.data:
-            path = Path(self.data).absolute()
-            curves = read_curves(path, self.control, self.spike_level)
-            note("data", str(path))
-            note("data sha256", hashlib.sha256(path.read_bytes()).hexdigest())
-        else:
-            curves = self._simulated(recordings["steps"])
-        control = _curve(curves, self.control)
-        rows, verdicts, fits = [], [], []
-        for condition in dict.fromkeys(curves.condition[curves.condition != self.control]):
+        if not self.data:
+            return self._identified(self._simulated(recordings["steps"]))
+        chosen = Choice(self.electrode, self.cell, self.stimulus, self.pooled)
+        found = read_curves(_paths(self.data), self.control, self.spike_level, chosen)
+        for path, digest in found.files.items():
+            note(f"SHA-256 of {path}", digest)
+        if POPULATION in found.rates.cell.values:
+            raise UserError(f"No cell can be called {POPULATION!r}: give it another name.")
+        return self._identified(found.rates) | _told(found)
+
+    def _identified(self, curves: pd.DataFrame) -> Tables:
+        """Tables of every cell, and of the population where there are several cells."""
+        verdicts: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
+        fits: list[pd.DataFrame] = []
+        known: dict[str, dict[str, Identification]] = {}
+        for names, control, modulated in watched("fits", [*_pairs(curves, self.control)]):
             try:
-                found = identify(control, _curve(curves, condition), self.margin)
+                found = identify(control, modulated, self.margin)
             except UserError as error:
                 # One silent condition leaves the others to be identified.
-                verdicts.append({"condition": condition, "verdict": UNDECIDED, "why": str(error)})
+                verdicts.append(names | {"verdict": UNDECIDED, "why": str(error)})
                 continue
-            verdicts.append({"condition": condition} | _verdict(found))
-            rows += [self._row(condition, fit, found) for fit in found.fits]
-            fits += [_drawn(condition, fit, curves.current_nA) for fit in found.fits]
+            known.setdefault(names["condition"], {})[names.get("cell", "")] = found
+            verdicts.append(names | _verdict(found))
+            rows += [self._row(names, fit, found) for fit in found.fits]
+            fits += [_drawn(names, fit) for fit in found.fits]
         if not fits:
             raise UserError(f"No condition can be identified: {verdicts[0]['why']}")
+        cells = {c: over_cells(own, self.margin) for c, own in known.items() if len(own) > 1}
+        # The population first: of many cells the first rows are shown.
+        verdicts = [_of_cells(c, found, verdicts) for c, found in cells.items()] + verdicts
+        rows = [row for c, found in cells.items() for row in _means(c, found)] + rows
         return {
             "table": pd.DataFrame(rows),
             "verdicts": pd.DataFrame(verdicts),
@@ -169,11 +196,11 @@ class GainIdentification(Protocol):
         rate = counts / float(self.duration / second)
         return grid[["condition", "current_nA", "trial"]].assign(rate_Hz=rate)
 
-    def _row(self, condition: str, fit: Fit, found: Identification) -> dict[str, Any]:
+    def _row(self, names: dict[str, str], fit: Fit, found: Identification) -> dict[str, Any]:
         """What a hypothesis makes of a condition; for simulated neurons with the truth."""
         name = fit.hypothesis.name
         by_lif, lif_rmse = lif_check(fit)
-        row = {"condition": condition, "hypothesis": name} | _parameter(fit)
+        row = names | {"hypothesis": name} | _parameter(fit)
         row |= {
             "weight": found.weights[name],
             "rmse_Hz": fit.rmse,
@@ -186,13 +213,74 @@ class GainIdentification(Protocol):
         # In the hypotheses' units and their order.
         done = (self.input_gain, self.output_gain, self.added_rate / Hz, self.shift / nA)
         truth = dict(zip(EFFECTS, map(float, done), strict=True))
-        known = name == condition
+        known = name == names["condition"]
         return row | {"truth": truth.get(fit.hypothesis, np.nan) if known else np.nan}
 
 
-def _curve(curves: pd.DataFrame, condition: str) -> Curve:
-    rows = curves[curves.condition == condition]
+def _paths(data: str) -> list[Path]:
+    """Files and folders; a comma may be part of a name."""
+    try:
+        names = [data] if Path(data).exists() else data.split(",")
+    except OSError as error:
+        raise UserError(f"data is no name of a file: {error.strerror}.") from error
+    return [Path(name.strip()).absolute() for name in names if name.strip()]
+
+
+def _told(found: Curves) -> Tables:
+    """What was read, in columns that hold something, and why what was left out was."""
+    # In a file what is missing is missing, whatever it was.
+    read = found.read.astype({"spikes": float})
+    read = read.mask(read == "")
+    tables = {"read": read.dropna(axis="columns", how="all")}
+    left = read[~found.read.used]
+    if len(left):
+        counts = left.why.value_counts().rename_axis("why").reset_index(name="rows")
+        tables["left_out"] = counts[["rows", "why"]]
+    return tables
+
+
+def _pairs(curves: pd.DataFrame, control: str) -> Iterator[tuple[dict[str, str], Curve, Curve]]:
+    """Names, control curve and modulated curve of every cell and condition."""
+    cells = curves.groupby("cell", sort=False) if "cell" in curves else [("", curves)]
+    for cell, own in cells:
+        before = own[own.condition == control]
+        for condition in dict.fromkeys(own.condition[own.condition != control]):
+            names = {"cell": cell} if "cell" in curves else {}
+            after = own[own.condition == condition]
+            yield names | {"condition": condition}, _curve(before), _curve(after)
+
+
+def _curve(rows: pd.DataFrame) -> Curve:
     return Curve(rows.current_nA.to_numpy(float), rows.rate_Hz.to_numpy(float))
+
+
+def _of_cells(condition: str, found: Cells, verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Verdict on the population, and which cells its parameter is the mean of."""
+    name = found.verdict if found.verdict in found.weights else found.candidates[0]
+    mean = next(mean for mean in found.means if mean.hypothesis.name == name)
+    own = [row for row in verdicts if row["condition"] == condition]
+    unknown = [row["cell"] for row in own if "why" in row]
+    why = [f"{len(own) - len(unknown) - len(mean.unbounded)} of {len(own)} cells"]
+    why += [f"not bounded in {listed(mean.unbounded)}"] if mean.unbounded else []
+    why += [f"too little data of {listed(unknown)}"] if unknown else []
+    # No modulation rests on the means, whatever moved single cells.
+    weight = np.nan if found.verdict == NONE.name else found.weights[name]
+    weight = {"weight": weight, "candidates": " or ".join(found.candidates)}
+    verdict = {"cell": POPULATION, "condition": condition, "verdict": found.verdict}
+    return verdict | _mean(mean) | weight | {"why": "; ".join(why)}
+
+
+def _means(condition: str, found: Cells) -> Iterator[dict[str, Any]]:
+    """What every hypothesis makes of a condition over cells."""
+    for mean in found.means:
+        name = mean.hypothesis.name
+        names = {"cell": POPULATION, "condition": condition, "hypothesis": name}
+        yield names | _mean(mean) | {"weight": found.weights[name]}
+
+
+def _mean(mean: Mean) -> dict[str, Any]:
+    unit = mean.hypothesis.unit or None
+    return {"estimate": mean.value, "low": mean.low, "high": mean.high, "unit": unit}
 
 
 def _verdict(found: Identification) -> dict[str, Any]:
@@ -210,10 +298,10 @@ def _parameter(fit: Fit) -> dict[str, Any]:
     return {"estimate": fit.value, "low": low, "high": high, "unit": fit.hypothesis.unit}
 
 
-def _drawn(condition: str, fit: Fit, current: pd.Series) -> pd.DataFrame:
+def _drawn(names: dict[str, str], fit: Fit) -> pd.DataFrame:
     """Fitted curves on a fine grid."""
+    current = np.concatenate([fit.control.current, fit.modulated.current])
     fine = np.linspace(current.min(), current.max(), 200)
     control, modulated = fit.rates(fine, fine)
-    names = {"condition": condition, "hypothesis": fit.hypothesis.name}
     rates = {"current_nA": fine, "control_Hz": control, "modulated_Hz": modulated}
-    return pd.DataFrame(names | rates)
+    return pd.DataFrame(names | {"hypothesis": fit.hypothesis.name} | rates)

@@ -1,6 +1,7 @@
 """Known modulation of simulated neurons is identified; so is that of a user's own recording."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,121 @@ def test_a_range_of_currents_far_above_rheobase_leaves_adding_and_shifting_undec
     assert ADDITIVE.name in verdicts.candidates[SHIFT.name]
 
 
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """Tables of four cells, one without the second drug, whose input gain one drug multiplies."""
+    draw = np.random.default_rng(31)
+    current = np.repeat(np.linspace(0.11, 1.33, 12), 3)
+    neuron = GainLIF(receptors=())
+    folder = tmp_path_factory.mktemp("cells")
+    for number in range(4):
+        size = np.exp(0.15 * draw.standard_normal())
+        gains = {"ACSF": 1.0, "muscarine": 1.4, "wash": 1.0}
+        parts = []
+        for name, gain in gains.items():
+            drifted = gain * np.exp(0.015 * draw.standard_normal())
+            rate = neuron.rate(drifted * current / size * nA)
+            counts = {"spikes": draw.poisson(rate * 3 * second), "duration (s)": 3}
+            parts.append(pd.DataFrame({"Condition": name, "current (pA)": 1000 * current} | counts))
+        table = pd.concat(parts[: 2 if number == 2 else 3])
+        table.to_csv(folder / f"mouse {number}.csv", index=False, sep=";", decimal=",")
+    (folder / "notes.pdf").write_text("%PDF")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def of_cells(cells, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("of cells") / "run"
+    return neuromod.run("gain-identification", out=folder, data=str(cells), control="ACSF")
+
+
+def test_every_cell_has_its_verdict_and_the_population_one_over_cells(of_cells):
+    verdicts = of_cells.tables["verdicts"]
+    assert verdicts.cell.tolist()[:2] == ["population", "population"]
+    assert set(verdicts.cell[2:]) == {f"mouse {n}" for n in range(4)}
+    assert len(verdicts) == 2 + 7
+    told = verdicts[verdicts.cell == "population"].set_index("condition")
+    assert told.verdict["muscarine"] == INPUT.name
+    assert told.low["muscarine"] < 1.4 < told.high["muscarine"]
+    assert told.verdict["wash"] == NONE.name
+    assert told.why.to_dict() == {"muscarine": "4 of 4 cells", "wash": "3 of 3 cells"}
+    alone = verdicts[(verdicts.condition == "muscarine") & (verdicts.cell != "population")]
+    mean = np.exp(np.log(alone.estimate).mean())
+    assert told.estimate["muscarine"] == pytest.approx(mean)
+
+
+def test_what_was_read_and_left_out_is_kept_and_told(of_cells, cells):
+    read = of_cells.tables["read"]
+    assert list(read.columns) == ["file", "cell", "condition", "used", "why"]
+    assert read.why[0].startswith("36 rates of 0 to ")
+    assert "semicolons, UTF-8, decimal comma; current (pA), duration (s), spikes" in read.why[0]
+    left = of_cells.tables["left_out"]
+    assert left.to_dict("records") == [{"rows": 1, "why": "is neither a table nor a recording"}]
+    notes = of_cells.info["notes"]
+    for path in cells.glob("*.csv"):
+        assert notes[f"SHA-256 of {path}"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    titles = [section.title for section in of_cells.protocol.report(of_cells.tables)]
+    assert titles[2:4] == ["What was read", "What was left out"]
+
+
+def test_the_words_tell_the_population_first(of_cells):
+    words = of_cells.protocol.report(of_cells.tables)[0].text
+    first = words.split("\n\n")[1]
+    assert first.startswith("muscarine, population (4 of 4 cells): input gain, 1.")
+    assert "over cells" in first
+    assert "wash, population (3 of 3 cells): no modulation. The mean gain of the input" in words
+    assert "muscarine, mouse 2: " in words
+
+
+def test_a_run_of_several_cells_is_drawn_again_from_its_folder(of_cells, tmp_path):
+    folder = tmp_path / "again"
+    neuromod.run(of_cells.protocol, out=folder)
+    before = (folder / "report.html").read_text()
+    assert render(folder).read_text() == before
+
+
+def test_a_verdict_on_the_population_that_names_nothing_says_why(of_cells):
+    tables = of_cells.tables | {"verdicts": of_cells.tables["verdicts"].assign(verdict="other")}
+    text = of_cells.protocol.report(tables)[0].text
+    assert "(4 of 4 cells): none of the hypotheses. In more than half of the cells" in text
+    tables["verdicts"] = of_cells.tables["verdicts"].assign(verdict="undecided")
+    text = of_cells.protocol.report(tables)[0].text
+    assert "(4 of 4 cells): undecided; possible: input gain. More cells, or" in text
+
+
+def test_one_cell_of_several_is_chosen_and_has_no_population(cells):
+    chosen = neuromod.run(
+        "gain-identification", data=str(cells), control="ACSF", cell="mouse 1"
+    ).tables
+    assert set(chosen["verdicts"].cell) == {"mouse 1"}
+    assert set(chosen["left_out"].why) > {"another cell was chosen"}
+
+
+def test_cells_are_one_where_they_are_pooled(cells):
+    names = ",".join(str(cells / f"mouse {n}.csv") for n in (0, 1))
+    tables = neuromod.run("gain-identification", data=names, control="ACSF", pooled=True).tables
+    assert tables["verdicts"].cell.tolist() == ["all cells"] * 2
+    assert len(tables["curves"]) == 2 * 3 * 36
+
+
+def test_a_comma_may_be_part_of_a_file_s_name(cell):
+    path = cell.rename(cell.parent / "cell 3, slice 1.csv")
+    run = neuromod.run("gain-identification", data=str(path), control="ACSF")
+    assert set(run.tables["verdicts"].cell) == {"cell 3, slice 1"}
+
+
+def test_cells_too_poor_to_be_identified_do_not_enter(cells, tmp_path):
+    for number in range(2):
+        shutil.copy(cells / f"mouse {number}.csv", tmp_path)
+    poor = pd.read_csv(cells / "mouse 3.csv", sep=";", decimal=",")
+    poor[poor["current (pA)"] < 500].to_csv(tmp_path / "poor.csv", index=False)
+    tables = neuromod.run("gain-identification", data=str(tmp_path), control="ACSF").tables
+    told = tables["verdicts"].set_index(["cell", "condition"])
+    why = told.why["population", "muscarine"]
+    assert why == "2 of 3 cells; too little data of poor"
+    assert "different currents" in told.why["poor", "muscarine"]
+
+
 def test_a_table_of_the_users_own_is_identified(cell):
     run = neuromod.run("gain-identification", data=str(cell), control="ACSF")
     verdicts = run.tables["verdicts"].set_index("condition")
@@ -128,7 +244,7 @@ def test_a_run_from_a_file_is_rendered_again_without_it_and_says_what_it_read(ce
     folder = tmp_path / "run"
     run = neuromod.run("gain-identification", data=str(cell), control="ACSF", out=folder)
     digest = hashlib.sha256(cell.read_bytes()).hexdigest()
-    assert run.info["notes"] == {"data": str(cell), "data sha256": digest}
+    assert run.info["notes"] == {f"SHA-256 of {cell}": digest}
     cell.unlink()
     before = (folder / "report.html").read_text()
     assert render(folder).read_text() == before
@@ -151,6 +267,30 @@ def test_the_command_line_identifies_a_table(neuromod, cell, monkeypatch):
     ended = neuromod("run", "gain-identification", *settings, "--out", "here")
     assert (ended.code, ended.err) == (0, "")
     assert "threshold shift" in ended.out
+    assert "48 rates of 0 to " in ended.out
+    assert "commas, UTF-8, decimal point; current_pA, duration_s, spikes" in ended.out
+
+
+@pytest.mark.parametrize("name", ["NA", "None", "null", "nan", "1e3", "0.10"])
+def test_any_word_names_a_condition_through_folder_and_page(cell, tmp_path, name):
+    table = pd.read_csv(cell)
+    # With a number for the other one, all could be numbers.
+    named = {"ACSF": name, "5-HT 10": "10"}
+    table.assign(condition=table.condition.map(named)).dropna().to_csv(cell, index=False)
+    neuromod.run("gain-identification", data=str(cell), control=name, out=tmp_path / "run")
+    before = (tmp_path / "run" / "figure.png").read_bytes()
+    render(tmp_path / "run")
+    assert (tmp_path / "run" / "figure.png").read_bytes() == before
+
+
+def test_a_run_of_version_0_1_is_drawn_without_cells(run, tmp_path):
+    tables = {
+        name: table.drop(columns="truth", errors="ignore") for name, table in run.tables.items()
+    }
+    old = GainIdentification(data="cell.csv")
+    assert "What was read" not in [section.title for section in old.report(tables)]
+    assert "input gain: input gain, 1." in old.report(tables)[0].text
+    old.plot(tables, {}).savefig(tmp_path / "figure.png")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +301,10 @@ def test_the_command_line_identifies_a_table(neuromod, cell, monkeypatch):
         ({"data": "cell.csv", "tau_m": 17 * second}, "neuron would have no effect"),
         ({"control": "ACSF"}, "control would have no effect"),
         ({"spike_level": -10 * mV}, "spike_level would have no effect"),
+        ({"pooled": True}, "pooled would have no effect"),
+        ({"cell": "c1"}, "cell would have no effect"),
+        ({"data": "x" * 5000}, "data is no name of a file"),
+        ({"data": " , "}, "No file was given"),
         ({"I": [0.3, 0.4, 0.3] * nA}, "different currents"),
         ({"I": [0.3, 0.4] * nA}, "different currents"),
         ({"I": linspace(0.1, 0.4, 9) * nA}, "fire"),

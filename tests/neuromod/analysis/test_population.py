@@ -14,6 +14,7 @@ from neuromod.analysis.identification import (
     OUTPUT,
     SHIFT,
     Curve,
+    estimate,
     identify,
 )
 from neuromod.analysis.population import over_cells
@@ -33,7 +34,10 @@ def known(misfit=1.0, **changes):
         value, aicc = found.get(hypothesis.name, (hypothesis.neutral, 30.0))
         told = {"value": value, "aicc": aicc, "grid": GRIDS[hypothesis.unit]}
         fits.append(SimpleNamespace(hypothesis=hypothesis, misfit=lambda: misfit, **told))
-    return SimpleNamespace(fits=tuple(fits))
+    least = min(fit.aicc for fit in fits)
+    # A weight of 5 %, as between two.
+    possible = [fit.hypothesis.name for fit in fits if fit.aicc < least + 5.9]
+    return SimpleNamespace(fits=tuple(fits), candidates=tuple(possible))
 
 
 def cells(values, leads=0.0, name="input_gain", **others):
@@ -119,13 +123,22 @@ def test_weights_are_those_of_the_criteria_added_up():
     assert sum(weights.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("lead", "named"), [(1.7, False), (7.3, True)])
+@pytest.mark.parametrize(("lead", "named"), [(1.7, False), (4.1, True)])
 def test_many_cells_of_little_evidence_are_not_added_up_to_certainty(lead, named):
     close = cells([1.38, 1.42] * 10, [0, 0.6] * 10, output_gain=(1.5, 0.3 + lead))
     population = over_cells(close, 0.1)
     assert population.weights[INPUT.name] > 0.99
     assert population.verdict == (INPUT.name if named else "undecided")
     assert (OUTPUT.name in population.candidates) != named
+
+
+def test_cells_that_agree_are_believed_however_their_leads_scatter():
+    leads = [{"output_gain": (1.5, aicc), "input_gain": (1.4, 0)} for aicc in (9, 55, 14)]
+    agreeing = {f"cell {n}": known(**lead) for n, lead in enumerate(leads)}
+    agreeing["cell 1"] = known(output_gain=(1.5, 55), input_gain=(1.45, 0))
+    assert over_cells(agreeing, 0.1).verdict == INPUT.name
+    agreeing["cell 0"] = known(output_gain=(1.5, 5), input_gain=(1.4, 0))
+    assert over_cells(agreeing, 0.1).verdict == "undecided"
 
 
 def test_an_effect_that_leads_in_a_few_cells_only_is_not_named():
@@ -171,3 +184,34 @@ def test_cells_with_more_trials_count_no_more():
     assert values == pytest.approx([1.2, 1.7], rel=0.15)
     gain = mean(over_cells(found, 0.1), INPUT)
     assert gain.value == pytest.approx(np.sqrt(np.prod(values)))
+
+
+def drifting(draw, gain):
+    """Eight cells that differ, and drift in gain and rheobase from one condition to the next."""
+    current = np.repeat(np.linspace(0.0, 0.4, 11), 3)
+    for _ in range(8):
+        slope, rheobase = np.array([4.6, 0.07]) * np.exp(0.2 * draw.standard_normal(2))
+        pair = []
+        for effect in (1.0, gain):
+            drift = np.exp(0.08 * draw.standard_normal(2))
+            above = (effect * drift[0] * current - rheobase * drift[1]) / 0.02
+            pair.append(Curve(current, draw.poisson(2 * slope * np.logaddexp(0, above)) / 2))
+        yield pair
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("gain", [1.0, 1.4])
+def test_intervals_over_cells_hold_the_truth_as_often_as_they_say(gain):
+    """Measured: in 96 % of 200 without an effect, in 98 % of 200 with a gain of 1.4.
+
+    One fit to the trials of all such cells together held it in 30 to 63 % where the cells hardly
+    differed but drifted.
+    """
+    draw = np.random.default_rng(29)
+    inside = []
+    for _ in range(100):
+        found = [estimate(INPUT, *pair) for pair in drifting(draw, gain)]
+        told = {f"cell {n}": known(input_gain=(fit.value, 0.0)) for n, fit in enumerate(found)}
+        told_mean = mean(over_cells(told, 0.1), INPUT)
+        inside.append(told_mean.low < gain < told_mean.high)
+    assert np.mean(inside) >= 0.89
