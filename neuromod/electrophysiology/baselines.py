@@ -41,7 +41,7 @@ def _quiet(outlines: Sequence[Outline]) -> np.ndarray:
     if not np.any(covered) or spread.max() <= 2 * tolerance:
         return np.empty((0, 2))
     alike = spread <= max(tolerance, spread.max() / 4)
-    return np.stack([bounds[:-1], bounds[1:]], axis=1)[covered][alike]
+    return np.asarray(np.stack([bounds[:-1], bounds[1:]], axis=1)[covered][alike])
 
 
 def _alike(held: Sequence[float], outlines: Sequence[Outline]) -> list[float]:

@@ -141,6 +141,10 @@ def _of_numbers(file: Any) -> Iterator[_Pair]:
             problem = "its sweep_number and electrode are those of several series"
         stimulus = None if problem else Window(found[0])
         yield _Pair(Window(response), stimulus, place == "template", problem=problem)
+    answered = {_key(response) for response in responses}
+    for stimulus in _commands(stimuli[0][1]):
+        if _key(stimulus) not in answered:
+            yield _Pair(Window(stimulus), None)
 
 
 def _responses(file: Any) -> list[Any]:
@@ -161,10 +165,13 @@ def _key(series: Any) -> tuple[Any, int]:
 
 
 def _drove(group: list[Any], response: Any) -> list[Any]:
+    return [stimulus for stimulus in _commands(group) if _key(stimulus) == _key(response)]
+
+
+def _commands(group: list[Any]) -> list[Any]:
     from pynwb.icephys import CurrentClampStimulusSeries
 
-    known = [s for s in group if isinstance(s, CurrentClampStimulusSeries)]
-    return [stimulus for stimulus in known if _key(stimulus) == _key(response)]
+    return [series for series in group if isinstance(series, CurrentClampStimulusSeries)]
 
 
 def _together(one: Any, other: Any) -> bool:
@@ -215,6 +222,8 @@ def _unfit(pair: _Pair) -> str:
     from pynwb.icephys import CurrentClampSeries, CurrentClampStimulusSeries, IZeroClampSeries
 
     response, stimulus = pair.response.series, pair.stimulus and pair.stimulus.series
+    if isinstance(response, CurrentClampStimulusSeries):
+        return "no response has its sweep_number and electrode"
     if isinstance(response, IZeroClampSeries):
         return "it was recorded without a command (IZeroClampSeries)"
     if not isinstance(response, CurrentClampSeries):

@@ -382,11 +382,14 @@ def test_what_no_table_or_number_joins_is_left_out_and_said(recording, read):
     recording.numbered(pipette)
     for changes in ({}, {"sweep_number": np.uint64(77)}):
         recording.file.add_acquisition(recording.response(other, 400, "control", **changes))
+    alone = recording.stimulus(other, 400, "control", sweep_number=np.uint64(78))
+    recording.file.add_stimulus(alone)
     found = read(recording)
     assert_true(found)
     assert set(found.why[found.electrode == "other"]) == {
         "it has no sweep_number, and no table joins it to a stimulus",
         "no stimulus has its sweep_number and electrode",
+        "no response has its sweep_number and electrode",
     }
 
 
