@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from brian2 import Hz, second
 from scipy.interpolate import BSpline
-from scipy.optimize import least_squares, minimize_scalar, nnls
+from scipy.optimize import brentq, least_squares, minimize_scalar, nnls
 from scipy.special import softmax
 from scipy.stats import f as f_distribution, t as student
 
@@ -215,11 +215,17 @@ class Fit:
             In the hypothesis's unit; nan where the data do not bound the parameter. From the
             heteroscedasticity-consistent variance HC3 (MacKinnon & White 1985, J. Econometrics
             29:305-325), because rates scatter more at some currents than at others; of a gain on
-            a logarithmic scale.
+            a logarithmic scale. Where a curve can follow all rates with many values of the
+            parameter, from the profile of the residuals (an F test) instead.
         """
         grid = self.grid
         if not grid[0] < self.value < grid[-1]:
             return float("nan"), float("nan")
+        if self.is_flat:
+            free = max(_informative(self.control, self.modulated) - self.size, 1)
+            critical = float(f_distribution.ppf(CONFIDENCE, 1, free))
+            limit = max(self._as_good, self.rss * (1 + critical / free))
+            return self._reach(-1, limit), self._reach(1, limit)
         gradient = self._gradient(1e-5 * float(np.ptp(grid)))
         orthogonal, triangle = np.linalg.qr(gradient)
         # An entry that alone fixes a coefficient says nothing of its own scatter.
@@ -232,6 +238,44 @@ class Fit:
             factor = float(np.exp(reach / self.value))
             return self.value / factor, self.value * factor
         return self.value - reach, self.value + reach
+
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether values of the parameter beside this one fit as well, as between few currents."""
+        beside = 0.02 * np.diff(self.grid)[np.searchsorted(self.grid, self.value) - 1]
+        fits = (replace(self, value=self.value + step) for step in (-beside, beside))
+        return any(fit.rss <= self._as_good for fit in fits)
+
+    def centred(self) -> Fit:
+        """The fit in the middle of all values that fit as well."""
+        if not self.grid[0] < self.value < self.grid[-1] or not self.is_flat:
+            return self
+        ends = np.nan_to_num([self._reach(side, self._as_good) for side in (-1, 1)], nan=self.value)
+        middle = np.sqrt(ends[0] * ends[1]) if self.hypothesis.unit == "1" else np.mean(ends)
+        return replace(self, value=float(middle))
+
+    @property
+    def _as_good(self) -> float:
+        """Squared residuals that are as few as these: no rate is known to a hundred-thousandth."""
+        return self.rss + 1e-10 * float(self.rate @ self.rate)
+
+    def _reach(self, side: int, limit: float) -> float:
+        """Farthest value on one side whose residuals stay within a limit; nan at the grid's end."""
+        inside = self.value
+        for value in self.grid[::side]:
+            if side * (value - inside) <= 0:
+                continue
+            if replace(self, value=value).rss > limit:
+                return float(
+                    brentq(
+                        lambda v: replace(self, value=v).rss - limit,
+                        inside,
+                        value,
+                        xtol=1e-4 * abs(value - inside),
+                    )
+                )
+            inside = value
+        return float("nan")
 
     def misfit(self) -> float:
         """Probability of missing the data as far by chance.
@@ -434,7 +478,7 @@ def _searched(start: Fit) -> Fit:
         method="bounded",
         options={"xatol": 1e-4 * (high - low)},
     )
-    return replace(start, value=float(found.x))
+    return replace(start, value=float(found.x)).centred()
 
 
 def _knots(curve: Curve, number: int) -> np.ndarray:

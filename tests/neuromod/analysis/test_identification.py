@@ -232,3 +232,20 @@ def test_too_few_currents_or_rates_are_refused(levels, rate, message):
     curve = Curve(np.linspace(0.1, 1.3, levels), np.full(levels, rate))
     with pytest.raises(UserError, match=message):
         identify(curve, curve, margin=0.1)
+
+
+@pytest.mark.parametrize("trials", [3, 4])
+def test_a_gain_that_few_exact_rates_leave_open_has_an_interval_and_its_middle(trials):
+    # A rising curve goes through rates at 0, 100, ... 400 pA and those of the gain 1.4, moved to
+    # 1.4 times their currents, for any gain that leaves their order as it is: 4/3 to 3/2.
+    current = np.repeat([0.0, 0.1, 0.2, 0.3, 0.4], trials)
+    control, drug = (
+        Curve(current, np.maximum(0, 250 * (gain * current - 0.06))) for gain in (1.0, 1.4)
+    )
+    found = identify(control, drug, 0.1)
+    fit = next(fit for fit in found.fits if fit.hypothesis is INPUT)
+    low, high = fit.interval()
+    assert found.verdict == INPUT.name
+    assert fit.value == pytest.approx(1.4, rel=0.02)
+    assert 4 / 3 < low < 1.38
+    assert 1.43 < high < 3 / 2
