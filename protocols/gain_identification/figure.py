@@ -80,7 +80,8 @@ def _plot_cells(control: str, told: Tables) -> Figure:
     lines = [(condition, cell) for condition in conditions for cell in (POPULATION, *cells)]
     high, low = 1.5 * len(conditions) + 0.4, 0.2 * len(lines) + 0.9
     figure = Figure(figsize=(13, high + low + 0.5), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[high, low + 0.5])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[high, low + 0.5])
+    above, below = parts
     panels_above, panels_below = above.subplot_mosaic(upper), below.subplot_mosaic([lower])
     for row, condition in enumerate(conditions):
         for column, cell in enumerate(cells):

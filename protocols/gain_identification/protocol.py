@@ -265,9 +265,9 @@ def _of_cells(condition: str, found: Cells, verdicts: list[dict[str, Any]]) -> d
     why += [f"too little data of {listed(unknown)}"] if unknown else []
     # No modulation rests on the means, whatever moved single cells.
     weight = np.nan if found.verdict == NONE.name else found.weights[name]
-    weight = {"weight": weight, "candidates": " or ".join(found.candidates)}
     verdict = {"cell": POPULATION, "condition": condition, "verdict": found.verdict}
-    return verdict | _mean(mean) | weight | {"why": "; ".join(why)}
+    reason = {"candidates": " or ".join(found.candidates), "why": "; ".join(why)}
+    return verdict | _mean(mean) | {"weight": weight} | reason
 
 
 def _means(condition: str, found: Cells) -> Iterator[dict[str, Any]]:
