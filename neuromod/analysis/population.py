@@ -148,7 +148,7 @@ def _interval(values: np.ndarray) -> np.ndarray:
         return np.array([values.mean(), np.nan, np.nan])
     error = values.std(ddof=1) / np.sqrt(count)
     reach = float(student.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
-    return values.mean() + np.array([0, -reach, reach])
+    return np.asarray(values.mean() + np.array([0, -reach, reach]))
 
 
 def _candidates(

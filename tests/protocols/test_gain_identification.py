@@ -216,6 +216,12 @@ def test_a_comma_may_be_part_of_a_file_s_name(cell):
     assert set(run.tables["verdicts"].cell) == {"cell 3, slice 1"}
 
 
+def test_no_cell_is_called_population(cell):
+    pd.read_csv(cell).assign(cell="population").to_csv(cell, index=False)
+    with pytest.raises(neuromod.UserError, match="No cell can be called 'population'"):
+        neuromod.run("gain-identification", data=str(cell), control="ACSF")
+
+
 def test_cells_too_poor_to_be_identified_do_not_enter(cells, tmp_path):
     for number in range(2):
         shutil.copy(cells / f"mouse {number}.csv", tmp_path)
