@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import numbers
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -294,8 +295,9 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
         return value
     if isinstance(default, bool | str):
         value = value.item() if isinstance(value, np.generic) else value
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
         if not isinstance(value, type(default)):
-            kind = type(default).__name__
+            kind = "text" if isinstance(default, str) else "True or False"
             raise UserError(f"{name} = {short(value)} must be {kind}, such as {default!r}.")
         if about.choices and value not in about.choices:
             raise unknown(name, str(value), about.choices)

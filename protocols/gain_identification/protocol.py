@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,6 +102,8 @@ class GainIdentification(Protocol):
     report = page.report
 
     def __post_init__(self) -> None:
+        if isinstance(self.data, list | tuple):
+            object.__setattr__(self, "data", _joined(self.data))
         super().__post_init__()
         if self.data:
             simulated = [name for name in vars(self) if name not in OF_FILES | OF_BOTH]
@@ -215,6 +217,17 @@ class GainIdentification(Protocol):
         truth = dict(zip(EFFECTS, map(float, done), strict=True))
         known = name == names["condition"]
         return row | {"truth": truth.get(fit.hypothesis, np.nan) if known else np.nan}
+
+
+def _joined(paths: Sequence[str | Path]) -> str:
+    """Several files and folders as one text."""
+    names = [str(path) for path in paths]
+    if not names:
+        raise UserError("data is an empty list: name files, or leave it out to simulate neurons.")
+    for name in names:
+        if "," in name and len(names) > 1:
+            raise UserError(f"data cannot hold {name!r} beside others: its name has a comma.")
+    return ",".join(names)
 
 
 def _paths(data: str) -> list[Path]:

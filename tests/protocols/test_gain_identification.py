@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from brian2 import Hz, linspace, mV, nA, second
 
 import neuromod
 from neuromod.analysis.identification import ADDITIVE, EFFECTS, INPUT, NONE, OUTPUT, SHIFT
+from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.protocols.gain_identification import GainIdentification
 from neuromod.runs.run import load_run, render
@@ -204,7 +206,7 @@ def test_one_cell_of_several_is_chosen_and_has_no_population(cells):
 
 
 def test_cells_are_one_where_they_are_pooled(cells):
-    names = ",".join(str(cells / f"mouse {n}.csv") for n in (0, 1))
+    names = [cells / "mouse 0.csv", str(cells / "mouse 1.csv")]
     tables = neuromod.run("gain-identification", data=names, control="ACSF", pooled=True).tables
     assert tables["verdicts"].cell.tolist() == ["all cells"] * 2
     assert len(tables["curves"]) == 2 * 3 * 36
@@ -214,6 +216,17 @@ def test_a_comma_may_be_part_of_a_file_s_name(cell):
     path = cell.rename(cell.parent / "cell 3, slice 1.csv")
     run = neuromod.run("gain-identification", data=str(path), control="ACSF")
     assert set(run.tables["verdicts"].cell) == {"cell 3, slice 1"}
+
+
+def test_data_are_a_path_a_list_of_paths_or_a_text_with_commas():
+    listed = GainIdentification(data=[Path("a.csv"), "b.nwb"])
+    assert listed.data == GainIdentification(data="a.csv,b.nwb").data
+    assert GainIdentification(data=Path("a.csv")).data == "a.csv"
+    # Nothing that was found must not become a simulation.
+    with pytest.raises(UserError, match="data is an empty list: name files, or leave it out"):
+        GainIdentification(data=[])
+    with pytest.raises(UserError, match=r"cannot hold 'a,b\.csv' beside others"):
+        GainIdentification(data=["a,b.csv", "c.csv"])
 
 
 def test_no_cell_is_called_population(cell):
