@@ -76,6 +76,7 @@ def test_tensors_that_do_not_fit_are_refused(path, name, value, message):
     about = load_network(path)[1]
     # Version 0.1 wrote no checksum.
     del about["sha256"]
+    about["versions"]["brian2-neuromod"] = "0.1.0"
     header = {"neuromod": json.dumps(about)}
     save_file({name: t for name, t in tensors.items() if t is not None}, path, header)
     with pytest.raises(UserError, match=message):
@@ -86,6 +87,7 @@ def test_a_header_that_describes_no_network_is_refused(path):
     save_network(path, made(), {})
     header = load_network(path)[1]
     del header["sha256"]
+    header["versions"]["brian2-neuromod"] = "0.1.0"
     for shape in ({}, {**header["shape"], "network": "hebb"}, {**header["shape"], "hidden": -1}):
         save_file(made().state_dict(), path, {"neuromod": json.dumps({**header, "shape": shape})})
         with pytest.raises(UserError, match="header that cannot be understood"):

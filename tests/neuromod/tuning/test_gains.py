@@ -126,6 +126,7 @@ def test_gains_with_changed_bits_are_refused_in_one_sentence(saved: Path, backbo
 def rewritten(path: Path, header: dict[str, object], tensors: dict[str, torch.Tensor]) -> Path:
     """With no checksum, as version 0.1 wrote files."""
     rest = {name: value for name, value in header.items() if name != "sha256"}
+    rest["versions"] = {"brian2-neuromod": "0.1.0"}
     save_file(tensors, path, {"neuromod": json.dumps(rest)})
     return path
 
