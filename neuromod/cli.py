@@ -315,7 +315,7 @@ def repeat(
         Path | None, typer.Option(help="Folder for the new run.", show_default="not written")
     ] = None,
 ) -> None:
-    """Repeat a run, and say whether its tables and spikes come out the same to the bit."""
+    """Repeat a run, and say whether its tables and recordings come out the same to the bit."""
     from brian2 import BrianLogger
 
     from neuromod.runs.repeat import repeat as repeat_run

@@ -143,7 +143,9 @@ def _plot_lines(
             if cell == POPULATION:
                 axis.axhspan(at - 0.5, at + 0.5, color="0.93", zorder=0)
     first = axes[EFFECTS[0].name]
-    texts = [f"{c}\n{said.get(c, '')}" if cell == POPULATION else cell for c, cell in lines]
+    texts = [
+        f"{c}, {POPULATION}\n{said.get(c, '')}" if cell == POPULATION else cell for c, cell in lines
+    ]
     for text, (_, cell) in zip(first.set_yticklabels(texts, fontsize=7), lines, strict=True):
         text.set_fontweight("bold" if cell == POPULATION else "normal")
 
