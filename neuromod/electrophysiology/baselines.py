@@ -62,8 +62,14 @@ def _level_at(one: Outline, times: np.ndarray) -> np.ndarray:
 
 
 def _held(one: Outline, quiet: np.ndarray) -> float:
-    """The level that a command has for most of some times, nan where two come close."""
+    """The level that a command begins and ends with, or has for most of some times.
+
+    It is nan where two levels come close.
+    """
     levels = _different(one)
+    ends = one.level[[0, -1]]
+    if len(levels) > 1 and np.ptp(ends) <= one.tolerance and _is_quiet(one, quiet):
+        return float(levels[np.argmin(np.abs(levels - ends[0]))])
     first, last = one.first[:, None] / one.sampling, one.last[:, None] / one.sampling
     common = np.minimum(last, quiet[:, 1]) - np.maximum(first, quiet[:, 0])
     spent = np.maximum(common, 0).sum(axis=1)
@@ -71,6 +77,12 @@ def _held(one: Outline, quiet: np.ndarray) -> float:
     best = int(np.argmax(time))
     clear = np.all(np.delete(time, best) < 0.8 * time[best])
     return float(levels[best]) if clear and time[best] > 0 else np.nan
+
+
+def _is_quiet(one: Outline, quiet: np.ndarray) -> bool:
+    """Whether commands hardly differ at the beginning and at the end of one."""
+    ends = (one.first[0] + 0.5) / one.sampling, (one.last[-1] - 0.5) / one.sampling
+    return all(bool(np.any((quiet[:, 0] <= end) & (end < quiet[:, 1]))) for end in ends)
 
 
 def _of_the_others(one: Outline, known: np.ndarray) -> float:

@@ -89,7 +89,8 @@ def find_steps(
     for condition in dict.fromkeys(conditions):
         same = [i for i, other in enumerate(conditions) if other == condition]
         base[same] = baselines([outlines[i] for i in same])
-    shapes = [_shape(*pair) for pair in zip(outlines, base, strict=True)]
+    shapes = _without_test_pulses([_shape(*pair) for pair in zip(outlines, base, strict=True)])
+    shapes = [replace(shape, problem=shape.problem or _several(shape)) for shape in shapes]
     stepped = [i for i, shape in enumerate(shapes) if not shape.problem and shape.off]
     if not stepped:
         reason = f"no sweep of its electrode has a step of at least {1e3 * LEAST_STEP_S:g} ms"
@@ -115,12 +116,48 @@ def _shape(one: Outline, baseline: float) -> _Shape:
     if one.problem or not np.isfinite(baseline):
         reason = "nothing tells the step of its command from its baseline"
         return _Shape(one, baseline, [], one.problem or reason)
-    shape = _Shape(one, baseline, stretches(one, baseline))
-    return _Shape(one, baseline, shape.off, _several(shape) if shape.off else "")
+    return _Shape(one, baseline, stretches(one, baseline))
+
+
+def _without_test_pulses(shapes: Sequence[_Shape]) -> list[_Shape]:
+    """Shapes without the pulses that every sweep has, if most sweeps have a step besides."""
+    known = [shape for shape in shapes if not shape.problem]
+    if not known:
+        return list(shapes)
+    first = known[0]
+    tests = [
+        (first.time(pulse), pulse.level)
+        for pulse in first.off
+        if all(_has(shape, first.time(pulse), pulse.level) for shape in known)
+    ]
+    least = [
+        replace(
+            shape,
+            off=[
+                pulse for pulse in shape.off if not any(_is(shape, pulse, *test) for test in tests)
+            ],
+        )
+        for shape in shapes
+    ]
+    stepped = sum(bool(shape.off) for shape in least if not shape.problem)
+    return least if 2 * stepped > len(known) else list(shapes)
+
+
+def _has(shape: _Shape, time: tuple[float, float], level: float) -> bool:
+    return any(_is(shape, pulse, time, level) for pulse in shape.off)
+
+
+def _is(shape: _Shape, pulse: Stretch, time: tuple[float, float], level: float) -> bool:
+    """Whether a pulse has a start, a length and a level."""
+    near = (SAME_TIME_S, SAME_TIME_S, shape.outline.tolerance)
+    off = np.subtract((*shape.time(pulse), pulse.level), (*time, level))
+    return bool(np.all(np.abs(off) <= near))
 
 
 def _several(shape: _Shape) -> str:
     """Why a command that leaves its baseline is not one constant step, empty if it is."""
+    if not shape.off:
+        return ""
     long = [s for s in shape.off if 2 * shape.time(s)[1] > shape.seconds]
     if len(long) > 1:
         return f"its command is {len(long)} pulses, not one step"
@@ -148,11 +185,9 @@ def _no_step(shape: _Shape, stepped: Sequence[_Shape], alike: Sequence[_Shape]) 
     """
     if shape.outline.problem or not np.isfinite(shape.baseline):
         return shape.problem
-    known = [(*s.time(pulse), pulse.level) for s in stepped for pulse in s.pulses]
-    near = (SAME_TIME_S, SAME_TIME_S, shape.outline.tolerance)
+    known = [(s.time(pulse), pulse.level) for s in stepped for pulse in s.pulses]
     for pulse in shape.off:
-        own = (*shape.time(pulse), pulse.level)
-        if not any(np.all(np.abs(np.subtract(own, other)) <= near) for other in known):
+        if not any(_is(shape, pulse, *other) for other in known):
             step = f"its step of {shape.seconds:.3g} s is much shorter than the others'"
             return shape.problem or step
     distance = min(abs(shape.baseline - other.baseline) for other in alike)

@@ -117,10 +117,10 @@ def test_a_holding_current_may_drift_from_sweep_to_sweep():
     assert_true(read(sweeps), (50, 100, 200, 300, 400), off=1e-6)
 
 
-def pulsed(pa, condition, pulse, at_start):
+def pulsed(pa, condition, pulse, at_start, length=0.02):
     """A sweep with a test pulse at its first sample or before the step."""
     first = [] if at_start else [(0.03, 0)]
-    parts = [*first, (0.02, pulse), (0.1, 0), (0.5, pa), (0.1, 0)]
+    parts = [*first, (length, pulse), (0.1, 0), (0.5, pa), (0.1, 0)]
     driven = command(*[(length, float(i == len(parts) - 2)) for i, (length, _) in enumerate(parts)])
     trace = potential(driven > 0, pa, condition)
     return step(pa, condition, command=command(*parts), potential=trace)
@@ -131,6 +131,21 @@ def pulsed(pa, condition, pulse, at_start):
 def test_test_pulses_do_not_count(at_start, pulse):
     sweeps = [pulsed(pa, name, pulse, at_start) for name in GAINS for pa in CURRENTS]
     assert_true(read(sweeps))
+
+
+@pytest.mark.parametrize("length", [0.3, 0.8])
+def test_a_pulse_that_every_sweep_has_is_a_test_pulse_however_long(length):
+    sweeps = [pulsed(pa, name, -50, False, length) for name in GAINS for pa in CURRENTS]
+    assert_true(read(sweeps))
+    # One that only some of them have makes two pulses.
+    found = read([*sweeps, step(300, "control", before=0.6)])
+    assert "pulses, not one step" in left_out(found, "control 200")
+
+
+def test_a_step_that_every_sweep_has_is_no_test_pulse():
+    found = read([step(200, name) for name in GAINS for _ in range(3)])
+    assert found.used.all()
+    assert found.current_nA.tolist() == [0.2] * 6
 
 
 def test_a_pulse_that_no_step_has_is_no_step_of_0():
