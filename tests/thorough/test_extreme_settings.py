@@ -63,9 +63,8 @@ class Outcome:
     ----------
     kind : str
         ``"refused"``, ``"reached"`` (a simulation that nothing refuses), ``"ran"``, ``"cut"`` (a
-        run that is only long), ``"empty"`` (it has columns without a number that others have, such as
-        an energy per spike where nothing fires) or
-        ``"failed"``.
+        run that is only long), ``"empty"`` (a run with columns without a number that others have,
+        such as an energy per spike where nothing fires) or ``"failed"``.
     words : str
         Of the error, or names of columns.
     """
