@@ -301,11 +301,9 @@ def report(run: RunFolder) -> None:
 def verify(run: RunFolder) -> None:
     """Check every file of a run against the checksum that was stored with it."""
     from neuromod.runs.files import verify as verify_files
-    from neuromod.runs.folder import recover
+    from neuromod.runs.folder import sought
 
-    if not run.exists():
-        recover(run)
-    print(f"{run}: all {verify_files(run)} files are what was written.")
+    print(f"{run}: all {verify_files(sought(run))} files are what was written.")
 
 
 @app.command()

@@ -519,12 +519,16 @@ def _aicc(rss: float, size: int, count: int, rate: np.ndarray) -> float:
     return float(count * np.log((rss + floor) / count) + 2 * size * count / (count - size - 1))
 
 
+def none_or_undecided(low: float, high: float, margin: float) -> str:
+    """No modulation where the input gain's interval lies within the margin, else undecided."""
+    return NONE.name if 1 / (1 + margin) <= low and high <= 1 + margin else UNDECIDED
+
+
 def _verdict(candidates: tuple[str, ...], fits: tuple[Fit, ...], margin: float) -> str:
     by_name = {fit.hypothesis.name: fit for fit in fits}
     likeliest = by_name[candidates[0]]
     if NONE.name in candidates:
-        low, high = by_name[INPUT.name].interval()
-        return NONE.name if 1 / (1 + margin) <= low and high <= 1 + margin else UNDECIDED
+        return none_or_undecided(*by_name[INPUT.name].interval(), margin)
     if _informative(likeliest.control, likeliest.modulated) < DECISIVE_RATES:
         return UNDECIDED
     if likeliest.misfit() < MISFIT:

@@ -24,6 +24,7 @@ from neuromod.analysis.identification import (
     Fit,
     Hypothesis,
     Identification,
+    none_or_undecided,
 )
 from neuromod.errors import UserError
 
@@ -102,9 +103,8 @@ def over_cells(found: Mapping[str, Identification], margin: float) -> Population
         An effect is named when its weight reaches 95 %, its mean differs from no effect, no other
         effect is as good in the average cell (by Student's t over cells, because the few that
         drifted most rule a sum) unless every cell alone rules it out, and half of the cells at
-        least allow it. No modulation is named
-        when the likeliest effect does not differ, or no modulation is a candidate, and the interval
-        of the input gain lies within the margin.
+        least allow it. No modulation is named when the likeliest effect does not differ, or no
+        modulation is a candidate, and the interval of the input gain lies within the margin.
 
     Raises
     ------
@@ -170,8 +170,7 @@ def _verdict(
     likeliest = means[candidates[0]]
     if NONE.name in candidates or not likeliest.differs:
         gain = means[INPUT.name]
-        within = 1 / (1 + margin) <= gain.low and gain.high <= 1 + margin
-        return NONE.name if within else UNDECIDED
+        return none_or_undecided(gain.low, gain.high, margin)
     if np.mean([fit.misfit() < MISFIT for fit in fits]) > 0.5:
         return OTHER
     return likeliest.hypothesis.name if len(candidates) == 1 else UNDECIDED

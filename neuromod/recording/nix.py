@@ -15,20 +15,10 @@ from nixio.exceptions import InvalidFile
 
 from neuromod.errors import UserError
 from neuromod.recording.blocks import from_block, to_block
-from neuromod.recording.recording import Recording
+from neuromod.recording.recording import UNREADABLE, Recording
 
 # What NIX adds to every array, and to a file, at most.
 ARRAY_BYTES = 40_000
-# What NIX and Neo raise over files that are damaged or not theirs.
-UNREADABLE = (
-    OSError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    InvalidFile,
-)
 
 
 def write(recording: Recording, path: Path) -> None:
@@ -48,7 +38,7 @@ def read(path: Path) -> Recording:
     try:
         with _nix(path, "ro") as file:
             return from_block(file.read_block())
-    except UNREADABLE as error:
+    except (*UNREADABLE, InvalidFile) as error:
         raise UserError(f"{path} is damaged, or no recording of neuromod.") from error
 
 

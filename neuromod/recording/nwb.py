@@ -24,7 +24,7 @@ from brian2.units.fundamentalunits import get_or_create_dimension
 from neuromod.errors import UserError, listed
 from neuromod.experiment import Spikes
 from neuromod.parameters import unit_of
-from neuromod.recording.recording import Recording, Signal, by_neuron
+from neuromod.recording.recording import UNREADABLE, Recording, Signal, by_neuron
 
 HEADER = "scratch/neuromod"
 # What an electrode records and injects; a chip's supply is a potential, but of no membrane.
@@ -34,8 +34,6 @@ CLAMPED = {("v", volt.dim): RESPONSE, ("I_ext", amp.dim): STIMULUS}
 NAMED = {volt.dim: "volts", amp.dim: "amperes"}
 # Of a file, a series, a neuron and a spike, at most.
 FILE_BYTES, SERIES_BYTES, UNIT_BYTES, TIME_BYTES = 1_000_000, 20_000, 200, 8
-# What h5py raises over files that are damaged or not theirs.
-UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
 
 
 def write(recording: Recording, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from neuromod.experiment import Spikes
 from neuromod.support.cache import written_whole
 
 FORMATS = ("nix", "nwb")
+# What is raised over HDF5 files that are damaged or not ours.
+UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,14 +153,11 @@ class Recording:
             When the name ends in neither, the file cannot be written or cannot hold this recording,
             or pynwb is missing, which NWB files need.
         """
-        from neuromod.recording import nix, nwb
-
         path = Path(path)
         kind = _kind(path)
         check_format(kind)
-        write = nwb.write if kind == "nwb" else nix.write
         with written_whole(path, self.most_bytes(kind)) as temporary:
-            write(self, temporary)
+            _module(kind).write(self, temporary)
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
@@ -168,20 +168,16 @@ class Recording:
         UserError
             When the file is missing, damaged or of another kind.
         """
-        from neuromod.recording import nix, nwb
-
         path = Path(path)
         if not path.is_file():
             raise UserError(f"There is no recording at {path}.")
-        read = nwb.read if _kind(path) == "nwb" else nix.read
-        return read(path)
+        found: Recording = _module(_kind(path)).read(path)
+        return found
 
     def most_bytes(self, kind: str) -> int:
         """Bytes that a file of a format takes, at most."""
-        from neuromod.recording import nix, nwb
-
-        most_bytes = nwb.most_bytes if kind == "nwb" else nix.most_bytes
-        return most_bytes(self)
+        most: int = _module(kind).most_bytes(self)
+        return most
 
     def described(self, **more: Any) -> str:
         """What no array of a file holds, as JSON."""
@@ -210,6 +206,11 @@ def check_format(name: str) -> None:
         raise UserError(
             "Writing NWB files needs pynwb: pip install 'brian2-neuromod[recordings]' brings it."
         )
+
+
+def _module(kind: str) -> Any:
+    """What writes and reads files of a format; imported when it is used."""
+    return import_module(f"neuromod.recording.{kind}")
 
 
 def _kind(path: Path) -> str:

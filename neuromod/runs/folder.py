@@ -100,6 +100,14 @@ def recover(folder: Path) -> None:
     sweep(folder.parent.glob(f".*{PARTIAL}"), _rescue)
 
 
+def sought(folder: str | Path) -> Path:
+    """A run's folder, put in place first if it is missing because a process was killed."""
+    folder = Path(folder)
+    if not folder.exists():
+        recover(folder)
+    return folder
+
+
 @contextmanager
 def room_for(needed: int, folder: Path, kept: str) -> Iterator[None]:
     """Let the error of a full disk, onto which so many bytes were to come, say what is kept.

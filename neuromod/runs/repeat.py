@@ -13,7 +13,7 @@ import numpy as np
 from neuromod.errors import UserError
 from neuromod.recording import Recording
 from neuromod.runs.files import as_csv, read_info, read_recording
-from neuromod.runs.folder import recover
+from neuromod.runs.folder import sought
 from neuromod.runs.run import run, stored_protocol
 from neuromod.support.cache import checksum
 
@@ -40,9 +40,7 @@ def repeat(folder: str | Path, out: str | Path | None = None) -> Repeated:
     UserError
         When there is no run, or it cannot be repeated here.
     """
-    folder = Path(folder)
-    if not folder.exists():
-        recover(folder)
+    folder = sought(folder)
     info = read_info(folder)
     study = stored_protocol(folder, info)
     again = run(study, info["device"], out, precision=info["precision"], format=info["format"])

@@ -31,7 +31,7 @@ from neuromod.runs.files import (
     store,
     write_info,
 )
-from neuromod.runs.folder import Place, recover, reserved, room_for
+from neuromod.runs.folder import Place, reserved, room_for, sought
 from neuromod.runs.registry import find, name_of, version_of
 from neuromod.runs.report import draw, page
 from neuromod.settings import change, flatten, format_value, read
@@ -162,9 +162,7 @@ def load_run(folder: str | Path) -> Run:
     UserError
         When there is no run, or it is damaged.
     """
-    folder = Path(folder)
-    if not folder.exists():
-        recover(folder)
+    folder = sought(folder)
     info = read_info(folder)
     protocol = stored_protocol(folder, info)
     return Run(

@@ -204,7 +204,7 @@ def test_a_number_that_can_be_read_in_two_ways_is_refused(read, current, separat
         ("condition,current_pA,spikes,duration_s\nA,1,2,0", "duration_s in row 1 is 0 .* above 0"),
         ("condition,current_pA,spikes,duration_s,duration_ms\nA,1,2,1,1", "has duration_s and"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_refused_by_column_and_row(read, text, message):
     with pytest.raises(UserError, match=rf"cell\.csv.*{message}"):
         read(text)

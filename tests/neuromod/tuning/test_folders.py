@@ -27,30 +27,36 @@ def test_a_class_folder_is_split_alike_for_every_class(class_folder: Path) -> No
     assert abs(image.mean().item() - 220 / 255) < 0.05
 
 
-def test_a_folder_s_own_split_is_kept(class_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def parted(class_folder: Path, tmp_path: Path) -> Path:
+    """Two classes in folders of a given split."""
     root = tmp_path / "parted"
     for part, numbers in (("train", range(5)), ("val", (5,)), ("test", (6, 7))):
         for name in ("bright", "dark"):
             (root / part / name).mkdir(parents=True)
             for i in numbers:
                 shutil.copy(class_folder / name / f"{i}.png", root / part / name)
-    data = load_folder(root)
+    return root
+
+
+def test_a_folder_s_own_split_is_kept(parted: Path) -> None:
+    data = load_folder(parted)
     assert data.split.train.tolist() == list(range(10))
     assert data.split.validation.tolist() == [10, 11]
     assert data.split.test.tolist() == [12, 13, 14, 15]
     assert data.labels[data.split.test].tolist() == [0, 0, 1, 1]
 
-    shutil.rmtree(root / "test" / "dark")
-    shutil.copytree(root / "test" / "bright", root / "test" / "grey")
+    shutil.rmtree(parted / "test" / "dark")
+    shutil.copytree(parted / "test" / "bright", parted / "test" / "grey")
     with pytest.raises(
         UserError, match=r"test holds the classes bright, grey where .* bright, dark"
     ):
-        load_folder(root)
-    shutil.rmtree(root / "test")
+        load_folder(parted)
+    shutil.rmtree(parted / "test")
     with pytest.raises(
         UserError, match="folder 'train' but none for test: add 'test' or 'testing'"
     ):
-        load_folder(root)
+        load_folder(parted)
 
 
 def test_without_images_for_validation_the_test_images_are_halved(
@@ -150,21 +156,15 @@ def test_files_that_are_passed_over_are_counted_by_their_ending(class_folder: Pa
     assert said in caplog.text
 
 
-def test_turned_images_and_those_of_two_parts_are_named(class_folder: Path, tmp_path: Path) -> None:
-    root = tmp_path / "parted"
-    for part, numbers in (("train", range(5)), ("val", (5,)), ("test", (6, 7))):
-        for name in ("bright", "dark"):
-            (root / part / name).mkdir(parents=True)
-            for i in numbers:
-                shutil.copy(class_folder / name / f"{i}.png", root / part / name)
+def test_turned_images_and_those_of_two_parts_are_named(class_folder: Path, parted: Path) -> None:
     with journal() as notes:
-        load_folder(root)
+        load_folder(parted)
     assert not notes.notes
-    shutil.copy(class_folder / "dark" / "3.png", root / "test" / "bright" / "other.png")
-    Image.new("RGB", (5, 4)).save(root / "val" / "dark" / "turned.jpg", exif=exif(6))
-    Image.new("RGB", (5, 4)).save(root / "val" / "dark" / "upright.jpg", exif=exif(1))
+    shutil.copy(class_folder / "dark" / "3.png", parted / "test" / "bright" / "other.png")
+    Image.new("RGB", (5, 4)).save(parted / "val" / "dark" / "turned.jpg", exif=exif(6))
+    Image.new("RGB", (5, 4)).save(parted / "val" / "dark" / "upright.jpg", exif=exif(1))
     with journal() as notes:
-        load_folder(root)
+        load_folder(parted)
     shared = notes.notes["identical images in different parts, parted"]
     assert shared == "1 (train/dark/3.png = test/bright/other.png)"
     said = notes.notes["images turned as their EXIF data say, parted"]
