@@ -121,9 +121,10 @@ class Protocol(Study):
         """
         raise NotImplementedError
 
+    @within_means()
     def perform(self, simulate: Simulate) -> Results:
         """Simulate every experiment and measure the recordings."""
-        with stage("preparing"), within_means():
+        with stage("preparing"):
             experiments = self.experiments()
         recordings = {}
         for name, experiment in experiments.items():
@@ -141,6 +142,7 @@ class Training(Study):
         """Tables of what was trained, as `Protocol.measure` gives those of recordings."""
         raise NotImplementedError
 
+    @within_means()
     def perform(self, simulate: Simulate) -> Results:
         """Train; nothing is simulated."""
         del simulate

@@ -17,12 +17,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from neuromod.errors import UserError
+from neuromod.errors import UserError, short
 from neuromod.plasticity.network import PlasticNetwork, Shape
 from neuromod.plasticity.tasks import Difficulty, Task
 from neuromod.settings import flatten, format_value
 from neuromod.support.cache import digest, spared, to_keep, where_kept
 from neuromod.support.log import note
+from neuromod.support.machine import check_memory
 from neuromod.support.progress import task as progress_of
 from neuromod.tuning.checkpoint import Training, restore_checkpoint, save_checkpoint
 from neuromod.tuning.hardware import threads_for
@@ -130,9 +131,11 @@ def learn(recipe: Recipe, progress: Callable[[int, int], None] | None = None) ->
 
 
 def learn_all(recipes: Sequence[Recipe]) -> list[Learned]:
-    """Train networks one after another, with one progress bar."""
+    """Train networks one after another, with one progress bar, if memory holds each."""
     bar, total = progress_of("learning"), sum(recipe.steps for recipe in recipes)
     learned: list[Learned] = []
+    for recipe in recipes:
+        _check_memory(recipe)
 
     def progress(before: int, own: int, _: int) -> None:
         bar(before + own, total)
@@ -162,6 +165,19 @@ def success(
             answers = drawn.scores(network(drawn.spikes)).argmax(1)
             right += int((answers == drawn.labels).sum())
     return right / episodes
+
+
+def _check_memory(recipe: Recipe) -> None:
+    """Refuse to learn what memory does not hold.
+
+    A weight has its gradient and Adam's two moments. Every step of the longest episode keeps
+    spikes for the gradient, with plasticity also the plastic traces; it keeps more than these.
+    """
+    shape, longest = recipe.shape, recipe.task.steps(max(recipe.delays_s), recipe.shape.dt_s)
+    weights = float(shape.hidden) * (shape.inputs + shape.hidden + shape.outputs)
+    kept = shape.inputs + shape.hidden * (float(shape.inputs) if shape.rule else 1.0)
+    needed = 4 * (4 * weights + recipe.batch * longest * kept)
+    check_memory(f"Learning of {shape.network} with {short(shape.hidden)} neurons", needed)
 
 
 def _learn_round(recipe: Recipe, training: Training[PlasticNetwork], first: int) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.parameters import Parameters, not_negative, parameter, positive
+from neuromod.support.machine import check_memory
 
 BELLEC = "Bellec et al. 2020"
 
@@ -64,11 +65,13 @@ class Difficulty(NamedTuple):
 class Task(Parameters):
     """What a network is asked; the base of all tasks.
 
-    A subclass has `inputs` and `outputs`, the numbers of neurons that take the episodes and give
-    the answers.
+    A subclass has `shown`, the number of things shown in an episode, and `inputs` and `outputs`,
+    the numbers of neurons that take the episodes and give the answers.
     """
 
     durations: ClassVar[tuple[str, ...]]
+    """Of what is shown, of the pause after it, and of the answer."""
+    shown: ClassVar[Any]
     inputs: ClassVar[Any]
     outputs: ClassVar[Any]
 
@@ -93,10 +96,20 @@ class Task(Parameters):
                 "a lower rate, less noise or a shorter step."
             )
 
-    def _steps(self, difficulty: Difficulty, dt_s: float) -> list[int]:
-        """Time steps of every duration, and of the delay."""
-        durations = (float(getattr(self, name) / second) for name in self.durations)
-        return [round(time / dt_s) for time in (*durations, difficulty.delay_s)]
+    def steps(self, delay_s: float, dt_s: float) -> int:
+        """Time steps of an episode."""
+        show, gap, response = self._steps(dt_s)
+        return int(self.shown * (show + gap)) + round(delay_s / dt_s) + response
+
+    def check_memory(self, batch: int, delay_s: float, dt_s: float) -> None:
+        """Refuse to draw more episodes at once than memory holds."""
+        # Rates, and the numbers drawn to compare them with.
+        needed = 12.0 * batch * self.steps(delay_s, dt_s) * self.inputs
+        check_memory(f"Drawing {batch} episodes", needed)
+
+    def _steps(self, dt_s: float) -> list[int]:
+        """Time steps of every duration."""
+        return [round(float(getattr(self, name) / second) / dt_s) for name in self.durations]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +142,10 @@ class CueAssociation(Task):
     durations = ("cue", "gap", "response")
     outputs = 2
 
+    @property
+    def shown(self) -> int:
+        return self.cues
+
     def check_values(self, own: Callable[[str], Any]) -> None:
         """Refuse an even number of cues."""
         if own("cues") % 2 == 0:
@@ -146,14 +163,15 @@ class CueAssociation(Task):
         self, rng: np.random.Generator, batch: int, difficulty: Difficulty, dt_s: float
     ) -> Episodes:
         """Draw a batch of episodes: see `Task.draw`."""
+        self.check_memory(batch, difficulty.delay_s, dt_s)
+        total = self.steps(difficulty.delay_s, dt_s)
         labels = rng.integers(0, 2, batch)
         # Every majority is equally likely.
         majority = rng.integers(self.cues // 2 + 1, self.cues + 1, batch)
         order = rng.permuted(np.tile(np.arange(self.cues), (batch, 1)), axis=1)
         sides = np.where(order < majority[:, None], labels[:, None], 1 - labels[:, None])
 
-        cue, gap, response, delay = self._steps(difficulty, dt_s)
-        total = self.cues * (cue + gap) + delay + response
+        cue, gap, response = self._steps(dt_s)
         rates = np.full((batch, total, 4), float(difficulty.noise))
         samples = np.arange(batch)
         for number in range(self.cues):
@@ -189,6 +207,10 @@ class PatternRecall(Task):
 
     durations = ("show", "gap", "response")
 
+    @property
+    def shown(self) -> int:
+        return self.pairs
+
     def check_values(self, own: Callable[[str], Any]) -> None:
         """Refuse a single pair, and patterns of more than half of the neurons."""
         if own("pairs") < 2:
@@ -215,14 +237,15 @@ class PatternRecall(Task):
         self, rng: np.random.Generator, batch: int, difficulty: Difficulty, dt_s: float
     ) -> Episodes:
         """Draw a batch of episodes: see `Task.draw`."""
+        self.check_memory(batch, difficulty.delay_s, dt_s)
+        total = self.steps(difficulty.delay_s, dt_s)
         ranks = rng.permuted(np.tile(np.arange(self.neurons), (batch, self.pairs, 1)), axis=2)
         patterns = ranks < self.active
         answers = rng.permuted(np.tile(np.arange(self.pairs), (batch, 1)), axis=1)
         asked = rng.integers(0, self.pairs, batch)
         samples = np.arange(batch)
 
-        show, gap, response, delay = self._steps(difficulty, dt_s)
-        total = self.pairs * (show + gap) + delay + response
+        show, gap, response = self._steps(dt_s)
         active = np.zeros((batch, total, self.neurons + self.pairs), dtype=bool)
         for number in range(self.pairs):
             during = slice(number * (show + gap), number * (show + gap) + show)

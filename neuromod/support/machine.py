@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -19,6 +20,8 @@ MEMBERSHIPS = Path("/proc/self/cgroup")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 # Least wall time of a time step on the fastest device.
 STEP_S = 1e-7
+# What torch says of a CPU and of a GPU.
+NO_MEMORY = re.compile("can't allocate memory|out of memory")
 ANYWAY = "; --force (force=True) starts it anyway."
 _forced: ContextVar[bool] = ContextVar("forced", default=False)
 
@@ -93,12 +96,18 @@ def check_steps(steps: int) -> None:
 
 @contextmanager
 def within_means() -> Iterator[None]:
-    """Tell in a sentence when numbers in this context are too many or too large."""
+    """Tell in a sentence when numbers in this context are too many or too large.
+
+    It also decorates functions. Torch tells of memory by the words of a RuntimeError.
+    """
     advice = "shorten the run, lengthen its time step or take fewer or milder values."
     try:
         yield
-    except MemoryError as error:
-        raise UserError(f"Memory does not suffice ({short(str(error))}): {advice}") from error
+    except (MemoryError, RuntimeError) as error:
+        said = str(error).strip().split("\n")[0]
+        if not isinstance(error, MemoryError) and not NO_MEMORY.search(said):
+            raise
+        raise UserError(f"Memory does not suffice ({short(said)}): {advice}") from error
     except OverflowError as error:
         # The C library's have a number before their words.
         said = error.args[-1] if error.args else "overflow"

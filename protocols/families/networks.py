@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,8 +56,9 @@ class NetworkOnChip(ChipProtocol):
 
 def check_distinct(name: str, values: Sequence[object]) -> None:
     """Refuse a setting that names something twice."""
-    if len(set(values)) < len(values):
-        raise UserError(f"{name} = {', '.join(map(str, values))} names one twice: name each once.")
+    for value, times in Counter(values).items():
+        if times > 1:
+            raise UserError(f"{name} names {value} {times} times: name each once.")
 
 
 def check_synapses(per_image: int, images: int, setting: str) -> None:

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from brian2 import ms
 
-from neuromod import Experiment, Population, Protocol, Training
+from neuromod import Experiment, Population, Protocol, Training, UserError
 from neuromod.models import GainLIF
 from neuromod.runs.run import run
 
@@ -54,3 +54,31 @@ def test_a_training_simulates_nothing():
         raise AssertionError
 
     assert not Alone().perform(simulate).recordings
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 23.7 TiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA out of memory. Tried to allocate 71.0 GiB."),
+    ],
+)
+def test_work_that_memory_does_not_hold_ends_in_a_sentence(error, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Alone, "train", fail)
+    monkeypatch.setattr(Short, "measure", fail)
+    for study in (Alone(), Short()):
+        with pytest.raises(UserError, match=r"Memory does not suffice .*shorten the run"):
+            run(study)
+
+
+def test_other_failures_of_work_are_not_taken_for_want_of_memory(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Alone, "train", fail)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        run(Alone())

@@ -185,8 +185,8 @@ def test_a_stored_run_is_rendered_again_without_tuning(run, folder):
     [
         ({"circuit": CircuitNeuron(synapse="conductance")}, r"circuit\.synapse must be 'mirror'"),
         ({"circuit": CircuitNeuron(vto=0.53 * volt)}, "leaves no current at 0.5 V"),
-        ({"bits": (3, 3)}, "bits = 3, 3 names one twice"),
-        ({"supplies": (4, 4)}, "supplies = 4, 4 names one twice"),
+        ({"bits": (3, 3)}, "bits names 3 2 times"),
+        ({"supplies": (4, 4)}, "supplies names 4 2 times"),
         ({"coding": "count"}, "counts"),
         ({"untuned": 1.2 * volt}, "untuned"),
         ({"dt": 30 * nsecond}, "t_pulse"),

@@ -134,7 +134,7 @@ def test_report_and_figure_are_made_again_from_what_is_stored(folder, run, summa
         ("cues", 4, "cues is 4, but must be odd"),
         ("steps", 50, "multiple of 20"),
         ("seeds", 2**62, "expected 1 to 1 000 000"),
-        ("networks", ("oja", "oja"), "names one twice"),
+        ("networks", ("oja", "oja"), "networks names oja 2 times"),
         ("networks", ("ojas",), "did you mean oja"),
         ("delays", np.array([0, 12]) * ms, "delays = .* whole number of time steps"),
         ("cue", 12 * ms, "cue = 12 ms must be a whole number of time steps"),

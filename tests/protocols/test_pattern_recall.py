@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brian2 import Hz, ms
+from brian2 import Hz, ksecond, ms, nsecond
 
 import neuromod
 
 pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
-from neuromod.plasticity import tasks
+from neuromod.plasticity import learning, tasks
 from neuromod.protocols.pattern_recall import PatternRecall
 from neuromod.runs.report import draw
 from neuromod.settings import change
@@ -75,3 +75,22 @@ def test_a_fixed_network_alone_is_drawn_and_told_of_too(monkeypatch, tmp_path):
 def test_impossible_settings_are_refused_when_made(setting, value, message):
     with pytest.raises(neuromod.UserError, match=message):
         change(SMALL, {setting: value})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("task.show", 600 * ksecond, r"Drawing 150 episodes needs .* GB of memory"),
+        ("task.gap", 90 * ksecond, r"Drawing 150 episodes needs"),
+        ("delays", np.array([150]) * ksecond, r"Drawing 150 episodes needs"),
+        ("learned_delays", np.array([150]) * ksecond, r"Learning of none .* needs"),
+        ("dt", 0.5 * nsecond, r"Drawing 150 episodes needs"),
+        ("hidden", 10**6, r"Learning of none with 1000000 neurons needs"),
+    ],
+)
+def test_a_training_that_memory_does_not_hold_is_refused_before_it_starts(
+    setting, value, message, monkeypatch
+):
+    monkeypatch.setattr(learning, "learn", None)
+    with pytest.raises(neuromod.UserError, match=message):
+        neuromod.run(change(SMALL, {setting: value}))

@@ -85,7 +85,7 @@ def test_the_report_and_the_figure_say_what_the_tables_hold():
         ({"supplies": [0.8] * volt}, "the lowest and the highest"),
         ({"supplies": [0.9, 0.6] * volt}, "the lowest and the highest"),
         ({"supplies": [0.3, 0.6] * volt}, "out of range"),
-        ({"bits": (3, 3)}, "bits = 3, 3 names one twice"),
+        ({"bits": (3, 3)}, "bits names 3 2 times"),
         ({"network": "oja"}, "modulated-oja"),
         ({"circuit": CircuitNeuron(bits=4)}, "set bits"),
         ({"delay": 17 * ms}, "whole number of time steps"),

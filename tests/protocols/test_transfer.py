@@ -227,7 +227,7 @@ def test_data_that_are_not_there_end_the_run_before_any_work(name, monkeypatch, 
     [
         ({"methods": ("nt1", "nt3")}, "no tuning method named 'nt3': did you mean nt"),
         ({"tables": ("9",)}, "no tables named '9'"),
-        ({"data": ("digits", "digits")}, "data = digits, digits names one twice"),
+        ({"data": ("digits", "digits")}, "data names digits 2 times"),
         ({"compute": "cuda:97"}, "no device 'cuda:97' for torch here: cpu"),
         ({"candidates": np.array([0.1, 0.0])}, "candidates = 0 is out of range"),
     ],

@@ -15,7 +15,14 @@ from brian2.units.fundamentalunits import Unit
 
 from neuromod.checks import steps_in
 from neuromod.parameters import not_negative, parameter, positive
-from neuromod.plasticity.learning import ROUND, Learned, Recipe, learn_all, success
+from neuromod.plasticity.learning import (
+    EPISODES_AT_ONCE,
+    ROUND,
+    Learned,
+    Recipe,
+    learn_all,
+    success,
+)
 from neuromod.plasticity.network import NETWORKS, OWN_GATES, Shape, State
 from neuromod.plasticity.storage import save_network
 from neuromod.plasticity.tasks import Difficulty, Task
@@ -96,6 +103,10 @@ class FiveNetworks(Training):
 
     def train(self) -> Tables:
         """Success of all networks at every difficulty, how they learned, and the learned rules."""
+        longest = float(np.max(self.delays) / second)
+        self.task.check_memory(
+            min(self.episodes, EPISODES_AT_ONCE), longest, float(self.dt / second)
+        )
         with stage("learning"):
             learned = self._learned
         with stage("testing"):
