@@ -1,19 +1,25 @@
-"""Classifiers of a VGG-shaped network: rate, spiking once, and integrating over time.
+"""Classifiers of layers in series: rate, spiking once, and integrating over time.
 
-Each is a plain torch module of frozen layers, which `neuromod.tuning.attach` puts a method on. The
-spiking one is that of section 5.1 of Low-Power Machine Learning Architectures Inspired by Brain
+Each is a plain torch module of frozen layers, linear or convolutional, which
+`neuromod.tuning.attach` puts a method on; in a convolution, the neurons of a channel share a gain.
+The spiking one is that of section 5.1 of Low-Power Machine Learning Architectures Inspired by Brain
 Neuromodulatory Signalling (J. Low Power Electron. Appl. 12(4), 59, 2022). They need torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from neuromod.errors import UserError
 from neuromod.models.modulated_layer import LayerParameters, ModulatedLayer
+
+PASSIVE = (nn.Flatten, nn.AvgPool2d)
+"""Layers without neurons: they hand on what they get, in another shape or averaged."""
 
 THETA = 0.5
 """Firing threshold of a spiking neuron, in units of the membrane (calibrated here; the paper
@@ -36,9 +42,9 @@ once)."""
 
 
 class SpikingOutput(NamedTuple):
-    """Output of a spiking classifier, both of shape (n, classes).
+    """Output of a spiking classifier, both of shape (n, classes), or of one layer in one step.
 
-    Spikes are counts where neurons are updated several times.
+    Spikes of a classifier are counts where neurons are updated several times.
     """
 
     membrane: Tensor
@@ -46,31 +52,49 @@ class SpikingOutput(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """Linear layers in series: the base of the rate and the spiking classifiers.
+    """Layers in series: the base of the rate and the spiking classifiers.
 
     Parameters
     ----------
-    layers : sequence of nn.Linear
-        Or tuned layers, first layer first.
+    layers : sequence of nn.Module
+        Linear and Conv2d layers, tuned or not, first layer first, the last one linear. Between
+        them ``nn.AvgPool2d``, which averages what neurons put out, and ``nn.Flatten()``.
     outputs : sequence of int, optional
         Output neurons that stand for the classes, in the order of the classes, where there are
         more neurons than classes. All by default.
+
+    Raises
+    ------
+    UserError
+        If layers of other kinds are among them, or do not fit behind each other.
     """
 
     def __init__(
         self, layers: Sequence[nn.Module], *, outputs: Sequence[int] | None = None
     ) -> None:
         super().__init__()
+        _check_order(layers)
         self.layers = nn.ModuleList(layers)
         self.outputs = None if outputs is None else list(outputs)
 
     @property
     def modulated_layers(self) -> list[ModulatedLayer]:
-        """All layers; one that is not tuned as a modulated layer that shares its tensors."""
+        """All layers of neurons; one not tuned as a modulated layer that shares its tensors."""
         return [
             layer if isinstance(layer, ModulatedLayer) else ModulatedLayer(cast(nn.Linear, layer))
             for layer in self.layers
+            if not isinstance(layer, PASSIVE)
         ]
+
+    @property
+    def stages(self) -> list[list[nn.Module]]:
+        """What drives each layer of neurons: a layer with weights, behind any without."""
+        stages: list[list[nn.Module]] = [[]]
+        for layer in self.layers:
+            stages[-1].append(layer)
+            if not isinstance(layer, PASSIVE):
+                stages.append([])
+        return stages[:-1]
 
     @property
     def n_trained(self) -> int:
@@ -96,12 +120,12 @@ class Classifier(nn.Module):
         """Return ``v`` of the first layer, from the features or from its projection of them."""
         if projected:
             return self.modulated_layers[0].membrane(features)
-        return cast(Tensor, self.layers[0](features))
+        return _through(self.stages[0], features)
 
     def last_membrane(self, v: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
         """Return ``v`` of the outputs that are read, from that of the first layer."""
-        for layer in [*self.layers][1:]:
-            v = layer(activation(v))
+        for stage in self.stages[1:]:
+            v = _through(stage, activation(v))
         return self.read(v)
 
     def read(self, output: Tensor) -> Tensor:
@@ -117,7 +141,7 @@ class RateClassifier(Classifier):
 
         Parameters
         ----------
-        features : Tensor, shape (n, inputs)
+        features : Tensor, shape (n, inputs), or (n, channels, height, width)
         projected : bool
             Whether `features` are the first layer's ``project(features)``, of shape (n, out).
         """
@@ -175,14 +199,15 @@ class SpikingClassifier(Classifier):
 
     @torch.no_grad()
     def layer_spikes(self, features: Tensor) -> list[Tensor]:
-        """Return which neurons of every layer fire, as silent ones give 0: bool, shape (n, out).
+        """Return which neurons of every layer fire, as silent ones give 0: bool, shape (n, out)
+        or (n, channels, height, width).
 
         In double precision (``classifier.double()``, features converted alike) it is the reference
         that neurons built elsewhere must reproduce.
         """
         fired: list[Tensor] = []
-        for layer in self.layers:
-            fired.append(layer(features) >= self.theta)
+        for stage in self.stages:
+            fired.append(_through(stage, features) >= self.theta)
             features = fired[-1].to(features.dtype)
         return fired
 
@@ -190,8 +215,8 @@ class SpikingClassifier(Classifier):
 class LIFClassifier(Classifier):
     """Leaky integrate-and-fire neurons that are updated several times and whose spikes are counted.
 
-    The features drive the first layer with the same current in every step. Spikes drive the later
-    layers within the step:
+    The features drive the first layer with the same current in every step, or with a frame of their
+    own in each. Spikes drive the later layers within the step:
 
         v[t] = decay v[t-1] (1 - O[t-1]) + a (W O_before[t] + b),    O[t] = H(v[t] - theta)
 
@@ -206,6 +231,9 @@ class LIFClassifier(Classifier):
         Share of the membrane that is left after a step, ``exp(-step/tau)``.
     slope : float
         Of the surrogate derivative, as in `SpikingClassifier`; the reset passes no gradient.
+    frames : bool
+        Whether features are frames, one for each step, such as an event camera's: of shape (n,
+        steps, inputs) or (n, steps, channels, height, width).
     """
 
     def __init__(
@@ -217,34 +245,90 @@ class LIFClassifier(Classifier):
         slope: float = SLOPE,
         *,
         outputs: Sequence[int] | None = None,
+        frames: bool = False,
     ) -> None:
         super().__init__(layers, outputs=outputs)
         self.theta = theta
         self.steps = steps
         self.decay = decay
         self.slope = slope
+        self.frames = frames
 
     def forward(self, features: Tensor, projected: bool = False) -> SpikingOutput:
         """Return the output layer's membrane, averaged over the steps, and its spike counts."""
-        current = self.first_membrane(features, projected)
-        # What each layer's neurons keep of their membranes from the step before.
-        kept: list[Tensor | float] = [0.0] * len(self.layers)
         membranes, spikes = [], []
-        for _ in range(self.steps):
-            drive = current
-            for i, following in enumerate([*self.layers, None][1:]):
+        for updated in self.updates(features, projected):
+            membranes.append(self.read(updated[-1].membrane))
+            spikes.append(self.read(updated[-1].spikes))
+        return SpikingOutput(torch.stack(membranes).mean(0), torch.stack(spikes).sum(0))
+
+    def updates(self, features: Tensor, projected: bool = False) -> Iterator[list[SpikingOutput]]:
+        """Yield membrane and spikes of every layer, first layer first, step after step.
+
+        Membranes are those that are compared with theta, before a neuron that fired is reset.
+        """
+        currents = self._currents(features, projected)
+        stages = self.stages
+        # What each layer's neurons keep of their membranes from the step before.
+        kept: list[Tensor | float] = [0.0] * len(stages)
+        for drive in currents:
+            updated = []
+            for i, following in enumerate([*stages, None][1:]):
                 v = kept[i] + drive
                 fired = cast(Tensor, _Spike.apply(v, self.theta, 0.0, self.slope))
                 kept[i] = self.decay * v * (1 - fired.detach())
+                updated.append(SpikingOutput(v, fired))
                 if following is not None:
-                    drive = following(fired)
-            membranes.append(self.read(v))
-            spikes.append(self.read(fired))
-        return SpikingOutput(torch.stack(membranes).mean(0), torch.stack(spikes).sum(0))
+                    drive = _through(following, fired)
+            yield updated
+
+    def _currents(self, features: Tensor, projected: bool) -> Iterator[Tensor]:
+        """What drives the first layer in each step."""
+        if not self.frames:
+            yield from repeat(self.first_membrane(features, projected), self.steps)
+            return
+        if features.shape[1] != self.steps:
+            raise UserError(
+                f"There are {features.shape[1]} frames for {self.steps} steps: one frame for each "
+                "step was expected."
+            )
+        for frame in features.unbind(1):
+            yield self.first_membrane(frame, projected)
 
     def right(self, output: SpikingOutput, labels: Tensor) -> Tensor:
         at_label = output.spikes.gather(1, labels[:, None])
         return (output.spikes >= at_label).sum(1) == 1
+
+
+def _through(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    """What comes out of layers in series."""
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def _check_order(layers: Sequence[nn.Module]) -> None:
+    """Refuse layers that have no place in a classifier, or not this one."""
+    spatial = False
+    for number, layer in enumerate(layers):
+        name = f"Layer {number} of a classifier, {type(layer).__name__},"
+        if isinstance(layer, nn.Flatten):
+            if (layer.start_dim, layer.end_dim) != (1, -1):
+                raise UserError(f"{name} must flatten all of a sample: nn.Flatten() does.")
+            spatial = False
+        elif isinstance(layer, nn.AvgPool2d):
+            spatial = True
+        elif isinstance(layer, ModulatedLayer | nn.Linear | nn.Conv2d):
+            if spatial and layer.weight.dim() == 2:
+                raise UserError(f"{name} takes flat inputs: put nn.Flatten() before it.")
+            spatial = layer.weight.dim() == 4
+        else:
+            raise UserError(f"{name} is no Linear, Conv2d, AvgPool2d or Flatten, as was expected.")
+    if layers and (spatial or isinstance(layers[-1], PASSIVE)):
+        raise UserError(
+            f"A classifier ends in a {type(layers[-1]).__name__}: a Linear, with a neuron for each "
+            "class, was expected."
+        )
 
 
 class _Spike(torch.autograd.Function):

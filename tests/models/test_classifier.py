@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from neuromod.errors import UserError  # noqa: E402
 from neuromod.models.classifier import LIFClassifier, RateClassifier, SpikingClassifier  # noqa: E402
 from neuromod.models.modulated_layer import ModulatedLayer  # noqa: E402
 from neuromod.tuning import attach, detach, merge  # noqa: E402
@@ -317,3 +318,125 @@ def test_cross_entropy_on_rates_has_the_gradients_of_finite_differences(method: 
 
     trained = [p.detach().requires_grad_() for p in classifier.parameters()]
     assert torch.autograd.gradcheck(loss, trained, fast_mode=True)
+
+
+def pictures(n: int = 6) -> torch.Tensor:
+    return torch.randn(n, 2, 8, 7, generator=torch.Generator().manual_seed(5)).double()
+
+
+def convolutional() -> list[torch.nn.Module]:
+    """Pictures of 2 x 8 x 7 to 3 x 4 x 7, pooled to 3 x 2 x 3, to 4 x 1 x 2, to 5 neurons."""
+    drawn = torch.Generator().manual_seed(8)
+    layers = [
+        torch.nn.Conv2d(2, 3, 3, stride=(2, 1), padding=1),
+        torch.nn.AvgPool2d(2),
+        torch.nn.Conv2d(3, 4, 2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8, 5),
+    ]
+    for layer in layers:
+        for parameter in layer.parameters():
+            parameter.data = 0.7 * torch.randn(parameter.shape, generator=drawn)
+    return [layer.double() for layer in layers]
+
+
+def tuned(classifier):
+    attach(classifier, "nt1")
+    drawn = torch.Generator().manual_seed(1)
+    for parameter in classifier.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.6 * torch.randn(parameter.shape, generator=drawn).to(parameter)
+    return classifier.eval()
+
+
+def by_hand(classifier, x: torch.Tensor, fire) -> list[torch.Tensor]:
+    """Membranes of all layers, from the numbers of `layer_parameters`."""
+    first, second, third = classifier.layer_parameters()
+    weights = [torch.from_numpy(p.weight * p.gain[:, None, None, None]) for p in (first, second)]
+    biases = [torch.from_numpy(p.bias * p.gain) for p in (first, second)]
+    one = torch.nn.functional.conv2d(x, weights[0], biases[0], stride=(2, 1), padding=1)
+    pooled = fire(one)[:, :, :, :6].unflatten(3, (3, 2)).unflatten(2, (2, 2)).mean((3, 5))
+    two = torch.nn.functional.conv2d(pooled, weights[1], biases[1])
+    flat = fire(two).flatten(1)
+    weight, bias, gain = (torch.from_numpy(tensor) for tensor in third)
+    return [one, two, (flat @ weight.T + bias) * gain]
+
+
+def test_convolutions_and_pooling_stand_between_neurons_as_linear_layers_do() -> None:
+    x = pictures()
+    rate = tuned(RateClassifier(convolutional()))
+    torch.testing.assert_close(rate(x), by_hand(rate, x, torch.relu)[-1])
+    once = tuned(SpikingClassifier(convolutional()))
+    membranes = by_hand(once, x, lambda v: (v >= 0.5).double())
+    torch.testing.assert_close(once(x).membrane, membranes[-1])
+    for spikes, v in zip(once.layer_spikes(x), membranes, strict=True):
+        assert torch.equal(spikes, v >= 0.5)
+        assert 0 < spikes.double().mean() < 1
+
+
+def test_channels_of_a_convolution_have_one_gain_each() -> None:
+    classifier = tuned(SpikingClassifier(convolutional()))
+    assert classifier.n_trained == 3 + 4 + 5
+    assert [p.weight.shape for p in classifier.layer_parameters()] == [
+        (3, 2, 3, 3),
+        (4, 3, 2, 2),
+        (5, 8),
+    ]
+
+
+def test_neurons_of_a_convolution_integrate_over_time() -> None:
+    """Against a loop over neurons' own equation, whatever layer they are in."""
+    classifier = tuned(LIFClassifier(convolutional(), steps=7, decay=0.8))
+    x, kept = pictures(), [0.0, 0.0, 0.0]
+    counts = torch.zeros(6, 5).double()
+    for updated in classifier.updates(x):
+        drive = by_hand(classifier, x, lambda v: v)[0]
+        for i, (v, spikes) in enumerate(updated):
+            torch.testing.assert_close(v, kept[i] + drive)
+            assert torch.equal(spikes, (v >= 0.5).double())
+            kept[i] = 0.8 * v * (1 - spikes)
+            if i < 2:
+                stage = classifier.stages[i + 1]
+                drive = torch.nn.Sequential(*stage)(spikes)
+        counts += spikes
+    assert torch.equal(classifier(x).spikes, counts)
+    assert len(counts.unique()) > 3
+
+
+def test_frames_drive_one_step_each() -> None:
+    layers, frames = convolutional(), pictures(12).unflatten(0, (3, 4))
+    moving = LIFClassifier(layers, steps=4, decay=0.0, frames=True)
+    still = SpikingClassifier(layers).eval()
+    for step, updated in enumerate(moving.updates(frames)):
+        assert torch.equal(updated[-1].spikes, still(frames[:, step]).spikes)
+    repeated = frames[:, :1].expand(-1, 4, -1, -1, -1)
+    moving.decay = 0.9
+    same = LIFClassifier(layers, steps=4)(frames[:, 0])
+    assert torch.equal(moving(repeated).spikes, same.spikes)
+    assert not torch.equal(moving(frames).spikes, same.spikes)
+    with pytest.raises(UserError, match="There are 3 frames for 4 steps"):
+        moving(frames[:, :3])
+
+
+def test_frames_may_be_projected_beforehand() -> None:
+    layers = drawn_layers()
+    frames = drawn_inputs(12).unflatten(0, (3, 4))
+    classifier = LIFClassifier(layers, steps=4, frames=True)
+    projected = classifier(layers[0].project(frames), projected=True)
+    assert torch.equal(classifier(frames).spikes, projected.spikes)
+
+
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        ([torch.nn.Linear(3, 4), torch.nn.ReLU()], "Layer 1 of a classifier, ReLU, is no Linear"),
+        ([torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(3, 4)], "put nn.Flatten.. before it"),
+        ([torch.nn.AvgPool2d(2), torch.nn.Linear(3, 4)], "put nn.Flatten.. before it"),
+        ([torch.nn.Conv2d(1, 2, 3)], "ends in a Conv2d: a Linear, with a neuron for each class"),
+        ([torch.nn.Linear(3, 4), torch.nn.Flatten()], "ends in a Flatten"),
+        ([torch.nn.Flatten(2), torch.nn.Linear(3, 4)], "must flatten all of a sample"),
+    ],
+)
+def test_layers_that_make_no_classifier_are_refused(layers, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        SpikingClassifier(layers)
