@@ -29,6 +29,7 @@ WRITERS = {
     "neuromod/devices/spice/netlist.py",
     "neuromod/devices/spice/ngspice.py",
     "neuromod/tuning/grid.py",
+    "neuromod/tuning/nir_graph.py",
     "neuromod/support/cache.py",
     "neuromod/devices/genn/device.py",
     "neuromod/tuning/row_file.py",
