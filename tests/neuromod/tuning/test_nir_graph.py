@@ -50,17 +50,22 @@ def draw(shape: tuple[int, ...], seed: int, grid: float | None = 0.125) -> torch
 
 
 def tuned(make: Any, layers: list[torch.nn.Module], grid: float | None = 0.125) -> Any:
-    classifier = make(layers)
-    attach(classifier, "nt1")
-    for seed, layer in enumerate(classifier.modulated_layers):
-        layer.weight.data = draw(layer.weight.shape, 10 + seed, grid)
-        if layer.bias is not None:
-            layer.bias.data = draw(layer.bias.shape, 20 + seed, grid)
-        layer.gain.data = draw(layer.gain.shape, 30 + seed, None if grid is None else 0.25)
+    for number, layer in enumerate(layers):
+        for seed, parameter in enumerate(layer.parameters()):
+            parameter.data = draw(parameter.shape, 10 * number + seed, grid)
+    gains = [draw((n,), n, grid and 0.25) for n in (len(p) for p in weights(layers))]
     if grid is not None:
         # One that is at its threshold, whatever comes in.
-        layer.weight.data[2], layer.bias.data[2], layer.gain.data[2] = 0, 1, 0.5
+        layers[-1].weight.data[2], layers[-1].bias.data[2], gains[-1][2] = 0, 1, 0.5
+    classifier = make(layers)
+    attach(classifier, "nt1")
+    for layer, gain in zip(classifier.modulated_layers, gains, strict=True):
+        layer.gain.data = gain
     return classifier.eval()
+
+
+def weights(layers: list[torch.nn.Module]) -> list[torch.Tensor]:
+    return [layer.weight for layer in layers if hasattr(layer, "weight")]
 
 
 def stepped(classifier: Any, x: torch.Tensor) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
@@ -97,15 +102,16 @@ def euler(graph: Any, x: np.ndarray, kept: dict[str, Any]) -> dict[str, tuple[An
 @pytest.mark.parametrize("decay", [0.0, 0.37, 0.9, 1.0])
 def test_nir_s_own_equations_give_the_membranes_and_spikes_of_the_classifier(decay: float) -> None:
     classifier = tuned(lambda ls: LIFClassifier(ls, 0.5, 9, decay), dense(), None).double()
+    graph, fired = to_nir(classifier), 0.0
     for x in draw((4, 6), 3, None).double():
-        graph, kept, fired = to_nir(classifier), {}, 0.0
+        kept: dict[str, Any] = {}
         for expected in stepped(classifier, x):
             found = euler(graph, x.numpy(), kept)
             for (v, spikes), (membrane, z) in zip(expected, found.values(), strict=True):
                 np.testing.assert_allclose(membrane, v, rtol=1e-11, atol=1e-12)
                 np.testing.assert_array_equal(z, spikes)
                 fired += float(z.mean())
-        assert fired > 0
+    assert fired > 0
 
 
 @pytest.mark.parametrize("make", KINDS)
@@ -138,8 +144,8 @@ def test_snntorch_computes_the_same_to_the_bit_where_nothing_is_rounded(
 @pytest.mark.parametrize("layers", [dense, pictures])
 def test_snntorch_computes_the_same_but_for_rounding_with_any_numbers(layers: Any) -> None:
     reader = pytest.importorskip("snntorch.import_nir")
-    classifier = tuned(lambda ls: LIFClassifier(ls, steps=20), layers(), None)
-    for x in draw((5, *SHAPES[layers]), 6, None):
+    classifier = tuned(lambda ls: LIFClassifier(ls, steps=12), layers(), None)
+    for x in draw((3, *SHAPES[layers]), 6, None):
         network = reader.import_from_nir(to_nir(classifier, SHAPES[layers]))
         for expected in stepped(classifier, x):
             output, _ = network(x)
