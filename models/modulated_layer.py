@@ -13,10 +13,14 @@ say that the gain acts on weights and bias alike. In a convolution, each channel
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, cast
 
-import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from neuromod.errors import UserError
+from neuromod.models.layer_kinds import Kind, kind_of
 
 
 class LayerParameters(NamedTuple):
@@ -37,88 +41,219 @@ class LayerParameters(NamedTuple):
 class ModulatedLayer(nn.Module):
     """A pre-trained layer in which nothing is trained: the base of all tuned layers.
 
-    Frozen tensors are buffers outside the state dict, so a model's ``state_dict()`` holds what was
-    trained in the layer and nothing else. They share the pre-trained layer's memory until the
-    model changes its precision or device, which leaves the pre-trained layer as it was. A layer
-    that is not `enabled` computes what its base does.
-    """
+    A tuned layer is still the layer that it was: its class is made of a method's and of its own,
+    so it has the names, tensors, hooks and attributes of before. Its weight and bias read as those
+    that it computes with, so that whatever reads them sees what was trained; those that are stored
+    under their names are frozen. A layer that is not `enabled` computes what it did untuned.
 
-    trains: ClassVar[tuple[str, ...]] = ()
-    """Which of the pre-trained tensors (``weight``, ``bias``) are trained."""
+    Parameters
+    ----------
+    base : nn.Module
+        The pre-trained layer, which is left as it is: the new one is a copy that shares its
+        frozen tensors' memory.
+    """
 
     keeps_projection: ClassVar[bool] = True
     """Whether tuning leaves `project` of the same inputs as it is."""
 
-    weight: Tensor
-    bias: Tensor | None
+    adds: ClassVar[tuple[str, ...]] = ()
+    """Names of the tensors that a method adds to a layer."""
 
-    def __init__(self, base: nn.Linear | nn.Conv2d) -> None:
-        super().__init__()
-        self.enabled = True
-        # A tuple hides the pre-trained layer's tensors from torch's list of this one's.
-        self._base = (base,)
-        for name in ("weight", "bias"):
-            tensor = getattr(base, name)
-            frozen = None if tensor is None else tensor.detach()
-            if name in self.trains and frozen is not None:
-                self.register_parameter(name, nn.Parameter(frozen.clone()))
-            else:
-                self.register_buffer(name, frozen, persistent=False)
+    plain: ClassVar[type[nn.Module]]
+    """The layer's own class."""
+    kind: ClassVar[Kind]
+
+    STATE: ClassVar[tuple[str, ...]] = ("originals", "on", "attachment", "blend", "merged")
+    """Attributes that a layer has while it is tuned."""
+
+    originals: dict[str, nn.Parameter]
+    """Pre-trained tensors in whose places others are trained."""
+
+    def __new__(cls, base: nn.Module | None = None, *_: Any, **__: Any) -> ModulatedLayer:
+        made = cls if base is None or hasattr(cls, "plain") else tuned_class(cls, type(base))
+        return cast(ModulatedLayer, object.__new__(made))
+
+    def __init__(self, base: nn.Module) -> None:
+        state = vars(self)
+        if self is not base:
+            own = {n: v.copy() if isinstance(v, dict) else v for n, v in vars(base).items()}
+            state.update(own)
+            frozen = {n: None if p is None else _frozen(p) for n, p in base._parameters.items()}
+            state["_parameters"] = frozen
+        state["originals"] = {}
+        state["on"] = True
+        for name in self.trained_names():
+            state["originals"][name] = self._parameters[name]
+            self._parameters[name] = nn.Parameter(self._parameters[name].detach().clone())
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # Classes that are made on the fly have no name to be found by.
+        method = next(c for c in type(self).__mro__ if "plain" not in vars(c))
+        return _made, (method, self.plain), vars(self)
+
+    def trained_names(self) -> tuple[str, ...]:
+        """Which of the pre-trained tensors are trained themselves."""
+        return ()
 
     @property
-    def base(self) -> nn.Linear | nn.Conv2d:
-        """The pre-trained layer."""
-        return self._base[0]
+    def enabled(self) -> bool:
+        """Whether the layer computes with what was trained."""
+        return bool(vars(self)["on"])
+
+    @enabled.setter
+    def enabled(self, on: bool) -> None:
+        if on != self.enabled:
+            vars(self)["on"] = on
+            self.exchange()
+
+    def exchange(self) -> None:
+        """Put trained tensors and their pre-trained originals into each other's places."""
+        for name, other in self.originals.items():
+            own = cast(nn.Parameter, self._parameters[name])
+            if (other.device, other.dtype) != (own.device, own.dtype):
+                # A parameter keeps its identity where torch lets it.
+                moved = other.detach().to(own)
+                if moved.is_meta == other.is_meta:
+                    other.data = moved
+                else:
+                    other = nn.Parameter(moved, other.requires_grad)
+            self._parameters[name], self.originals[name] = other, own
 
     @property
     def n_inputs(self) -> int:
         """Number of inputs; of a convolution, its input channels."""
-        base = self.base
-        return base.in_channels if isinstance(base, nn.Conv2d) else base.in_features
+        return self.kind.sizes(self)[0]
 
     @property
     def n_neurons(self) -> int:
         """Number of neurons; of a convolution, its output channels."""
-        return self.weight.shape[0]
+        return self.kind.sizes(self)[1]
 
-    def weigh(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Return the product of inputs and weights, or their convolution."""
-        if isinstance(self.base, nn.Conv2d):
-            return cast(Tensor, self.base._conv_forward(x, weight, None))
-        return nn.functional.linear(x, weight)
+    @property
+    def stored_weight(self) -> Tensor:
+        """The weight without what multiplies it or is added to it."""
+        return cast(Tensor, self.stored(self.kind.weight))
 
-    def spread(self, values: Tensor) -> Tensor:
-        """Shape one value per neuron, or per input, so that it multiplies outputs, or inputs."""
-        return values[:, None, None] if isinstance(self.base, nn.Conv2d) else values
+    @property
+    def stored_bias(self) -> Tensor | None:
+        """The bias without what multiplies it or is added to it."""
+        return self.stored(self.kind.bias)
+
+    def stored(self, name: str) -> Tensor | None:
+        """A tensor as the layer stores it, or computes it if it is parametrized."""
+        if name in vars(self):
+            return cast(Tensor, vars(self)[name])
+        if is_parametrized(self, name):
+            parametrization = cast(Any, self.parametrizations)[name]
+            return cast(Tensor, parametrization())
+        return self._parameters[name]
+
+    def tuned_weight(self, weight: Tensor) -> Tensor:
+        """The weight that the layer computes with, from the one that it stores."""
+        return weight
+
+    def tuned_bias(self, bias: Tensor | None) -> Tensor | None:
+        """The bias that the layer computes with, from the one that it stores."""
+        return bias
+
+    def read(self, name: str) -> Tensor | None:
+        """Weight or bias as whoever reads it should see it."""
+        stored = self.stored(name)
+        if not self.enabled:
+            return stored
+        if name == self.kind.bias:
+            return self.tuned_bias(stored)
+        return self.tuned_weight(cast(Tensor, stored))
 
     def project(self, x: Tensor) -> Tensor:
         """Return ``W x``, shape (n, out), which tuning leaves alone where both are frozen."""
-        return self.weigh(x, self.weight)
+        return self.kind.product(self, x, self.stored_weight, None)
 
     def membrane(self, projection: Tensor) -> Tensor:
         """Return ``v``, shape (n, out), from the projection ``W x``."""
-        return projection if self.bias is None else projection + self.spread(self.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.enabled:
-            return self.membrane(self.project(x))
-        v = self.weigh(x, self._frozen("weight"))
-        return v if self.bias is None else v + self.spread(self._frozen("bias"))
-
-    def _frozen(self, name: str) -> Tensor:
-        """A pre-trained tensor: the base's where this layer trains its own."""
-        tensor: Tensor = getattr(self.base if name in self.trains else self, name)
-        return tensor.detach().to(self.weight)
+        bias = self.tuned_bias(self.stored_bias)
+        return projection if bias is None else projection + self.kind.spread(bias)
 
     def folded(self) -> LayerParameters:
         """Return weights, biases and gains that compute what the layer does, for any method."""
-        weight = in_double(self.weight)
-        bias = weight.new_zeros(self.n_neurons) if self.bias is None else in_double(self.bias)
-        return LayerParameters(weight, bias, torch.ones_like(bias))
+        weight = in_double(self.stored_weight)
+        bias = None if self.stored_bias is None else in_double(self.stored_bias)
+        return LayerParameters(*(part.detach() for part in self.parted(weight, bias)))
+
+    def parted(self, weight: Tensor, bias: Tensor | None) -> LayerParameters:
+        """Tuned weights and biases of stored ones, and the gains that multiply both."""
+        weight, bias = self.tuned_weight(weight), self.tuned_bias(bias)
+        ones = weight.new_ones(self.n_neurons)
+        return LayerParameters(weight, 0 * ones if bias is None else bias, ones)
 
     def layer_parameters(self) -> LayerParameters:
-        """Weights, bias and gain as NumPy float64; a convolution's weights keep their shape."""
-        return LayerParameters(*(tensor.cpu().numpy().copy() for tensor in self.folded()))
+        """Weights, bias and gain as NumPy float64; a convolution's weights keep their shape.
+
+        Raises
+        ------
+        UserError
+            If any is NaN or infinite.
+        """
+        found = self.folded()
+        for name, tensor in found._asdict().items():
+            if not tensor.isfinite().all():
+                raise UserError(
+                    f"A {name} of a tuned layer is NaN or infinite: its training diverged; lower "
+                    "the learning rate."
+                )
+        return LayerParameters(*(tensor.cpu().numpy().copy() for tensor in found))
+
+
+@cache
+def tuned_class(method: type[ModulatedLayer], plain: type[nn.Module]) -> type[ModulatedLayer]:
+    """The class of layers of one class that are tuned by one method.
+
+    Parameters
+    ----------
+    method : type
+        Such as ``NT1``.
+    plain : type
+        Such as ``nn.Linear``.
+
+    Returns
+    -------
+    type
+        Such as ``NT1Linear``, of both.
+    """
+    kind = kind_of(plain)
+    members: dict[str, Any] = {"plain": plain, "kind": kind, "__module__": method.__module__}
+    if kind is not None:
+        members |= {name: _effective(name) for name in (kind.weight, kind.bias)}
+    return type(f"{method.__name__}{plain.__name__}", (method, plain), members)
+
+
+def _effective(name: str) -> property:
+    """An attribute that reads as the tensor that the layer computes with."""
+
+    def read(self: ModulatedLayer) -> Tensor | None:
+        return self.read(name)
+
+    def store(self: ModulatedLayer, value: Tensor) -> None:
+        vars(self)[name] = value
+
+    return property(read, store)
+
+
+class Fused(ModulatedLayer):
+    """A layer whose gains, or the like, are cheaper beside the product than in the weight.
+
+    Where the product is not ours to compute, because a layer has a forward of its own or a parent
+    reads its tensors, they are in the tensors that are read.
+    """
+
+    def forward(self, *args: Any, **options: Any) -> Any:
+        if self.enabled and self.plain.forward is self.kind.forward:
+            return self.respond(*args, **options)
+        return super().forward(*args, **options)
+
+    def respond(self, x: Tensor, **options: Any) -> Tensor:
+        """What the layer computes with the stored tensors."""
+        return self.kind.product(self, x, self.stored_weight, self.stored_bias, **options)
 
 
 def in_double(tensor: Tensor) -> Tensor:
@@ -126,3 +261,12 @@ def in_double(tensor: Tensor) -> Tensor:
     # Apple's GPUs have no double precision.
     device = "cpu" if tensor.device.type == "mps" else tensor.device
     return tensor.detach().to(device).double()
+
+
+def _frozen(parameter: Tensor) -> nn.Parameter:
+    return nn.Parameter(parameter.detach(), requires_grad=False)
+
+
+def _made(method: type[ModulatedLayer], plain: type[nn.Module]) -> ModulatedLayer:
+    """An empty layer, whose state follows."""
+    return cast(ModulatedLayer, object.__new__(tuned_class(method, plain)))

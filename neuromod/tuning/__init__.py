@@ -3,7 +3,7 @@
 ``import neuromod`` imports nothing of this.
 """
 
-from neuromod.tuning.attachment import attach, detach, disabled, merge, unmerge
+from neuromod.tuning.attachment import attach, detach, disabled, merge, merge_and_unload, unmerge
 from neuromod.tuning.methods.gained import gain_penalty, keep_within, share_gains
 from neuromod.tuning.trained import (
     load_trained,
@@ -22,6 +22,7 @@ __all__ = [
     "load_trained",
     "load_trained_state_dict",
     "merge",
+    "merge_and_unload",
     "save_trained",
     "share_gains",
     "trained_parameters",

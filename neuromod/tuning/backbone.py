@@ -148,8 +148,11 @@ class Backbone:
 
     @property
     def linears(self) -> list[nn.Linear]:
-        """The classifier's linear layers, first layer first."""
-        return [m for m in self.network.get_submodule("classifier") if isinstance(m, nn.Linear)]  # type: ignore[attr-defined]
+        """Copies of the classifier's linear layers that share their memory, first layer first."""
+        layers = [m for m in self.network.get_submodule("classifier") if isinstance(m, nn.Linear)]  # type: ignore[attr-defined]
+        parameters = [p for layer in layers for p in layer.parameters()]
+        frozen = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in parameters}
+        return [deepcopy(layer, frozen) for layer in layers]
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:

@@ -51,12 +51,16 @@ def save_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     The key is a hash of everything that determines the training.
     """
     tensors: dict[str, Tensor] = {}
-    for name, parameter in training.classifier.named_parameters():
+    for name, parameter in _trained(training.classifier):
         tensors[f"parameter.{name}"] = parameter
         for moment, value in training.optimizer.state[parameter].items():
             tensors[f"{moment}.{name}"] = value
     header = {"key": key, "history": training.history, "schedule": training.schedule.state_dict()}
     write_tensors(path, CHECKPOINT, header, tensors)
+
+
+def _trained(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, p) for name, p in network.named_parameters() if p.requires_grad]
 
 
 @torch.no_grad()
@@ -81,7 +85,7 @@ def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     training.schedule.load_state_dict(found.header["schedule"])
     training.history[:] = map(tuple, found.header["history"])
     state = training.optimizer.state_dict()
-    for number, (name, parameter) in enumerate(training.classifier.named_parameters()):
+    for number, (name, parameter) in enumerate(_trained(training.classifier)):
         parameter.copy_(found.tensors[f"parameter.{name}"])
         moments = {moment: found.tensors.get(f"{moment}.{name}") for moment in MOMENTS}
         state["state"][number] = {k: v for k, v in moments.items() if v is not None}

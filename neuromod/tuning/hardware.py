@@ -55,14 +55,14 @@ def frozen_in_bfloat16(model: nn.Module, hardware: Hardware) -> Iterator[None]:
     take as long as many products. Afterwards the model has its own tensors again.
     """
     layers = [m for m in model.modules() if isinstance(m, ModulatedLayer) and hardware.mixed]
-    frozen = {layer: layer.weight for layer in layers if "weight" not in layer.trains}
+    frozen = {m: p for m in layers for p in [m._parameters["weight"]] if not p.requires_grad}
     try:
         for layer, weight in frozen.items():
-            layer.weight = weight.bfloat16()
+            layer._parameters["weight"] = nn.Parameter(weight.bfloat16(), requires_grad=False)
         yield
     finally:
         for layer, weight in frozen.items():
-            layer.weight = weight
+            layer._parameters["weight"] = weight
 
 
 def available_devices() -> tuple[str, ...]:

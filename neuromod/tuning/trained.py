@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,26 @@ from neuromod.errors import UserError
 from neuromod.models.modulated_layer import ModulatedLayer
 from neuromod.support.tensor_file import (
     Kind,
+    TensorFile,
     TensorFileError,
     check_fit,
     hash_tensors,
     read_tensors,
     write_tensors,
 )
-from neuromod.tuning.attachment import Tuning, attach_plan, detach, replace, tuned_layers
+from neuromod.tuning.attachment import (
+    Tuning,
+    attach_plan,
+    detach,
+    refuse_not_finite,
+    trained_of,
+    tuned_layers,
+)
 from neuromod.tuning.methods.gained import GainedLayer, share_gains
 
 GAINS = Kind("gains file", "neuromod-gains-1")
+PRECISIONS = {"float64": 3, "float32": 2, "float16": 1, "bfloat16": 1}
+"""Precisions in which frozen weights are compared, finest first."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,7 @@ class Base:
 
 def trained_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that are trained, for an optimiser."""
-    tuned_layers(model)
-    return [p for p in model.parameters() if p.requires_grad]
+    return list(_trained(model).values())
 
 
 def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
@@ -47,9 +55,8 @@ def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
 
     A parameter that layers share comes once, and each of these layers has its ``domain``.
     """
-    tuned_layers(model)
-    state = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    for name, layer in model.named_modules():
+    state: dict[str, Tensor] = {name: p.detach() for name, p in _trained(model).items()}
+    for name, layer in bare(model).named_modules():
         if isinstance(layer, GainedLayer) and layer.domain is not None:
             state[f"{name}.domain"] = layer.domain
     return state
@@ -69,6 +76,7 @@ def load_trained_state_dict(
     source : str
         Where they come from, for error messages.
     """
+    model = bare(model)
     # Gains that were shared are shared here too.
     layers = {n: m for n, m in model.named_modules() if isinstance(m, GainedLayer)}
     domains = [tensors[f"{name}.domain"] for name in layers if f"{name}.domain" in tensors]
@@ -87,6 +95,9 @@ def save_trained(
 ) -> None:
     """Write a model's trained tensors to a file, with the layers and methods that they belong to.
 
+    Buffers that have changed since `attach`, such as averages of batch normalisation, are written
+    too. Wrappers of DistributedDataParallel and torch.compile are looked through.
+
     Parameters
     ----------
     path : path
@@ -95,14 +106,28 @@ def save_trained(
         The pre-trained network, where it is more than the model as it was before `attach`.
     **about
         Anything else worth knowing, of types that JSON holds.
+
+    Raises
+    ------
+    UserError
+        If a trained tensor is NaN or infinite.
     """
-    tuned = {
-        name: asdict(vars(module)["tuning"])
-        for name, module in model.named_modules()
-        if isinstance(module, ModulatedLayer)
+    model = bare(model)
+    tensors = trained_state_dict(model)
+    refuse_not_finite(tensors)
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, ModulatedLayer)}
+    own = {f"{name}.{own}" for name, layer in layers.items() for own in trained_of(layer)}
+    changed = _changed_buffers(model)
+    header = {
+        **about,
+        "base": asdict(base)
+        if base
+        else _base_of(model, {id(p) for p in _trained(model).values()}),
+        "tuned": {name: asdict(layer.attachment.tuning) for name, layer in layers.items()},
+        "whole": [n for n in tensors if n not in own and not n.endswith(".domain")],
+        "buffers": list(changed),
     }
-    header = {**about, "base": asdict(base or _base_of(model)), "tuned": tuned}
-    write_tensors(path, GAINS, header, trained_state_dict(model))
+    write_tensors(path, GAINS, header, tensors | changed)
 
 
 def load_trained(path: str | Path, model: nn.Module, base: Base | None = None) -> list[str]:
@@ -113,7 +138,8 @@ def load_trained(path: str | Path, model: nn.Module, base: Base | None = None) -
     path : path
         As `save_trained` writes it.
     model : nn.Module
-        With the very weights that were tuned; changed in place.
+        With the frozen weights that were tuned, in any precision; what the file replaces, such as a
+        new head, may hold anything. Changed in place.
 
     Returns
     -------
@@ -125,18 +151,24 @@ def load_trained(path: str | Path, model: nn.Module, base: Base | None = None) -
     TensorFileError
         If the file is of another kind or another model. The model is then unchanged.
     """
-    gains = read_tensors(path, GAINS)
+    file, model = read_tensors(path, GAINS), bare(model)
+    header = file.header
     try:
-        expected = Base(**gains.header["base"])
-        plan = {name: Tuning(**tuning) for name, tuning in gains.header["tuned"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
+        plan = {name: Tuning(**tuning) for name, tuning in header["tuned"].items()}
+        expected = dict(header["base"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TensorFileError(
             f"{path} was not written by save_trained: load_gains loads a classifier of version 0.1."
         ) from error
-    check_base(str(path), expected, base or _base_of(model))
+    if "weight_hash" in expected:
+        found = base or Base(type(model).__name__, hash_tensors(model.state_dict()))
+        check_base(str(path), Base(**expected), found)
+    else:
+        replaced = {id(p) for n, p in model.named_parameters() if n in file.tensors}
+        _check_weights(str(path), expected, model, replaced)
     attach_plan(model, plan)
     try:
-        load_trained_state_dict(model, gains.tensors, str(path))
+        _fill(model, file, str(path))
     except UserError:
         detach(model)
         raise
@@ -146,23 +178,95 @@ def load_trained(path: str | Path, model: nn.Module, base: Base | None = None) -
 def check_base(source: str, expected: Base, found: Base) -> None:
     """Refuse tensors of a file that were trained on another network than this."""
     if expected.weight_hash != found.weight_hash:
-        raise TensorFileError(
-            f"{source} was trained on {expected.name} with weights {expected.weight_hash[:8]}, "
-            f"and this is {found.name} with weights {found.weight_hash[:8]}: "
-            "gains fit only the weights that they were trained with."
-        )
+        raise _other_base(source, expected.name, expected.weight_hash, found)
 
 
-def _base_of(model: nn.Module) -> Base:
-    """The model as it was before `attach`."""
-    tuned = [m for m in model.modules() if isinstance(m, ModulatedLayer)]
-    bases = {
-        layer: base if base.weight.dtype == layer.weight.dtype else deepcopy(base).to(layer.weight)
-        for layer in tuned
-        for base in [layer.base]
-    }
-    replace(model, bases)
-    try:
-        return Base(type(model).__name__, hash_tensors(model.state_dict()))
-    finally:
-        replace(model, {base: layer for layer, base in bases.items()})
+def bare(model: nn.Module) -> nn.Module:
+    """A model without what trains or compiles it."""
+    while isinstance(model, nn.parallel.DistributedDataParallel | torch._dynamo.OptimizedModule):
+        model = getattr(model, "module", None) or model._orig_mod
+    return model
+
+
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters that methods train, and others that are trained beside them, each once."""
+    model = bare(model)
+    own = {p for layer in tuned_layers(model) for p in trained_of(layer).values()}
+    return {name: p for name, p in model.named_parameters() if p.requires_grad or p in own}
+
+
+def _fill(model: nn.Module, file: TensorFile, source: str) -> None:
+    """Put a file's tensors into a model that is tuned as it says."""
+    buffers = file.header.get("buffers", [])
+    found, places = dict(file.tensors), dict(model.named_buffers())
+    changed = {name: found.pop(name) for name in buffers if name in found}
+    there = {name: places[name] for name in changed if name in places}
+    check_fit(source, changed, there, type(model).__name__)
+    whole = {n: p for n, p in model.named_parameters() if n in file.header.get("whole", [])}
+    for parameter in whole.values():
+        parameter.requires_grad_(True)
+    load_trained_state_dict(model, found, source)
+    for name, buffer in there.items():
+        buffer.copy_(changed[name])
+
+
+def _changed_buffers(model: nn.Module) -> dict[str, Tensor]:
+    """Stored buffers that no longer hold what they did when the model was tuned."""
+    names = {module: name for name, module in model.named_modules()}
+    averages = tuned_layers(model)[0].attachment.averages
+    found = {}
+    for module, name, before in averages:
+        now = module._buffers.get(name)
+        if now is not None and module in names and not torch.equal(now.to(before), before):
+            found[f"{names[module]}.{name}".lstrip(".")] = now.detach().clone()
+    return found
+
+
+def _frozen(model: nn.Module, trained: set[int]) -> dict[str, Tensor]:
+    """Parameters of a model, under all their names, but those with these identities."""
+    named = model.named_parameters(remove_duplicate=False)
+    return {name: p.detach() for name, p in named if id(p) not in trained}
+
+
+def _precision(tensors: Mapping[str, Tensor]) -> str:
+    """The coarsest precision of weights."""
+    kinds = {str(t.dtype).removeprefix("torch.") for t in tensors.values()}
+    return min((k for k in PRECISIONS if k in kinds), key=PRECISIONS.__getitem__, default="float32")
+
+
+def _hash_in(tensors: Mapping[str, Tensor], precision: str) -> str:
+    """Hash of weights as they are in a precision."""
+    dtype = getattr(torch, precision)
+    return hash_tensors(
+        {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
+    )
+
+
+def _base_of(model: nn.Module, trained: set[int]) -> dict[str, Any]:
+    """What a file tells of the weights that its tensors were trained with."""
+    frozen = _frozen(model, trained)
+    own = _precision(frozen)
+    coarser = [p for p in PRECISIONS if PRECISIONS[p] < PRECISIONS[own]]
+    weights = {precision: _hash_in(frozen, precision) for precision in (own, *coarser)}
+    return {"name": type(model).__name__, "precision": own, "weights": weights}
+
+
+def _check_weights(
+    source: str, expected: Mapping[str, Any], model: nn.Module, trained: set[int]
+) -> None:
+    """Refuse a model whose frozen weights are not those of a file, in the coarser precision."""
+    frozen = _frozen(model, trained)
+    own, there = _precision(frozen), expected["weights"]
+    precision = own if own in there else expected["precision"]
+    found = _hash_in(frozen, precision)
+    if found != there[precision]:
+        base = Base(type(model).__name__, found)
+        raise _other_base(source, expected["name"], there[precision], base)
+
+
+def _other_base(source: str, name: str, weights: str, found: Base) -> TensorFileError:
+    return TensorFileError(
+        f"{source} was trained on {name} with weights {weights[:8]}, "
+        f"and this is {found.name} with weights {found.weight_hash[:8]}: "
+        "gains fit only the weights that they were trained with."
+    )

@@ -32,7 +32,7 @@ from neuromod.tuning.hardware import (
 from neuromod.tuning.methods.gained import keep_within, share_gains
 from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, loss_of
 from neuromod.tuning.row_file import Progress
-from neuromod.tuning.trained import trained_state_dict
+from neuromod.tuning.trained import trained_parameters, trained_state_dict
 
 EVALUATED_AT_ONCE = 1024
 """Images whose features are in memory at a time while an accuracy is measured (chosen)."""
@@ -184,7 +184,8 @@ def training_memory(classifier: Classifier, batch_size: int, hardware: Hardware 
     batch's membranes and their gradients.
     """
     layers = classifier.modulated_layers
-    weights = sum(tensor.numel() for layer in layers for tensor in layer.buffers())
+    frozen = (p for layer in layers for p in layer.parameters() if not p.requires_grad)
+    weights = sum(tensor.numel() for tensor in frozen)
     widths = layers[0].n_inputs + sum(3 * layer.n_neurons for layer in layers)
     rounded = 2 * weights if hardware.mixed else 0
     return rounded + 4 * (weights + 5 * classifier.n_trained + 2 * batch_size * widths)
@@ -212,7 +213,7 @@ def _train(
     train, validation = images.features.split.train, images.features.split.validation
     # One pass over memory a step saves time where there are many parameters.
     fused = None if is_small(classifier) else True
-    optimizer = torch.optim.Adam(classifier.parameters(), lr=recipe.lr, fused=fused)
+    optimizer = torch.optim.Adam(trained_parameters(classifier), lr=recipe.lr, fused=fused)
     steps = recipe.epochs * -(-len(train) // recipe.batch_size)
     falls = recipe.schedule == "cosine"
     schedule = CosineAnnealingLR(optimizer, steps) if falls else ConstantLR(optimizer, 1.0)
@@ -257,7 +258,7 @@ def _epoch(
             loss = loss * (len(share) / len(batch)) if size > 1 else loss
             loss.backward()
             losses[number] = loss.detach()
-        add_gradients(list(classifier.parameters()))
+        add_gradients(trained_parameters(classifier))
         training.optimizer.step()
         keep_within(classifier, recipe.gain_low, recipe.gain_high)
         training.schedule.step()

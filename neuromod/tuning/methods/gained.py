@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.modulated_layer import ModulatedLayer
+from neuromod.models.layer_kinds import kind_of
+from neuromod.models.modulated_layer import Fused
 
 STARTS = ("identity", "uniform")
 
 
-class GainedLayer(ModulatedLayer):
+class GainedLayer(Fused):
     """A layer with gains, at places that the methods choose.
 
     Places can `share` gains: a place of domain ``d`` then has the gain ``a[d]``.
@@ -29,15 +31,17 @@ class GainedLayer(ModulatedLayer):
         since the paper names no range.
     """
 
+    adds: ClassVar[tuple[str, ...]] = ("gain", "domain")
+
     domain: Tensor | None
 
-    def __init__(self, base: nn.Linear | nn.Conv2d, start: str = "identity") -> None:
-        super().__init__(base)
+    def __init__(self, base: nn.Module, start: str = "identity") -> None:
         if start not in STARTS:
             raise unknown("start of gains", start, STARTS)
+        super().__init__(base)
         # Drawn on the CPU, so that a seed gives the same on all devices.
         gain = torch.ones(self.n_gains) if start == "identity" else torch.rand(self.n_gains)
-        self.gain = nn.Parameter(gain.to(self.weight))
+        self.gain = nn.Parameter(gain.to(self.stored_weight))
         self.register_buffer("domain", None)
 
     @property
@@ -47,13 +51,49 @@ class GainedLayer(ModulatedLayer):
 
     @property
     def gains(self) -> Tensor:
-        """Gain of every place, shape (places,): inputs before neurons if both have gains."""
-        return self.gain if self.domain is None else self.gain[self.domain]
+        """Gain of every place, shape (places,): inputs before neurons if both have gains.
+
+        Where every sample has gains of its own, the shape is (samples, places).
+        """
+        blend = vars(self).get("blend")
+        gain = self.gain if blend is None else blend.gains()
+        return gain if self.domain is None else gain[..., self.domain]
 
     def share(self, gain: nn.Parameter, domain: Tensor) -> None:
         """Give every place the gain of its domain, from a parameter that other layers may share."""
         self.gain = gain
         self.domain = domain
+
+    def times(self, values: Tensor, gains: Tensor) -> Tensor:
+        """Inputs or outputs times the gains of their places, in the precision of the former."""
+        if gains.dim() == 2:
+            if len(values) != len(gains):
+                raise UserError(
+                    f"{len(gains)} samples have gains of their own, and a layer takes "
+                    f"{len(values)} at once: each sample must be one row of its first axis."
+                )
+            between = values.dim() - 2 - self.kind.dims
+            gains = gains.reshape(len(gains), *[1] * between, gains.shape[1])
+        return (values * self.kind.spread(gains)).to(values.dtype)
+
+    def of_all_samples(self, gains: Tensor) -> Tensor:
+        """Gains that all samples have, for a weight or bias that they share."""
+        if gains.dim() == 2:
+            raise UserError(
+                "A weight has no value where every sample has gains of its own: merge or read it "
+                "with one adapter in use, and leave layers out whose weights others read."
+            )
+        return gains
+
+
+def refuse_without_bias(base: nn.Module, what: str, instead: str) -> None:
+    """Refuse a layer without a bias for a method that does something to it."""
+    kind = kind_of(type(base))
+    own = kind is not None and (
+        base._parameters.get(kind.bias) is not None or is_parametrized(base, kind.bias)
+    )
+    if not own:
+        raise UserError(f"{what}, and this one has none: use {instead}.")
 
 
 def gained_layers(model: nn.Module) -> list[GainedLayer]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
-from neuromod.models.modulated_layer import LayerParameters, ModulatedLayer, in_double
+from neuromod.models.layer_kinds import LINEAR, Convolution, kind_of
+from neuromod.models.modulated_layer import Fused
 
 
-class LoRA(ModulatedLayer):
+class LoRA(Fused):
     """``v = (W + B A) x + b``; trains ``A`` (``down``) and ``B`` (``up``).
 
     ``A`` starts at random, as in the authors' code, and ``B`` at 0, so that nothing changes before
@@ -22,10 +23,14 @@ class LoRA(ModulatedLayer):
     one gain per neuron.
     """
 
+    adds: ClassVar[tuple[str, ...]] = ("down", "up")
     keeps_projection: ClassVar[bool] = False
 
-    def __init__(self, base: nn.Linear | nn.Conv2d, rank: int = 1) -> None:
-        if isinstance(base, nn.Conv2d) and base.groups > 1:
+    def __init__(self, base: nn.Module, rank: int = 1) -> None:
+        kind = kind_of(type(base))
+        if kind is not LINEAR and type(kind) is not Convolution:
+            raise UserError(f"lora takes Linear and convolutions, not {type(base).__name__}.")
+        if getattr(base, "groups", 1) > 1:
             raise UserError(
                 f"lora takes convolutions of one group, and this one has {base.groups}."
             )
@@ -33,20 +38,26 @@ class LoRA(ModulatedLayer):
             raise UserError(f"The rank of lora is {rank}, but must be at least 1.")
         super().__init__(base)
         # Drawn on the CPU, so that a seed gives the same on all devices.
-        down = torch.empty(rank, *self.weight.shape[1:])
+        weight = self.stored_weight
+        down = torch.empty(rank, *weight.shape[1:])
         nn.init.kaiming_uniform_(down, a=math.sqrt(5))
-        self.down = nn.Parameter(down.to(self.weight))
-        self.up = nn.Parameter(torch.zeros(self.n_neurons, rank).to(self.weight))
+        self.down = nn.Parameter(down.to(weight))
+        self.up = nn.Parameter(torch.zeros(self.n_neurons, rank).to(weight))
+
+    def change(self, x: Tensor) -> Tensor:
+        """What is added to ``W x``."""
+        low = self.kind.product(self, x, self.down, None)
+        if self.kind is LINEAR:
+            return nn.functional.linear(low, self.up)
+        convolved = getattr(nn.functional, f"conv{self.kind.dims}d")
+        return cast(Tensor, convolved(low, self.kind.spread(self.up)))
+
+    def respond(self, x: Tensor, **options: Any) -> Tensor:
+        return super().respond(x, **options) + self.change(x)
 
     def project(self, x: Tensor) -> Tensor:
-        low = self.weigh(x, self.down)
-        if isinstance(self.base, nn.Conv2d):
-            change = nn.functional.conv2d(low, self.up[:, :, None, None])
-        else:
-            change = nn.functional.linear(low, self.up)
-        return super().project(x) + change
+        return super().project(x) + self.change(x)
 
-    def folded(self) -> LayerParameters:
-        frozen = super().folded()
-        change = torch.tensordot(in_double(self.up), in_double(self.down), 1)
-        return frozen._replace(weight=frozen.weight + change)
+    def tuned_weight(self, weight: Tensor) -> Tensor:
+        change = torch.tensordot(self.up.to(weight), self.down.to(weight), 1)
+        return super().tuned_weight(weight) + change

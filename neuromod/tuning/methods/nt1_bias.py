@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from neuromod.errors import UserError
-from neuromod.models.modulated_layer import LayerParameters, in_double
-from neuromod.tuning.methods.gained import GainedLayer
+from neuromod.tuning.methods.gained import GainedLayer, refuse_without_bias
 
 
 class NT1Bias(GainedLayer):
     """``v = W x + a b`` (bias only); trains the gains ``a``, 1 at the start, one per neuron."""
 
-    bias: Tensor
-
-    def __init__(self, base: nn.Linear | nn.Conv2d, start: str = "identity") -> None:
-        if base.bias is None:
-            raise UserError("nt1_bias multiplies a layer's bias, and this one has none: use nt1.")
+    def __init__(self, base: nn.Module, start: str = "identity") -> None:
+        refuse_without_bias(base, "nt1_bias multiplies a layer's bias", "nt1")
         super().__init__(base, start)
 
-    def membrane(self, projection: Tensor) -> Tensor:
-        return projection + self.spread(self.gains * self.bias)
+    def tuned_bias(self, bias: Tensor | None) -> Tensor | None:
+        bias = super().tuned_bias(bias)
+        return None if bias is None else bias * self.of_all_samples(self.gains).to(bias)
 
-    def folded(self) -> LayerParameters:
-        frozen = super().folded()
-        return frozen._replace(bias=frozen.bias * in_double(self.gains))
+    def respond(self, x: Tensor, **options: Any) -> Tensor:
+        bias = self.tuned_bias(self.stored_bias)
+        return self.kind.product(self, x, self.stored_weight, bias, **options)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from neuromod.models.modulated_layer import LayerParameters, in_double
 from neuromod.tuning.methods.gained import GainedLayer
 
 
@@ -19,14 +18,17 @@ class NT1Inputs(GainedLayer):
     def n_gains(self) -> int:
         return self.n_inputs
 
-    def project(self, x: Tensor) -> Tensor:
-        return super().project(x * self.spread(self.gains[: self.n_inputs]))
+    @property
+    def of_inputs(self) -> Tensor:
+        """Gains of the inputs, shape (inputs,), or (samples, inputs)."""
+        return self.gains[..., : self.n_inputs]
 
-    def folded(self) -> LayerParameters:
-        frozen = super().folded()
-        # A grouped convolution's neurons see only the inputs of their own group.
-        groups = self.base.groups if isinstance(self.base, nn.Conv2d) else 1
-        seen = in_double(self.gains[: self.n_inputs]).view(groups, -1)
-        seen = seen.repeat_interleave(self.n_neurons // groups, 0)
-        scale = seen[:, :, None, None] if isinstance(self.base, nn.Conv2d) else seen
-        return frozen._replace(weight=frozen.weight * scale)
+    def respond(self, x: Tensor, **options: Any) -> Tensor:
+        return super().respond(self.times(x, self.of_inputs), **options)
+
+    def project(self, x: Tensor) -> Tensor:
+        return super().project(self.times(x, self.of_inputs))
+
+    def tuned_weight(self, weight: Tensor) -> Tensor:
+        gains = self.of_all_samples(self.of_inputs).to(weight)
+        return super().tuned_weight(weight) * self.kind.by_input(self, gains)

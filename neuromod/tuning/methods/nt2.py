@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
-from neuromod.errors import UserError
 from neuromod.models.modulated_layer import ModulatedLayer
+from neuromod.tuning.methods.gained import refuse_without_bias
 
 
 class NT2(ModulatedLayer):
     """``v = W x + b``; trains ``b``, from its pre-trained values."""
 
-    trains: ClassVar[tuple[str, ...]] = ("bias",)
-
-    def __init__(self, base: nn.Linear | nn.Conv2d) -> None:
-        if base.bias is None:
-            raise UserError("nt2 trains a layer's bias, and this one has none: use additive.")
+    def __init__(self, base: nn.Module) -> None:
+        refuse_without_bias(base, "nt2 trains a layer's bias", "additive")
         super().__init__(base)
+
+    def trained_names(self) -> tuple[str, ...]:
+        return (self.kind.bias,)

@@ -54,7 +54,7 @@ class Attention(nn.Module):
 class Encoder(nn.Module):
     """Nested as transformers are; its one feed-forward layer is called in both blocks."""
 
-    def __init__(self, width: int = 6) -> None:
+    def __init__(self, width: int = 6, tied: bool = False) -> None:
         super().__init__()
         shared = nn.Linear(width, width)
         self.embedding = nn.Embedding(11, width)
@@ -62,7 +62,8 @@ class Encoder(nn.Module):
             nn.ModuleDict({"attention": Attention(width), "output": shared}) for _ in range(2)
         )
         self.head = nn.Linear(width, 11)
-        self.head.weight = self.embedding.weight
+        if tied:
+            self.head.weight = self.embedding.weight
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.embedding(tokens)
@@ -339,15 +340,29 @@ def test_a_layer_in_two_places_is_tuned_as_one() -> None:
     assert model.blocks[0]["output"] is model.blocks[1]["output"]
 
 
-def test_tied_weights_are_neither_changed_nor_parted() -> None:
-    model = built("transformer")
+def test_tied_weights_may_have_gains_that_merging_parts_with_a_word(caplog) -> None:
+    model = Encoder(tied=True).eval()
     embedding = model.embedding.weight.clone()
-    attach(model, "tft", "head")
+    attach(model, "nt1", "head")
     train(model, "transformer")
-    merge(model)
+    expected = model(inputs("transformer"))
     assert torch.equal(model.embedding.weight, embedding)
+    merge(model)
+    assert "head shared its weight with another layer" in caplog.text
+    assert torch.equal(model.embedding.weight, embedding)
+    torch.testing.assert_close(model(inputs("transformer")), expected)
     detach(model)
     assert model.head.weight is model.embedding.weight
+
+
+@pytest.mark.parametrize("method", ["tft", "probe"])
+def test_tied_weights_are_not_trained_in_one_of_their_places(method: str) -> None:
+    model = Encoder(tied=True)
+    sentence = "head cannot be tuned by tft: it shares a tensor with embedding.weight"
+    assert sentence in refusing(model, method, "head")
+    assert sentence in refusing(model, "nt1", "query", modules_to_save="head")
+    assert model.head.weight is model.embedding.weight
+    assert type(model.head) is nn.Linear
 
 
 def test_layers_may_be_tuned_by_different_methods() -> None:
@@ -447,13 +462,17 @@ def test_torch_s_own_transformer_does_not_read_past_the_gains() -> None:
     with seeded(3):
         model = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True).eval()
         x = torch.randn(2, 5, 8)
-    assert attach(model, "nt1") == ["linear1", "linear2"]
-    model.linear2.gain.data.fill_(0.3)
-    with torch.no_grad():
-        fast = model(x)
-    torch.testing.assert_close(fast, model(x))
-    with pytest.raises(UserError, match=r"matches 'out_proj': it has linear1, linear2\."):
-        attach(model, "nt1", "out_proj")
+    assert attach(model, "nt1") == ["self_attn", "self_attn.out_proj", "linear1", "linear2"]
+    before = model(x)
+    for layer in (model.self_attn, model.self_attn.out_proj, model.linear2):
+        layer.gain.data.uniform_(0.3, 1.7, generator=torch.Generator().manual_seed(5))
+        with torch.no_grad():
+            fast = model(x)
+        torch.testing.assert_close(fast, model(x))
+        assert not torch.allclose(fast, before, atol=1e-2)
+        before = fast
+    merge(model)
+    torch.testing.assert_close(model(x), before)
 
 
 def refusing(model: nn.Module, *given: object, **options: object) -> str:
@@ -470,8 +489,9 @@ def test_a_name_without_a_layer_is_answered_with_those_that_there_are() -> None:
     assert refusing(model, "nt1", ["0", "fc"]).endswith("matches 'fc': it has 0, 3, 5.")
     many = nn.Sequential(*(nn.Linear(1, 1) for _ in range(43)))
     assert refusing(many, "nt1", "fc").endswith("38, 39 and 3 more.")
-    assert "no Linear or Conv2d layers inside" in refusing(nn.Sequential(nn.ReLU()), "nt1")
-    assert "no Linear or Conv2d layers inside" in refusing(nn.Linear(2, 2), "nt1")
+    nothing = "no linear or convolutional layers inside"
+    assert nothing in refusing(nn.Sequential(nn.ReLU()), "nt1")
+    assert nothing in refusing(nn.Linear(2, 2), "nt1")
     assert "No layers are named" in refusing(model, "nt1", [])
 
 
@@ -481,19 +501,38 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_changed() -> None:
     assert "no option of nt1 named 'rank'" in refusing(model, "nt1", rank=2)
     model[3] = nn.Conv2d(4, 6, 3, stride=2, bias=False)
     assert refusing(model, "nt2").startswith("3 cannot be tuned: nt2 trains a layer's bias")
-    model[5].register_forward_hook(lambda *_: None)
     assert "without weights yet: call it once" in refusing(nn.Sequential(nn.LazyLinear(3)), "nt1")
-    assert "5 has hooks, which would not be called" in refusing(model, "nt1")
 
 
-def test_layers_that_compute_otherwise_are_no_candidates() -> None:
+def test_hooks_of_a_layer_are_called_before_within_and_after() -> None:
+    model, seen = built("convolutional"), []
+    model[5].register_forward_hook(lambda *_: seen.append(type(model[5]).__name__))
+    for change in (lambda m: attach(m, "nt1"), merge, unmerge, detach):
+        change(model)
+        model(inputs("convolutional"))
+    assert seen == ["NT1Linear", "Linear", "NT1Linear", "Linear"]
+
+
+def test_layers_that_compute_otherwise_read_the_gains_from_their_tensors() -> None:
     class Doubled(nn.Linear):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 2 * super().forward(x)
 
     normed = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
-    model = nn.Sequential(Doubled(2, 2), nn.Linear(2, 2), normed)
-    assert attach(model, "nt1") == ["1"]
+    model = nn.Sequential(Doubled(2, 2), nn.Linear(2, 2), normed).eval()
+    before, x = deepcopy(model), torch.randn(3, 2)
+    assert attach(model, "nt1") == ["0", "1", "2"]
+    assert torch.equal(model(x), before(x))
+    for layer, gain in zip(model, ([0.4, 1.7], [1.2, 0.6], [2.1, 0.3]), strict=True):
+        layer.gain.data = torch.tensor(gain)
+    for plain, layer in zip(before, model, strict=True):
+        torch.testing.assert_close(layer(x), layer.gain * plain(x))
+    tuned = model(x)
+    merge(model)
+    torch.testing.assert_close(model(x), tuned)
+    assert [type(layer) for layer in model] == [Doubled, nn.Linear, nn.Linear]
+    detach(model)
+    assert torch.equal(model(x), before(x))
 
 
 def test_a_layer_is_tuned_once() -> None:
@@ -530,13 +569,15 @@ def test_files_of_other_models_are_refused_and_change_nothing(tmp_path: Path) ->
     assert_same(other, before)
 
 
-def test_averages_that_moved_with_the_new_data_are_not_the_base_s(tmp_path: Path) -> None:
-    model = built("convolutional").train()
+def test_averages_that_moved_with_the_new_data_are_kept_with_it(tmp_path: Path) -> None:
+    model, other = built("convolutional").train(), built("convolutional")
     attach(model, "nt1")
     train(model, "convolutional")
     save_trained(tmp_path / "tuned.safetensors", model)
-    with pytest.raises(TensorFileError, match="fit only the weights that they were trained with"):
-        load_trained(tmp_path / "tuned.safetensors", built("convolutional"))
+    load_trained(tmp_path / "tuned.safetensors", other)
+    assert not torch.equal(other[1].running_mean, built("convolutional")[1].running_mean)
+    assert_same(other, everything(model))
+    assert torch.equal(other(inputs("convolutional")), model.eval()(inputs("convolutional")))
 
 
 def test_files_that_were_changed_are_refused_and_change_nothing(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_weights_that_are_rounded_once_train_as_if_rounded_for_every_product(
     for name, tensor in once.tensors.items():
         assert torch.equal(tensor, always.tensors[name])
     for layer, linear in zip(once.classifier.modulated_layers, backbone.linears, strict=True):
-        assert layer.weight.data_ptr() == linear.weight.data_ptr()
+        assert layer.stored_weight.data_ptr() == linear.weight.data_ptr()
 
 
 @pytest.mark.parametrize(("kind", "loss"), [("rate", "cross_entropy"), ("spiking", "simple")])

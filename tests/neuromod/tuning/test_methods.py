@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -66,11 +68,15 @@ def layer_and_base(method: str, kind: str) -> tuple[ModulatedLayer, torch.nn.Mod
         return METHODS[method](base), base
 
 
+def trained(layer: torch.nn.Module) -> list[torch.nn.Parameter]:
+    return [parameter for parameter in layer.parameters() if parameter.requires_grad]
+
+
 def perturbed(method: str, kind: str = "linear") -> ModulatedLayer:
     """A layer that has been trained, after a fashion."""
     layer, _ = layer_and_base(method, kind)
     drawn = torch.Generator().manual_seed(9)
-    for parameter in layer.parameters():
+    for parameter in trained(layer):
         parameter.data += torch.randn(parameter.shape, generator=drawn)
     return layer
 
@@ -87,13 +93,15 @@ def test_only_what_the_method_trains_is_trained_and_kept(method: str) -> None:
     before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
     x = inputs("linear")
     if TRAINED[method]:
-        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        optimizer = torch.optim.SGD(trained(layer), lr=0.1)
         layer(x).square().sum().backward()
         optimizer.step()
         assert not torch.equal(layer(x), base(x))
-    sizes = {name: parameter.numel() for name, parameter in layer.named_parameters()}
+    sizes = {name: p.numel() for name, p in layer.named_parameters() if p.requires_grad}
     assert sizes == TRAINED[method]
-    assert set(layer.state_dict()) == set(sizes)
+    assert set(layer.state_dict()) == {"weight", "bias", *sizes}
+    for name in {"weight", "bias"} - set(sizes):
+        assert torch.equal(layer.state_dict()[name], before[name])
     for name, tensor in base.state_dict().items():
         assert torch.equal(tensor, before[name])
 
@@ -111,14 +119,13 @@ def test_folded_tensors_are_what_the_layer_computes(method: str, kind: str) -> N
     """Against torch's own functions, with the layer's weights, biases and gains put in."""
     layer = perturbed(method, kind)
     weight, bias, gain = layer.folded()
-    x, base = inputs(kind), layer.base
+    x, base = inputs(kind), BASES[kind][0]().double()
     if isinstance(base, torch.nn.Linear):
         expected = gain * linear(x, weight, bias)
     else:
-        plain, _ = layer_and_base("none", kind)
-        plain.base.weight.data = gain[:, None, None, None] * weight
-        plain.base.bias.data = gain * bias
-        expected = plain.base(x)
+        base.weight.data = gain[:, None, None, None] * weight
+        base.bias.data = gain * bias
+        expected = base(x)
     torch.testing.assert_close(layer(x), expected)
 
 
@@ -127,14 +134,14 @@ def test_folded_tensors_are_what_the_layer_computes(method: str, kind: str) -> N
 )
 def test_gradients_are_those_of_finite_differences(method: str, kind: str) -> None:
     layer = perturbed(method, kind)
-    trained = [p.detach().requires_grad_() for p in layer.parameters()]
+    values = [p.detach().requires_grad_() for p in trained(layer)]
     x = inputs(kind).requires_grad_()
 
     def run(x: torch.Tensor, *values: torch.Tensor) -> torch.Tensor:
-        names = [name for name, _ in layer.named_parameters()]
+        names = [name for name, p in layer.named_parameters() if p.requires_grad]
         return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (x,))
 
-    assert torch.autograd.gradcheck(run, (x, *trained), fast_mode=True)
+    assert torch.autograd.gradcheck(run, (x, *values), fast_mode=True)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -182,7 +189,7 @@ def test_added_and_unfrozen_biases_are_trained_alike() -> None:
     """They differ in name only, as the paper notes of their capacity (section 3.2)."""
     layers = [layer_and_base(method, "linear")[0] for method in ("additive", "nt2")]
     for layer in layers:
-        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        optimizer = torch.optim.SGD(trained(layer), lr=0.1)
         layer(inputs("linear")).square().sum().backward()
         optimizer.step()
     torch.testing.assert_close(*(layer(inputs("linear")) for layer in layers))
@@ -219,7 +226,7 @@ def test_lora_starts_as_its_authors_code_does() -> None:
 
 def test_gains_on_both_sides_are_as_many_as_lora_of_rank_one() -> None:
     layers = [METHODS[method](torch.nn.Linear(31, 17)) for method in ("nt1_both", "lora")]
-    counts = [sum(p.numel() for p in layer.parameters()) for layer in layers]
+    counts = [sum(p.numel() for p in trained(layer)) for layer in layers]
     assert counts == [48, 48]
 
 
@@ -271,9 +278,9 @@ def test_a_shared_gain_is_pulled_by_the_sum_of_its_places(method: str) -> None:
     for model in (own, shared):
         model(x).square().sum().backward()
     pulls = torch.cat([own[0].gain.grad, own[2].gain.grad])
-    (gain,) = shared.parameters()
+    (gain,) = trained(shared)
     torch.testing.assert_close(gain.grad, torch.stack([pulls[domain == k].sum() for k in range(3)]))
-    assert sum(parameter.numel() for parameter in shared.parameters()) == 3
+    assert gain.numel() == 3
 
 
 def test_shared_gains_start_where_they_are_told() -> None:
@@ -365,7 +372,7 @@ def test_the_classifiers_that_are_tuned_have_those_numbers_too() -> None:
     with torch.device("meta"):
         backbone = Backbone("vgg19", torchvision.models.vgg19(weights=None), IMAGENET)
     outputs = [7, 33, 207, 281, 354, 385, 404, 656, 817, 867]
-    stl10 = SpikingClassifier(backbone.linears, outputs=outputs)
+    stl10 = SpikingClassifier(deepcopy(backbone.linears), outputs=outputs)
     attach(stl10, "nt1")
     assert stl10.n_trained == 9_192
     assert stl10(torch.empty(3, 25_088, device="meta")).spikes.shape == (3, 10)
