@@ -1,5 +1,7 @@
 """Labelled images with a fixed split: embedded digits, the paper's data sets, any class folder.
 
+And recordings of event cameras (`events`).
+
 Nothing is downloaded: an error says what is missing on this disk and where to get it.
 """
 
@@ -11,10 +13,21 @@ from neuromod.errors import UserError, unknown
 from neuromod.support.cache import where_kept
 from neuromod.tuning.datasets.archives import ARCHIVES, load_archive, load_stl10
 from neuromod.tuning.datasets.digits import DIGIT_TASKS, load_digits
+from neuromod.tuning.datasets.events import EventData, event_frames, moving_digits
 from neuromod.tuning.datasets.folders import load_folder
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, balanced
 
-__all__ = ["ImageData", "balanced", "load_data", "load_digits", "load_folder", "load_stl10"]
+__all__ = [
+    "EventData",
+    "ImageData",
+    "balanced",
+    "event_frames",
+    "load_data",
+    "load_digits",
+    "load_folder",
+    "load_stl10",
+    "moving_digits",
+]
 
 DATA_SETS = (*DIGIT_TASKS, "stl10", *ARCHIVES)
 """Names of the data sets that `load_data` knows."""
