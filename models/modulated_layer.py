@@ -13,7 +13,6 @@ say that the gain acts on weights and bias alike. In a convolution, each channel
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, ClassVar, NamedTuple, cast
 
 from torch import Tensor, nn
@@ -68,6 +67,8 @@ class ModulatedLayer(nn.Module):
 
     originals: dict[str, nn.Parameter]
     """Pre-trained tensors in whose places others are trained."""
+    attachment: Any
+    """What `neuromod.tuning.attach` did to the layer."""
 
     def __new__(cls, base: nn.Module | None = None, *_: Any, **__: Any) -> ModulatedLayer:
         made = cls if base is None or hasattr(cls, "plain") else tuned_class(cls, type(base))
@@ -204,7 +205,9 @@ class ModulatedLayer(nn.Module):
         return LayerParameters(*(tensor.cpu().numpy().copy() for tensor in found))
 
 
-@cache
+_CLASSES: dict[tuple[type, type], type[ModulatedLayer]] = {}
+
+
 def tuned_class(method: type[ModulatedLayer], plain: type[nn.Module]) -> type[ModulatedLayer]:
     """The class of layers of one class that are tuned by one method.
 
@@ -220,11 +223,14 @@ def tuned_class(method: type[ModulatedLayer], plain: type[nn.Module]) -> type[Mo
     type
         Such as ``NT1Linear``, of both.
     """
-    kind = kind_of(plain)
-    members: dict[str, Any] = {"plain": plain, "kind": kind, "__module__": method.__module__}
-    if kind is not None:
-        members |= {name: _effective(name) for name in (kind.weight, kind.bias)}
-    return type(f"{method.__name__}{plain.__name__}", (method, plain), members)
+    if (method, plain) not in _CLASSES:
+        kind = kind_of(plain)
+        members: dict[str, Any] = {"plain": plain, "kind": kind, "__module__": method.__module__}
+        if kind is not None:
+            members |= {name: _effective(name) for name in (kind.weight, kind.bias)}
+        name = f"{method.__name__}{plain.__name__}"
+        _CLASSES[method, plain] = type(name, (method, plain), members)
+    return _CLASSES[method, plain]
 
 
 def _effective(name: str) -> property:
@@ -269,4 +275,4 @@ def _frozen(parameter: Tensor) -> nn.Parameter:
 
 def _made(method: type[ModulatedLayer], plain: type[nn.Module]) -> ModulatedLayer:
     """An empty layer, whose state follows."""
-    return cast(ModulatedLayer, object.__new__(tuned_class(method, plain)))
+    return object.__new__(tuned_class(method, plain))

@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from inspect import signature
@@ -18,7 +19,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from neuromod.errors import MAX_LISTED, UserError, unknown
 from neuromod.models.layer_kinds import kind_of
@@ -208,14 +209,28 @@ def merge(model: nn.Module) -> None:
         for layer, name in layers.items()
         if _rewrites(layer) and _tied(model, layer, [layer.stored_weight])
     ]
-    for layer in layers:
-        _merge(layer)
+    try:
+        for layer in layers:
+            _merge(layer)
+    except BaseException:
+        unmerge(model)
+        raise
     for name in parted:
         log.warning(
             "%s shared its weight with another layer; merged, it has one of its own: a format that "
             "ties them again on loading would lose what was trained.",
             name,
         )
+
+
+@contextmanager
+def merged_for_a_while(layer: ModulatedLayer) -> Iterator[None]:
+    """Let one tuned layer be merged within a block."""
+    _merge(layer)
+    try:
+        yield
+    finally:
+        _unmerge(layer)
 
 
 def unmerge(model: nn.Module) -> None:
@@ -310,6 +325,8 @@ def _why_not(model: nn.Module, name: str, module: nn.Module) -> str:
     if foreign := _foreign(model, name):
         return f"it is part of {foreign}, an adapter of another library: merge that first"
     kind = kind_of(type(module))
+    if isinstance(module, ParametrizationList):
+        return ""
     if kind is None:
         tables = [n for n, p in module._parameters.items() if p is not None and p.dim() > 1]
         if isinstance(module, nn.RNNBase):
@@ -347,7 +364,8 @@ def _choose(
         for name, module in model.named_modules()
         if name and (why := _why_not(model, name, module))
     }
-    chosen, left_out = set(), {}
+    chosen: set[str] = set()
+    left_out: dict[str, str] = {}
     for pattern in patterns:
         names = [n for n in layers if _matches(n, pattern)]
         others = {n: why for n, why in reasons.items() if _matches(n, pattern)}
@@ -409,7 +427,8 @@ def _check(model: nn.Module, name: str, layer: nn.Module, tuning: Tuning) -> Non
     for option in tuning.options:
         if option not in valid:
             raise unknown(f"option of {tuning.method}", option, valid)
-    hidden = [*method.adds, *method.STATE, *sorted(set(dir(method)) - set(dir(nn.Module)))]
+    own = sorted(set(dir(method)) - set(dir(nn.Module)))
+    hidden = ["plain", "kind", *method.adds, *method.STATE, *own]
     if clash := next((n for n in hidden if hasattr(layer, n)), None):
         raise UserError(f"{name} cannot be tuned by {tuning.method}: it has its own {clash!r}.")
     if not issubclass(method, TFT):
@@ -449,12 +468,12 @@ def _turned(name: str, layer: nn.Module, tuning: Tuning) -> ModulatedLayer:
     """A layer that has become a tuned one."""
     plain = type(layer)
     method = METHODS[tuning.method]
-    layer.__class__ = tuned_class(method, plain)
+    _become(layer, tuned_class(method, plain))
     start: Callable[..., None] = method.__init__
     try:
         start(layer, layer, **tuning.options)
     except UserError as error:
-        layer.__class__ = plain
+        _become(layer, plain)
         raise UserError(f"{name} cannot be tuned: {error}") from error
     return cast(ModulatedLayer, layer)
 
@@ -465,7 +484,11 @@ def _turn_back(layer: ModulatedLayer) -> None:
     layer.exchange()
     vars(layer).update(_without(layer, layer.adds))
     _forget(layer)
-    layer.__class__ = layer.plain
+    _become(layer, layer.plain)
+
+
+def _become(layer: Any, cls: type[nn.Module]) -> None:
+    layer.__class__ = cls
 
 
 def _without(layer: nn.Module, names: Sequence[str]) -> dict[str, Any]:
@@ -501,17 +524,38 @@ def _merge(layer: ModulatedLayer) -> None:
         made = {n: t.to(like) for n, t in tuned.items() if t is not None}
         new |= {n: nn.Parameter(t, requires_grad=False) for n, t in made.items()}
         if is_parametrized(layer):
+            others = _reparametrized(layer, made)
             state["_modules"] = {n: m for n, m in layer._modules.items() if n != "parametrizations"}
-            plain = plain.__bases__[0]
+            if others is None:
+                plain = plain.__bases__[0]
+            else:
+                state["_modules"]["parametrizations"] = others
+                kept["_parameters"] = {n: p for n, p in new.items() if n not in others}
     state.update(kept, merged=merged)
-    layer.__class__ = plain
+    _become(layer, plain)
+
+
+def _reparametrized(layer: Any, tensors: Mapping[str, Tensor]) -> nn.ModuleDict | None:
+    """Parametrizations like a layer's that compute other tensors, where there are such."""
+    others: Any = deepcopy(layer.parametrizations)
+    for name, tensor in tensors.items():
+        if name in others:
+            try:
+                others[name].right_inverse(tensor)
+            except (NotImplementedError, RuntimeError, ValueError):
+                return None
+            precision = 8 * torch.finfo(tensor.dtype).eps
+            largest = float(tensor.abs().max())
+            if not torch.allclose(others[name](), tensor, rtol=0, atol=precision * largest):
+                return None
+    return cast(nn.ModuleDict, others)
 
 
 def _unmerge(layer: nn.Module) -> None:
     """Let a merged layer be the tuned one that it was, where the model has moved it since."""
     state = vars(layer)
     merged = state.pop("merged")
-    like = next(p for p in layer._parameters.values() if p is not None)
-    layer.__class__ = merged.tuned
+    like = next(layer.parameters())
+    _become(layer, merged.tuned)
     state.update(_parameters=merged.parameters, _buffers=merged.buffers, _modules=merged.modules)
     layer.to(like)

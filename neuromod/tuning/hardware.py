@@ -55,7 +55,8 @@ def frozen_in_bfloat16(model: nn.Module, hardware: Hardware) -> Iterator[None]:
     take as long as many products. Afterwards the model has its own tensors again.
     """
     layers = [m for m in model.modules() if isinstance(m, ModulatedLayer) and hardware.mixed]
-    frozen = {m: p for m in layers for p in [m._parameters["weight"]] if not p.requires_grad}
+    weights = {layer: layer._parameters.get("weight") for layer in layers}
+    frozen = {m: p for m, p in weights.items() if p is not None and not p.requires_grad}
     try:
         for layer, weight in frozen.items():
             layer._parameters["weight"] = nn.Parameter(weight.bfloat16(), requires_grad=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, cast
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -49,8 +50,8 @@ class LoRA(Fused):
         low = self.kind.product(self, x, self.down, None)
         if self.kind is LINEAR:
             return nn.functional.linear(low, self.up)
-        convolved = getattr(nn.functional, f"conv{self.kind.dims}d")
-        return cast(Tensor, convolved(low, self.kind.spread(self.up)))
+        convolved: Callable[..., Tensor] = getattr(nn.functional, f"conv{self.kind.dims}d")
+        return convolved(low, self.kind.spread(self.up))
 
     def respond(self, x: Tensor, **options: Any) -> Tensor:
         return super().respond(x, **options) + self.change(x)
