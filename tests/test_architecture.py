@@ -32,6 +32,7 @@ WRITERS = {
     "neuromod/tuning/nir_graph.py",
     "neuromod/support/cache.py",
     "neuromod/devices/genn/device.py",
+    "neuromod/tuning/ia3.py",
     "neuromod/tuning/row_file.py",
     "neuromod/support/tensor_file.py",
 }

@@ -76,6 +76,21 @@ def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
     return found
 
 
+def read_foreign(path: Path, what: str) -> dict[str, Tensor]:
+    """Read the tensors of a file that another program wrote, with no header of ours.
+
+    Raises
+    ------
+    TensorFileError
+        If it is not there.
+    DamagedError
+        If it cannot be read.
+    """
+    if not path.is_file():
+        raise TensorFileError(f"There is no {what} {path}.")
+    return _read(path, what).tensors
+
+
 def is_whole(path: Path) -> bool:
     """Whether a file of any kind is as it was written; version 0.1 left nothing to tell it by."""
     try:

@@ -4,6 +4,7 @@
 """
 
 from neuromod.tuning.attachment import attach, detach, disabled, merge, merge_and_unload, unmerge
+from neuromod.tuning.ia3 import load_ia3, save_ia3
 from neuromod.tuning.methods.gained import gain_penalty, keep_within, share_gains
 from neuromod.tuning.trained import (
     load_trained,
@@ -19,10 +20,12 @@ __all__ = [
     "disabled",
     "gain_penalty",
     "keep_within",
+    "load_ia3",
     "load_trained",
     "load_trained_state_dict",
     "merge",
     "merge_and_unload",
+    "save_ia3",
     "save_trained",
     "share_gains",
     "trained_parameters",

@@ -117,7 +117,7 @@ def save_trained(
     refuse_not_finite(tensors)
     layers = {n: m for n, m in model.named_modules() if isinstance(m, ModulatedLayer)}
     own = {f"{name}.{own}" for name, layer in layers.items() for own in trained_of(layer)}
-    changed = _changed_buffers(model)
+    changed = changed_buffers(model)
     header = {
         **about,
         "base": asdict(base)
@@ -210,7 +210,7 @@ def _fill(model: nn.Module, file: TensorFile, source: str) -> None:
         buffer.copy_(changed[name])
 
 
-def _changed_buffers(model: nn.Module) -> dict[str, Tensor]:
+def changed_buffers(model: nn.Module) -> dict[str, Tensor]:
     """Stored buffers that no longer hold what they did when the model was tuned."""
     names = {module: name for name, module in model.named_modules()}
     averages = tuned_layers(model)[0].attachment.averages
