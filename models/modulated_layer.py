@@ -65,6 +65,8 @@ class ModulatedLayer(nn.Module):
     STATE: ClassVar[tuple[str, ...]] = ("originals", "on", "attachment", "blend", "merged")
     """Attributes that a layer has while it is tuned."""
 
+    weight: Tensor
+    bias: Tensor | None
     originals: dict[str, nn.Parameter]
     """Pre-trained tensors in whose places others are trained."""
     attachment: Any
@@ -72,7 +74,7 @@ class ModulatedLayer(nn.Module):
 
     def __new__(cls, base: nn.Module | None = None, *_: Any, **__: Any) -> ModulatedLayer:
         made = cls if base is None or hasattr(cls, "plain") else tuned_class(cls, type(base))
-        return cast(ModulatedLayer, object.__new__(made))
+        return object.__new__(made)
 
     def __init__(self, base: nn.Module) -> None:
         state = vars(self)
@@ -84,8 +86,9 @@ class ModulatedLayer(nn.Module):
         state["originals"] = {}
         state["on"] = True
         for name in self.trained_names():
-            state["originals"][name] = self._parameters[name]
-            self._parameters[name] = nn.Parameter(self._parameters[name].detach().clone())
+            original = cast(nn.Parameter, self._parameters[name])
+            state["originals"][name] = original
+            self._parameters[name] = nn.Parameter(original.detach().clone())
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # Classes that are made on the fly have no name to be found by.

@@ -125,13 +125,10 @@ def _without_gradient(
     if not everything:
         return ()
     draw = torch.Generator().manual_seed(0)
-    # A plain sum can be constant, as that of a softmax is.
-    total = sum(
-        (out.double() * torch.randn(out.shape, generator=draw).to(out.device).double()).sum()
-        for out in outputs
-        if out.requires_grad
-    )
-    gradients = torch.autograd.grad(total, everything, allow_unused=True)
+    # A plain sum of outputs can be constant, as that of a softmax is.
+    reached = [out for out in outputs if out.requires_grad]
+    pulls = [torch.randn(out.shape, generator=draw).to(out) for out in reached]
+    gradients = torch.autograd.grad(reached, everything, pulls, allow_unused=True)
     found = dict(zip(map(id, everything), gradients, strict=True))
     # The first gradient of LoRA's lower matrix is 0, because the upper one is.
     return tuple(

@@ -183,8 +183,12 @@ def check_base(source: str, expected: Base, found: Base) -> None:
 
 def bare(model: nn.Module) -> nn.Module:
     """A model without what trains or compiles it."""
-    while isinstance(model, nn.parallel.DistributedDataParallel | torch._dynamo.OptimizedModule):
-        model = getattr(model, "module", None) or model._orig_mod
+    wrappers: dict[type, str] = {
+        nn.parallel.DistributedDataParallel: "module",
+        torch._dynamo.OptimizedModule: "_orig_mod",
+    }
+    while type(model) in wrappers:
+        model = model.get_submodule(wrappers[type(model)])
     return model
 
 

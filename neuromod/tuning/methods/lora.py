@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -50,8 +49,9 @@ class LoRA(Fused):
         low = self.kind.product(self, x, self.down, None)
         if self.kind is LINEAR:
             return nn.functional.linear(low, self.up)
-        convolved: Callable[..., Tensor] = getattr(nn.functional, f"conv{self.kind.dims}d")
-        return convolved(low, self.kind.spread(self.up))
+        convolved = getattr(nn.functional, f"conv{self.kind.dims}d")
+        change: Tensor = convolved(low, self.kind.spread(self.up))
+        return change
 
     def respond(self, x: Tensor, **options: Any) -> Tensor:
         return super().respond(x, **options) + self.change(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -27,6 +28,7 @@ from neuromod.tuning import (  # noqa: E402
     load_trained,
     load_trained_state_dict,
     merge,
+    merge_and_unload,
     save_trained,
     trained_parameters,
     trained_state_dict,
@@ -601,3 +603,169 @@ def test_files_that_were_changed_are_refused_and_change_nothing(tmp_path: Path) 
     with pytest.raises(TensorFileError, match="was not written by save_trained"):
         load_trained(rewritten(path, {"format": gains.header["format"]}, gains.tensors), model)
     assert_same(model, before)
+
+
+def test_wrappers_are_looked_through(tmp_path: Path) -> None:
+    """Names in files are the model's own, whether it is compiled or not."""
+    model, fresh = built("perceptron"), built("perceptron")
+    attach(model, "nt1")
+    compiled = torch.compile(model, backend="eager")
+    train(compiled, "perceptron")
+    assert list(trained_state_dict(compiled)) == ["0.gain", "3.gain"]
+    save_trained(tmp_path / "tuned.safetensors", compiled)
+    load_trained(tmp_path / "tuned.safetensors", fresh)
+    assert torch.equal(fresh(inputs("perceptron")), model(inputs("perceptron")))
+
+
+def test_a_fresh_head_need_not_be_the_same_where_the_file_replaces_it(tmp_path: Path) -> None:
+    model, other = built("convolutional"), built("convolutional")
+    names = attach(model, "nt1", ["0", "3"], modules_to_save=["5", "1"])
+    assert names == ["0", "3", "1", "5"]
+    train(model, "convolutional")
+    other[5] = nn.Linear(24, 3)
+    save_trained(tmp_path / "tuned.safetensors", model)
+    load_trained(tmp_path / "tuned.safetensors", other)
+    assert_same(other, everything(model))
+    assert trained_state_dict(other).keys() == trained_state_dict(model).keys()
+    assert isinstance(other[1], nn.BatchNorm2d)
+    with disabled(model):
+        assert torch.equal(model[1].weight, built("convolutional")[1].weight)
+    detach(model)
+    assert_same(model, everything(built("convolutional")))
+
+
+def test_what_is_trained_beside_the_tuned_layers_is_kept_too(tmp_path: Path) -> None:
+    """As in a script that unfreezes a new head itself."""
+    model, other = built("perceptron"), built("perceptron")
+    attach(model, "nt1", "0")
+    model[3] = nn.Linear(8, 2)
+    train(model, "perceptron")
+    assert list(trained_state_dict(model)) == ["0.gain", "3.weight", "3.bias"]
+    save_trained(tmp_path / "tuned.safetensors", model)
+    other[3] = nn.Linear(8, 2)
+    load_trained(tmp_path / "tuned.safetensors", other)
+    assert torch.equal(other(inputs("perceptron")), model(inputs("perceptron")))
+    assert other[3].weight.requires_grad
+
+
+PRECISIONS = [
+    (torch.float32, torch.bfloat16),
+    (torch.bfloat16, torch.float32),
+    (torch.float64, torch.float16),
+    (torch.float16, torch.float64),
+]
+
+
+@pytest.mark.parametrize(("saved", "loaded"), PRECISIONS)
+def test_gains_load_into_the_same_weights_of_another_precision(
+    saved: torch.dtype, loaded: torch.dtype, tmp_path: Path
+) -> None:
+    weights = built("perceptron").to(torch.float16 if torch.float16 in (saved, loaded) else saved)
+    model, other = deepcopy(weights).to(saved), deepcopy(weights).to(loaded)
+    attach(model, "nt1")
+    model[0].gain.data.fill_(1.375)
+    save_trained(tmp_path / "tuned.safetensors", model)
+    changed = deepcopy(other)
+    changed[3].weight.data[1, 2] *= 1.25
+    with pytest.raises(TensorFileError, match="fit only the weights that they were trained with"):
+        load_trained(tmp_path / "tuned.safetensors", changed)
+    load_trained(tmp_path / "tuned.safetensors", other)
+    assert other[0].gain.dtype == loaded
+    assert (other[0].gain == 1.375).all()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_gains_that_are_no_numbers_are_neither_saved_nor_merged(value, tmp_path: Path) -> None:
+    model = built("perceptron")
+    attach(model, "nt1")
+    model[3].gain.data[1] = value
+    sentence = "3.gain is NaN or infinite: its training diverged; lower the learning rate"
+    with pytest.raises(UserError, match=sentence):
+        save_trained(tmp_path / "tuned.safetensors", model)
+    assert not (tmp_path / "tuned.safetensors").exists()
+    with pytest.raises(UserError, match=sentence):
+        merge(model)
+    assert isinstance(model[0], ModulatedLayer)
+    with pytest.raises(UserError, match="A gain of a tuned layer is NaN or infinite"):
+        model[3].layer_parameters()
+
+
+def test_merging_for_good_keeps_nothing_twice(kind: str, method: str) -> None:
+    model = tuned(kind, method)
+    expected = model(inputs(kind))
+    assert merge_and_unload(model) is model
+    torch.testing.assert_close(model(inputs(kind)), expected)
+    assert all(type(m).__module__.startswith(("torch", __name__)) for m in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    plain = built(kind)
+    for module, other in zip(model.modules(), plain.modules(), strict=True):
+        assert vars(module).keys() == vars(other).keys()
+    with pytest.raises(UserError, match="has no tuned layers"):
+        unmerge(model)
+
+
+def test_a_tuned_model_is_pickled_for_other_processes(kind: str, method: str) -> None:
+    model = tuned(kind, method)
+    again = pickle.loads(pickle.dumps(model))
+    assert torch.equal(again(inputs(kind)), model(inputs(kind)))
+    detach(again)
+    assert_same(again, everything(built(kind)))
+
+
+def test_what_reads_a_weight_sees_the_gain() -> None:
+    model = built("perceptron")
+    attach(model, "nt1", "0")
+    layer, x = model[0], inputs("perceptron")
+    layer.gain.data.uniform_(0.3, 1.8, generator=torch.Generator().manual_seed(2))
+    read = nn.functional.linear(x, layer.weight, layer.bias)
+    torch.testing.assert_close(read, layer(x))
+    read.square().sum().backward()
+    pulled = layer.gain.grad.clone()
+    layer.gain.grad = None
+    layer(x).square().sum().backward()
+    torch.testing.assert_close(layer.gain.grad, pulled)
+    assert layer._parameters["weight"].grad is None
+    with disabled(model):
+        assert torch.equal(layer.weight, built("perceptron")[0].weight)
+
+
+def test_tensors_of_a_layer_s_own_with_a_method_s_name_are_not_hidden() -> None:
+    class Scaled(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(3, 2)
+            self.gain = nn.Parameter(torch.tensor(1.3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.gain * super().forward(x)
+
+    model = nn.Sequential(Scaled(), nn.Linear(2, 2))
+    assert "0 cannot be tuned by nt1: it has its own 'gain'" in refusing(model, "nt1")
+    assert attach(model, "additive") == ["0", "1"]
+
+
+def test_what_is_left_out_is_named_with_its_reason() -> None:
+    model = nn.ModuleDict(
+        {
+            "words": nn.Embedding(5, 4),
+            "lstm": nn.LSTM(4, 3),
+            "hooked": nn.utils.weight_norm(nn.Linear(3, 2)),
+            "cross": nn.MultiheadAttention(4, 2, kdim=6),
+            "head": nn.Linear(2, 2),
+        }
+    )
+    names = attach(model, "nt1")
+    assert names == ["cross.out_proj", "head"]
+    assert names.left_out == {
+        "words": "an embedding looks up rows and has no neurons",
+        "lstm": "a recurrent layer's weights are read all at once, past any gain",
+        "hooked": "a hook computes its weight: use torch.nn.utils.parametrizations instead",
+        "cross": "its queries, keys and values have weights of different sizes",
+    }
+    assert attach(detached(model), "nt1", "head").left_out == {}
+    sentence = refusing(detached(model), "nt1", "lstm")
+    assert sentence == f"lstm cannot be tuned: {names.left_out['lstm']}."
+
+
+def detached(model: nn.Module) -> nn.Module:
+    detach(model)
+    return model
