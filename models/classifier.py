@@ -316,13 +316,11 @@ def _check_order(layers: Sequence[nn.Module]) -> None:
             if (layer.start_dim, layer.end_dim) != (1, -1):
                 raise UserError(f"{name} must flatten all of a sample: nn.Flatten() does.")
             spatial = False
-        elif isinstance(layer, nn.AvgPool2d):
+        elif isinstance(layer, nn.Conv2d | nn.AvgPool2d):
             spatial = True
-        elif isinstance(layer, ModulatedLayer | nn.Linear | nn.Conv2d):
-            if spatial and layer.weight.dim() == 2:
-                raise UserError(f"{name} takes flat inputs: put nn.Flatten() before it.")
-            spatial = layer.weight.dim() == 4
-        else:
+        elif isinstance(layer, nn.Linear) and spatial:
+            raise UserError(f"{name} takes flat inputs: put nn.Flatten() before it.")
+        elif not isinstance(layer, nn.Linear):
             raise UserError(f"{name} is no Linear, Conv2d, AvgPool2d or Flatten, as was expected.")
     if layers and (spatial or isinstance(layers[-1], PASSIVE)):
         raise UserError(

@@ -108,7 +108,7 @@ def to_nir(classifier: Spiking, shape: Sequence[int] | None = None) -> NIRGraph:
             nodes[name] = _passive(name, layer, x)
         else:
             read = parameters.pop(0)
-            nodes[name] = _weights(name, getattr(layer, "base", layer), read)
+            nodes[name] = _weights(name, layer, read)
             # Neurons of the output layer that nobody reads are left out.
             passed = passed if parameters else classifier.read(passed)
             nodes[f"neurons_{number}"] = _neurons(passed, decay, classifier.theta)
@@ -149,21 +149,17 @@ def _about(classifier: Spiking) -> dict[str, Any]:
 
 def _example(classifier: Spiking, shape: Sequence[int] | None) -> Tensor:
     """One input, of zeros."""
-    first = classifier.modulated_layers[0]
+    first = classifier.layers[0]
     if shape is None:
-        if not _is_linear(classifier.layers[0]):
+        if not isinstance(first, nn.Linear):
             raise UserError(
                 "A classifier whose first layer is not linear does not say the shape of its "
                 "inputs: give it, such as shape=(channels, height, width)."
             )
-        shape = (first.n_inputs,)
+        shape = (first.in_features,)
     if not all(isinstance(size, int) and size > 0 for size in shape):
         raise UserError(f"A shape has whole numbers above 0, not {short(shape)}.")
-    return first.weight.new_zeros(1, *shape)
-
-
-def _is_linear(layer: Any) -> bool:
-    return not isinstance(layer, PASSIVE) and layer.weight.dim() == 2
+    return classifier.modulated_layers[0].stored_weight.new_zeros(1, *shape)
 
 
 def _sizes(x: Tensor) -> Any:
@@ -175,7 +171,7 @@ def _sizes(x: Tensor) -> Any:
 def _passed(name: str, layer: nn.Module, x: Tensor) -> Tensor:
     """What comes out of a layer, for its shape."""
     # Torch would take a picture of two axes, or lines of numbers, for several samples.
-    if isinstance(layer, nn.Flatten) or x.dim() == (2 if _is_linear(layer) else 4):
+    if isinstance(layer, nn.Flatten) or x.dim() == (2 if isinstance(layer, nn.Linear) else 4):
         with suppress(RuntimeError):
             return cast(Tensor, layer(x))
     raise UserError(f"Inputs of shape {tuple(x.shape[1:])} do not fit {name}, {layer}.")
@@ -194,8 +190,6 @@ def _weights(name: str, layer: Any, parameters: LayerParameters) -> Any:
     gain = parameters.gain
     weight = parameters.weight * gain.reshape(-1, *[1] * (parameters.weight.ndim - 1))
     bias = parameters.bias * gain
-    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise UserError(f"{name} has weights or gains that are not finite, which no graph holds.")
     if weight.ndim == 2:
         return _nir().Affine(weight, bias)
     height, width = weight.shape[2:]

@@ -180,8 +180,9 @@ def _brightness(images: FloatArray, offsets: FloatArray) -> FloatArray:
         np.maximum(0, 1 - np.abs(centred[:, None] - offset[:, None, None] - pixels))
         for offset in offsets
     )
-    seen: FloatArray = down @ images @ across.swapaxes(1, 2)
-    return np.log(DARK + (1 - DARK) * seen)
+    seen = down @ images @ across.swapaxes(1, 2)
+    brightness: FloatArray = np.log(DARK + (1 - DARK) * seen)
+    return brightness
 
 
 def _checked(events: Any, size: Sequence[int], steps: int, duration: float) -> tuple[int, int]:
