@@ -4,6 +4,7 @@
 """
 
 from neuromod.tuning.attachment import attach, detach, disabled, merge, merge_and_unload, unmerge
+from neuromod.tuning.checking import check
 from neuromod.tuning.ia3 import load_ia3, save_ia3
 from neuromod.tuning.methods.gained import gain_penalty, keep_within, share_gains
 from neuromod.tuning.trained import (
@@ -16,6 +17,7 @@ from neuromod.tuning.trained import (
 
 __all__ = [
     "attach",
+    "check",
     "detach",
     "disabled",
     "gain_penalty",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -46,12 +47,11 @@ class LoRA(Fused):
 
     def change(self, x: Tensor) -> Tensor:
         """What is added to ``W x``."""
-        low = self.kind.product(self, x, self.down, None)
-        if self.kind is LINEAR:
-            return nn.functional.linear(low, self.up)
-        convolved = getattr(nn.functional, f"conv{self.kind.dims}d")
-        change: Tensor = convolved(low, self.kind.spread(self.up))
-        return change
+        low, up = self.kind.product(self, x, self.down, None), self.up
+        product: Callable[[Tensor, Tensor], Tensor] = nn.functional.linear
+        if self.kind is not LINEAR:
+            product = getattr(nn.functional, f"conv{self.kind.dims}d")
+        return product(low, self.kind.spread(up))
 
     def respond(self, x: Tensor, **options: Any) -> Tensor:
         return super().respond(x, **options) + self.change(x)
