@@ -296,8 +296,9 @@ def deploy(
     Raises
     ------
     UserError
-        When synapses without mirrors are to be sized.
+        When synapses without mirrors are to be sized, or the layer is a convolution.
     """
+    check_dense(weight)
     table = np.column_stack([weight, bias])
     # Volt on the membrane that one unit of the network's weight stands for.
     per_unit = float((circuit.v_th - circuit.v_rest) / volt) / theta
@@ -330,6 +331,15 @@ def deploy(
         "mirror_scale": float(np.median(scale)),
     }
     return Layer(codes[:, :-1], codes[:, -1], vdd, changes, scale)
+
+
+def check_dense(weight: np.ndarray) -> None:
+    """Refuse weights that neurons share, which have no synapses of their own to be stored in."""
+    if np.ndim(weight) != 2:
+        raise UserError(
+            f"Weights of shape {np.shape(weight)} are no linear layer's, (neurons, inputs): "
+            "convolutions are not built from neurons."
+        )
 
 
 def _sized(circuit: CircuitNeuron, smallest: np.ndarray, untuned: Quantity) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, second, volt
 
-from neuromod.chip.conversion import Layer
+from neuromod.chip.conversion import Layer, check_dense
 from neuromod.chip.pulses import PulseTrain, code_pulses, mirror_pulses, respond
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
@@ -62,6 +62,8 @@ class Unrolled:
         weights, biases : sequence of ndarray
             Of all layers, each of shape (neurons, inputs) and (neurons,).
         """
+        for weight in weights:
+            check_dense(weight)
         return cls(features @ weights[0].T + biases[0], tuple(weights[1:]), tuple(biases[1:]))
 
     @property

@@ -179,6 +179,8 @@ def _passed(name: str, layer: nn.Module, x: Tensor) -> Tensor:
 
 def _parameters(classifier: Spiking) -> list[LayerParameters]:
     """Numbers of the layers with weights; of the output layer, those of the classes alone."""
+    if not all(layer.enabled for layer in classifier.modulated_layers):
+        raise UserError("A disabled classifier has no numbers of its own: export it enabled.")
     found = classifier.layer_parameters()
     if classifier.outputs is not None:
         found[-1] = LayerParameters(*(tensor[classifier.outputs] for tensor in found[-1]))

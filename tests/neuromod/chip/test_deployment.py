@@ -131,6 +131,15 @@ def test_a_layer_decides_one_period_after_the_one_before(side, period):
     assert round(float(experiment.duration / experiment.dt)) == 4 * period
 
 
+def test_a_convolution_is_not_taken_for_a_linear_layer():
+    kernel = Trained(np.ones((3, 7, 7, 7)), np.zeros(3), np.ones(3))
+    told = r"Weights of shape \(3, 7, 7, 7\) are no linear layer's"
+    with pytest.raises(UserError, match=told):
+        on_cells(CELL, [kernel], THETA, FEATURES, 1 * ms, 0.1 * ms, seed=1)
+    with pytest.raises(UserError, match=told):
+        deploy(CHIP, kernel.weight, kernel.bias, kernel.gain, THETA)
+
+
 def test_images_do_not_touch_each_other():
     volley, experiment = on_cells(CELL, LAYERS, THETA, FEATURES[4:5], 1.3 * ms, 0.1 * ms, 3)
     alone = volley.split(simulate(experiment).spikes["cell"].counts())

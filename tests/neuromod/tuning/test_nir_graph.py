@@ -15,7 +15,7 @@ nir = pytest.importorskip("nir")
 
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.models.classifier import LIFClassifier, RateClassifier, SpikingClassifier  # noqa: E402
-from neuromod.tuning import attach, merge  # noqa: E402
+from neuromod.tuning import attach, disabled, merge  # noqa: E402
 from neuromod.tuning.nir_graph import DT, save_nir, to_nir  # noqa: E402
 
 STEPS = 5
@@ -265,6 +265,13 @@ def test_weights_that_are_not_finite_are_refused() -> None:
     classifier.modulated_layers[1].gain.data[2] = torch.nan
     with pytest.raises(UserError, match="NaN or infinite"):
         to_nir(classifier)
+
+
+def test_a_disabled_classifier_is_not_taken_for_the_tuned_one() -> None:
+    classifier = tuned(SpikingClassifier, dense())
+    with disabled(classifier), pytest.raises(UserError, match="export it enabled"):
+        to_nir(classifier)
+    assert to_nir(classifier)
 
 
 def test_without_the_package_one_sentence_says_how_to_get_it(monkeypatch) -> None:
