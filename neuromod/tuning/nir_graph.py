@@ -12,7 +12,8 @@ Then the update of `LIFClassifier`, ``v[t] = decay v[t-1] (1 - O[t-1]) + I[t]``,
 
 A reader that takes ``exp(-dt/tau)`` as decay computes other membranes. `SpikingClassifier` is the
 case of ``decay = 0``, as in evaluation, where silent neurons give 0: a step remembers nothing of
-the one before it. (NIR's ``Threshold`` would say the same without a step, but no reader knows it.)
+the one before it. (NIR's ``Threshold`` would say the same without a step, but readers do not know
+it: snnTorch, SpikingJelly, Norse and sinabs have no such node.)
 NIR's neurons fire above their threshold and ours at it, so that the threshold is the number next
 below theta, of the precision that the classifier has.
 """
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 Spiking = SpikingClassifier | LIFClassifier
 
 DT = 1e-4
-"""Seconds of a step, as all readers of NIR take it; a graph has no place for it but metadata."""
+"""Seconds of a step, as snnTorch and SpikingJelly take it (Norse takes 1 ms unless it is told). A
+graph has no place for it but its metadata."""
 
 
 def save_nir(path: str | Path, classifier: Spiking, shape: Sequence[int] | None = None) -> None:
