@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from neuromod.errors import UserError, listed, short
 from neuromod.models.layer_kinds import Convolution, InputsFirst, kind_of
 from neuromod.models.modulated_layer import ModulatedLayer
-from neuromod.support.cache import not_written, written_whole
+from neuromod.support.cache import NotWrittenError, not_written, written_whole
 from neuromod.support.tensor_file import TensorFileError, check_fit, read_foreign
 from neuromod.tuning.attachment import Tuning, attach_plan, tuned_layers
 from neuromod.tuning.trained import bare, changed_buffers, trained_state_dict
@@ -259,11 +259,15 @@ def _check_words(meant: Places, found: Places) -> None:
 @contextmanager
 def _folder(path: Path) -> Iterator[Path]:
     """A folder to write into, which is gone again if it was made for nothing."""
-    new = not path.exists()
     try:
+        new = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise not_written(path, error) from error
+    except ValueError as error:
+        raise NotWrittenError(
+            f"{short(str(path))} cannot be written: it names no folder."
+        ) from error
     try:
         yield path
     except BaseException:
@@ -275,14 +279,15 @@ def _folder(path: Path) -> Iterator[Path]:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
-    if not path.is_file():
-        inner = sorted(each.parent.name for each in folder.glob(f"*/{CONFIG}"))
-        others = f", but in its folders {listed(inner)}" if inner else ""
-        raise TensorFileError(f"There is no {CONFIG} in {folder}{others}.")
     try:
         config = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        inner = sorted(each.parent.name for each in folder.glob(f"*/{CONFIG}"))
+        others = f", but in its folders {listed(inner)}" if inner else ""
+        raise TensorFileError(f"There is no {CONFIG} in {folder}{others}.") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise TensorFileError(f"{path} cannot be read as JSON: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise TensorFileError(f"{short(str(path))} cannot be read as JSON: {reason}.") from error
     if not isinstance(config, dict) or "peft_type" not in config:
         raise TensorFileError(f"{path} is no configuration of peft: it has no peft_type.")
     if config["peft_type"] != "IA3":

@@ -488,6 +488,14 @@ def test_a_folder_without_an_adapter_is_told(tmp_path):
             load_ia3(tmp_path / "mine", model)
 
 
+@pytest.mark.parametrize("name", ["nu\0l", "long" * 2000])
+def test_what_is_no_path_is_told(name):
+    with pytest.raises(NotWrittenError, match="cannot be written"):
+        save_ia3(name, tuned("3-d"))
+    with pytest.raises(TensorFileError, match="cannot be read as JSON"):
+        load_ia3(name, made("3-d")[0])
+
+
 def test_a_model_that_is_tuned_or_shares_the_layer_takes_no_adapter(tmp_path):
     save_ia3(tmp_path / "mine", tuned("convolutional"))
     with pytest.raises(UserError, match="is tuned already: detach it"):
