@@ -199,8 +199,7 @@ class SpikingClassifier(Classifier):
 
     @torch.no_grad()
     def layer_spikes(self, features: Tensor) -> list[Tensor]:
-        """Return which neurons of every layer fire, as silent ones give 0: bool, shape (n, out)
-        or (n, channels, height, width).
+        """Return which neurons of every layer fire, as silent ones give 0: bool, shape (n, ...).
 
         In double precision (``classifier.double()``, features converted alike) it is the reference
         that neurons built elsewhere must reproduce.
