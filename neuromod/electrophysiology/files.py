@@ -16,6 +16,7 @@ from neuromod.electrophysiology.sweeps import READ, Sweep, measure
 from neuromod.electrophysiology.tables import EXCEL, TEXTS, Table, read_table
 from neuromod.errors import UserError, listed, unknown
 from neuromod.support.cache import checksum
+from neuromod.support.paths import file_at, folder_at, usable
 from neuromod.support.text import span
 
 RECORDINGS: dict[str, Callable[[Path], list[Sweep]]] = {
@@ -25,7 +26,7 @@ RECORDINGS: dict[str, Callable[[Path], list[Sweep]]] = {
 POOLED = "all cells"
 READ_FILES = ["file", *READ]
 COLUMNS = ["cell", "condition", "current_nA", "trial", "rate_Hz"]
-# Reasons that a message names.
+# Reasons or paths that a message names.
 NAMED = 3
 
 
@@ -115,7 +116,7 @@ def read_curves(
     frames = [frame.assign(part=part) for part, (frame, _) in enumerate(parts)]
     read = pd.concat([*frames, passed], ignore_index=True).reindex(columns=[*READ_FILES, "part"])
     read = read.assign(used=read.used.astype(bool), why=read.why.fillna(""))
-    where = listed(map(str, data))
+    where = listed(map(str, data)) if len(data) <= NAMED else f"{len(data)} files and folders"
     if not read.used.any():
         raise UserError(f"Nothing in {where} can be used: {_reasons(read)}.")
     read["cell"] = _names(read)
@@ -127,14 +128,13 @@ def _paths(data: Sequence[Path]) -> dict[Path, bool]:
     """Files, and whether they were named themselves."""
     found: dict[Path, bool] = {}
     for path in data:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
+        if usable(path).is_dir():
+            held = folder_at(path, f"name a {_kinds()}").iterdir()
+            inside = sorted(p for p in held if p.is_file() and p.name[0] != ".")
             if not any(_is_readable(p) for p in inside):
                 raise UserError(f"There is no {_kinds()} in the folder {path}.")
             found = dict.fromkeys(inside, False) | found
-        elif not path.is_file():
-            raise UserError(f"There is no file {path}.")
-        elif not _is_readable(path):
+        elif not _is_readable(file_at(path)):
             raise UserError(f"{path} must be a {_kinds()}.")
         else:
             found[path] = True

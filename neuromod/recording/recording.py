@@ -18,6 +18,7 @@ from neuromod.checks import index_array
 from neuromod.errors import UserError, listed, unknown
 from neuromod.experiment import Spikes
 from neuromod.support.cache import written_whole
+from neuromod.support.paths import file_at, shown
 
 FORMATS = ("nix", "nwb")
 # What is raised over HDF5 files that are damaged or not ours.
@@ -168,9 +169,7 @@ class Recording:
         UserError
             When the file is missing, damaged or of another kind.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise UserError(f"There is no recording at {path}.")
+        path = file_at(path, "recording")
         found: Recording = _module(_kind(path)).read(path)
         return found
 
@@ -217,5 +216,5 @@ def _kind(path: Path) -> str:
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         expected = listed([f".{name}" for name in FORMATS], "or")
-        raise UserError(f"A recording's name ends in {expected}, which {path} does not.")
+        raise UserError(f"A recording's name ends in {expected}, which {shown(path)} does not.")
     return kind

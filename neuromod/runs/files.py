@@ -14,6 +14,7 @@ import pandas as pd
 from neuromod.errors import UserError, listed
 from neuromod.recording import FORMATS, Recording
 from neuromod.support.cache import checksum, digest, reach_disk, reserve, written_whole
+from neuromod.support.paths import shown, usable
 
 INFO = "run.json"
 PAGES = ("figure.png", "report.html")
@@ -106,8 +107,8 @@ def read_info(folder: Path) -> dict[str, Any]:
         When there is none, or it is damaged.
     """
     path = folder / INFO
-    if not path.is_file():
-        raise UserError(f"There is no run in {folder}: it has no {INFO}.")
+    if not usable(path).is_file():
+        raise UserError(f"There is no run in {shown(folder)}: it has no {INFO}.")
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:

@@ -17,6 +17,7 @@ from neuromod.errors import UserError
 from neuromod.runs.files import INFO
 from neuromod.support.cache import is_full, names_reach_disk, no_room
 from neuromod.support.claim import claim, owner, release, sweep
+from neuromod.support.paths import shown, usable
 
 PARTIAL = "-partial"
 
@@ -66,7 +67,7 @@ def reserved(out: Path, overwrite: bool) -> Iterator[Place]:
         When a run cannot be written there.
     """
     # Through a link, so that the link stays.
-    folder = Path(os.path.realpath(out))
+    folder = Path(os.path.realpath(usable(out)))
     work = folder.with_name(f".{folder.name}{PARTIAL}")
     try:
         recover(folder)
@@ -79,7 +80,7 @@ def reserved(out: Path, overwrite: bool) -> Iterator[Place]:
     except OSError as error:
         is_file = isinstance(error, FileExistsError | NotADirectoryError)
         reason = "a part of its path is a file" if is_file else error.strerror
-        raise UserError(f"{out} cannot be written: {reason}.") from error
+        raise UserError(f"{shown(out)} cannot be written: {reason}.") from error
     if held is None:
         raise UserError(
             f"{out} is being written by {owner(work)}: name another folder with --out, or remove "
@@ -102,7 +103,7 @@ def recover(folder: Path) -> None:
 
 def sought(folder: str | Path) -> Path:
     """A run's folder, put in place first if it is missing because a process was killed."""
-    folder = Path(folder)
+    folder = usable(folder)
     if not folder.exists():
         recover(folder)
     return folder

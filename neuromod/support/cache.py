@@ -19,6 +19,7 @@ import platformdirs
 from rich.filesize import decimal
 
 from neuromod.errors import UserError
+from neuromod.support.paths import shown
 
 log = logging.getLogger(__name__)
 
@@ -50,19 +51,19 @@ def layers(part: str = "") -> list[Path]:
     if obstacle:
         substitute = Path(tempfile.gettempdir(), f"neuromod-{getattr(os, 'getuid', int)()}")
         _say_once(
-            f"The cache folder {own} {obstacle}: {substitute} is used "
+            f"The cache folder {shown(own)} {obstacle}: {substitute} is used "
             f"{'instead' if foreign else 'for what is new'}; NEUROMOD_CACHE names another."
         )
         problem = _make(substitute, part) or _foreign(substitute, part)
         if problem or substitute.is_symlink():
             raise UserError(
-                f"Neither the cache folder {own} nor {substitute} can be used: set NEUROMOD_CACHE "
-                "to a folder that you, and nobody else, can write."
+                f"Neither the cache folder {shown(own)} nor {substitute} can be used: set "
+                "NEUROMOD_CACHE to a folder that you, and nobody else, can write."
             )
         found.insert(0, substitute / part)
     if shared and _foreign(Path(shared), part, owned=False):
         _say_once(f"The shared cache {shared} can be written by others: it is not used.")
-    elif shared:
+    elif shared and os.access(shared, os.R_OK | os.X_OK):
         found.append(Path(shared) / part)
     return found
 
@@ -109,7 +110,7 @@ def written_whole(path: Path, size: int = 0) -> Iterator[Path]:
     Whatever happens to the machine, the file is then the old one or the new one, and whole. What
     is about to be written has ``size`` bytes, if that is known.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = _beside(path)
     try:
         temporary.touch()
         yield temporary
@@ -124,10 +125,21 @@ def written_whole(path: Path, size: int = 0) -> Iterator[Path]:
         raise
 
 
+def _beside(path: Path) -> Path:
+    """A name beside a path, if that can be the path of a file at all."""
+    try:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with suppress(OSError):
+            temporary.lstat()
+    except ValueError as error:
+        raise NotWrittenError(f"{shown(path)} cannot be written: it names no file.") from error
+    return temporary
+
+
 def not_written(path: Path, error: OSError, size: int = 0) -> NotWrittenError:
     """Return the error for a file that cannot be written, of ``size`` bytes if that is known."""
     if not is_full(error):
-        return NotWrittenError(f"{path} cannot be written ({error.strerror}).")
+        return NotWrittenError(f"{shown(path)} cannot be written ({error.strerror}).")
     return no_room(path, size)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from neuromod.errors import UserError
 from neuromod.support.cache import digest, written_whole
+from neuromod.support.paths import file_at
 
 
 class TensorFileError(UserError):
@@ -67,9 +68,7 @@ def read_tensors(path: str | Path, kind: Kind) -> TensorFile:
     DamagedError
         If it cannot be read, or differs from what was written. Version 0.1 wrote no checksum.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise TensorFileError(f"There is no {kind.what} {path}.")
+    path = _there(path, kind.what)
     found = _read(path, kind.what)
     if found.header.get("format") != kind.format:
         raise TensorFileError(f"{path} lacks the header of a {kind.what} ({kind.format}).")
@@ -86,9 +85,14 @@ def read_foreign(path: Path, what: str) -> dict[str, Tensor]:
     DamagedError
         If it cannot be read.
     """
-    if not path.is_file():
-        raise TensorFileError(f"There is no {what} {path}.")
-    return _read(path, what).tensors
+    return _read(_there(path, what), what).tensors
+
+
+def _there(path: str | Path, what: str) -> Path:
+    try:
+        return file_at(path, what)
+    except UserError as error:
+        raise TensorFileError(str(error)) from error
 
 
 def is_whole(path: Path) -> bool:

@@ -22,6 +22,7 @@ from torchvision.models.vgg import make_layers
 
 from neuromod.errors import UserError, unknown
 from neuromod.support.cache import digest, spared, to_keep, where_kept
+from neuromod.support.paths import file_at
 from neuromod.support.tensor_file import (
     Kind,
     TensorFileError,
@@ -254,8 +255,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     If a file is named as torchvision names its own, ``vgg19-dcbb9e9d.pth``, its content must have
     the hash in its name.
     """
-    if not path.is_file():
-        raise UserError(f"There is no file of weights {path}.")
+    path = file_at(path, "file of weights")
     _check_hash(path)
     try:
         if path.suffix == ".safetensors":

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from neuromod.support.paths import usable
 from neuromod.support.tensor_file import (
     DamagedError,
     Kind,
@@ -70,7 +71,7 @@ def restore_checkpoint(path: Path, key: str, training: Training[Any]) -> None:
     A damaged file is skipped with a warning. One that belongs to another training, or is no
     checkpoint, is refused: it would be overwritten.
     """
-    if not path.is_file():
+    if not usable(path).exists():
         return
     try:
         found = read_tensors(path, CHECKPOINT)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-from neuromod.errors import UserError
+from neuromod.errors import UserError, short
 from neuromod.models.modulated_layer import ModulatedLayer
 
 
@@ -37,8 +37,8 @@ class Hardware:
         there = available_devices()
         if self.device not in there:
             raise UserError(
-                f"There is no device {self.device!r} for torch here: {', '.join(there)} can be "
-                "asked for."
+                f"There is no device {short(self.device)} for torch here: {', '.join(there)} can "
+                "be asked for."
             )
 
     def precision(self) -> AbstractContextManager[object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -232,10 +233,8 @@ def _joined(paths: Sequence[str | Path]) -> str:
 
 def _paths(data: str) -> list[Path]:
     """Files and folders; a comma may be part of a name."""
-    try:
-        names = [data] if Path(data).exists() else data.split(",")
-    except OSError as error:
-        raise UserError(f"data is no name of a file: {error.strerror}.") from error
+    # Together, the names of many files are longer than a name can be.
+    names = [data] if os.path.lexists(data) else data.split(",")
     return [Path(name.strip()).absolute() for name in names if name.strip()]
 
 

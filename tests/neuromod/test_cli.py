@@ -347,6 +347,21 @@ MISTAKES = [
     ),
     pytest.param(["run", "demo", "--set", "backbone=vgg91"], "mean vgg19", marks=NEEDS_TORCH),
     (["report", "full"], "There is no run in full"),
+    *[
+        (arguments, "x' cannot be used: File name too long.")
+        for arguments in (
+            ["report", "x" * 700],
+            ["verify", "x" * 700],
+            ["repeat", "x" * 700],
+            ["compare", "x" * 700, "old"],
+            ["run", "tiny", "--out", "x" * 700],
+        )
+    ],
+    (["verify", " "], "There is no run in ' ': it has no run.json."),
+    (
+        ["export", "spice", "vdd-sweep", "--out", "x" * 700],
+        f"'{'x' * 39}...{'x' * 39}' cannot be written (File name too long).",
+    ),
     (["compare", "old", "nowhere"], "old"),
     (["run", "tiny", "--sett", "x=1"], "No such option"),
     (["run"], "Missing argument"),

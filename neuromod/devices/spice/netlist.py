@@ -24,6 +24,7 @@ from neuromod.experiment import Experiment, Population
 from neuromod.models.circuit import TRANSISTOR, suffix
 from neuromod.parameters import namespace
 from neuromod.support.cache import written_whole
+from neuromod.support.paths import shown
 
 MOST_NEURONS, MOST_SYNAPSES = 100, 1000
 MAX_STEP = 1 * nsecond
@@ -215,7 +216,7 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
 def save(text: str, path: Path) -> None:
     """Write a netlist to a file of its own; one that is there stays."""
     if os.path.lexists(path):
-        raise UserError(f"{path} exists: name another file with --out.")
+        raise UserError(f"{shown(path)} exists: name another file with --out.")
     with written_whole(path, len(text)) as temporary:
         temporary.write_text(text)
 

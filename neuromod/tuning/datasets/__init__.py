@@ -7,9 +7,10 @@ Nothing is downloaded: an error says what is missing on this disk and where to g
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from neuromod.errors import UserError, unknown
+from neuromod.errors import UserError, short, unknown
 from neuromod.support.cache import where_kept
 from neuromod.tuning.datasets.archives import ARCHIVES, load_archive, load_stl10
 from neuromod.tuning.datasets.digits import DIGIT_TASKS, load_digits
@@ -57,10 +58,13 @@ def load_data(
             return load_stl10(root, split_seed)
         return load_archive(ARCHIVES[str(name)], root, split_seed)
     if folder is not None:
-        raise UserError(f"folder says where an archive was unpacked, and {name} is none.")
+        raise UserError(
+            f"folder says where an archive was unpacked, and {short(str(name))} is none."
+        )
     if name in DIGIT_TASKS:
         return DIGIT_TASKS[str(name)](split_seed)
     path = Path(name)
-    if path == Path(path.name) and not path.exists():
+    # To pathlib, a name of no letters is the current folder.
+    if path == Path(path.name) and not os.path.lexists(name):
         raise unknown("data set or folder", str(name), DATA_SETS)
     return load_folder(path, split_seed)

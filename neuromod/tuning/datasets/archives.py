@@ -23,6 +23,7 @@ from torchvision.datasets.utils import check_integrity
 
 from neuromod.errors import UserError
 from neuromod.support.cache import digest
+from neuromod.support.paths import shown, usable
 from neuromod.tuning.datasets.folders import Listing, from_listings, list_classes, list_images
 from neuromod.tuning.datasets.image_files import named
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, Split, halves
@@ -133,13 +134,14 @@ def load_archive(archive: Archive, folder: Path, split_seed: int = SPLIT_SEED) -
 def _find(archive: Archive, folder: Path) -> Path:
     """The folder, nearest to ``folder``, that holds the archive's parts."""
     parts = list(archive.parts.values())
+    usable(folder / parts[0])
     for depth in range(DEEPEST + 1):
         for found in sorted(folder.glob("*/" * depth + parts[0])):
             if all((found.parent / part).is_dir() for part in parts):
                 return found.parent
     raise UserError(
-        f"{archive.title} is not in {folder}: get {archive.get}, and unpack it there, so that "
-        f"there are folders {', '.join(parts)} with {archive.n_files} files."
+        f"{archive.title} is not in {shown(folder)}: get {archive.get}, and unpack it there, so "
+        f"that there are folders {', '.join(parts)} with {archive.n_files} files."
     )
 
 
@@ -202,7 +204,7 @@ def load_stl10(folder: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
     ImageData
         Read into memory, 0.4 GB.
     """
-    folder = Path(folder)
+    folder = usable(folder)
     folder = folder.parent if folder.name == STL10.base_folder else folder
     hashes = _Labelled.train_list + _Labelled.test_list
     _check_stl10(folder / STL10.base_folder, dict(hashes))
@@ -230,8 +232,9 @@ def _check_stl10(folder: Path, hashes: Mapping[str, str]) -> None:
     absent = [name for name in names if not (folder / name).is_file()]
     if len(absent) == len(names):
         raise UserError(
-            f"STL-10 is not in {folder.parent}: get {STL10.url} and unpack it there, so that "
-            f"there is a folder {STL10.base_folder} with {len(names)} files: {', '.join(names)}."
+            f"STL-10 is not in {shown(folder.parent)}: get {STL10.url} and unpack it there, "
+            f"so that there is a folder {STL10.base_folder} with {len(names)} files: "
+            f"{', '.join(names)}."
         )
     _check_whole("STL-10", folder, absent, len(names), STL10.filename)
     damaged = [name for name, md5 in hashes.items() if not check_integrity(folder / name, md5)]

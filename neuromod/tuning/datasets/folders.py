@@ -13,6 +13,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from neuromod.errors import UserError, listed
 from neuromod.support.cache import digest
 from neuromod.support.log import note
+from neuromod.support.paths import folder_at
 from neuromod.tuning.datasets.image_files import named, read_image, repeated, turned
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, Split, halves, stratified_split
 
@@ -51,11 +52,7 @@ def load_folder(root: str | Path, split_seed: int = SPLIT_SEED) -> ImageData:
     ImageData
         Images are read from disk one by one, when they are used.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise UserError(
-            f"There is no folder {root}: name a folder that has one sub-folder per class."
-        )
+    root = folder_at(root, "name a folder that has one sub-folder per class")
     parts = _parts(root) or {"all": root}
     listings = {part: list_classes(folder) for part, folder in parts.items()}
     for name, files in listings.get("all", {}).items():

@@ -16,6 +16,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from neuromod.errors import UserError
 from neuromod.support.cache import checksum
+from neuromod.support.paths import file_at
 from neuromod.support.progress import watched
 
 UNREADABLE = (OSError, SyntaxError, ValueError)
@@ -40,7 +41,7 @@ def read_image(path: str | Path) -> Tensor:
         For what is no image, is too large for Pillow, holds several, or has no known range:
         fractions, negative numbers, and numbers of 32 bits of which all would fit into 16.
     """
-    with _opened(Path(path)) as image:
+    with _opened(file_at(path, "image")) as image:
         upright = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):
             grey = _grey(path, np.asarray(upright, dtype=np.int64), image)

@@ -149,6 +149,10 @@ def test_files_that_are_named_must_be_readable(folder):
             (folder / name).write_text("animal,age\n1,30\n")
         with pytest.raises(UserError, match=message):
             read(good, folder / name)
+    with pytest.raises(
+        UserError, match=r"^'/.*\.\.\.x{35}\.csv' cannot be used: File name too long\.$"
+    ):
+        read(good, folder / f"{'x' * 10_000}.csv")
     with pytest.raises(UserError, match=r"is a copy of a\.csv"):
         read(good, shutil.copy(good, folder / "b.csv"))
 

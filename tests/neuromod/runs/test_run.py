@@ -223,7 +223,8 @@ def test_an_empty_folder_is_used(tiny, tmp_path):
         ("file", "is a file"),
         ("file/run", "cannot be written"),
         ("file/deep/run", "cannot be written"),
-        ("x" * 300, "cannot be written"),
+        ("x" * 300, r"^'/.*\.\.\.x{39}' cannot be used: File name too long\.$"),
+        ("a\0b", "cannot be used: no path holds a character such as NUL"),
     ],
 )
 def test_a_folder_that_cannot_be_written_is_refused(out, message, tiny, tmp_path):
@@ -379,3 +380,8 @@ def test_a_file_that_may_not_be_read_is_told(folder, monkeypatch):
 def test_a_missing_run_is_told(tmp_path):
     with pytest.raises(UserError, match=r"no run in .*run\.json"):
         load_run(tmp_path)
+    with pytest.raises(UserError, match=r"^There is no run in ' ': it has no run\.json\.$"):
+        load_run(" ")
+    for name in ("x" * 10_000, "y/" * 2045):
+        with pytest.raises(UserError, match=r"^'.*' cannot be used: File name too long\.$"):
+            load_run(name)

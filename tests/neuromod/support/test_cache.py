@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +115,18 @@ def test_the_shared_cache_comes_last_and_is_only_one_that_others_cannot_write(
     shared.chmod(0o775)
     assert layers() == [own]
     assert f"{shared} can be written by others: it is not used" in caplog.text
+
+
+def test_a_shared_cache_that_cannot_be_looked_into_is_not_used(own, monkeypatch):
+    monkeypatch.setenv("NEUROMOD_SHARED_CACHE", "x" * 10_000)
+    assert where_kept("both") == own / "both"
+
+
+@pytest.mark.parametrize(("name", "told"), [("", r"\."), ("a\0b", r"'a.x00b'")])
+def test_what_names_no_file_is_not_written(name, told):
+    sentence = rf"^{told} cannot be written: it names no file\.$"
+    with pytest.raises(NotWrittenError, match=sentence), written_whole(Path(name)):
+        pass
 
 
 @pytest.fixture

@@ -168,6 +168,12 @@ def test_weights_that_are_not_there_are_never_downloaded(
         load_backbone("vgg19")
     with pytest.raises(UserError, match=r"There is no file of weights .*mine\.pth"):
         load_backbone("vgg11", tmp_path / "mine.pth")
+    with pytest.raises(UserError, match=r"^There is no file of weights ' '\.$"):
+        load_backbone("vgg11", " ")
+    with pytest.raises(
+        UserError, match=r"^'x{39}\.\.\.x{39}' cannot be used: File name too long\.$"
+    ):
+        load_backbone("vgg11", "x" * 10_000)
 
 
 def test_weights_that_do_not_fit_are_refused_by_layer_and_shape(tmp_path: Path) -> None:

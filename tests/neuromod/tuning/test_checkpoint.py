@@ -122,6 +122,10 @@ def test_a_file_of_another_kind_is_not_written_over(
     path = tmp_path / "gains.safetensors"
     save_gains(path, tune(features, backbone, RECIPE), backbone, features)
     before = path.read_bytes()
+    with pytest.raises(UserError, match=r" is a folder, and no checkpoint\.$"):
+        tune(features, backbone, RECIPE, checkpoint=tmp_path)
+    with pytest.raises(UserError, match=r"x{39}' cannot be used: File name too long\.$"):
+        tune(features, backbone, RECIPE, checkpoint=Path("x" * 10_000))
     with pytest.raises(UserError, match="lacks the header of a checkpoint"):
         tune(features, backbone, RECIPE, checkpoint=path)
     assert path.read_bytes() == before

@@ -167,10 +167,22 @@ def test_digits_come_at_several_distances_by_name(name: str) -> None:
 def test_a_name_that_is_none_is_answered_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no data set or folder named 'food12': .* food11"):
         load_data("food12")
+    for name, known in (("", "''"), ("x" * 10_000, r"'x{39}\.\.\.x{39}'")):
+        with pytest.raises(
+            UserError, match=f"no data set or folder named {known}; there are bccd,"
+        ):
+            load_data(name)
     with pytest.raises(UserError, match=r"There is no folder .*shades"):
         load_data(tmp_path / "shades")
-    with pytest.raises(UserError, match="folder says where an archive was unpacked, and digits"):
+    with pytest.raises(UserError, match="folder says where an archive was unpacked, and 'digits'"):
         load_data("digits", tmp_path)
+
+
+@pytest.mark.parametrize("name", [None, "stl10", "bccd"])
+def test_a_folder_that_cannot_be_is_told(name: str | None) -> None:
+    long = f"/{'x' * 10_000}"
+    with pytest.raises(UserError, match=r"^'/x{38}\.\.\..*' cannot be used: File name too long\.$"):
+        load_data(name, long) if name else load_data(long)
 
 
 def test_a_class_folder_is_loaded_by_its_path(class_folder: Path) -> None:

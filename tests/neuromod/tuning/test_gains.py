@@ -101,6 +101,10 @@ def test_a_saved_classifier_can_be_attached_to_as_any_model(saved: Path, tuned, 
 def test_files_that_are_no_gains_are_refused(saved: Path, backbone) -> None:
     with pytest.raises(TensorFileError, match=r"There is no gains file .*nowhere"):
         load_gains(saved.with_name("nowhere"), backbone)
+    with pytest.raises(TensorFileError, match=r"^There is no gains file ' '\.$"):
+        load_gains(" ", backbone)
+    with pytest.raises(TensorFileError, match=r"^'x{39}\.\.\.x{39}' cannot be used: File name too"):
+        load_gains("x" * 10_000, backbone)
     foreign = saved.with_name("foreign.safetensors")
     save_file({"w": torch.ones(2)}, foreign)
     with pytest.raises(TensorFileError, match="lacks the header of a gains file"):

@@ -73,6 +73,13 @@ def test_a_device_that_is_not_there_is_refused(name: str) -> None:
         Hardware(name)
 
 
+def test_a_device_of_a_long_name_is_refused_in_few_words() -> None:
+    with pytest.raises(
+        UserError, match=r"^There is no device 'x{39}\.\.\.x{39}' for torch here: cpu"
+    ):
+        Hardware("x" * 10_000)
+
+
 @pytest.mark.parametrize("name", available_devices())
 def test_every_device_gives_the_gains_of_the_cpu(
     features: Features, backbone: Backbone, name: str
