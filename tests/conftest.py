@@ -122,6 +122,20 @@ def neuromod(
     return command
 
 
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with nothing but the embedded network, trained once for all test processes."""
+    filelock = pytest.importorskip("filelock")
+    from neuromod.tuning.backbone import load_backbone
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pretrained"
+    with filelock.FileLock(f"{folder}.lock"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEUROMOD_CACHE", str(folder))
+        load_backbone()
+    return folder
+
+
 @pytest.fixture
 def python() -> Callable[[str], Outcome]:
     """Run Python code in a process of its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,11 @@ WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
-def test_python_on_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+def test_python_on_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
+    if "load_backbone" in page.read_text():
+        kept = shutil.copytree(request.getfixturevalue("pretrained"), tmp_path / "cache")
+        monkeypatch.setenv("NEUROMOD_CACHE", str(kept))
     if page.name == "README.md":
         import neuromod
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,9 +23,10 @@ SUPPLIES = ["grouping", "supplies", "memory", "again"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
+def cache(tmp_path_factory, pretrained):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEUROMOD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        own = shutil.copytree(pretrained, tmp_path_factory.mktemp("cache") / "own")
+        patch.setenv("NEUROMOD_CACHE", str(own))
         yield
 
 

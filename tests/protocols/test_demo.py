@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -20,10 +21,11 @@ from neuromod.tuning.trained import GAINS
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, pretrained):
     folder = tmp_path_factory.mktemp("demo") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEUROMOD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        own = shutil.copytree(pretrained, tmp_path_factory.mktemp("cache") / "own")
+        patch.setenv("NEUROMOD_CACHE", str(own))
         neuromod.run(Demo(methods=("none", "additive", "nt1"), seeds=2), out=folder)
         yield folder
 
@@ -158,7 +160,7 @@ def test_gains_must_be_among_the_methods():
         Demo(methods=("none", "tft"))
     with pytest.raises(neuromod.UserError, match="did you mean nt"):
         Demo(methods=("nt1", "nt3"))
-    with pytest.raises(neuromod.UserError, match="twice"):
+    with pytest.raises(neuromod.UserError, match="nt1 2 times"):
         Demo(methods=("nt1", "nt1"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -38,10 +39,11 @@ SMALL = Transfer(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, pretrained):
     folder = tmp_path_factory.mktemp("transfer") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEUROMOD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        own = shutil.copytree(pretrained, tmp_path_factory.mktemp("cache") / "own")
+        patch.setenv("NEUROMOD_CACHE", str(own))
         neuromod.run(SMALL, out=folder)
         yield folder
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,17 +8,19 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache folder for this test process alone."""
+    folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEUROMOD_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+        patch.setenv("NEUROMOD_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def backbone():
+def backbone(cache: Path, pretrained: Path):
     from neuromod.tuning.backbone import load_backbone
 
+    shutil.copytree(pretrained, cache, dirs_exist_ok=True)
     return load_backbone()
 
 
