@@ -62,7 +62,14 @@ class ModulatedLayer(nn.Module):
     """The layer's own class."""
     kind: ClassVar[Kind]
 
-    STATE: ClassVar[tuple[str, ...]] = ("originals", "on", "attachment", "blend", "merged")
+    STATE: ClassVar[tuple[str, ...]] = (
+        "originals",
+        "on",
+        "attachment",
+        "adapters",
+        "blend",
+        "merged",
+    )
     """Attributes that a layer has while it is tuned."""
 
     weight: Tensor
@@ -114,14 +121,7 @@ class ModulatedLayer(nn.Module):
         """Put trained tensors and their pre-trained originals into each other's places."""
         for name, other in self.originals.items():
             own = cast(nn.Parameter, self._parameters[name])
-            if (other.device, other.dtype) != (own.device, own.dtype):
-                # A parameter keeps its identity where torch lets it.
-                moved = other.detach().to(own)
-                if moved.is_meta == other.is_meta:
-                    other.data = moved
-                else:
-                    other = nn.Parameter(moved, other.requires_grad)
-            self._parameters[name], self.originals[name] = other, own
+            self._parameters[name], self.originals[name] = followed(other, own), own
 
     @property
     def n_inputs(self) -> int:
@@ -255,8 +255,13 @@ class Fused(ModulatedLayer):
     reads its tensors, they are in the tensors that are read.
     """
 
+    @property
+    def fuses(self) -> bool:
+        """Whether the product is ours to compute."""
+        return self.plain.forward is self.kind.forward
+
     def forward(self, *args: Any, **options: Any) -> Any:
-        if self.enabled and self.plain.forward is self.kind.forward:
+        if self.enabled and self.fuses:
             return self.respond(*args, **options)
         return super().forward(*args, **options)
 
@@ -270,6 +275,19 @@ def in_double(tensor: Tensor) -> Tensor:
     # Apple's GPUs have no double precision.
     device = "cpu" if tensor.device.type == "mps" else tensor.device
     return tensor.detach().to(device).double()
+
+
+def followed(parameter: nn.Parameter, like: Tensor) -> nn.Parameter:
+    """A parameter where another is, in its precision; the very same where torch lets it."""
+    if (parameter.device, parameter.dtype) == (like.device, like.dtype):
+        return parameter
+    moved = parameter.detach().to(like)
+    if moved.is_meta != parameter.is_meta:
+        return nn.Parameter(moved, parameter.requires_grad)
+    parameter.data = moved
+    if parameter.grad is not None:
+        parameter.grad = parameter.grad.to(like)
+    return parameter
 
 
 def _frozen(parameter: Tensor) -> nn.Parameter:

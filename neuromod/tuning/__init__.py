@@ -3,6 +3,15 @@
 ``import neuromod`` imports nothing of this.
 """
 
+from neuromod.tuning.adapters import (
+    adapter_in_use,
+    adapter_names,
+    add_adapter,
+    each_sample,
+    load_adapter,
+    remove_adapter,
+    use_adapter,
+)
 from neuromod.tuning.attachment import attach, detach, disabled, merge, merge_and_unload, unmerge
 from neuromod.tuning.checking import check
 from neuromod.tuning.ia3 import load_ia3, save_ia3
@@ -16,21 +25,28 @@ from neuromod.tuning.trained import (
 )
 
 __all__ = [
+    "adapter_in_use",
+    "adapter_names",
+    "add_adapter",
     "attach",
     "check",
     "detach",
     "disabled",
+    "each_sample",
     "gain_penalty",
     "keep_within",
+    "load_adapter",
     "load_ia3",
     "load_trained",
     "load_trained_state_dict",
     "merge",
     "merge_and_unload",
+    "remove_adapter",
     "save_ia3",
     "save_trained",
     "share_gains",
     "trained_parameters",
     "trained_state_dict",
     "unmerge",
+    "use_adapter",
 ]

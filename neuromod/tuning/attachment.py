@@ -26,6 +26,7 @@ from neuromod.models.layer_kinds import kind_of
 from neuromod.models.modulated_layer import ModulatedLayer, in_double, tuned_class
 from neuromod.tuning.hardware import seeded
 from neuromod.tuning.methods import METHODS
+from neuromod.tuning.methods.gained import GainedLayer
 from neuromod.tuning.methods.tft import TFT
 
 log = logging.getLogger(__name__)
@@ -141,6 +142,8 @@ def attach_plan(model: nn.Module, plan: Mapping[str, Tuning], seed: int = 0) -> 
     if any(is_lazy(parameter) for parameter in model.parameters()):
         raise UserError(f"{type(model).__name__} has layers without weights yet: call it once.")
     places = dict(model.named_modules(remove_duplicate=False))
+    if any(isinstance(m, ModulatedLayer) and "adapters" in vars(m) for m in places.values()):
+        raise UserError("All adapters tune the same layers: attach all before any is added.")
     for name, tuning in plan.items():
         if name not in places:
             raise _no_match(model, name, _tunable(model))
@@ -203,7 +206,7 @@ def merge(model: nn.Module) -> None:
     layers = {m: n for n, m in model.named_modules() if isinstance(m, ModulatedLayer)}
     tuned_layers(model, merged=True)
     for layer, name in layers.items():
-        refuse_not_finite({f"{name}.{own}": p for own, p in trained_of(layer).items()})
+        refuse_not_finite({f"{name}.{own}": p for own, p in _in_use(layer).items()})
     parted = [
         name
         for layer, name in layers.items()
@@ -292,6 +295,19 @@ def trained_of(layer: ModulatedLayer) -> dict[str, nn.Parameter]:
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
+def started(layer: ModulatedLayer) -> dict[str, nn.Parameter]:
+    """Trained tensors of a layer as `attach` starts them, apart from the layer."""
+    tuning = layer.attachment.tuning
+    twin = cast(ModulatedLayer, object.__new__(type(layer)))
+    plain = _without(layer, layer.adds)
+    plain["_parameters"] |= layer.originals
+    vars(twin).update({**vars(layer), **plain})
+    _forget(twin)
+    start: Callable[..., None] = METHODS[tuning.method].__init__
+    start(twin, twin, **tuning.options)
+    return trained_of(twin)
+
+
 def refuse_not_finite(tensors: Mapping[str, Tensor]) -> None:
     """Refuse trained tensors that are NaN or infinite."""
     for name, tensor in tensors.items():
@@ -299,6 +315,14 @@ def refuse_not_finite(tensors: Mapping[str, Tensor]) -> None:
             raise UserError(
                 f"{name} is NaN or infinite: its training diverged; lower the learning rate."
             )
+
+
+def _in_use(layer: ModulatedLayer) -> dict[str, Tensor]:
+    """Trained tensors that a layer computes with: of several adapters, what is made of them."""
+    found: dict[str, Tensor] = dict(trained_of(layer))
+    if isinstance(layer, GainedLayer):
+        found["gain"] = layer.of_all_samples(layer.gain_in_use)
+    return found
 
 
 def _patterns(given: str | Sequence[str]) -> Sequence[str]:

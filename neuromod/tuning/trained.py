@@ -30,7 +30,7 @@ from neuromod.tuning.attachment import (
     trained_of,
     tuned_layers,
 )
-from neuromod.tuning.methods.gained import GainedLayer, share_gains
+from neuromod.tuning.methods.gained import GainedLayer, gained_layers, refuse_blend, share_gains
 
 GAINS = Kind("gains file", "neuromod-gains-1")
 PRECISIONS = {"float64": 3, "float32": 2, "float16": 1, "bfloat16": 1}
@@ -46,16 +46,24 @@ class Base:
 
 
 def trained_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that are trained, for an optimiser."""
-    return list(_trained(model).values())
+    """Return the parameters that are trained, for an optimiser.
+
+    Where several adapters are in use at once, these are the parameters of all of them.
+    """
+    parts = {layer.gain: layer.gain_parts for layer in gained_layers(model)}
+    found = _trained(model).values()
+    return list(dict.fromkeys(part for p in found for part in parts.get(p, [p])))
 
 
 def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """Return a model's trained tensors by name, and nothing else.
 
-    A parameter that layers share comes once, and each of these layers has its ``domain``.
+    A parameter that layers share comes once, and each of these layers has its ``domain``. Of a mix
+    of adapters these are the mixed gains.
     """
-    state: dict[str, Tensor] = {name: p.detach() for name, p in _trained(model).items()}
+    layers = gained_layers(model)
+    used = {layer.gain: layer.of_all_samples(layer.gain_in_use) for layer in layers}
+    state = {name: used.get(p, p).detach() for name, p in _trained(model).items()}
     for name, layer in bare(model).named_modules():
         if isinstance(layer, GainedLayer) and layer.domain is not None:
             state[f"{name}.domain"] = layer.domain
@@ -79,6 +87,8 @@ def load_trained_state_dict(
     model = bare(model)
     # Gains that were shared are shared here too.
     layers = {n: m for n, m in model.named_modules() if isinstance(m, GainedLayer)}
+    for layer in layers.values():
+        refuse_blend(layer)
     domains = [tensors[f"{name}.domain"] for name in layers if f"{name}.domain" in tensors]
     gains = [tensors[f"{name}.gain"] for name in layers if f"{name}.gain" in tensors]
     shared = any(layer.domain is not None for layer in layers.values())
@@ -152,14 +162,7 @@ def load_trained(path: str | Path, model: nn.Module, base: Base | None = None) -
         If the file is of another kind or another model. The model is then unchanged.
     """
     file, model = read_tensors(path, GAINS), bare(model)
-    header = file.header
-    try:
-        plan = {name: Tuning(**tuning) for name, tuning in header["tuned"].items()}
-        expected = dict(header["base"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TensorFileError(
-            f"{path} was not written by save_trained: load_gains loads a classifier of version 0.1."
-        ) from error
+    plan, expected = _told(path, file)
     if "weight_hash" in expected:
         found = base or Base(type(model).__name__, hash_tensors(model.state_dict()))
         check_base(str(path), Base(**expected), found)
@@ -173,6 +176,45 @@ def load_trained(path: str | Path, model: nn.Module, base: Base | None = None) -
         detach(model)
         raise
     return list(plan)
+
+
+def read_for(path: str | Path, model: nn.Module) -> dict[str, Tensor]:
+    """Read the trained tensors of a file that fits a model which is tuned already.
+
+    Raises
+    ------
+    TensorFileError
+        If other layers were tuned, or by other methods, on other weights or with other domains; or
+        if more was trained than tuned layers.
+    """
+    file, model = read_tensors(path, GAINS), bare(model)
+    plan, expected = _told(path, file)
+    kind = type(model).__name__
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, ModulatedLayer)}
+    own = {name: layer.attachment.tuning.method for name, layer in layers.items()}
+    theirs = {name: tuning.method for name, tuning in plan.items()}
+    for name in [*theirs, *own]:
+        if theirs.get(name) != own.get(name):
+            raise TensorFileError(
+                f"{path} is of a model with {name} tuned by {theirs.get(name, 'nothing')}, and "
+                f"{kind} has it tuned by {own.get(name, 'nothing')}: adapters of one model tune "
+                "the same layers by the same methods."
+            )
+    if "weight_hash" in expected:
+        raise TensorFileError(f"{path} tells too little of its weights: load_trained may load it.")
+    if beside := [*file.header.get("whole", []), *file.header.get("buffers", [])]:
+        raise TensorFileError(
+            f"{path} changes {beside[0]}, which is in no tuned layer and belongs to all adapters: "
+            "name its module in modules_to_save, or load the file into a model of its own."
+        )
+    _check_weights(str(path), expected, model, {id(p) for p in _trained(model).values()})
+    there = trained_state_dict(model)
+    within = {name: t for name, t in there.items() if name.rpartition(".")[0] in layers}
+    check_fit(str(path), file.tensors, within, kind)
+    for name, tensor in within.items():
+        if name.endswith(".domain") and not torch.equal(file.tensors[name].to(tensor), tensor):
+            raise TensorFileError(f"{path} has other power domains in {name} than {kind}.")
+    return dict(file.tensors)
 
 
 def check_base(source: str, expected: Base, found: Base) -> None:
@@ -190,6 +232,17 @@ def bare(model: nn.Module) -> nn.Module:
     while type(model) in wrappers:
         model = model.get_submodule(wrappers[type(model)])
     return model
+
+
+def _told(path: str | Path, file: TensorFile) -> tuple[dict[str, Tuning], dict[str, Any]]:
+    """How a file says that layers were tuned, and on which weights."""
+    try:
+        plan = {name: Tuning(**tuning) for name, tuning in file.header["tuned"].items()}
+        return plan, dict(file.header["base"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TensorFileError(
+            f"{path} was not written by save_trained: load_gains loads a classifier of version 0.1."
+        ) from error
 
 
 def _trained(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,8 @@ class GainedLayer(Fused):
     adds: ClassVar[tuple[str, ...]] = ("gain", "domain")
 
     domain: Tensor | None
+    blend: Any = None
+    """What makes gains of those of several adapters, if several are in use."""
 
     def __init__(self, base: nn.Module, start: str = "identity") -> None:
         if start not in STARTS:
@@ -50,29 +52,46 @@ class GainedLayer(Fused):
         return self.n_neurons
 
     @property
+    def takes_samples(self) -> bool:
+        """Whether every sample can have gains of its own."""
+        return self.fuses
+
+    @property
+    def gain_in_use(self) -> Tensor:
+        """The trained gains, or what a blend of adapters makes of them."""
+        return self.gain if self.blend is None else cast(Tensor, self.blend.gain(self))
+
+    @property
+    def gain_parts(self) -> list[nn.Parameter]:
+        """The parameters that `gain_in_use` is made of."""
+        if self.blend is None:
+            return [self.gain]
+        return cast(list[nn.Parameter], self.blend.parts(self))
+
+    @property
     def gains(self) -> Tensor:
         """Gain of every place, shape (places,): inputs before neurons if both have gains.
 
         Where every sample has gains of its own, the shape is (samples, places).
         """
-        blend = vars(self).get("blend")
-        gain = self.gain if blend is None else blend.gains()
+        gain = self.gain_in_use
         return gain if self.domain is None else gain[..., self.domain]
 
     def share(self, gain: nn.Parameter, domain: Tensor) -> None:
         """Give every place the gain of its domain, from a parameter that other layers may share."""
+        refuse_blend(self)
         self.gain = gain
         self.domain = domain
 
     def times(self, values: Tensor, gains: Tensor) -> Tensor:
         """Inputs or outputs times the gains of their places, in the precision of the former."""
         if gains.dim() == 2:
-            if len(values) != len(gains):
-                raise UserError(
-                    f"{len(gains)} samples have gains of their own, and a layer takes "
-                    f"{len(values)} at once: each sample must be one row of its first axis."
-                )
             between = values.dim() - 2 - self.kind.dims
+            if between < 0 or len(values) != len(gains):
+                raise UserError(
+                    f"{len(gains)} samples have gains of their own, and a layer takes inputs of "
+                    f"shape {tuple(values.shape)}: each sample must be one row of the first axis."
+                )
             gains = gains.reshape(len(gains), *[1] * between, gains.shape[1])
         return (values * self.kind.spread(gains)).to(values.dtype)
 
@@ -80,10 +99,28 @@ class GainedLayer(Fused):
         """Gains that all samples have, for a weight or bias that they share."""
         if gains.dim() == 2:
             raise UserError(
-                "A weight has no value where every sample has gains of its own: merge or read it "
-                "with one adapter in use, and leave layers out whose weights others read."
+                "A weight has no value where every sample has gains of its own: merge, save or "
+                "read it with one adapter in use, and leave layers out whose weights others read."
             )
         return gains
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.blend is not None:
+            gain = self.of_all_samples(self.gain_in_use)
+            destination[f"{prefix}gain"] = gain if keep_vars else gain.detach()
+
+    def _load_from_state_dict(self, *given: Any) -> None:
+        refuse_blend(self)
+        super()._load_from_state_dict(*given)
+
+
+def refuse_blend(layer: GainedLayer) -> None:
+    """Refuse to change a layer's gains where they are made of those of several adapters."""
+    if layer.blend is not None:
+        raise UserError("Several adapters are in use at once: use one by name before they change.")
 
 
 def refuse_without_bias(base: nn.Module, what: str, instead: str) -> None:
@@ -121,6 +158,10 @@ def share_gains(
         If the numbers of gains differ, or a domain has no place or no start.
     """
     layers = gained_layers(model)
+    if any("adapters" in vars(layer) for layer in layers):
+        raise UserError(
+            "All adapters have the same power domains: share gains before any is added."
+        )
     ends = np.cumsum([layer.n_gains for layer in layers])
     places = int(ends[-1]) if layers else 0
     if places != len(domain):
@@ -143,11 +184,14 @@ def share_gains(
 def keep_within(model: nn.Module, low: float | None, high: float | None) -> None:
     """Clip gains to bounds, such as a receptor or a supply voltage can reach; None leaves one open.
 
-    Call it after every step of training.
+    Call it after every step of training. Gains of all adapters are clipped, but no mix of them.
     """
     if low is not None or high is not None:
         for layer in gained_layers(model):
-            layer.gain.clamp_(low, high)
+            refuse_blend(layer)
+            kept = vars(layer).get("adapters", {}).values()
+            for gain in (layer.gain, *(tensors["gain"] for tensors in kept if tensors)):
+                gain.clamp_(low, high)
 
 
 def gain_penalty(layers: Sequence[nn.Module]) -> Tensor:
@@ -169,4 +213,4 @@ def gain_penalty(layers: Sequence[nn.Module]) -> Tensor:
     gains = [layer.gains for module in layers for layer in gained_layers(module)]
     if not gains:
         raise UserError("An L1 penalty shrinks gains, and none of these layers has any.")
-    return torch.cat(gains).abs().sum()
+    return torch.cat(gains, -1).abs().sum()

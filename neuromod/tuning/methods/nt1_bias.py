@@ -16,6 +16,10 @@ class NT1Bias(GainedLayer):
         refuse_without_bias(base, "nt1_bias multiplies a layer's bias", "nt1")
         super().__init__(base, start)
 
+    @property
+    def takes_samples(self) -> bool:
+        return False
+
     def tuned_bias(self, bias: Tensor | None) -> Tensor | None:
         bias = super().tuned_bias(bias)
         return None if bias is None else bias * self.of_all_samples(self.gains).to(bias)
