@@ -277,9 +277,11 @@ def test_a_damaged_run_is_refused(
             if name not in meaning(one)["files"] and name != "run.json":
                 continue
             damage(folder / name)
+            # Where pytest keeps the stored runs, nobody else may look.
+            second = copy(other, place / "other")
             try:
                 with nobody(place) if what == NO_PERMISSION else nullcontext():
-                    try_run(neuromod, tally, folder, one, copy(other, place / "other"), name, what)
+                    try_run(neuromod, tally, folder, one, second, name, what)
             finally:
                 os.chdir(place)
     assert tally.wrong[before:] == []

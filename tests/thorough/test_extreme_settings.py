@@ -34,7 +34,7 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.parameters import Parameters, parameters
 from neuromod.protocol import Study
-from neuromod.runs.registry import names
+from neuromod.runs.registry import name_of, names
 from neuromod.settings import change, flatten
 
 pytestmark = pytest.mark.thorough
@@ -43,6 +43,8 @@ FOLDER = Path(__file__).parents[1] / "protocols"
 # Beside what the process has at the start; seconds are those of one core.
 MEMORY = 4 << 30
 MOST_S = 10
+# On top, for what is trained before it is simulated.
+TRAINING_S = {"chip-network": 30}
 # A deadlock takes no time of a core.
 MOST_WALL_S = 600
 # Of a message, whose values are shortened.
@@ -185,14 +187,16 @@ def attempt(small: Study, name: str, value: Any, simulate: Any) -> Outcome:
     return Outcome("ran", ", ".join(sorted(empty_columns(tables))))
 
 
-def _work(pipe: Any, small: Study, trials: list[tuple[str, Any]], simulate: Any) -> None:
+def _work(
+    pipe: Any, small: Study, trials: list[tuple[str, Any]], simulate: Any, most_s: int
+) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     for name, value in trials:
-        limit = int(time.process_time()) + 1 + MOST_S
+        limit = int(time.process_time()) + 1 + most_s
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
         pipe.send(attempt(small, name, value, simulate))
 
@@ -201,9 +205,11 @@ def outcomes(small: Study, trials: list[tuple[str, Any]], simulate: Any) -> list
     """What becomes of each value, tried in a process that has so much memory and time for each."""
     found: list[Outcome] = []
     fork = multiprocessing.get_context("fork")
+    most_s = MOST_S + TRAINING_S.get(name_of(small), 0)
     while len(found) < len(trials):
         ours, theirs = fork.Pipe(duplex=False)
-        child = fork.Process(target=_work, args=(theirs, small, trials[len(found) :], simulate))
+        rest = trials[len(found) :]
+        child = fork.Process(target=_work, args=(theirs, small, rest, simulate, most_s))
         child.start()
         theirs.close()
         try:
