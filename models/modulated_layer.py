@@ -13,8 +13,10 @@ say that the gain acts on weights and bias alike. In a convolution, each channel
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -163,7 +165,7 @@ class ModulatedLayer(nn.Module):
     def read(self, name: str) -> Tensor | None:
         """Weight or bias as whoever reads it should see it."""
         stored = self.stored(name)
-        if not self.enabled:
+        if not self.enabled or _is_rewriting():
             return stored
         if name == self.kind.bias:
             return self.tuned_bias(stored)
@@ -246,6 +248,27 @@ def _effective(name: str) -> property:
         vars(self)[name] = value
 
     return property(read, store)
+
+
+def _is_rewriting() -> bool:
+    """Whether who reads a tensor is about to write what it has read, so needs what is stored.
+
+    Raises
+    ------
+    UserError
+        If it would write into a tensor that nothing stores.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    # Above this function, `read` of the layer and that of its attribute.
+    reader = sys._getframe(3)
+    module = str(reader.f_globals.get("__name__"))
+    if module.startswith("peft.tuners.") and reader.f_code.co_name in ("merge", "unmerge"):
+        raise UserError(
+            "peft would merge an adapter into a tuned layer, which loses one of the two: call "
+            "neuromod's merge_and_unload on the model first."
+        )
+    return module.startswith("torch.distributed.fsdp.")
 
 
 class Fused(ModulatedLayer):

@@ -95,6 +95,15 @@ class GainedLayer(Fused):
             gains = gains.reshape(len(gains), *[1] * between, gains.shape[1])
         return (values * self.kind.spread(gains)).to(values.dtype)
 
+    def tuned_weight(self, weight: Tensor) -> Tensor:
+        places = len(self.gain if self.domain is None else self.domain)
+        if places != self.n_gains:
+            raise UserError(
+                f"A layer with {places} gains has places for {self.n_gains} now: resize a model, "
+                "such as its vocabulary, before attach, or leave that layer out."
+            )
+        return super().tuned_weight(weight)
+
     def of_all_samples(self, gains: Tensor) -> Tensor:
         """Gains that all samples have, for a weight or bias that they share."""
         if gains.dim() == 2:
