@@ -44,6 +44,7 @@ WRITING = {
 ALONE = {
     "neuromod/test_plastic_connection.py",
     "neuromod/electrophysiology/test_verdicts.py",
+    "neuromod/tuning/test_foreign_models.py",
     "protocols/test_devices.py",
 }
 
