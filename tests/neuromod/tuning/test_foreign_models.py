@@ -190,11 +190,26 @@ def test_a_model_starts_as_itself_to_the_bit(kind: str, precision: str) -> None:
         assert torch.equal(answer(model, batch_of(kind, dtype)), expected)
 
 
+def test_a_model_starts_as_itself_in_mixed_precision(kind: str) -> None:
+    model = built(kind).requires_grad_(False)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = run(model, kind)
+        attach(model, "nt1")
+        assert torch.equal(run(model, kind), expected)
+
+
 def test_a_model_starts_as_itself_by_other_methods(case: tuple[str, str]) -> None:
     model = built(case[0])
     expected = run(model, case[0])
     attach(model, case[1])
     assert_near(run(model, case[0]), expected, 1e-5)
+
+
+@pytest.mark.parametrize("kind", sorted(TORCH_ATTENTION))
+def test_torch_s_fast_path_does_not_read_past_the_gains(kind: str) -> None:
+    """In evaluation without gradients it takes weights from layers and never calls them."""
+    model = tuned(kind)
+    assert_near(run(model, kind), answer(model, batch_of(kind)).detach(), 1e-5)
 
 
 # Merging
