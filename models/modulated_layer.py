@@ -81,13 +81,10 @@ class ModulatedLayer(nn.Module):
     attachment: Any
     """What `neuromod.tuning.attach` did to the layer."""
 
-    def __new__(cls, base: nn.Module | None = None, *_: Any, **__: Any) -> ModulatedLayer:
-        made = cls if base is None or hasattr(cls, "plain") else tuned_class(cls, type(base))
-        return object.__new__(made)
-
     def __init__(self, base: nn.Module) -> None:
         state = vars(self)
         if self is not base:
+            cast(Any, self).__class__ = tuned_class(type(self), type(base))
             own = {n: v.copy() if isinstance(v, dict) else v for n, v in vars(base).items()}
             state.update(own)
             frozen = {n: None if p is None else _frozen(p) for n, p in base._parameters.items()}

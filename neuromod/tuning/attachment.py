@@ -298,7 +298,7 @@ def trained_of(layer: ModulatedLayer) -> dict[str, nn.Parameter]:
 def started(layer: ModulatedLayer) -> dict[str, nn.Parameter]:
     """Trained tensors of a layer as `attach` starts them, apart from the layer."""
     tuning = layer.attachment.tuning
-    twin = cast(ModulatedLayer, object.__new__(type(layer)))
+    twin = object.__new__(type(layer))
     plain = _without(layer, layer.adds)
     plain["_parameters"] |= layer.originals
     vars(twin).update({**vars(layer), **plain})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -47,11 +46,10 @@ class LoRA(Fused):
 
     def change(self, x: Tensor) -> Tensor:
         """What is added to ``W x``."""
-        low, up = self.kind.product(self, x, self.down, None), self.up
-        product: Callable[[Tensor, Tensor], Tensor] = nn.functional.linear
-        if self.kind is not LINEAR:
-            product = getattr(nn.functional, f"conv{self.kind.dims}d")
-        return product(low, self.kind.spread(up))
+        low = self.kind.product(self, x, self.down, None)
+        name = "linear" if self.kind is LINEAR else f"conv{self.kind.dims}d"
+        change: Tensor = getattr(nn.functional, name)(low, self.kind.spread(self.up))
+        return change
 
     def respond(self, x: Tensor, **options: Any) -> Tensor:
         return super().respond(x, **options) + self.change(x)

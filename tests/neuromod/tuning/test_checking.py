@@ -1,4 +1,4 @@
-"""A tuned model is checked before it is trained: what does nothing is named; all stays as it was."""
+"""A tuned model is checked before it is trained: what does nothing is named, nothing changes."""
 
 from __future__ import annotations
 
