@@ -58,5 +58,5 @@ class LoRA(Fused):
         return super().project(x) + self.change(x)
 
     def tuned_weight(self, weight: Tensor) -> Tensor:
-        change = torch.tensordot(self.up.to(weight), self.down.to(weight), 1)
+        change: Tensor = torch.tensordot(self.up.to(weight), self.down.to(weight), 1)
         return super().tuned_weight(weight) + change
