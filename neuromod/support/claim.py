@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from neuromod.errors import UserError
-from neuromod.support.cache import check_room
+from neuromod.support.cache import check_room, is_full, no_room
 
 OWNER = "owner"
 TEMPORARY = "neuromod-"
@@ -102,7 +102,7 @@ def scratch() -> Iterator[Path]:
         raise UserError(f"No temporary folder can be made ({error.strerror}).") from error
     held = None
     try:
-        held = claim(outer)
+        held = _claimed(outer)
         inner = outer / "work"
         inner.mkdir()
         yield inner
@@ -117,6 +117,16 @@ def scratch() -> Iterator[Path]:
             release(outer, held)
         else:
             shutil.rmtree(outer, ignore_errors=True)
+
+
+def _claimed(folder: Path) -> IO[str] | None:
+    """Claim a folder, or tell which disk is full: a claim that fails leaves no folder to ask."""
+    try:
+        return claim(folder)
+    except OSError as error:
+        if is_full(error):
+            raise no_room(folder) from error
+        raise
 
 
 def _lock(file: IO[str], is_new: bool) -> bool:

@@ -142,7 +142,9 @@ def test_a_full_cache_costs_no_result(
                 assert "Traceback" not in ended.stderr
                 tally["cache: finished, the same"] += 1
             assert not [path for path in full.rglob(".*") if path.is_file()]
-        assert not list((tmp_path / "temporary").iterdir())
+        left = [path.name for path in (tmp_path / "temporary").iterdir()]
+        # PyTorch makes a folder when its optimisers are imported, whoever imports them.
+        assert not [name for name in left if not name.startswith("torchinductor_")]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,16 @@ def fail_in_scratch():
         raise RuntimeError("run failed")
 
 
+def test_a_temporary_folder_that_cannot_be_marked_names_the_full_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("neuromod.support.claim.claim", full)
+    disk = next(each for each in (tmp_path, *tmp_path.parents) if each.is_mount())
+    sentence = rf"cannot be written, because the disk {disk}, or your share of it, is full: it has"
+    with pytest.raises(UserError, match=sentence):
+        fail_in_scratch()
+    assert not list(tmp_path.iterdir())
+
+
 def test_whatever_fails_on_a_full_disk_of_temporary_files_is_told_as_that(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(RuntimeError, match="run failed"):
