@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from neuromod.errors import UserError, unknown
@@ -71,7 +72,8 @@ class EachSample:
     def gain(self, layer: Any) -> Tensor:
         """The gains that a layer has, shape (samples, gains)."""
         table = torch.stack([_gain(layer, name) for name in self.weights])
-        return table.index_select(0, self.rows.to(table.device))
+        # As `index_select`, whose gradient took 10 ms a layer of a transformer, and this 0.06 ms.
+        return functional.embedding(self.rows.to(table.device), table)
 
 
 def adapter_names(model: nn.Module) -> list[str]:
