@@ -161,19 +161,24 @@ def test_an_epoch_of_gains_takes_a_tenth_of_one_of_everything(
 
 
 def bare(projected: Features, backbone: Backbone) -> Cost:
-    """Cost of the matrix products of an epoch, and of nothing else."""
+    """Cost of the matrix products of an epoch, and of nothing else.
+
+    It ends with those of the image that the network is validated with.
+    """
     second, third = (linear.weight for linear in backbone.linears[1:])
     with torch.no_grad():
         batches = [
             torch.from_numpy(projected.values[start : start + BATCH].copy())
             for start in range(0, IMAGES, BATCH)
         ]
+        validated = torch.from_numpy(projected.values[projected.split.validation].copy())
         started = now()
         for x in batches:
             hidden = x @ second.T
             output = hidden @ third.T
             back = output @ third
             back @ second
+        validated @ second.T @ third.T
         return between([started, now()])
 
 
