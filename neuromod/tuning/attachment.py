@@ -567,6 +567,7 @@ def _reparametrized(layer: Any, tensors: Mapping[str, Tensor]) -> nn.ModuleDict 
             try:
                 others[name].right_inverse(tensor)
             except (NotImplementedError, RuntimeError, ValueError):
+                # It has no inverse, or not of this tensor: the merged weight stands alone.
                 return None
             precision = 8 * torch.finfo(tensor.dtype).eps
             largest = float(tensor.abs().max())

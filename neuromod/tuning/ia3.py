@@ -28,7 +28,7 @@ from neuromod.models.layer_kinds import Convolution, InputsFirst, kind_of
 from neuromod.models.modulated_layer import ModulatedLayer
 from neuromod.support.cache import NotWrittenError, not_written, written_whole
 from neuromod.support.tensor_file import TensorFileError, check_fit, read_foreign
-from neuromod.tuning.attachment import Tuning, attach_plan, tuned_layers
+from neuromod.tuning.attachment import Tuning, attach_plan, refuse_not_finite, tuned_layers
 from neuromod.tuning.trained import bare, changed_buffers, trained_state_dict
 
 CONFIG = "adapter_config.json"
@@ -209,11 +209,7 @@ def _value(model: nn.Module, slot: Slot) -> Tensor:
     value: Tensor = layer.gains if slot.is_gain else _stored(layer, slot.leaf)
     if value.numel() != math.prod(slot.shape):
         raise UserError(f"{slot.place} has gains for each sample: use one adapter to save it.")
-    if not value.isfinite().all():
-        raise UserError(
-            f"{slot.place}.{slot.leaf} is NaN or infinite: its training diverged; lower the "
-            "learning rate."
-        )
+    refuse_not_finite({f"{slot.place}.{slot.leaf}": value})
     return value.detach().cpu().reshape(slot.shape).clone(memory_format=torch.contiguous_format)
 
 
