@@ -1,4 +1,7 @@
-"""Frozen, pre-trained networks: VGGs of torchvision, and a small one of scikit-learn's digits."""
+"""Frozen, pre-trained networks: VGGs of torchvision, and small ones that are trained here.
+
+Those are a VGG of scikit-learn's digits, and transformers of texts and of sounds.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,11 @@ from neuromod.support.tensor_file import (
 )
 from neuromod.tuning.datasets.digits import SOURCE_DIGITS, load_digits
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, InputSpec
+from neuromod.tuning.datasets.sounds import FrameSpec
+from neuromod.tuning.datasets.texts import TokenSpec
 from neuromod.tuning.hardware import is_small, seeded, threads_for
 from neuromod.tuning.row_file import Progress
+from neuromod.tuning.tiny_transformer import RECIPES, pretrained, untrained
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +135,8 @@ class Backbone:
     ----------
     network : nn.Module
         With ``features``, ``avgpool`` and ``classifier``, as torchvision's VGGs.
+    image : InputSpec, TokenSpec or FrameSpec
+        The format of its input: images, texts or sounds.
     source_accuracy : float or None
         Fraction of its source task's test images classified right; None if not measured here.
     from_cache : bool
@@ -139,7 +147,7 @@ class Backbone:
 
     name: str
     network: nn.Module
-    image: InputSpec
+    image: InputSpec | TokenSpec | FrameSpec
     source_accuracy: float | None = None
     from_cache: bool = True
     trained: bool = True
@@ -206,7 +214,8 @@ def load_backbone(
     Parameters
     ----------
     name : str
-        ``"digits-vgg"``, which is pre-trained unless the cache holds it, or a VGG of torchvision.
+        ``"digits-vgg"``, ``"tiny-text"`` or ``"tiny-sound"``, which are pre-trained unless the
+        cache holds them, or a VGG of torchvision.
     weights : path or "random", optional
         File of a torchvision VGG's weights: ``.safetensors``, or ``.pth`` as torchvision
         distributes them. Without it, torch's own cache folder must hold the file: nothing is
@@ -217,8 +226,10 @@ def load_backbone(
     seed : int
         Of random weights.
     """
+    if name in RECIPES:
+        return _transformer(name, weights, progress, seed)
     if name not in ("digits-vgg", *TORCHVISION_VGGS):
-        raise unknown("backbone", name, ("digits-vgg", *TORCHVISION_VGGS))
+        raise unknown("backbone", name, ("digits-vgg", *RECIPES, *TORCHVISION_VGGS))
     if weights == "random":
         with seeded(seed):
             if name == "digits-vgg":
@@ -235,6 +246,18 @@ def load_backbone(
         network = torchvision.models.get_model(name, weights=None)
     _assign(network, _read_weights(path), path, name)
     return Backbone(name, network, IMAGENET)
+
+
+def _transformer(
+    name: str, weights: str | Path | None, progress: Progress | None, seed: int
+) -> Backbone:
+    """Return one of the project's own small transformers."""
+    recipe = RECIPES[name]()
+    if weights == "random":
+        return Backbone(name, *untrained(recipe, seed), trained=False)
+    if weights is not None:
+        raise UserError(f"{name} is trained by its recipe and takes no weights from a file.")
+    return Backbone(name, *pretrained(recipe, progress))
 
 
 def _torchvision_file(name: str) -> Path:

@@ -1,6 +1,6 @@
 """Labelled images with a fixed split: embedded digits, the paper's data sets, any class folder.
 
-And recordings of event cameras (`events`).
+And recordings of event cameras (`events`), texts (`texts`) and sounds (`sounds`).
 
 Nothing is downloaded: an error says what is missing on this disk and where to get it.
 """
@@ -8,6 +8,7 @@ Nothing is downloaded: an error says what is missing on this disk and where to g
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from neuromod.errors import UserError, short, unknown
@@ -17,6 +18,8 @@ from neuromod.tuning.datasets.digits import DIGIT_TASKS, load_digits
 from neuromod.tuning.datasets.events import EventData, event_frames, moving_digits
 from neuromod.tuning.datasets.folders import load_folder
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, balanced
+from neuromod.tuning.datasets.sounds import load_timbres
+from neuromod.tuning.datasets.texts import load_docstrings
 
 __all__ = [
     "EventData",
@@ -25,12 +28,20 @@ __all__ = [
     "event_frames",
     "load_data",
     "load_digits",
+    "load_docstrings",
     "load_folder",
     "load_stl10",
+    "load_timbres",
     "moving_digits",
 ]
 
-DATA_SETS = (*DIGIT_TASKS, "stl10", *ARCHIVES)
+OTHER_SAMPLES: dict[str, Callable[[int], ImageData]] = {
+    "docstrings": lambda seed: load_docstrings(split_seed=seed),
+    "timbres": lambda seed: load_timbres(split_seed=seed),
+}
+"""Data sets of texts and of sounds, each a function of its split's seed."""
+
+DATA_SETS = (*DIGIT_TASKS, *OTHER_SAMPLES, "stl10", *ARCHIVES)
 """Names of the data sets that `load_data` knows."""
 
 PAPER_PER_CLASS = {"stl10": 500, "food11": 280, "bccd": 2400}
@@ -61,8 +72,9 @@ def load_data(
         raise UserError(
             f"folder says where an archive was unpacked, and {short(str(name))} is none."
         )
-    if name in DIGIT_TASKS:
-        return DIGIT_TASKS[str(name)](split_seed)
+    packaged = DIGIT_TASKS | OTHER_SAMPLES
+    if name in packaged:
+        return packaged[str(name)](split_seed)
     path = Path(name)
     # To pathlib, a name of no letters is the current folder.
     if path == Path(path.name) and not os.path.lexists(name):

@@ -52,7 +52,17 @@ class InputSpec:
 
         It is resized bilinearly, with anti-aliasing, whatever its aspect ratio: the paper resizes
         to 256 x 256.
+
+        Raises
+        ------
+        UserError
+            If the sample is no image.
         """
+        if image.dim() != 3:
+            raise UserError(
+                f"An image backbone sees images, and not samples of shape {tuple(image.shape)} and "
+                f"type {image.dtype}."
+            )
         image = image.mean(0, keepdim=True) if self.channels == 1 else image
         image = functional.resize(image, [self.size, self.size], antialias=True)
         image = image.expand(self.channels, -1, -1)
