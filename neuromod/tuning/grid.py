@@ -86,6 +86,11 @@ def _common(kept: list[Outcome | None]) -> list[Outcome | None]:
 def _write(path: Path, outcome: Outcome) -> None:
     history = list(outcome.history.itertuples(index=False, name=None))
     found = {"n_trained": outcome.n_trained, "accuracy": outcome.accuracy, "history": history}
+    write_content(path, found)
+
+
+def write_content(path: Path, found: dict[str, Any]) -> None:
+    """Keep what a finished training found, sealed by its hash and its file's name."""
     text = json.dumps({**found, "sha256": _seal(path, found)})
     with written_whole(path, len(text)) as temporary:
         temporary.write_text(text)
@@ -100,7 +105,7 @@ def _read(path: Path, recipe: TuningRecipe) -> Outcome | None:
     if not path.is_file():
         return None
     try:
-        found = _content(path)
+        found = read_content(path)
         history = history_table(found["history"])
         return Outcome(recipe, found["n_trained"], found["accuracy"], history, from_cache=True)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -111,12 +116,13 @@ def _read(path: Path, recipe: TuningRecipe) -> Outcome | None:
 def is_whole(path: Path) -> bool:
     """Whether the file of a finished training is as it was written."""
     try:
-        return bool(_content(path))
+        return bool(read_content(path))
     except (OSError, ValueError, RecursionError):
         return False
 
 
-def _content(path: Path) -> dict[str, Any]:
+def read_content(path: Path) -> dict[str, Any]:
+    """Read what `write_content` has kept; a ValueError or OSError if it is not whole."""
     found = json.loads(path.read_text())
     if not isinstance(found, dict) or found.pop("sha256", "") != _seal(path, found):
         raise ValueError(f"{path} is not what was written.")

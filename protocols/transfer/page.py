@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from neuromod.support import figures
 from neuromod.support.figures import label, panels
 from neuromod.support.text import listed, say
 from neuromod.tuning.backbone import RANDOM
+from neuromod.tuning.whole_network import WAYS
 
 if TYPE_CHECKING:
     from neuromod.protocols.transfer.protocol import Transfer
@@ -28,30 +30,58 @@ STYLES = {
     "lora": {"color": figures.PURPLE, "marker": "P"},
     "tft": {"color": figures.RED, "marker": "*"},
 }
+WHOLE_STYLES = {
+    **{name: STYLES[name] for name in ("nt1", "probe", "tft")},
+    "biases": {"color": figures.ORANGE, "marker": "<"},
+    "ia3": {"color": figures.BLACK, "marker": ">"},
+    "norm": {"color": figures.SKY, "marker": "h"},
+    "lora r=1": {"color": figures.PURPLE, "marker": "P", "fillstyle": "none"},
+    "lora r=4": {"color": figures.PURPLE, "marker": "P", "fillstyle": "left"},
+    "lora r=8": {"color": figures.PURPLE, "marker": "P"},
+}
+PROBE: Any = {"color": figures.GREEN, "ls": "--", "lw": 1, "label": "probe of the features"}
 MOST_TASKS = 4
 
 
 def plot(protocol: Transfer, tables: Tables, recordings: Recordings) -> Figure:
     """For each task: accuracy against trained parameters, learning curves, learning rates."""
     del protocol, recordings
-    names = list(dict.fromkeys(tables["tasks"].data))[:MOST_TASKS]
-    drawn = {name: draw for name, draw in PANELS.items() if len(tables[name])}
+    tasks = tables["tasks"].set_index("data")
+    names = list(tasks.index)[:MOST_TASKS]
+    drawn = {name: draw for name, draw in PANELS.items() if _measured(tables[name])}
     layout = [[f"{table} of {name}" for name in names] for table in drawn]
     figure, axes = panels(layout, max(2.7 * len(names), 6), 3 * len(drawn) + 0.5)
-    letters = iter("abcdefghijkl")
+    letters = iter(ascii_lowercase)
     for table, draw in drawn.items():
         for name in names:
             ax, rows = axes[f"{table} of {name}"], tables[table]
             draw(ax, rows[rows.data == name])
-            ax.set_title(f"{next(letters)}  {Path(name).name}")
+            part = "test" if table in OF_TEST else "validation"
+            ax.axhline(100 * rows[rows.data == name][f"probe_{part}_accuracy"].iloc[0], **PROBE)
+            whole = ", whole network" if table == "whole" else ""
+            ax.set_title(f"{next(letters)}  {Path(name).name}{whole}")
     named: dict[str, Any] = {}
     for ax in axes.values():
         handles, methods = ax.get_legend_handles_labels()
         named |= dict(zip(methods, handles, strict=True))
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=5)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4)
     if meaningless(tables):
         figure.suptitle(MEANINGLESS.strip())
     return figure
+
+
+def _measured(table: pd.DataFrame) -> bool:
+    """Whether a table holds anything that was measured here."""
+    return bool(len(table)) and ("measured" not in table or "here" in set(table.measured))
+
+
+def _plot_whole(axes: Any, rows: pd.DataFrame) -> None:
+    for row in rows.itertuples():
+        spread = 100 * np.nan_to_num(row.test_accuracy_sd)
+        look: Any = {"ms": 6, "ls": "", "capsize": 2, **WHOLE_STYLES[row.method]}
+        accuracy = 100 * row.test_accuracy_mean
+        axes.errorbar(row.trained_parameters, accuracy, spread, label=row.method, **look)
+    label(axes, x="trained parameters", y="test images right (%)", log="x", ylim=(0, 103))
 
 
 def _plot_equal(axes: Any, rows: pd.DataFrame) -> None:
@@ -81,7 +111,8 @@ def _plot_rates(axes: Any, cells: pd.DataFrame) -> None:
     label(axes, x=x, y=y, log="x", ylim=(0, 103))
 
 
-PANELS = {"equal": _plot_equal, "curves": _plot_curves, "table": _plot_rates}
+OF_TEST = ("whole", "equal")
+PANELS = {"whole": _plot_whole, "equal": _plot_equal, "curves": _plot_curves, "table": _plot_rates}
 PRETRAINED = "pre-trained"
 MEANINGLESS = f"Weights are {RANDOM}. "
 
@@ -97,12 +128,15 @@ def report(protocol: Transfer, tables: Tables) -> list[Section]:
     parts = [
         ("The tasks", _tasks(tables["tasks"]), "tasks"),
         ("At equal numbers", _equal(tables["equal"]), "equal"),
+        ("Whole networks", _whole(tables["whole"]), "whole"),
         ("The paper's tables 1 to 7", _table(tables["table"]), "paper"),
         (
             "Table 8: the best of table 7",
             "Best mean over the learning rates, on validation images as in the paper, and numbers "
             "of trained parameters. The paper's 0.0356 for tft on Food-11 does not fit its table "
-            "7, whose best there is 0.1168.",
+            "7, whose best there is 0.1168. The last column is the linear probe on the same images."
+            if len(tables["best"])
+            else "",
             "best",
         ),
     ]
@@ -111,22 +145,72 @@ def report(protocol: Transfer, tables: Tables) -> list[Section]:
 
 
 def _tasks(tasks: pd.DataFrame) -> str:
-    untuned = [f"{row.data} {100 * row.untuned_test_accuracy:.0f} %" for row in tasks.itertuples()]
+    known = tasks.dropna(subset="untuned_test_accuracy")
+    untuned = [f"{row.data} {100 * row.untuned_test_accuracy:.0f} %" for row in known.itertuples()]
+    probes = [f"{row.data} {100 * row.probe_test_accuracy:.1f} %" for row in tasks.itertuples()]
+    far = (
+        "The less it gets right untuned, the further a task is from what it was trained on: "
+        f"{', '.join(untuned)}. "
+        if untuned
+        else ""
+    )
     return (
-        f"The network is {tasks.backbone[0]}. The less it gets right untuned, the further a task "
-        f"is from what it was trained on: {', '.join(untuned)}. If a task has another number of "
-        "classes than the network, a new output layer is trained too."
+        f"The network is {tasks.backbone[0]}. {far}If a task has another number of classes than "
+        "the network, a new output layer is trained too. The reference of all accuracies is a "
+        "linear probe, a logistic regression on the very features that the classifier reads, which "
+        f"gets so many test images right: {', '.join(probes)}."
     )
 
 
+def _whole(whole: pd.DataFrame) -> str:
+    """What each way of tuning whole networks reaches, and whether gains beat the others."""
+    if not len(whole):
+        return ""
+    lines = []
+    for data, rows in whole.groupby("data", sort=False):
+        gains = next(rows[rows.method == "nt1"].itertuples())
+        others = ", ".join(_verdict(gains, o) for o in rows[rows.method != "nt1"].itertuples())
+        sizes = f"{say(gains.trained_parameters)} numbers"
+        if gains.of_a_fresh_head:
+            sizes += f", {say(gains.of_a_fresh_head)} of them the new head's"
+        lines.append(
+            f"On {data}, nt1 ({sizes}; {100 * gains.test_accuracy_mean:.1f} %) {others}. "
+            f"{_against_probe(gains)}."
+        )
+    fresh = whole.of_a_fresh_head.gt(0).any()
+    head = (
+        "Every method trains a new head, which starts the same for all methods of a seed. "
+        if fresh
+        else "The head stays, because there are as many classes as outputs. "
+    )
+    ways = "; ".join(f"{name}: {way.trains}" for name, way in WAYS.items())
+    return (
+        f"All layers are tuned, convolutions too. {ways}. {head}Networks are in evaluation mode: "
+        "batch normalisation keeps its frozen statistics. Validation images choose each method's "
+        "learning rate among three, with the first seed; other seeds are trained at it. What a "
+        "network has no layers for is not there. A method beats or loses to another if their means "
+        "differ by more than the two standard deviations together.\n\n" + "\n\n".join(lines)
+    )
+
+
+def _against_probe(row: Any) -> str:
+    ahead = 100 * (row.test_accuracy_mean - row.probe_test_accuracy)
+    side = "above" if ahead >= 0 else "below"
+    probe = f"{100 * row.probe_test_accuracy:.1f} %"
+    return f"That is {abs(ahead):.1f} points {side} the linear probe on the features ({probe})"
+
+
 def _table(table: pd.DataFrame) -> str:
+    if not len(table):
+        return ""
     here = table[table.measured == "here"]
     there = sorted(set(table.data[table.measured != "here"]))
     return (
         "Adam with a constant learning rate; nothing is chosen. A cell holds the paper's accuracy "
         "on validation images / the one measured here, in percent, with the standard deviation "
-        "over the runs. A dash means that there is none. table.csv has test images and numbers of "
-        f"trained parameters. Measured here: {listed(dict.fromkeys(here.data))}; not measured: "
+        "over the runs; the linear probe's is beside. A dash means that there is none. table.csv "
+        "has test images and numbers of trained parameters. Measured here: "
+        f"{listed(dict.fromkeys(here.data))}; not measured: "
         f"{listed(there)}. Up to table 4 the paper has gains on the inputs of all layers, then of "
         "two."
     )
@@ -151,7 +235,10 @@ def _equal(equal: pd.DataFrame) -> str:
             f"{100 * row.test_accuracy_mean:.0f} %"
             for row in rows[rows.method.isin(["probe", "nt1_inputs", "tft"])].itertuples()
         ]
-        lines.append(f"On {data}: {'; '.join(found)}.")
+        probe = (
+            f"the linear probe on the features has {100 * rows.probe_test_accuracy.iloc[0]:.1f} %"
+        )
+        lines.append(f"On {data}: {'; '.join([*found, probe])}.")
     return (
         "Test images classified right, means over the runs. Learning rates are those with the best "
         "mean on validation images. A method beats or loses to another if their means differ by "

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from neuromod.errors import UserError
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Tables, Training
 from neuromod.protocols.families.networks import (
@@ -21,11 +23,11 @@ from neuromod.protocols.families.networks import (
 from neuromod.protocols.transfer import page
 from neuromod.support.log import note, stage
 from neuromod.support.progress import task
-from neuromod.tuning.backbone import RANDOM
+from neuromod.tuning.backbone import RANDOM, Backbone
 from neuromod.tuning.datasets import PAPER_PER_CLASS, ImageData, balanced, load_data
 from neuromod.tuning.features import Features, projections
 from neuromod.tuning.grid import tune_all
-from neuromod.tuning.hardware import Hardware, is_small, processes
+from neuromod.tuning.hardware import Hardware, is_small, processes, rank_and_size
 from neuromod.tuning.methods import METHODS
 from neuromod.tuning.published import (
     DATA,
@@ -36,10 +38,13 @@ from neuromod.tuning.published import (
     recipe_of,
 )
 from neuromod.tuning.recipe import TuningRecipe, build_classifier
+from neuromod.tuning.reference import linear_probe
 from neuromod.tuning.training import Outcome, training_memory
+from neuromod.tuning.whole_network import HEADS, Contender, check_bottleneck
+from neuromod.tuning.whole_training import WholeOutcome, compare, prepare_samples
 
 TABLES = ("1", "2", "3", "4", "5", "6", "7")
-EQUAL = "equal"
+EQUAL, WHOLE = "equal", "whole"
 # Each method, and the number of layers that it tunes, counted from the output; 0 for all.
 CONTENDERS = {
     "nt1": (2, 0),
@@ -54,11 +59,12 @@ CONTENDERS = {
 
 
 class Task(NamedTuple):
-    """A target task, and the first layer's products if they are worth keeping."""
+    """A target task, the first layer's products if they are worth keeping, and its reference."""
 
     name: str
     features: Features
     projected: Features | None
+    probe: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +75,16 @@ class Transfer(NetworkStudy, Training):
     by its output layer alone, or by changes of its weights of rank 1. The trainings are those of
     tables 1 to 7 of Barton et al. 2022 (table 8 is the best of table 7), beside the paper's
     numbers. A comparison adds what the paper leaves open: how do gains compare at equal numbers of
-    trained parameters? There validation images choose every method's learning rate.
+    trained parameters? There validation images choose every method's learning rate. Another tunes
+    the whole network, convolutions too, behind a head of its own. A logistic regression on the very
+    features stands beside every accuracy.
 
     The paper's data sets and VGG-19's weights must be on this disk. The digits always are: a small
     network that knows the digits 0 to 4 learns them with noise, rotated or inverted, or learns the
     digits 5 to 9. Finished trainings are kept and not done again.
     """
 
-    shown = ("tasks", "paper", "best", "equal")
+    shown = ("tasks", "paper", "best", "equal", "whole")
     shares_work = True
 
     data: tuple[str, ...] = parameter(
@@ -91,9 +99,9 @@ class Transfer(NetworkStudy, Training):
     )
     tables: tuple[str, ...] = parameter(
         (*TABLES, EQUAL),
-        "tables of the paper to train, and 'equal' for the comparison",
-        "Barton et al. 2022",
-        choices=(*TABLES, EQUAL),
+        "tables of the paper to train, 'equal' for the comparison, 'whole' for whole networks",
+        "Barton et al. 2022; whole networks take hours where they are large",
+        choices=(*TABLES, EQUAL, WHOLE),
     )
     methods: tuple[str, ...] = parameter(
         tuple(METHODS), "ways of tuning, of those in the tables", "Barton et al. 2022"
@@ -110,6 +118,28 @@ class Transfer(NetworkStudy, Training):
     )
     epochs: int = parameter(
         30, "epochs in the comparison", "chosen here: where curves are flat", low=1
+    )
+    whole_epochs: int = parameter(
+        10, "epochs of a whole network", "chosen here: curves are nearly flat", low=1
+    )
+    head: str = parameter(
+        "replace",
+        "of a whole network where classes and outputs differ in number: a new last layer, or one "
+        "behind it",
+        "chosen here: fewer outputs than classes are a bottleneck",
+        choices=HEADS,
+    )
+    pixels: int = parameter(
+        0,
+        "height and width of the network's images; 0: as it was pre-trained",
+        "chosen here; fewer take less time",
+        low=0,
+    )
+    per_class: int = parameter(
+        0,
+        "training images of each class; 0: all, of the paper's data as many as in the paper",
+        "chosen here; fewer take less time",
+        low=0,
     )
     runs: int = parameter(
         3, "networks tuned in each way", "chosen here; the paper has five, or ten", low=1
@@ -129,14 +159,27 @@ class Transfer(NetworkStudy, Training):
         check_distinct("tables", self.tables)
         Hardware(self.compute, self.mixed)
 
+    @cached_property
+    def pretrained(self) -> Backbone:
+        """The pre-trained network, for images of the wanted size."""
+        backbone = super().pretrained
+        return resized(backbone, self.pixels) if self.pixels else backbone
+
     def train(self) -> Tables:
         """Tasks, the tables' cells, those as printed, table 8, the comparison, learning curves."""
         images = self._images()
         with processes():
+            if WHOLE in self.tables and rank_and_size()[1] > 1:
+                raise UserError(
+                    "One process tunes whole networks: start transfer without torchrun."
+                )
+            self._check_bottlenecks(images)
             targets = [self._prepared(name, data) for name, data in images.items()]
-            self._note_memory(max(len(data.classes) for data in images.values()))
+            if self._tunes_classifiers:
+                self._note_memory(max(len(data.classes) for data in images.values()))
             cells = [row for target in targets for row in self._train_cells(target).items()]
             equal = {target.name: self._compare(target) for target in targets}
+            whole = {name: self._tune_whole(name, data) for name, data in images.items()}
             tasks = pd.DataFrame([self._described(target) for target in targets])
         cells += [
             (cell, [])
@@ -146,13 +189,16 @@ class Transfer(NetworkStudy, Training):
         columns = list(_row(published_cells()[0], []))
         table = pd.DataFrame([_row(*each) for each in cells], columns=columns)
         table = table.sort_values("table", kind="stable", ignore_index=True)
+        probes = {target.name: target.probe for target in targets}
+        beside = partial(_with_probe, probes=probes)
         tables = {
             "tasks": tasks,
-            "table": table,
-            "paper": _as_printed(table),
-            "best": _best(table),
-            "equal": _equal_table(equal),
-            "curves": _curves(equal),
+            "table": beside(table, "validation"),
+            "paper": _as_printed(beside(table, "validation")),
+            "best": beside(_best(table), "validation"),
+            "equal": beside(_equal_table(equal), "test"),
+            "whole": beside(_whole_table(whole), "test"),
+            "curves": beside(_curves(equal), "validation"),
         }
         weights = page.PRETRAINED if self.pretrained.trained else RANDOM
         return {name: found.assign(weights=weights) for name, found in tables.items()}
@@ -162,18 +208,44 @@ class Transfer(NetworkStudy, Training):
         with stage("data"):
             inside = {name: Path(self.folder, name) for name in DATA} if self.folder else {}
             found = {name: load_data(name, inside.get(name)) for name in self.data}
+            wanted = {name: self.per_class or PAPER_PER_CLASS.get(name, 0) for name in found}
             return {
-                name: balanced(data, PAPER_PER_CLASS[name], self.seed) if name in DATA else data
+                name: balanced(data, wanted[name], self.seed) if wanted[name] else data
                 for name, data in found.items()
             }
+
+    def _check_bottlenecks(self, images: Mapping[str, ImageData]) -> None:
+        """Refuse layers behind fewer outputs than classes, which would tell of the layer alone."""
+        for data in images.values():
+            if self._tunes_classifiers or self.head == "append":
+                check_bottleneck(len(data.classes), self.pretrained.linears[-1].out_features)
 
     def _prepared(self, name: str, data: ImageData) -> Task:
         backbone = self.pretrained
         features = prepare_features(backbone, data)
-        if is_small(backbone.network.get_submodule("classifier")):
-            return Task(name, features, None)
+        with stage("linear probe"):
+            probe = linear_probe(features)
+        if not self._tunes_classifiers or is_small(backbone.network.get_submodule("classifier")):
+            return Task(name, features, None, probe)
         progress = task(f"first products of {name}")
-        return Task(name, features, projections(features, backbone.linears[0], progress))
+        products = projections(features, backbone.linears[0], progress)
+        return Task(name, features, products, probe)
+
+    @property
+    def _tunes_classifiers(self) -> bool:
+        return set(self.tables) != {WHOLE}
+
+    def _tune_whole(self, name: str, data: ImageData) -> dict[Contender, list[WholeOutcome]]:
+        """Runs of every contender on the whole network."""
+        if WHOLE not in self.tables:
+            return {}
+        samples = prepare_samples(self.pretrained, data, progress=task(f"images of {name}"))
+        seeds = range(self.seed, self.seed + self.runs)
+        hardware = Hardware(self.compute, self.mixed)
+        progress = task(f"whole networks on {name}")
+        return compare(
+            samples, seeds, self.whole_epochs, self.head, hardware=hardware, progress=progress
+        )
 
     def _note_memory(self, n_classes: int) -> None:
         method = "tft" if "tft" in self.methods else "nt1"
@@ -229,19 +301,38 @@ class Transfer(NetworkStudy, Training):
     def _described(self, target: Task) -> dict[str, Any]:
         """What a task is, and how far: the accuracy of the untuned network."""
         split, classes = target.features.split, len(target.features.classes)
+        kept = classes == self.pretrained.linears[-1].out_features
         recipe = TuningRecipe("none", "rate", "cross_entropy", 0.1, 1, seed=self.seed)
-        (untuned,) = self._tune(target, [recipe], "untuned")
+        untuned = self._tune(target, [recipe], "untuned")[0].accuracy["test"] if kept else np.nan
         return {
             "data": target.name,
             "classes": classes,
             "train_images": len(split.train),
             "validation_images": len(split.validation),
             "test_images": len(split.test),
-            "untuned_test_accuracy": untuned.accuracy["test"],
+            "untuned_test_accuracy": untuned,
+            "probe_test_accuracy": target.probe["test"],
             "chance": 1 / classes,
             "backbone": self.pretrained.name,
             "source_test_accuracy": self.pretrained.source_accuracy,
         }
+
+
+def resized(backbone: Backbone, pixels: int) -> Backbone:
+    """Return a backbone that takes images of another size, if its images have a size."""
+    if not hasattr(backbone.image, "size"):
+        raise UserError(f"{backbone.name} takes no images that pixels could measure: leave it 0.")
+    return replace(backbone, image=replace(backbone.image, size=pixels))
+
+
+def _with_probe(
+    table: pd.DataFrame, part: str, probes: Mapping[str, dict[str, float]]
+) -> pd.DataFrame:
+    """A table of accuracies with the linear probe's on each task, where it was measured."""
+    if "data" not in table:
+        return table
+    shares = table.data.map({name: probe[part] for name, probe in probes.items()})
+    return table.assign(**{f"probe_{part}_accuracy": shares.astype(float)})
 
 
 def _row(cell: Cell, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -261,7 +352,7 @@ def _row(cell: Cell, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def _statistics(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _statistics(outcomes: Sequence[Outcome | WholeOutcome]) -> dict[str, Any]:
     """Means and standard deviations over runs; a single run has no deviation."""
     found: dict[str, Any] = {
         "runs": len(outcomes),
@@ -289,6 +380,8 @@ def _as_printed(table: pd.DataFrame) -> pd.DataFrame:
         for row in table.itertuples()
     ]
     rows = ["table", "data", "kind", "method", "layers", "batch_size"]
+    table = table.assign(probe=[_percent(share) for share in table.probe_validation_accuracy])
+    rows.append("probe")
     order = pd.Categorical(table.data, dict.fromkeys(table.data), ordered=True)
     wide = table.assign(cell=text, data=order).pivot(
         index=rows, columns="learning_rate", values="cell"
@@ -327,6 +420,23 @@ def _equal_table(equal: Mapping[str, list[list[Outcome]]]) -> pd.DataFrame:
         }
         for data, contenders in equal.items()
         for runs in sorted(contenders, key=lambda runs: runs[0].n_trained)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _whole_table(whole: Mapping[str, Mapping[Contender, Sequence[WholeOutcome]]]) -> pd.DataFrame:
+    """Whole networks: one row per task and contender, fewest trained parameters first."""
+    rows = [
+        {
+            "data": data,
+            "method": contender.name,
+            "learning_rate": runs[0].recipe.lr,
+            **_statistics(runs),
+            "of_a_fresh_head": runs[0].n_head,
+            "seconds": sum(run.seconds for run in runs) / len(runs),
+        }
+        for data, contenders in whole.items()
+        for contender, runs in sorted(contenders.items(), key=lambda each: each[1][0].n_trained)
     ]
     return pd.DataFrame(rows)
 
