@@ -192,11 +192,11 @@ class Attention(nn.Module):
         self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        by_head = (
+        q, k, v = (
             part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (self.query, self.key, self.value)
         )
-        mixed = nn.functional.scaled_dot_product_attention(*by_head, attn_mask=there[:, None, None])
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, there[:, None, None])
         found: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return found
 
@@ -244,7 +244,8 @@ class Encoder(nn.Module):
         for layer in self.layers:
             x = layer(x, there)
         weight = there.to(x)[..., None]
-        return (self.norm(x) * weight).sum(1) / weight.sum(1).clamp(min=1)
+        mean: Tensor = (self.norm(x) * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return mean
 
 
 class TinyTransformer(nn.Module):

@@ -218,11 +218,11 @@ class FrameSpec:
     @cached_property
     def _filters(self) -> Tensor:
         """Triangles, shape (bands, frequencies)."""
-        ends = 2595 * np.log10(1 + np.array([self.low, self.high]) / 700)
-        edges = 700 * (10 ** (np.linspace(*ends, self.bands + 2) / 2595) - 1)
+        low, high = (2595 * np.log10(1 + edge / 700) for edge in (self.low, self.high))
+        edges = 700 * (10 ** (np.linspace(low, high, self.bands + 2) / 2595) - 1)
         f = np.fft.rfftfreq(self.window, 1 / self.rate)
-        low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-        triangles = np.minimum((f - low) / (centre - low), (high - f) / (high - centre))
+        left, top, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+        triangles = np.minimum((f - left) / (top - left), (right - f) / (right - top))
         return torch.from_numpy(np.clip(triangles, 0, None)).float()
 
     def prepare(self, sound: Tensor) -> Tensor:
