@@ -33,14 +33,15 @@ def plot(protocol: Demo, tables: Tables, recordings: Recordings) -> Figure:
     layout = [[above], [[["supply", "energy"]]], [[list("efgh")]]]
     figure, axes = panels(layout, width=10, height=10)
     _plot_methods(axes["methods"], tables["summary"], tables["task"].iloc[0])
-    deployment = tables["deployment"]
+    deployment, run_on = tables["deployment"], deployed_on(protocol, tables)
     colors = [REALISATIONS[name] for name in deployment.realisation]
     shares = 100 * deployment.test_accuracy
     bars = axes["deployed"].bar(deployment.realisation, shares, color=colors)
     axes["deployed"].bar_label(bars, fmt="%.1f", fontsize=8)
-    label(axes["deployed"], "b  Deployed nt1 network", y="test images right (%)", ylim=(0, 105))
+    title, across = "b  Deployed nt1 network", f"on {run_on}"
+    label(axes["deployed"], title, across, "images right (%)", ylim=(0, 105))
     _plot_supplies(axes["supply"], tables["neurons"])
-    _plot_energy(axes["energy"], tables["ledger"])
+    _plot_energy(axes["energy"], tables["ledger"], run_on)
     traces = {letter: axes[letter] for letter in "efgh"}
     _plot_traces(protocol, traces, tables["neurons"], recordings)
     return figure
@@ -77,7 +78,7 @@ def _plot_supplies(axes: Any, neurons: pd.DataFrame) -> None:
     legend(axes)
 
 
-def _plot_energy(axes: Any, entries: pd.DataFrame) -> None:
+def _plot_energy(axes: Any, entries: pd.DataFrame, run_on: str) -> None:
     parts = entries[entries.entry != "total"].iloc[::-1]
     energy = parts.energy_per_image_pJ
     for supply, color in SUPPLIES.items():
@@ -87,7 +88,8 @@ def _plot_energy(axes: Any, entries: pd.DataFrame) -> None:
         axes.text(value, place, f" {value:.3g}", va="center", fontsize=8)
     total = entries.energy_per_image_pJ.iloc[-1]
     title = f"d  Circuit: {say(total, 'pJ', 3)} per image"
-    label(axes, title, "energy per image (pJ)", xlim=(0, 1.15 * energy.max()))
+    across = f"energy per image (pJ), mean over {run_on}"
+    label(axes, title, across, xlim=(0, 1.15 * energy.max()))
     legend(axes)
 
 
@@ -139,34 +141,41 @@ def _chosen(
 
 def report(protocol: Demo, tables: Tables) -> list[Section]:
     """The story in the order in which it happens."""
-    del protocol
-    deployed = _on_deployment(tables["deployment"], tables["table"])
+    run_on = deployed_on(protocol, tables)
+    deployed = _on_deployment(tables["deployment"], tables["table"], run_on)
     return [
         Section("The task", _on_task(tables["task"].iloc[0])),
         Section("Accuracy of each way of tuning", _on_tuning(tables["summary"]), "summary"),
         Section("From torch to cells to a chip", deployed, "deployment"),
-        Section("Agreement, neuron by neuron", AGREEMENT, "agreement"),
+        Section("Agreement, neuron by neuron", AGREEMENT.format(run_on), "agreement"),
         Section("What the chip changed", _on_changes(tables["changes"]), "changes"),
-        Section("Energy of one image on the chip", ENERGY, "ledger"),
+        Section("Energy of one image on the chip", ENERGY.format(run_on), "ledger"),
         Section("All tuned networks", NETWORKS, "table"),
     ]
 
 
 AGREEMENT = (
-    "Every neuron is compared for every test image. The biological neurons do exactly what torch's "
-    "do, or the run fails. The circuit differs where coarse codes, or a supply at the end of its "
-    "range, push a neuron across its threshold."
+    "Every neuron is compared on {}, image by image. The biological neurons do exactly what "
+    "torch's do, or the run fails. The circuit differs where coarse codes, or a supply at the end "
+    "of its range, push a neuron across its threshold."
 )
 ENERGY = (
-    "The energy of the synapses follows from codes, spikes and the mirror equation. The core's "
-    "entries are estimates: the paper gives 1.08 pJ per spike at 3.3 MHz, and the split is "
-    "calibrated here. Features count as pulses with a charge of their own; the convolutional stack "
-    "is not on the chip."
+    "Means over {}. The energy of the synapses follows from codes, spikes and the mirror "
+    "equation. The core's entries are estimates: the paper gives 1.08 pJ per spike at 3.3 MHz, and "
+    "the split is calibrated here. Features count as pulses with a charge of their own; the "
+    "convolutional stack is not on the chip."
 )
 NETWORKS = (
     "Shares of images classified right. Each network is that of the last epoch. Test images chose "
     "nothing."
 )
+
+
+def deployed_on(protocol: Demo, tables: Tables) -> str:
+    """The images that ran through neurons, such as ``20 of 360 images``."""
+    every = int(tables["task"].test_images.iloc[0])
+    shown = min(protocol.deployed_images or every, every)
+    return f"{shown} of {every} images" if shown < every else f"all {every} test images"
 
 
 def _on_task(task: pd.Series) -> str:
@@ -202,16 +211,23 @@ def _on_tuning(summary: pd.DataFrame) -> str:
     )
 
 
-def _on_deployment(deployment: pd.DataFrame, table: pd.DataFrame) -> str:
+def _on_deployment(deployment: pd.DataFrame, table: pd.DataFrame, run_on: str) -> str:
     candidates = table[(table.network == "spiking") & (table.method == "nt1")]
     best = candidates.loc[candidates.validation_accuracy.idxmax()]
     chosen = "was the best on validation images" if len(candidates) > 1 else "is deployed"
     torch, cells, circuit = (percent(share) for share in deployment.test_accuracy)
     return (
         f"The spiking network tuned by gains with the {best.loss} loss and seed {best.seed} "
-        f"{chosen}. It classifies {torch} of the test images right in torch, {cells} as biological "
-        f"neurons in Brian2, and {circuit} as circuit neurons."
+        f"{chosen}. On {run_on}, it is right in {torch} in torch, in {cells} as biological neurons "
+        f"in Brian2, and in {circuit} as circuit neurons.{_on_choice(run_on)}"
     )
+
+
+def _on_choice(run_on: str) -> str:
+    """Which images these are, if they are not all."""
+    if run_on.startswith("all"):
+        return ""
+    return " These are spread evenly over the test images; accuracies above are those on all."
 
 
 def _on_changes(changes: pd.DataFrame) -> str:

@@ -52,7 +52,8 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
     (rate) and spiking networks whose neurons fire at most once. The spiking network with the best
     gains is then built twice: from integrate-and-fire neurons in Brian2, whose gain variable holds
     the trained gains, and from analog circuit neurons, whose weights are codes of a few bits and a
-    sign and whose gains are supplies from 0.5 to 1 V. All test images run through both.
+    sign and whose gains are supplies from 0.5 to 1 V. All test images run
+    through both, or `deployed_images` of them.
     """
 
     shown = ("summary", "deployment")
@@ -149,6 +150,9 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
             "neurons": self._neurons(),
             "ledger": entries,
         }
+        run_on = page.deployed_on(self, tables)
+        for name in ("deployment", "agreement", "ledger"):
+            tables[name] = tables[name].assign(images=run_on)
         if self.pretrained.trained:
             return tables
         # The warning takes the name of the column that counts the weights on the chip.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from brian2 import Hz, ms
 
@@ -126,6 +127,32 @@ def test_report_and_figure_are_made_again_from_what_is_stored(folder, run, summa
     before = (folder / "figure.png").read_bytes()
     assert render(folder).is_file()
     assert (folder / "figure.png").read_bytes() == before
+
+
+def of_one_network(run, network: str) -> dict[str, pd.DataFrame]:
+    tables = {name: table[table.network == network] for name, table in run.tables.items()}
+    # Columns that such a network has nothing for are not there when it runs alone.
+    return tables | {n: tables[n].dropna(axis=1, how="all") for n in ("rules", "course")}
+
+
+@pytest.mark.parametrize(
+    ("network", "below"),
+    [
+        ("none", []),
+        ("oja", ["d  Plastic traces", "e  Learned rules"]),
+        ("modulated-bcm", ["d  Plastic traces", "e  Modulator", "f  Learned rules"]),
+    ],
+)
+def test_one_network_has_no_empty_panels_and_no_empty_words(run, network, below):
+    tables = of_one_network(run, network)
+    study = change(SMALL, {"networks": (network,)})
+    figure = study.plot(tables, run.recordings)
+    assert [axes.get_title() for axes in figure.axes][3:] == below
+    assert all(axes.has_data() for axes in figure.axes)
+    titles = [section.title for section in study.report(tables)]
+    assert ("Learned rules" in titles) == (network != "none")
+    # A single network has no spread.
+    assert "Share of right answers of one network of each kind" in study.report(tables)[0].text
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,19 @@ def test_some_test_images_can_be_deployed_alone(folder):
     run = neuromod.run(Demo(gains=gains, deployed_images=17))
     agreed = rows(run.tables["agreement"], pair="torch – cells", layer="output")
     assert agreed.neurons.item() == 17 * 5
+    on_task, _, on_deployment, on_agreement, _, on_energy, _ = run.protocol.report(run.tables)
+    assert "269 to test with" in on_task.text
+    for section in (on_deployment, on_agreement, on_energy):
+        assert "17 of 269 images" in section.text
+        assert (run.tables[section.table].images == "17 of 269 images").all()
+    figure = run.protocol.plot(run.tables, run.recordings)
+    across = {axes.get_title(): axes.get_xlabel() for axes in figure.axes}
+    assert across["b  Deployed nt1 network"] == "on 17 of 269 images"
+    assert sum("17 of 269 images" in words for words in across.values()) == 2
+
+
+def test_where_all_test_images_are_deployed_the_report_says_so(run):
+    assert "On all 269 test images, it is right in" in run.protocol.report(run.tables)[2].text
 
 
 def test_what_memory_cannot_hold_is_refused_before_tuning(monkeypatch):

@@ -19,21 +19,42 @@ if TYPE_CHECKING:
 
 COLORS = dict(zip(NETWORKS, (BLACK, SKY, ORANGE, BLUE, PURPLE), strict=True))
 MARKERS = dict(zip(NETWORKS, "xo^sD", strict=True))
+COURSES = {
+    "plastic": ("plastic_rms", "Plastic traces", "plastic trace E (rms)"),
+    "modulator": ("concentration", "Modulator", "concentration c"),
+}
 SYMBOLS = dict(zip(START, ("η", "τ pre", "τ post", "τ θ", "y₀", "τ e", "τ c"), strict=True))
 
 
 def plot(study: FiveNetworks, tables: Tables, recordings: Recordings) -> Figure:
     """Learning, success against delay and noise, course of an episode, and learned rules."""
     del recordings
-    layout = [["curves", "delay", "noise"], ["plastic", "modulator", "rules"]]
-    figure, axes = panels(layout, width=11, height=6.8)
+    below = _filled(tables["course"], tables["rules"])
+    # Rows of equal width, whatever the number of panels below.
+    rows = [row for row in (["curves", "delay", "noise"], list(below)) if row]
+    layout = [[name for name in row for _ in range(6 // len(row))] for row in rows]
+    figure, axes = panels(layout, width=11, height=3.4 * len(rows))
     _plot_curves(axes["curves"], tables["curves"], study.chance)
     _plot_success(study, axes["delay"], axes["noise"], tables["table"])
-    _plot_course(axes["plastic"], axes["modulator"], tables["course"])
-    _plot_rules(axes["rules"], tables["rules"])
+    for letter, name in zip("def", below, strict=False):
+        if name == "rules":
+            _plot_rules(axes[name], letter, tables["rules"])
+        else:
+            _plot_course(axes[name], letter, name, tables["course"])
     named = axes["curves"].get_legend_handles_labels()
     figure.legend(*named, loc="outside upper center", ncols=len(COLORS))
     return figure
+
+
+def _filled(course: pd.DataFrame, rules: pd.DataFrame) -> list[str]:
+    """Panels of the lower row that the networks have something for."""
+    courses = [name for name, (column, *_) in COURSES.items() if column in course]
+    return [*courses, *(["rules"] if _learned(rules) else [])]
+
+
+def _learned(rules: pd.DataFrame) -> list[str]:
+    """Parameters that any of the networks learned."""
+    return [name for name in START if name in rules]
 
 
 def _plot_curves(axes: Any, curves: pd.DataFrame, chance: float) -> None:
@@ -74,30 +95,26 @@ def _draw_chance(axes: Any, chance: float) -> None:
     axes.set(ylabel="success", ylim=(0, 1.03))
 
 
-def _plot_course(plastic: Any, modulator: Any, course: pd.DataFrame) -> None:
-    for axes, column in ((plastic, "plastic_rms"), (modulator, "concentration")):
-        if column not in course:
-            axes.set_axis_off()
-            continue
-        for network, rows in course.dropna(subset=[column]).groupby("network", sort=False):
-            means = rows.groupby("time_ms")[column].mean()
-            axes.plot(means.index, means, color=COLORS[network])
-        axes.set(xlabel="time in an episode (ms)", ylim=(0, None))
-    label(plastic, "d  Plastic traces", y="plastic trace E (rms)")
-    label(modulator, "e  Modulator", y="concentration c")
+def _plot_course(axes: Any, letter: str, name: str, course: pd.DataFrame) -> None:
+    column, title, up = COURSES[name]
+    for network, rows in course.dropna(subset=[column]).groupby("network", sort=False):
+        means = rows.groupby("time_ms")[column].mean()
+        axes.plot(means.index, means, color=COLORS[network])
+    label(axes, f"{letter}  {title}", "time in an episode (ms)", up, ylim=(0, None))
 
 
-def _plot_rules(axes: Any, rules: pd.DataFrame) -> None:
+def _plot_rules(axes: Any, letter: str, rules: pd.DataFrame) -> None:
     """Learned values over those at the start."""
-    names = [name for name in START if name in rules]
+    names = _learned(rules)
     for row in rules.itertuples():
         number = list(COLORS).index(row.network)
-        at = np.arange(len(names)) + 0.15 * (number - 2.5)
+        at = np.arange(len(names)) + 0.15 * (number - 2)
         ratios = [getattr(row, name) / START[name] for name in names]
         axes.plot(ratios, at, MARKERS[row.network], color=COLORS[row.network], ms=4)
     axes.axvline(1, color=BLACK, lw=0.8, ls="--")
     axes.set_yticks(range(len(names)), [SYMBOLS[name] for name in names])
-    label(axes, "f  Learned rules", "learned value over its start")
+    axes.set_ylim(-0.5, len(names) - 0.5)
+    label(axes, f"{letter}  Learned rules", "learned value over its start")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
 
@@ -108,9 +125,11 @@ def _nearest(column: pd.Series, value: float) -> float:
 
 def report(study: FiveNetworks, tables: Tables) -> list[Section]:
     """Success, learned rules, and method."""
+    rules = tables["rules"]
+    learned = [Section("Learned rules", _on_rules(rules), "rules")] if _learned(rules) else []
     return [
         Section("Success", _on_success(study, tables["summary"]), "summary"),
-        Section("Learned rules", _on_rules(tables["rules"]), "rules"),
+        *learned,
         Section("Method", _on_method(study)),
     ]
 
@@ -122,11 +141,17 @@ def _on_success(study: FiveNetworks, summary: pd.DataFrame) -> str:
         for row in summary.itertuples()
     )
     return (
-        f"Share of right answers, mean and standard deviation over {study.seeds} networks of each "
-        f"kind, within the noises and delays of learning and beyond them: {found}. Guessing is "
-        f"right in {percent(study.chance, 2)}. {study.episodes} episodes resolve a share to "
+        f"Share of right answers{_on_seeds(study.seeds)}, within the noises and delays of "
+        f"learning and beyond them: {found}. Guessing is right in "
+        f"{percent(study.chance, 2)}. {study.episodes} episodes resolve a share to "
         f"{number(50 / study.episodes**0.5, 2)} points at best. {_on_best(summary)}"
     )
+
+
+def _on_seeds(seeds: int) -> str:
+    if seeds == 1:
+        return " of one network of each kind"
+    return f", mean and standard deviation over {seeds} networks of each kind"
 
 
 def _on_best(summary: pd.DataFrame) -> str:
@@ -147,7 +172,7 @@ def _on_best(summary: pd.DataFrame) -> str:
 
 
 def _on_rules(rules: pd.DataFrame) -> str:
-    names = [name for name in START if name in rules]
+    names = _learned(rules)
     means = rules.groupby("network", sort=False)[names].mean().dropna(how="all")
     learned = [
         f"{network}: {', '.join(f'{name} {value:.2g}' for name, value in row.dropna().items())}"
