@@ -18,7 +18,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from neuromod.errors import UserError, unknown
-from neuromod.tuning.attachment import Tuning, attach, attach_plan
+from neuromod.models.layer_kinds import kind_of
+from neuromod.tuning.attachment import Tuning, attach_plan
 from neuromod.tuning.hardware import seeded
 
 HEADS = ("replace", "append")
@@ -179,6 +180,7 @@ def whole_network(network: nn.Module, recipe: WholeRecipe, n_classes: int) -> He
     if recipe.method == "probe":
         saved = [headed.head]
     WAYS[recipe.method].start(headed.network, saved, recipe)
+    headed.network.eval()
     return headed
 
 
@@ -199,7 +201,15 @@ def _linear(inputs: int, outputs: int, like: nn.Linear, seed: int) -> nn.Linear:
 
 
 def _gains(network: nn.Module, saved: list[str], recipe: WholeRecipe) -> None:
-    attach(network, "nt1", "*", modules_to_save=saved, seed=recipe.seed)
+    names = [n for n, m in network.named_modules() if n and kind_of(type(m)) and n not in saved]
+    _attach(network, {name: Tuning("nt1", {}) for name in names}, saved, recipe)
+
+
+def _attach(
+    network: nn.Module, plan: dict[str, Tuning], saved: list[str], recipe: WholeRecipe
+) -> None:
+    """Tune layers by exact names: a head's could also end the name of another layer."""
+    attach_plan(network, plan | {name: Tuning("tft", {}) for name in saved}, recipe.seed)
 
 
 def _lora(network: nn.Module, saved: list[str], recipe: WholeRecipe) -> None:
@@ -208,14 +218,13 @@ def _lora(network: nn.Module, saved: list[str], recipe: WholeRecipe) -> None:
         for name, module in network.named_modules()
         if isinstance(module, nn.Linear | _ConvNd) and getattr(module, "groups", 1) == 1
     ]
-    names = [name for name in names if name not in saved]
-    options = {"rank": recipe.rank}
-    attach(network, "lora", names, modules_to_save=saved, seed=recipe.seed, **options)
+    plan = {n: Tuning("lora", {"rank": recipe.rank}) for n in names if n not in saved}
+    _attach(network, plan, saved, recipe)
 
 
 def _ia3(network: nn.Module, saved: list[str], recipe: WholeRecipe) -> None:
     plan = {name: way for name, way in _ia3_plan(network).items() if name not in saved}
-    attach_plan(network, plan | {name: Tuning("tft", {}) for name in saved}, recipe.seed)
+    _attach(network, plan, saved, recipe)
 
 
 def _ia3_plan(network: nn.Module) -> dict[str, Tuning]:
@@ -268,22 +277,24 @@ def _train(parameters: Iterable[nn.Parameter]) -> None:
         parameter.requires_grad_(True)
 
 
+# Deep networks with a gain per channel of every layer diverge where shallow ones learn best.
+GAIN_RATES = (0.001, 0.003, 0.01, 0.03)
 WAYS: dict[str, Way] = {
-    "nt1": Way(_gains, (0.01, 0.03, 0.1), "a gain per neuron and channel of every layer"),
-    "biases": Way(_parameters(_biases), (0.01, 0.03, 0.1), "all biases, BatchNorm's too (BitFit)"),
+    "nt1": Way(_gains, GAIN_RATES, "a gain per neuron and channel of every layer"),
+    "biases": Way(_parameters(_biases), GAIN_RATES, "all biases, BatchNorm's too (BitFit)"),
     "ia3": Way(
         _ia3,
-        (0.01, 0.03, 0.1),
+        GAIN_RATES,
         "gains on keys and values, and on the inputs of layers that narrow: (IA)^3",
     ),
-    "norm": Way(_parameters(_of_norms), (0.01, 0.03, 0.1), "factors and biases of normalisation"),
+    "norm": Way(_parameters(_of_norms), GAIN_RATES, "factors and biases of normalisation"),
     "lora": Way(
-        _lora, (0.003, 0.01, 0.03), "changes of weights of low rank, not of depthwise ones"
+        _lora, (0.0003, 0.001, 0.003, 0.01), "changes of weights of low rank, not of depthwise ones"
     ),
-    "probe": Way(_parameters(lambda _: {}), (0.01, 0.03, 0.1), "the head alone"),
+    "probe": Way(_parameters(lambda _: {}), (0.003, 0.01, 0.03, 0.1), "the head alone"),
     "tft": Way(
         _parameters(lambda network: dict(network.named_parameters())),
-        (0.0003, 0.001, 0.003),
+        (0.0001, 0.0003, 0.001, 0.003),
         "all weights and biases",
     ),
 }
