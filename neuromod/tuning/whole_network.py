@@ -25,7 +25,7 @@ from neuromod.tuning.hardware import seeded
 HEADS = ("replace", "append")
 """Where classes and outputs differ in number: a new last layer, or one more layer behind it."""
 
-NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, *([nn.RMSNorm] if hasattr(nn, "RMSNorm") else []))
+NORMS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 KEYS_AND_VALUES = {"key", "value", "k", "v", "k_proj", "v_proj"}
 """Ends of the names that peft's (IA)^3 aims at in transformers, besides feed-forward parts."""
 

@@ -235,7 +235,7 @@ def embed(samples: Samples, hardware: Hardware = CPU) -> Samples:
 def _placed(network: nn.Module, hardware: Hardware) -> nn.Module:
     """A network on the device, with channels last if it is large, which is faster (measured)."""
     network = network.to(hardware.device)
-    return network if is_small(network) else network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network if is_small(network) else network.to(memory_format=torch.channels_last)
 
 
 def _on(x: Tensor, network: nn.Module, hardware: Hardware) -> Tensor:

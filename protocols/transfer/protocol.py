@@ -25,6 +25,7 @@ from neuromod.support.log import note, stage
 from neuromod.support.progress import task
 from neuromod.tuning.backbone import RANDOM, Backbone
 from neuromod.tuning.datasets import PAPER_PER_CLASS, ImageData, balanced, load_data
+from neuromod.tuning.datasets.images import InputSpec
 from neuromod.tuning.features import Features, projections
 from neuromod.tuning.grid import tune_all
 from neuromod.tuning.hardware import Hardware, is_small, processes, rank_and_size
@@ -320,7 +321,7 @@ class Transfer(NetworkStudy, Training):
 
 def resized(backbone: Backbone, pixels: int) -> Backbone:
     """Return a backbone that takes images of another size, if its images have a size."""
-    if not hasattr(backbone.image, "size"):
+    if not isinstance(backbone.image, InputSpec):
         raise UserError(f"{backbone.name} takes no images that pixels could measure: leave it 0.")
     return replace(backbone, image=replace(backbone.image, size=pixels))
 

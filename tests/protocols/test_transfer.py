@@ -211,6 +211,27 @@ def test_random_weights_are_said_to_mean_nothing_in_every_output(monkeypatch, tm
     assert figure.get_suptitle() == MEANINGLESS.strip()
 
 
+def test_whole_networks_are_compared_beside_a_probe_of_the_features(
+    pretrained, tmp_path_factory, monkeypatch
+):
+    own = shutil.copytree(pretrained, tmp_path_factory.mktemp("cache") / "own")
+    monkeypatch.setenv("NEUROMOD_CACHE", str(own))
+    settings = {"whole_epochs": 1, "per_class": 7, "runs": 1, "pixels": 16}
+    run = neuromod.run(Transfer(data=("digits",), tables=("whole",), **settings))
+    whole = run.tables["whole"].set_index("method")
+    # Channels 16-32-64-64-96-96 and neurons 96-72-5; the network has no normalisation.
+    assert whole.trained_parameters["nt1"] == 368 + 173
+    assert "norm" not in whole.index
+    assert set(whole.of_a_fresh_head) == {0}
+    tasks = run.tables["tasks"]
+    assert tasks.train_images.item() == 5 * 7
+    assert set(whole.probe_test_accuracy) == {tasks.probe_test_accuracy.item()}
+    (text,) = (s.text for s in run.protocol.report(run.tables) if s.title == "Whole networks")
+    assert "the linear probe on the features" in text
+    figure = run.protocol.plot(run.tables, {})
+    assert [ax.get_title() for ax in figure.axes] == ["a  digits, whole network"]
+
+
 @pytest.mark.parametrize("name", ["stl10", "food11", "bccd", "no/such/folder"])
 def test_data_that_are_not_there_end_the_run_before_any_work(name, monkeypatch, tmp_path):
     def never(*_: object, **__: object) -> None:
