@@ -1,4 +1,4 @@
-"""Frozen, pre-trained networks: VGGs of torchvision, and small ones that are trained here.
+"""Frozen, pre-trained networks: of ImageNet, and small ones that are trained here.
 
 Those are a VGG of scikit-learn's digits, and transformers of texts and of sounds.
 """
@@ -39,6 +39,7 @@ from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, InputSpec
 from neuromod.tuning.datasets.sounds import FrameSpec
 from neuromod.tuning.datasets.texts import TokenSpec
 from neuromod.tuning.hardware import is_small, seeded, threads_for
+from neuromod.tuning.imagenet import LITE0, LITE0_INPUT, efficientnet_lite0
 from neuromod.tuning.row_file import Progress
 from neuromod.tuning.tiny_transformer import RECIPES, pretrained, untrained
 
@@ -134,7 +135,8 @@ class Backbone:
     Attributes
     ----------
     network : nn.Module
-        With ``features``, ``avgpool`` and ``classifier``, as torchvision's VGGs.
+        With ``features``, ``avgpool`` and ``classifier``, as torchvision's VGGs, or with
+        ``forward_features``, ``forward_head`` and a ``classifier`` of one layer, as in timm.
     image : InputSpec, TokenSpec or FrameSpec
         The format of its input: images, texts or sounds.
     source_accuracy : float or None
@@ -158,7 +160,8 @@ class Backbone:
     @property
     def linears(self) -> list[nn.Linear]:
         """Copies of the classifier's linear layers that share their memory, first layer first."""
-        layers = [m for m in self.network.get_submodule("classifier") if isinstance(m, nn.Linear)]  # type: ignore[attr-defined]
+        classifier = self.network.get_submodule("classifier")
+        layers = [m for m in classifier.modules() if isinstance(m, nn.Linear)]
         parameters = [p for layer in layers for p in layer.parameters()]
         frozen = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in parameters}
         return [deepcopy(layer, frozen) for layer in layers]
@@ -171,6 +174,10 @@ class Backbone:
         """
         if not is_small(self.network):
             images = images.to(memory_format=torch.channels_last)
+        if _of_timm(self.network):
+            maps = self.network.forward_features(images)  # type: ignore[operator]
+            embedded: Tensor = self.network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+            return embedded
         features, pool = map(self.network.get_submodule, ("features", "avgpool"))
         return torch.flatten(pool(features(images)), 1)
 
@@ -182,7 +189,15 @@ class Backbone:
     @cached_property
     def feature_hash(self) -> str:
         """Hash of the weights that features depend on: all but the classifier's."""
+        if _of_timm(self.network):
+            state = self.network.state_dict()
+            return hash_tensors({k: t for k, t in state.items() if not k.startswith("classifier.")})
         return hash_tensors(self.network.get_submodule("features").state_dict())
+
+
+def _of_timm(network: nn.Module) -> bool:
+    """Whether a network's parts have timm's names."""
+    return hasattr(network, "forward_head")
 
 
 def with_weights(
@@ -215,7 +230,8 @@ def load_backbone(
     ----------
     name : str
         ``"digits-vgg"``, ``"tiny-text"`` or ``"tiny-sound"``, which are pre-trained unless the
-        cache holds them, or a VGG of torchvision.
+        cache holds them, ``"efficientnet-lite0"``, whose ImageNet weights come with the extra
+        ``imagenet``, or a VGG of torchvision.
     weights : path or "random", optional
         File of a torchvision VGG's weights: ``.safetensors``, or ``.pth`` as torchvision
         distributes them. Without it, torch's own cache folder must hold the file: nothing is
@@ -228,8 +244,15 @@ def load_backbone(
     """
     if name in RECIPES:
         return _transformer(name, weights, progress, seed)
+    if name == LITE0:
+        if weights not in (None, "random"):
+            raise UserError(
+                f"{LITE0} has its weights from a package and takes no weights from a file."
+            )
+        trained = weights is None
+        return Backbone(name, efficientnet_lite0(trained, seed), LITE0_INPUT, trained=trained)
     if name not in ("digits-vgg", *TORCHVISION_VGGS):
-        raise unknown("backbone", name, ("digits-vgg", *RECIPES, *TORCHVISION_VGGS))
+        raise unknown("backbone", name, ("digits-vgg", *RECIPES, LITE0, *TORCHVISION_VGGS))
     if weights == "random":
         with seeded(seed):
             if name == "digits-vgg":

@@ -31,7 +31,8 @@ class NetworkStudy(Study):
 
     backbone: str = parameter(
         "digits-vgg",
-        "'digits-vgg' (pre-trained on digits 0 to 4), or a VGG of torchvision",
+        "'digits-vgg' (pre-trained on digits 0 to 4), 'efficientnet-lite0' (on ImageNet), or a VGG "
+        "of torchvision",
         "Barton et al. 2022 used VGG-19",
     )
     weights: str = parameter(
