@@ -110,7 +110,8 @@ class Headed(NamedTuple):
 
 def head_of(network: nn.Module) -> str:
     """Return the name of a network's head: its last linear layer."""
-    names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    modules = network.named_modules()
+    names: list[str] = [name for name, module in modules if isinstance(module, nn.Linear)]
     if not names:
         raise UserError(f"{type(network).__name__} has no linear layer that could be its head.")
     return names[-1]
