@@ -71,6 +71,7 @@ class ModulatedLayer(nn.Module):
         "adapters",
         "blend",
         "merged",
+        "per_sign",
     )
     """Attributes that a layer has while it is tuned."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +90,9 @@ class TuningRecipe:
     gain_low, gain_high : float or None
         Bounds of the gains after every step of training, such as a receptor or a supply voltage
         can reach. Only for methods with gains.
+    groups : int
+        Groups of synapses of each sign that have a gain of their own, or 0 for a gain per synapse;
+        only for ``nt1_groups``.
     """
 
     method: str
@@ -106,6 +110,7 @@ class TuningRecipe:
     l1: float = 0.0
     gain_low: float | None = None
     gain_high: float | None = None
+    groups: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", tuple(self.outputs))
@@ -123,6 +128,8 @@ class TuningRecipe:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be at least 0.")
         if self.schedule not in SCHEDULES:
             raise unknown("schedule of learning rates", self.schedule, SCHEDULES)
+        if self.groups != 1 and self.method != "nt1_groups":
+            raise UserError(f"groups deals synapses to gains, and {self.method} has none of them.")
         gained = issubclass(METHODS[self.method], GainedLayer)
         if self.l1 and not gained:
             raise UserError(f"l1 shrinks gains, and {self.method} has none.")
@@ -185,7 +192,8 @@ def build_classifier(backbone: Backbone, recipe: TuningRecipe, n_classes: int) -
         last = len(linears)
     if names[:first]:
         attach(classifier, "none", names[:first])
-    attach(classifier, recipe.method, names[first:last], seed=recipe.seed)
+    options: dict[str, Any] = {"groups": recipe.groups} if recipe.method == "nt1_groups" else {}
+    attach(classifier, recipe.method, names[first:last], seed=recipe.seed, **options)
     if names[last:]:
         attach(classifier, "tft", names[last:])
     return classifier

@@ -10,6 +10,7 @@ from neuromod.tuning.methods.none import Untuned
 from neuromod.tuning.methods.nt1 import NT1
 from neuromod.tuning.methods.nt1_bias import NT1Bias
 from neuromod.tuning.methods.nt1_both import NT1Both
+from neuromod.tuning.methods.nt1_groups import NT1Groups
 from neuromod.tuning.methods.nt1_inputs import NT1Inputs
 from neuromod.tuning.methods.nt2 import NT2
 from neuromod.tuning.methods.probe import Probe
@@ -21,6 +22,7 @@ METHODS: dict[str, type[ModulatedLayer]] = {
     "nt1": NT1,
     "nt1_inputs": NT1Inputs,
     "nt1_both": NT1Both,
+    "nt1_groups": NT1Groups,
     "nt1_bias": NT1Bias,
     "nt2": NT2,
     "probe": Probe,

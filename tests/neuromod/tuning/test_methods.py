@@ -27,6 +27,7 @@ TRAINED = {
     "nt1": {"gain": 8},
     "nt1_inputs": {"gain": 6},
     "nt1_both": {"gain": 14},
+    "nt1_groups": {"gain": 16},
     "nt1_bias": {"gain": 8},
     "nt2": {"bias": 8},
     "probe": {},
