@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -242,12 +242,14 @@ class Layer:
     codes : ndarray of int, shape (neurons, inputs)
         Signed codes of the weights.
     bias_codes : ndarray of int, shape (neurons,)
-    vdd : Quantity, shape (neurons,)
+    vdd : Quantity, shape (neurons,) or (neurons, supplies)
         In volt.
     changes : dict of str to number
         What did not fit, counted, and the error of the codes.
     scale : float or ndarray, shape () or (neurons,)
         How many times weaker than the circuit's its mirrors are; see `Design`.
+    supply : ndarray of int, shape (neurons, inputs + 1), optional
+        Which of its neuron's supplies feeds each synapse, the bias's last, where there are several.
     """
 
     codes: np.ndarray
@@ -255,6 +257,61 @@ class Layer:
     vdd: Quantity
     changes: dict[str, Any]
     scale: Any = 1.0
+    supply: np.ndarray | None = None
+
+    @property
+    def supplies(self) -> int:
+        """Number of supplies of a neuron, at most."""
+        return 1 if self.supply is None else self.vdd.shape[1]
+
+    def fed_by(self, supply: int) -> tuple[np.ndarray, np.ndarray]:
+        """Codes and bias codes of the synapses that one of the supplies feeds, others 0."""
+        if self.supply is None:
+            return (self.codes, self.bias_codes) if supply == 0 else self._none
+        fed = self.supply == supply
+        return self.codes * fed[:, :-1], self.bias_codes * fed[:, -1]
+
+    @property
+    def _none(self) -> tuple[np.ndarray, np.ndarray]:
+        return 0 * self.codes, 0 * self.bias_codes
+
+    def vdd_of(self, supply: int) -> Quantity:
+        """Voltage of one of the supplies, shape (neurons,); of one that is not there, 0.75 V."""
+        if supply >= self.supplies:
+            return np.full(len(self.codes), float(VDD_REFERENCE)) * volt
+        return self.vdd if self.supply is None else self.vdd[:, supply]
+
+
+def grouped(
+    circuit: CircuitNeuron, layer: Layer, supply: np.ndarray, gain: np.ndarray, untuned: Quantity
+) -> Layer:
+    """A layer with the same codes whose groups of synapses have supplies of their own.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    layer : Layer
+    supply : ndarray of int, shape (neurons, inputs + 1)
+        Which of its neuron's supplies feeds each synapse, the bias's last.
+    gain : ndarray, shape (neurons, supplies)
+        Of each supply, not negative, within reach.
+    untuned : Quantity
+        Supply at which the gain is 1, volt.
+
+    Raises
+    ------
+    UserError
+        If a gain asks for a supply that synapses cannot be run at.
+    """
+    vdd = vdd_of(circuit, gain * gain_of(circuit, untuned))
+    outside = (vdd < VDD_LOW - 1e-9 * volt) | (vdd > VDD_HIGH + 1e-9 * volt)
+    if np.any(outside):
+        low, high = reachable_gains(circuit, untuned)
+        raise UserError(
+            f"{np.count_nonzero(outside)} groups of synapses ask for a supply beyond 0.5 to 1 V: "
+            f"gains from {low:.3g} to {high:.3g} are within reach."
+        )
+    return replace(layer, vdd=np.clip(vdd, VDD_LOW, VDD_HIGH), supply=supply)
 
 
 def deploy(

@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, second, volt
 
-from neuromod.chip.conversion import Layer, check_dense
+from neuromod.chip.conversion import VDD_REFERENCE, Layer, check_dense, gain_of
 from neuromod.chip.pulses import PulseTrain, code_pulses, mirror_pulses, respond
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
-from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.circuit import CircuitNeuron, suffix
 from neuromod.models.gain_lif import GainLIF
 from neuromod.support.text import say
 
@@ -196,26 +196,53 @@ def on_circuit(
             f"A period of {say(period)} is too short: a pulse and a spike need at least "
             f"{say(delay + circuit.t_spike + dt)}."
         )
-    coded = [
-        Unrolled.of(volleys, [la.codes for la in layers], [la.bias_codes for la in layers])
-        for layers in networks
+    first = _unrolled(networks[0], volleys, 0)
+    supplies = max(layer.supplies for layers in networks for layer in layers)
+    connections = [
+        connection
+        for supply in range(supplies)
+        for connection in _wired(circuit, networks, volleys, supply, _domain(supply, supplies))
     ]
-    first = coded[0]
-    size = first.images * first.neurons
-    bundles, between = [], []
-    for number, (network, layers) in enumerate(zip(coded, networks, strict=True)):
-        source, onto, _ = network.from_inputs()
-        bundles.append((source, onto + number * size, *_bundled(layers, volleys)))
-        i, j, codes = network.between_layers()
-        between.append((i + number * size, j + number * size, codes))
-    source, onto, up, down, mirrors = _joined(bundles)
-    i, j, codes = _joined(between)
-    connections = (
-        *mirror_pulses("inputs", "chip", source, onto, up, down, mirrors, circuit.t_pulse),
-        *code_pulses("chip", "chip", i, j, codes, circuit.t_pulse),
-    )
     population = _chips(circuit, networks, first.images)
     return first, _experiment(first, population, connections, delay, period, dt, seed)
+
+
+def _unrolled(layers: Sequence[Layer], volleys: np.ndarray, supply: int) -> Unrolled:
+    """A network with the codes of the synapses that one of its neurons' supplies feeds."""
+    codes, biases = zip(*(layer.fed_by(supply) for layer in layers), strict=True)
+    return Unrolled.of(volleys, codes, biases)
+
+
+def _domain(supply: int, supplies: int) -> str:
+    """Name of a power domain; a neuron's only supply has none."""
+    return f"group{supply}" if supplies > 1 else ""
+
+
+def _wired(
+    circuit: CircuitNeuron,
+    networks: Sequence[Sequence[Layer]],
+    volleys: np.ndarray,
+    supply: int,
+    domain: str,
+) -> list[Connection]:
+    """All synapses that one of their neurons' supplies feeds."""
+    bundles, between, size = [], [], 0
+    for layers in networks:
+        network = _unrolled(layers, volleys, supply)
+        source, onto, _ = network.from_inputs()
+        bundles.append((source, onto + size, *_bundled(layers, volleys, supply)))
+        i, j, codes = network.between_layers()
+        between.append((i + size, j + size, codes))
+        size += network.images * network.neurons
+    source, onto, up, down, mirrors = _joined(bundles)
+    # Every bundle clocks the comparator, whichever supplies feed it.
+    fed = np.ones(len(mirrors), dtype=bool) if supply == 0 else mirrors > 0
+    inputs = [part[fed] for part in (source, onto, up, down, mirrors)]
+    width = circuit.t_pulse
+    return [
+        *mirror_pulses("inputs", "chip", *inputs, width, domain),
+        *code_pulses("chip", "chip", *_joined(between), width, domain),
+    ]
 
 
 def _joined(parts: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, ...]:
@@ -230,20 +257,24 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
         one_each = [np.concatenate([values(la) for la in layers]) for layers in networks]
         return np.concatenate([np.tile(network, images) for network in one_each])
 
-    values = {"vdd": everywhere(lambda la: np.asarray(la.vdd / volt)) * volt}
+    supplies = max(layer.supplies for layers in networks for layer in layers)
+    values = {
+        f"vdd{suffix(_domain(n, supplies))}": everywhere(lambda la, n=n: la.vdd_of(n) / volt) * volt
+        for n in range(supplies)
+    }
     scale = everywhere(lambda la: np.broadcast_to(la.scale, len(la.codes)))
     if np.any(scale != 1):
         values |= {"beta": circuit.beta / scale, "R_S": circuit.R_S * scale}
     return Population("chip", circuit, len(scale), values)
 
 
-def _bundled(layers: Sequence[Layer], volleys: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Units up and down, and references, of the synapses from the inputs.
+def _bundled(layers: Sequence[Layer], volleys: np.ndarray, supply: int) -> tuple[np.ndarray, ...]:
+    """Units up and down, and references, of the synapses from the inputs that a supply feeds.
 
     All features of an image that reach a neuron are one bundle. Each has its own reference.
     """
     above, below = np.maximum(volleys, 0), np.maximum(-volleys, 0)
-    codes = layers[0].codes
+    codes = layers[0].fed_by(supply)[0]
     onto, off = np.maximum(codes, 0).T, np.maximum(-codes, 0).T
     features = (
         above @ onto + below @ off,
@@ -252,7 +283,7 @@ def _bundled(layers: Sequence[Layer], volleys: np.ndarray) -> tuple[np.ndarray, 
     )
     parts: list[Any] = []
     for count, layer in zip([len(volleys)] + [1] * len(layers[1:]), layers, strict=True):
-        bias = np.tile(layer.bias_codes, (count, len(volleys[0]), 1))
+        bias = np.tile(layer.fed_by(supply)[1], (count, len(volleys[0]), 1))
         parts.append((np.maximum(bias, 0), np.maximum(-bias, 0), bias != 0))
     parts[0] = [a + b for a, b in zip(parts[0], features, strict=True)]
     return _joined([[kind.ravel() for kind in part] for part in parts])
@@ -335,11 +366,21 @@ def expected_spikes(
     train = PulseTrain(len(volleys), period, dt)
     counts = []
     for layer in layers:
-        drive = (volleys @ layer.codes.T + layer.bias_codes) / layer.scale
-        fires = respond(circuit, train, np.moveaxis(drive, 0, -1), layer.vdd).fires
+        codes, vdd = _at_one_supply(circuit, layer)
+        drive = (volleys @ codes[:, :-1].T + codes[:, -1]) / layer.scale
+        fires = respond(circuit, train, np.moveaxis(drive, 0, -1), vdd).fires
         counts.append(fires.sum(axis=-1))
         volleys = np.moveaxis(fires, -1, 0) * 1.0
     return counts
+
+
+def _at_one_supply(circuit: CircuitNeuron, layer: Layer) -> tuple[np.ndarray, Quantity]:
+    """Codes, the biases' last, that do at one supply what a layer's do at its neurons' several."""
+    codes = np.column_stack([layer.codes, layer.bias_codes])
+    if layer.supply is None:
+        return codes, layer.vdd
+    gains = np.take_along_axis(gain_of(circuit, layer.vdd), layer.supply, axis=1)
+    return codes * gains, VDD_REFERENCE
 
 
 def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from neuromod.errors import UserError
 from neuromod.models.layer_kinds import LINEAR
+from neuromod.models.modulated_layer import in_double
 from neuromod.tuning.methods.gained import GainedLayer
 
 AT_ONCE = 2**20
@@ -59,6 +62,28 @@ class NT1Groups(GainedLayer):
     def by_sign(self) -> Tensor:
         """Gains, shape (neurons, 2, groups): those of positive synapses first."""
         return self.of_all_samples(self.gains).view(self.n_neurons, 2, self.per_sign)
+
+    @torch.no_grad()
+    def supplies(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Groups of a linear layer's synapses as supplies of its neurons, for a chip.
+
+        Returns
+        -------
+        tuple of ndarray, shapes (neurons, inputs + 1) and (neurons, supplies)
+            Which of its neuron's supplies feeds each synapse, the bias's last, and the gain of each
+            supply. Groups of a neuron that share a gain share a supply.
+        """
+        weight, bias = self.stored_weight, self.stored_bias
+        bias = weight.new_zeros(self.n_neurons) if bias is None else bias
+        negative = (torch.cat([weight, bias[:, None]], 1) < 0).long().cpu()
+        group = torch.arange(self.n_inputs + 1) % self.per_sign
+        place = (2 * torch.arange(self.n_neurons)[:, None] + negative) * self.per_sign + group
+        gain = in_double(self.gain).cpu()
+        found = place if self.domain is None else self.domain.cpu()[place]
+        own = [np.unique(row, return_inverse=True) for row in found.numpy()]
+        most = max(len(domains) for domains, _ in own)
+        of_supply = [gain.numpy()[np.resize(domains, most)] for domains, _ in own]
+        return np.stack([numbers for _, numbers in own]), np.stack(of_supply)
 
     def tuned_weight(self, weight: Tensor) -> Tensor:
         weight = super().tuned_weight(weight)
