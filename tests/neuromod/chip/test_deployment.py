@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from brian2 import joule, ms, mV, nsecond, volt
 
-from neuromod.chip.conversion import Layer, deploy
+from neuromod.chip.conversion import Layer, deploy, gain_of, grouped
 from neuromod.chip.deployment import (
     Unrolled,
     accuracy,
@@ -359,3 +359,82 @@ def test_three_spikes_of_ten_read_as_one():
 def test_the_largest_count_decides_and_draws_are_wrong():
     output = np.array([[4, 2, 0], [3, 3, 0], [0, 0, 0], [5, 1, 6]])
     assert accuracy_by_count(output, np.array([0, 0, 1, 2])) == pytest.approx(1 / 2)
+
+
+GROUPS = 4
+
+
+def with_groups():
+    """The network's codes, with four supplies a neuron: by sign, and by even and odd sources."""
+    draw = np.random.default_rng(17)
+    layers = []
+    for layer in CODED:
+        negative = np.column_stack([layer.codes, layer.bias_codes]) < 0
+        supply = 2 * negative + np.arange(negative.shape[1]) % 2
+        gain = draw.uniform(0.3, 1.8, (len(supply), GROUPS))
+        layers.append(grouped(CHIP, layer, supply, gain, 0.75 * volt))
+    return layers
+
+
+@pytest.mark.parametrize("volleys", [1, 7])
+def test_arithmetic_gives_the_spikes_of_neurons_with_several_supplies(volleys):
+    trains = FEATURES[None] if volleys == 1 else spike_trains(FEATURES, volleys)
+    layers = with_groups()
+    expected = expected_spikes(CHIP, layers, trains, PERIOD, 10 * nsecond)
+    volley, experiment = on_circuit(CHIP, [layers], trains, PERIOD, 10 * nsecond, 3)
+    found = volley.split(simulate(experiment).spikes["chip"].counts())
+    for counts, layer in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(counts, layer)
+        assert 0 < layer.sum() < layer.size * volleys
+
+
+def test_each_group_of_synapses_moves_the_membrane_by_its_own_supply():
+    supply = np.array([[0, 1, 2, 0]])
+    layer = Layer(np.array([[3, -2, 1]]), np.array([-1]), [[0.63, 0.81, 0.55]] * volt, {}, 2.6)
+    layer = replace(layer, supply=supply)
+    features = np.array([[[0.31, 0.17, 0.23]]])
+    _, experiment = on_circuit(CHIP, [[layer]], features, PERIOD, 10 * nsecond, 3)
+    v = simulate(experiment).trace("chip", "v", 0)[11]
+    steps = np.asarray(CHIP.step([0.63, 0.81, 0.55] * volt) / volt) / 2.6
+    moved = [3 * 0.31 - 1, -2 * 0.17, 0.23] @ steps
+    assert float(v / volt) - 0.25 == pytest.approx(moved, rel=1e-9)
+
+
+def test_each_group_draws_from_its_own_supply_by_hand():
+    layer = Layer(np.array([[3, -2]]), np.array([0]), [[0.75, 0.5]] * volt, {})
+    energy, clocks = drawn_by([replace(layer, supply=np.array([[0, 1, 0]]))], np.array([[0.5, 1]]))
+    # Three half units and a reference at 0.75 V; a reference at 0.5 V, whose units pull to ground.
+    assert energy == pytest.approx([0.75 * (0.5 * 3 + 1) + 0.125])
+    assert clocks == [1]
+
+
+def test_networks_with_one_supply_and_with_several_run_side_by_side():
+    networks = [CODED, with_groups()]
+    _, together = on_circuit(CHIP, networks, FEATURES[None], PERIOD, 10 * nsecond, 3)
+    counts = simulate(together).spikes["chip"].counts().reshape(2, -1)
+    for layers, found in zip(networks, counts, strict=True):
+        volley, alone = on_circuit(CHIP, [layers], FEATURES[None], PERIOD, 10 * nsecond, 3)
+        np.testing.assert_array_equal(found, simulate(alone).spikes["chip"].counts())
+
+
+def test_equal_supplies_are_one_supply():
+    gain = 1.37
+    several = [
+        grouped(CHIP, la, base.supply, np.full((len(la.codes), GROUPS), gain), 0.6 * volt)
+        for la, base in zip(CODED, with_groups(), strict=True)
+    ]
+    vdd = several[0].vdd[0, 0]
+    assert gain_of(CHIP, vdd) / gain_of(CHIP, 0.6 * volt) == pytest.approx(gain, rel=1e-12)
+    one = [replace(la, vdd=np.full(len(la.codes), float(vdd)) * volt) for la in CODED]
+    spikes = [
+        expected_spikes(CHIP, layers, FEATURES[None], PERIOD, 10 * nsecond)
+        for layers in (several, one)
+    ]
+    for a, b in zip(*spikes, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_group_whose_gain_no_supply_reaches_is_refused():
+    layer = Layer(np.array([[3, -2]]), np.array([0]), [0.75] * volt, {})
+    with pytest.raises(UserError, match=r"1 groups of .* 0\.25 to 1\.88 are within reach"):
+        grouped(CHIP, layer, np.array([[0, 1, 0]]), np.array([[1.2, 1.9]]), 0.75 * volt)
