@@ -8,7 +8,7 @@ these are receptors that act on excitatory or on inhibitory inputs, and on those
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from neuromod.errors import UserError
 from neuromod.models.layer_kinds import LINEAR
-from neuromod.models.modulated_layer import in_double
+from neuromod.models.modulated_layer import ModulatedLayer, in_double
 from neuromod.tuning.methods.gained import GainedLayer
 
 AT_ONCE = 2**20
@@ -38,10 +38,12 @@ class NT1Groups(GainedLayer):
         Groups of each sign; 0 for a gain per synapse. By default 1: two gains a neuron.
     """
 
+    keeps_projection: ClassVar[bool] = False
+
     per_sign: int
 
     def __init__(self, base: nn.Module, start: str = "identity", groups: int = 1) -> None:
-        sources = self.kind.sizes(base)[0] + 1
+        sources = (self if base is self else ModulatedLayer(base)).n_inputs + 1
         if not 0 <= groups <= sources:
             raise UserError(
                 f"nt1_groups deals synapses from {sources} sources, the bias among them, to "
@@ -108,7 +110,9 @@ class NT1Groups(GainedLayer):
         traced = torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type)
         if self.kind is not LINEAR or weight.requires_grad or traced:
             return self.kind.product(self, x, self.tuned_weight(weight), bias, **options)
-        product: Tensor = _Product.apply(x.flatten(0, -2), weight, self.by_sign.to(weight))
+        product: Tensor = _Product.apply(
+            x.reshape(-1, x.shape[-1]), weight, self.by_sign.to(weight)
+        )
         v = product if bias is None else product + bias
         return v.view(*x.shape[:-1], self.n_neurons)
 
