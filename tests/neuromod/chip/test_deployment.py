@@ -413,7 +413,7 @@ def test_networks_with_one_supply_and_with_several_run_side_by_side():
     _, together = on_circuit(CHIP, networks, FEATURES[None], PERIOD, 10 * nsecond, 3)
     counts = simulate(together).spikes["chip"].counts().reshape(2, -1)
     for layers, found in zip(networks, counts, strict=True):
-        volley, alone = on_circuit(CHIP, [layers], FEATURES[None], PERIOD, 10 * nsecond, 3)
+        _, alone = on_circuit(CHIP, [layers], FEATURES[None], PERIOD, 10 * nsecond, 3)
         np.testing.assert_array_equal(found, simulate(alone).spikes["chip"].counts())
 
 
