@@ -498,7 +498,7 @@ def runs_program(pid, name):
         ("cython", "", signal.SIGTERM),
         ("cpp", "make", signal.SIGINT),
         pytest.param("cpp", "main", signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param("cpp", "main", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("cpp", "main", signal.SIGTERM, marks=pytest.mark.thorough),
     ],
 )
 def test_a_signal_leaves_nothing(device, program, number, plugin, tmp_path, tmp_path_factory):

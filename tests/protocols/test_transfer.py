@@ -162,7 +162,7 @@ def test_finished_trainings_are_not_done_again(tables, monkeypatch):
         pd.testing.assert_frame_equal(again.tables[name], table, check_dtype=False)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_processes_share_the_work_and_the_first_writes_the_run(together, tmp_path):
     """Rounding aside: in other processes the sums of a batch are taken in another order."""
     settings = {

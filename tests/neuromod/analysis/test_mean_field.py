@@ -76,7 +76,7 @@ def test_a_gain_is_a_gain_of_mean_and_noise():
     assert noisy_rate(NEURON, 9 * mV, 4 * mV, 1.7) == noisy_rate(NEURON, 15.3 * mV, 6.8 * mV)
 
 
-@pytest.mark.parametrize("drive", [81, 93])
+@pytest.mark.parametrize("drive", [81, pytest.param(93, marks=pytest.mark.thorough)])
 def test_simulated_neurons_under_poisson_input_fire_at_the_predicted_rate(drive):
     # Below threshold in the mean at gain 1, and above it at gain 1.6.
     size, duration, dt = 400, 2.1 * second, 0.05 * ms

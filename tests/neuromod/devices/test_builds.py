@@ -306,7 +306,7 @@ def test_a_program_on_a_shelf_that_cannot_be_written_is_taken(built, tmp_path, m
     assert [path.name for path in shelf.iterdir()] == ["key"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_truncated_program_is_compiled_once_more(monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
     first = simulate(experiment(), "cpp")

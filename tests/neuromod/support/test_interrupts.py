@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from neuromod.support import interrupts
 from neuromod.support.interrupts import heard
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -30,17 +31,18 @@ def ctrl_c():
 
 def interrupt(number):
     os.kill(os.getpid(), number)
-    time.sleep(17)
+    time.sleep(3)
 
 
 def interrupt_a_destructor(number):
     Dropping(lambda: os.kill(os.getpid(), number))
-    time.sleep(17)
+    time.sleep(1.7)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("work", [interrupt, interrupt_a_destructor])
-def test_an_interrupt_ends_the_work_even_where_python_drops_it(work, number, capfd):
+def test_an_interrupt_ends_the_work_even_where_python_drops_it(work, number, capfd, monkeypatch):
+    monkeypatch.setattr(interrupts, "AGAIN_S", 0.7)
     with pytest.raises(KeyboardInterrupt), heard() as came:
         work(number)
     assert came == [number] * (number == signal.SIGTERM)
