@@ -11,6 +11,8 @@ import pytest
 from brian2 import Mohm, kelvin, mV, nsecond, nsiemens, ohm, uA, volt
 from brian2.units.allunits import ffarad, fjoule
 
+from neuromod.chip.conversion import Layer, grouped
+from neuromod.chip.deployment import on_circuit
 from neuromod.chip.pulses import code_pulses, mirror_pulses
 from neuromod.devices.spice.netlist import netlist
 from neuromod.devices.spice.ngspice import run, simulate_in_spice, version
@@ -173,6 +175,60 @@ def test_spice_agrees_on_what_differs_between_neurons_and_changes_during_a_run(m
     table = validate(experiment, choose(experiment, ()))
     assert (table.spikes_SPICE > 0).all()
     assert table.agrees.all(), table.to_string()
+
+
+GROUPS = 4
+
+
+def with_groups():
+    """Two layers, whose neurons have four supplies: by sign, and by even and odd sources."""
+    draw = np.random.default_rng(43)
+    layers = []
+    for inputs, neurons in ((4, 3), (3, 2)):
+        codes = draw.integers(-3, 8, (neurons, inputs + 1))
+        supply = 2 * (codes < 0) + np.arange(inputs + 1) % 2
+        layer = Layer(codes[:, :-1], codes[:, -1], np.full(neurons, 0.6) * volt, {}, 1.13)
+        gain = draw.uniform(0.5, 2.9, (neurons, GROUPS))
+        layers.append(grouped(CHIP, layer, supply, gain, 0.6 * volt))
+    trains = np.array([[1, 0, 1, 1], [0, 1, 1, 1], [1, 1, 0, 1]])[:, None]
+    return on_circuit(CHIP, [layers], trains, 337 * nsecond, DT, 3)[1]
+
+
+def as_made(experiment):
+    """The same, with transistors that differ from neuron to neuron."""
+    (chip,) = experiment.populations
+    normal = np.random.default_rng(29).standard_normal((2, chip.size))
+    own = {
+        "vto": CHIP.vto + 6 * normal[0] * mV,
+        "beta": chip.values["beta"] * np.exp(0.03 * normal[1]),
+    }
+    return replace(experiment, populations=(replace(chip, values={**chip.values, **own}),))
+
+
+@needs_ngspice
+def test_spice_agrees_on_neurons_with_a_supply_for_each_group_of_synapses():
+    designed = with_groups()
+    tables = []
+    for experiment in (designed, as_made(designed)):
+        table = validate(experiment, choose(experiment, ()))
+        assert (table.spikes_SPICE > 0).all()
+        assert table.agrees.all(), table.to_string()
+        tables.append(table)
+    off = tables[1].energy_SPICE_fJ / tables[0].energy_SPICE_fJ - 1
+    assert off.abs().min() > 10 * tables[1].charge_off_percent.max() / 100
+
+
+def test_every_group_of_synapses_has_a_source_of_its_own_in_the_netlist():
+    experiment = with_groups()
+    (chip,) = experiment.populations
+    for group in range(GROUPS):
+        name = f"vdd_group{group}"
+        found = [
+            float(line.split()[-1])
+            for neuron in range(chip.size)
+            for line in lines(experiment, f"Vchip_{neuron}_{name} ")
+        ]
+        np.testing.assert_allclose(found, np.asarray(chip.values[name] / volt), rtol=1e-12)
 
 
 def one(circuit, **values):
