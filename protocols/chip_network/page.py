@@ -21,6 +21,7 @@ METHODS = {
     "clipped": "tuned freely, by supplies alone",
     "bounded": "kept within reach",
     "on codes": "kept within reach, tuned on the codes",
+    "groups": "the same, with supplies for groups of a neuron's synapses, by sign and source",
 }
 # By the memory, and whether the supplies are tuned again.
 LINES = {
@@ -47,7 +48,8 @@ def plot(protocol: ChipNetwork, tables: Tables, recordings: Recordings) -> Figur
     _plot_supplies(axes["supplies"], tables["supplies"], "test_accuracy", 100)
     label(axes["supplies"], "c  Accuracy with shared supplies", y="test images right (%)")
     _plot_supplies(axes["energy"], tables["supplies"], "energy_per_image_pJ", 1)
-    label(axes["energy"], "d  Energy from both supplies", y="energy per image (pJ)")
+    title = f"d  Energy, from neurons: {_images(tables['table'])}"
+    label(axes["energy"], title, y="energy per image (pJ)")
     named = axes["supplies"].get_legend_handles_labels()
     figure.legend(*named, loc="outside lower center", ncols=2)
     return figure
@@ -106,7 +108,7 @@ def _plot_supplies(axes: Any, supplies: pd.DataFrame, measure: str, factor: floa
 
 def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
     """What helps and what does not."""
-    bits, table = protocol.circuit.bits, tables["table"]
+    bits, groups, table = protocol.circuit.bits, protocol.groups, tables["table"]
     compared, differ = int(table.neurons_compared.sum()), int(table.neurons_differ.sum())
     decision = "volley" if protocol.coding == "volley" else protocol.decision
     low, high = (say(end, digits=2) for end in protocol.reach)
@@ -115,7 +117,7 @@ def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
         Section(
             "Ways of tuning",
             f"Supplies from 0.5 to 1 V reach gains of {low} to {high}; a gain of 1 lies at "
-            f"{say(protocol.untuned)}. {_compare_methods(tables['methods'], bits)}\n\n"
+            f"{say(protocol.untuned)}. {_compare_methods(tables['methods'], bits, groups)}\n\n"
             f"Of the gains tuned freely {100 * (free < 0).mean():.0f} % are negative and "
             f"{100 * free.between(*protocol.reach).mean():.0f} % within reach of a supply.",
             "methods",
@@ -131,8 +133,8 @@ def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
         Section("The chip", _on_mirrors(protocol, tables["changes"]), "changes"),
         Section(
             "How this was measured",
-            f"Every network ran on circuit neurons with {protocol.images} test images, which gave "
-            "simulated_accuracy and the energies. test_accuracy counts all test images in closed "
+            f"Every network ran on circuit neurons with {_images(table)}, which gave "
+            "simulated_accuracy and all energies. test_accuracy counts all test images in closed "
             "form: codes times the step of their supply, for a linear leak and ideal mirrors. "
             f"Compared neuron by neuron and image by image, {say(differ)} of {say(compared)} "
             "differ. trained_accuracy is that at the end of tuning, off the chip. An image is "
@@ -143,6 +145,12 @@ def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
             "table",
         ),
     ]
+
+
+def _images(table: pd.DataFrame) -> str:
+    """How many of the test images ran through neurons."""
+    shown, every = (int(table[name].iloc[0]) for name in ("images_simulated", "test_images"))
+    return f"{shown} of {every} test images" if shown < every else f"all {every} test images"
 
 
 def _on_mirrors(protocol: ChipNetwork, changes: pd.DataFrame) -> str:
@@ -165,7 +173,7 @@ def _percent(row: Any) -> str:
     return f"{100 * row.test_accuracy_mean:.0f}{behind} %"
 
 
-def _compare_methods(methods: pd.DataFrame, bits: int) -> str:
+def _compare_methods(methods: pd.DataFrame, bits: int, groups: int) -> str:
     shown = bits if (methods.bits == bits).any() else methods.bits.iloc[0]
     rows = methods[methods.bits == shown]
     found = [f"{row.method} ({METHODS[row.method]}) {_percent(row)}" for row in rows.itertuples()]
@@ -175,11 +183,14 @@ def _compare_methods(methods: pd.DataFrame, bits: int) -> str:
     fewest = methods.bits.min()
     coarse = methods[methods.bits == fewest].set_index("method").test_accuracy_mean
     helped = 100 * (coarse["on codes"] - coarse["bounded"])
+    several = rows.set_index("method")
     return (
         f"Test images right on the chip with codes of {shown} bits, for gains: {'; '.join(found)}. "
         f"Of the ways that leave the memory alone, '{best}' does best, {abs(lost):.0f} points "
         f"{'below' if lost >= 0 else 'above'} free gains. Tuning on the codes instead of the exact "
         f"weights changes accuracy by {helped:+.0f} points with the coarsest codes ({fewest} bits)."
+        f" With groups, {2 * groups} a neuron, the chip has {several.supplies['groups']} supplies "
+        f"instead of {several.supplies['on codes']}."
     )
 
 

@@ -13,7 +13,7 @@ from brian2 import Quantity, nsecond, volt
 from brian2.units.allunits import pjoule
 
 from neuromod.chip import conversion, deployment
-from neuromod.chip.conversion import Design, Layer, deploy, gain_of, vdd_of
+from neuromod.chip.conversion import Design, Layer, deploy, gain_of, grouped, vdd_of
 from neuromod.chip.power_domains import domain_gains, power_domains
 from neuromod.chip.pulses import PulseTrain
 from neuromod.errors import UserError
@@ -59,12 +59,13 @@ class ChipNetwork(networks.NetworkOnChip):
     learns the digits 5 to 9 by gains alone (nt1). A gain is a supply voltage from 0.5 to 1 V; a
     negative gain, or one beyond those ends, needs another code in memory. Gains are tuned freely
     and deployed afterwards, with the memory rewritten for them (free) or not (clipped); kept within
-    reach of a supply while they are tuned (bounded); or tuned so on the rounded weights themselves
-    (on codes), so that the trained network is the one that runs.
+    reach of a supply while they are tuned (bounded); tuned so on the rounded weights themselves (on
+    codes), so that the trained network is the one that runs; or tuned so with several supplies a
+    neuron, for groups of its synapses by their sign and source (groups).
 
-    The neurons of the last network then share fewer and fewer supplies, found by clustering their
-    gains, with codes kept or rewritten to make up for it, and supplies tuned again or not. Every
-    network runs on circuit neurons, in single volleys or with counted spikes.
+    The neurons of the network tuned on the codes then share fewer and fewer supplies, found by
+    clustering their gains, with codes kept or rewritten to make up for it, and supplies tuned again
+    or not. Every network runs on circuit neurons, in single volleys or with counted spikes.
     """
 
     shown = ("methods", "supplies")
@@ -83,6 +84,13 @@ class ChipNetwork(networks.NetworkOnChip):
         "supplies that the chip's neurons share, besides one per neuron and one per layer",
         "chosen here; Barton et al. 2022, section 7, leave shared domains to the future",
         low=1,
+    )
+    groups: int = parameter(
+        4,
+        "groups of a neuron's synapses of each sign, by source, each with a supply of its own",
+        "chosen here; groups of synapses: Barton et al. 2022, section 5.2.1",
+        low=1,
+        high=16,
     )
     images: int = parameter(
         30, "test images that every network is simulated with", "chosen here", low=1
@@ -131,7 +139,7 @@ class ChipNetwork(networks.NetworkOnChip):
             PulseTrain(self.train, self.period, self.dt).check(self.circuit)
 
     def experiments(self) -> dict[str, Experiment]:
-        """All networks of a seed, each with all images, as one population."""
+        """Networks of a seed, or those with groups of synapses, each with all images."""
         volleys = self._volleys(networks.evenly(self.task[1].split.test, self.images))
         each = volleys, self.period, self.dt, self.seed
         return {
@@ -150,7 +158,7 @@ class ChipNetwork(networks.NetworkOnChip):
         methods, supplies = (table[table.study == study] for study in ("method", "supplies"))
         return {
             "table": table,
-            "methods": _summary(methods, ["method", "memory", "bits"]),
+            "methods": _summary(methods, ["method", "memory", "bits", "supplies"]),
             "supplies": _summary(supplies, ["grouping", "supplies", "memory", "again"]),
             "changes": self._changes(),
             "gains": self._gains(),
@@ -176,9 +184,16 @@ class ChipNetwork(networks.NetworkOnChip):
         return calibrated("nt1", kind, loss, seed=seed)
 
     def _within_reach(
-        self, seed: int, memory: Sequence[Layer] = (), shared: SharedGains | None = None
+        self,
+        seed: int,
+        memory: Sequence[Layer] = (),
+        shared: SharedGains | None = None,
+        **changed: Any,
     ) -> TuningResult:
-        """Tune gains within reach of a supply, on what codes in memory stand for if it is given."""
+        """Tune gains within reach of a supply, on what codes in memory stand for if it is given.
+
+        The recipe is the free gains' but for what is `changed`.
+        """
         backbone, features = self.task
         if memory:
             weights = [
@@ -186,12 +201,12 @@ class ChipNetwork(networks.NetworkOnChip):
             ]
             backbone = with_weights(backbone, weights)
         low, high = self.reach
-        recipe = replace(self._recipe(seed), gain_low=low, gain_high=high)
+        recipe = replace(self._recipe(seed), gain_low=low, gain_high=high, **changed)
         return tune(features, backbone, recipe, shared=shared)
 
     @cached_property
     def chips(self) -> dict[str, list[Chip]]:
-        """All networks that are compared, by the name of their seed's experiment."""
+        """All networks that are compared, by the name of their experiment."""
         by_method = len(page.METHODS) * len(self.bits)
         by_supplies = len(page.LINES) * (len(self.supplies) + 1) + 1
         of_one = sum(linear.weight.numel() for linear in self.task[0].linears[1:])
@@ -199,10 +214,14 @@ class ChipNetwork(networks.NetworkOnChip):
         networks.check_synapses(per_image, self.images, "images")
         seeds = range(self.seed, self.seed + self.seeds)
         with stage("tuning"):
-            return {
+            found = {
                 f"seed {seed}": [*self._by_method(seed), *self._by_supplies(seed)]
                 for seed in watched("tuning networks", seeds)
             }
+            # Apart, since every network that runs with them needs as many supplies; and together,
+            # since it is their number, not that of the networks, that takes time to set up.
+            again = watched("tuning groups of synapses", seeds)
+            return found | {"groups": [chip for seed in again for chip in self._by_groups(seed)]}
 
     def _by_method(self, seed: int) -> Iterator[Chip]:
         """Ways of tuning, each with codes of several sizes."""
@@ -223,6 +242,18 @@ class ChipNetwork(networks.NetworkOnChip):
                 memory_is = "rewritten" if method == "free" else "kept"
                 about = _about("method", seed, method, bits, len(tuned.gains), memory_is)
                 yield Chip(about, layers, tuned)
+
+    def _by_groups(self, seed: int) -> Iterator[Chip]:
+        """Several supplies a neuron, tuned on codes of several sizes."""
+        for bits in self.bits:
+            memory = self._deployed(replace(self.circuit, bits=bits), self._pretrained)
+            tuned = self._within_reach(seed, memory, method="nt1_groups", groups=self.groups)
+            layers = [
+                grouped(self.circuit, layer, *groups.supplies(), self.untuned)
+                for layer, groups in zip(memory, tuned.classifier.modulated_layers, strict=True)
+            ]
+            supplies = sum(layer.vdd.size for layer in layers)
+            yield Chip(_about("method", seed, "groups", bits, supplies), layers, tuned)
 
     def _by_supplies(self, seed: int) -> Iterator[Chip]:
         """The network tuned on the codes, with fewer and fewer supplies."""
@@ -289,7 +320,7 @@ class ChipNetwork(networks.NetworkOnChip):
         return deployment.accuracy(output, labels, 1 if self.coding == "volley" else THREE)
 
     def _measured(self, chips: Sequence[Chip], recording: Recording) -> Iterator[dict[str, Any]]:
-        """Rows of one seed's networks."""
+        """Rows of one experiment's networks."""
         counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
         spent = conversion.energies(self.circuit, self.costs, totals, counts, recording.duration)
         test = self.task[1].split.test
@@ -309,6 +340,8 @@ class ChipNetwork(networks.NetworkOnChip):
                 "trained_accuracy": chip.tuned.accuracy["test"],
                 "test_accuracy": self.right(expected[:, outputs], test),
                 "simulated_accuracy": self.right(spikes[:, outputs], test[shown]),
+                "images_simulated": len(shown),
+                "test_images": len(test),
                 "neurons_compared": spikes.size,
                 "neurons_differ": int((spikes != expected[shown]).sum()),
                 "spikes_per_image": spikes.sum() / len(shown),
@@ -328,8 +361,10 @@ class ChipNetwork(networks.NetworkOnChip):
     def _gains(self) -> pd.DataFrame:
         """Gains of every neuron, tuned freely and within reach on the first codes compared."""
         parts = [
-            pd.DataFrame({"seed": seed, "method": chip.about["method"], "gain": chip.tuned.gains})
-            for seed, chips in enumerate(self.chips.values(), self.seed)
+            pd.DataFrame(
+                {name: chip.about[name] for name in ("seed", "method")} | {"gain": chip.tuned.gains}
+            )
+            for chips in self.chips.values()
             for chip in chips
             if chip.about["study"] == "method" and chip.about["bits"] == self.bits[0]
             if chip.about["method"] in ("free", "bounded")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.chip_network import ChipNetwork
 from neuromod.runs.run import load_run, render
 
-SMALL = {"bits": (2, 3), "supplies": (5, 1), "seeds": 1, "images": 7}
+SMALL = {"bits": (2, 3), "supplies": (5, 1), "seeds": 1, "images": 7, "groups": 1}
 SUPPLIES = ["grouping", "supplies", "memory", "again"]
 
 
@@ -42,12 +43,12 @@ def run(folder):
 
 @pytest.fixture(scope="module")
 def counted():
-    few = {"bits": (3,), "supplies": (5,), "seeds": 1, "images": 4}
+    few = {"bits": (3,), "supplies": (5,), "seeds": 1, "images": 4, "groups": 1}
     return neuromod.run(ChipNetwork(coding="counts", **few))
 
 
 def chips(run, **wanted):
-    (every,) = run.protocol.chips.values()
+    every = [chip for found in run.protocol.chips.values() for chip in found]
     return [chip for chip in every if wanted.items() <= chip.about.items()]
 
 
@@ -58,7 +59,7 @@ def codes(chip):
 
 
 def supplies(chip):
-    return np.concatenate([np.asarray(layer.vdd / volt) for layer in chip.layers])
+    return np.concatenate([np.asarray(layer.vdd / volt).ravel() for layer in chip.layers])
 
 
 def methods(run, bits):
@@ -73,8 +74,8 @@ def test_circuit_neurons_do_what_codes_times_steps_say(run, counted):
 
 
 def test_what_is_trained_on_codes_is_what_runs(run):
-    for bits in (2, 3):
-        row = methods(run, bits).loc["on codes"]
+    for bits, method in product((2, 3), ("on codes", "groups")):
+        row = methods(run, bits).loc[method]
         # A membrane within 0.05 % of threshold leaks below it before the decision. With so few
         # codes several of the 269 images share a sum, so that they go together.
         assert row.test_accuracy_mean == pytest.approx(row.trained_accuracy_mean, abs=6 / 269)
@@ -92,14 +93,41 @@ def test_the_coarsest_codes_are_better_tuned_on_than_rounded_to_afterwards(run):
     assert found["bounded"] + 0.05 < found["on codes"]
 
 
+def test_two_supplies_a_neuron_by_sign_reach_more_than_one(run):
+    for bits in (2, 3):
+        found = methods(run, bits)
+        assert found.supplies.tolist() == [173] * 4 + [2 * 173]
+        better = found.test_accuracy_mean["groups"] - found.test_accuracy_mean["on codes"]
+        assert better > 0.05
+
+
+def test_each_group_is_a_sign_s_and_its_supply_has_the_trained_gain(run):
+    (chip,) = chips(run, method="groups", bits=3)
+    for layer, tuned in zip(chip.layers, chip.tuned.classifier.modulated_layers, strict=True):
+        table = np.column_stack([layer.codes, layer.bias_codes])
+        gain = tuned.gain.detach().numpy().reshape(-1, 2)
+        vdd = np.take_along_axis(np.asarray(layer.vdd / volt), layer.supply, 1) * volt
+        ratio = gain_of(CircuitNeuron(), vdd) / gain_of(CircuitNeuron(), 0.6 * volt)
+        of_sign = np.where(table < 0, gain[:, 1:], gain[:, :1])
+        np.testing.assert_allclose(ratio[table != 0], of_sign[table != 0], rtol=1e-6)
+
+
+def test_the_page_says_how_many_of_all_test_images_ran_through_neurons(run, folder):
+    assert (run.table.test_images == 269).all()
+    page = (folder / "report.html").read_text()
+    assert "ran on circuit neurons with 7 of 269 test images" in page
+    assert "2 a neuron, the chip has 346 supplies instead of 173" in page
+
+
 def test_only_free_gains_and_given_supplies_rewrite_the_memory(run):
     for bits in (2, 3):
         same = {
             name: codes(chips(run, study="method", bits=bits, method=name)[0])
-            for name in ("free", "clipped", "bounded", "on codes")
+            for name in ("free", "clipped", "bounded", "on codes", "groups")
         }
         np.testing.assert_array_equal(same["bounded"], same["clipped"])
         np.testing.assert_array_equal(same["bounded"], same["on codes"])
+        np.testing.assert_array_equal(same["bounded"], same["groups"])
         assert (same["bounded"] != same["free"]).mean() > 0.2
     for chip in chips(run, study="supplies"):
         kept = np.array_equal(codes(chip), same["bounded"])
@@ -146,6 +174,7 @@ def test_rewritten_codes_take_back_what_a_single_supply_costs(run):
 
 def test_energy_comes_from_the_recording(run):
     recording = run.recordings["seed 1"]
+    alone = run.table[run.table.method != "groups"]
     synapses = float(np.sum(np.asarray(recording.totals["chip"]["energy"]))) * 1e12
     spikes = len(recording.spikes["chip"].neurons)
     clocks = recording.totals["chip"]["clocks"].sum()
@@ -153,7 +182,7 @@ def test_energy_comes_from_the_recording(run):
     leakage = 10e-9 * duration * recording.spikes["chip"].size * 1e12
     spike = 1.08 - 2 * 0.12 - 0.01 - 10e-9 / 3.3e6 * 1e12
     expected = synapses + spikes * (spike + 0.01) + clocks * 0.12 + leakage
-    assert run.table.energy_per_image_pJ.sum() * 7 == pytest.approx(expected)
+    assert alone.energy_per_image_pJ.sum() * 7 == pytest.approx(expected)
 
 
 def test_counted_spikes_are_as_many_as_the_train_allows_and_some(counted):
@@ -191,6 +220,7 @@ def test_a_stored_run_is_rendered_again_without_tuning(run, folder):
         ({"bits": (3, 3)}, "bits names 3 2 times"),
         ({"supplies": (4, 4)}, "supplies names 4 2 times"),
         ({"coding": "count"}, "counts"),
+        ({"groups": 17}, "groups"),
         ({"untuned": 1.2 * volt}, "untuned"),
         ({"dt": 30 * nsecond}, "t_pulse"),
         ({"coding": "counts", "period": 190 * nsecond}, "shorter than a neuron's dead time"),
@@ -202,5 +232,5 @@ def test_what_cannot_be_is_refused(settings, sentence):
 
 
 def test_what_memory_cannot_hold_is_refused_before_tuning(run):  # noqa: ARG001
-    with pytest.raises(neuromod.UserError, match="set images to 47 or less"):
+    with pytest.raises(neuromod.UserError, match="set images to 42 or less"):
         neuromod.run(ChipNetwork(images=200))
