@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 
 from neuromod.tuning import (
     adapter_names,
@@ -382,6 +382,44 @@ def test_an_adapter_for_each_sample_is_cheaper_than_switching(benchmark) -> None
     once = least([cost_of(lambda name=name: use_adapter(model, name)) for name in names * 3])
     print(f"A switch alone takes {1e3 * once.wall_s:.2f} ms.")
     assert found < 1
+
+
+GROUPS = (1, 2, 4, 8)
+DEMO, VGG = (64, 96, 72, 5), (12544, 2048, 2048, 500)
+"""Widths of the demo's network, and half of those of VGG-19's classifier."""
+
+
+def stepped(widths: tuple[int, ...], method: str, **options: int) -> tuple[nn.Module, Tensor]:
+    """A classifier of random weights with gains on all layers, and a batch."""
+    torch.manual_seed(1)
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1])
+    attach(model, method, **options)
+    return model, torch.rand(BATCH, widths[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("widths", "steps", "rounds"), [(DEMO, 100, 8), (VGG, 1, 5)])
+@pytest.mark.parametrize("groups", GROUPS)
+def test_what_groups_of_synapses_cost_beside_a_single_gain(
+    benchmark, widths: tuple[int, ...], steps: int, rounds: int, groups: int
+) -> None:
+    """Forward and backward; the goal, not reached, is 1.1 times a single gain at 4 groups."""
+    ours, single = stepped(widths, "nt1_groups", groups=groups), stepped(widths, "nt1")
+
+    def several(model: nn.Module, x: Tensor) -> None:
+        for _ in range(steps):
+            step(model, x)
+
+    ratio(
+        benchmark,
+        lambda: cost_of(lambda: several(*ours)),
+        lambda: cost_of(lambda: several(*single)),
+        f"{widths}: {groups} groups of each sign against a single gain",
+        rounds=rounds,
+    )
 
 
 def peak_bytes(method: str, folder: Path) -> dict[str, int]:
