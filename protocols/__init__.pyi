@@ -18,6 +18,7 @@ from .power_budget import PowerBudget as PowerBudget
 from .pseudo_resistor import PseudoResistor as PseudoResistor
 from .puff import Puff as Puff
 from .reward_learning import RewardLearning as RewardLearning
+from .supply_groups import SupplyGroups as SupplyGroups
 from .synapse_families import SynapseFamilies as SynapseFamilies
 from .transfer import Transfer as Transfer
 from .two_receptors import TwoReceptors as TwoReceptors

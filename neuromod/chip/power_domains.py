@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.cluster import KMeans
 
@@ -45,3 +47,39 @@ def domain_gains(gain: np.ndarray, domain: np.ndarray) -> np.ndarray:
     ndarray, shape (domains,)
     """
     return np.asarray(np.exp(np.bincount(domain, np.log(gain)) / np.bincount(domain)))
+
+
+def synapse_groups(
+    values: Sequence[np.ndarray], negative: Sequence[np.ndarray], groups: int, seed: int
+) -> np.ndarray:
+    """Group each neuron's synapses of each sign by k-means on the logarithm of a value.
+
+    Parameters
+    ----------
+    values : sequence of ndarray, each of shape (neurons, inputs + 1)
+        Of every layer's synapses, above 0: such as gains that each has learned, or sizes of codes.
+    negative : sequence of ndarray of bool, each of the same shape
+        Sign of each synapse's code.
+    groups : int
+        Of each sign, at most.
+    seed : int
+        Of k-means.
+
+    Returns
+    -------
+    ndarray of int, shape (places,)
+        Group of each place of a gain per synapse, numbered over all layers from 0: for each neuron
+        its places as positive synapses, then those as negative ones. A place without a synapse is
+        in its neuron's first group of that sign.
+    """
+    found: list[np.ndarray] = []
+    start = 0
+    for of_layer, signs in zip(values, negative, strict=True):
+        for of_neuron, sign in zip(of_layer, signs, strict=True):
+            for own in (~sign, sign):
+                group = np.zeros(len(own), dtype=int)
+                if own.any():
+                    group[own] = power_domains(of_neuron[own], groups, seed)
+                found.append(start + group)
+                start += group.max() + 1
+    return np.concatenate(found)

@@ -59,6 +59,13 @@ def chip_network() -> Protocol:
     return ChipNetwork(bits=(3,), supplies=(5,), seeds=1, images=3)
 
 
+def supply_groups() -> Protocol:
+    pytest.importorskip("torch")
+    from neuromod.protocols import SupplyGroups
+
+    return SupplyGroups(studies=("rails",), rails=(5,), seeds=1, images=3)
+
+
 def plastic_codes() -> Protocol:
     pytest.importorskip("torch")
     from neuromod.protocols import PlasticCodes
@@ -191,6 +198,7 @@ PROTOCOLS = {
             delays=[0.13] * second,
         )
     ),
+    "supply-groups": Case(supply_groups),
     "synapse-families": Case(
         lambda: SynapseFamilies(stored=np.array([0, 0.31, 1]), duration=31 * usecond)
     ),

@@ -44,7 +44,7 @@ FOLDER = Path(__file__).parents[1] / "protocols"
 MEMORY = 4 << 30
 MOST_S = 10
 # On top, for what is trained before it is simulated.
-TRAINING_S = {"chip-network": 30}
+TRAINING_S = {"chip-network": 30, "supply-groups": 90}
 # A deadlock takes no time of a core.
 MOST_WALL_S = 600
 # Of a message, whose values are shortened.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neuromod.chip.power_domains import domain_gains, power_domains
+from neuromod.chip.power_domains import domain_gains, power_domains, synapse_groups
 
 DRAW = np.random.default_rng(43)
 
@@ -41,3 +41,14 @@ def test_more_supplies_are_nearer_to_the_gains():
         domain = power_domains(gain, supplies, 5)
         off.append(np.abs(np.log(domain_gains(gain, domain)[domain] / gain)).mean())
     assert (np.diff(off) < 0).all()
+
+
+def test_synapses_of_a_neuron_are_grouped_by_value_and_never_across_signs():
+    values = [np.array([[0.51, 0.53, 2.9, 3.1, 0.52], [1.7, 0.61, 1.69, 0.6, 0.62]])]
+    negative = [np.array([[False, False, False, False, True], [False] * 5])]
+    domain = synapse_groups(values, negative, 2, 3).reshape(2, 2, 5)
+    assert set(domain.ravel()) == set(range(6))
+    first, second = domain[0, 0], domain[1, 0]
+    assert first[0] == first[1] != first[2] == first[3]
+    assert second[0] == second[2] != second[1] == second[3] == second[4]
+    assert len({*domain[0, 0], *domain[0, 1]}) == len({*domain[0, 0]}) + 1
