@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,8 @@ from neuromod.support.text import say
 from neuromod.tuning.backbone import Backbone, with_weights
 from neuromod.tuning.datasets import load_digits
 from neuromod.tuning.features import Features
+from neuromod.tuning.methods.gained import gained_layers
+from neuromod.tuning.methods.nt1_groups import NT1Groups
 from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, calibrated
 from neuromod.tuning.training import TuningResult, tune
 
@@ -248,9 +250,10 @@ class ChipNetwork(networks.NetworkOnChip):
         for bits in self.bits:
             memory = self._deployed(replace(self.circuit, bits=bits), self._pretrained)
             tuned = self._within_reach(seed, memory, method="nt1_groups", groups=self.groups)
+            found = gained_layers(tuned.classifier)
             layers = [
-                grouped(self.circuit, layer, *groups.supplies(), self.untuned)
-                for layer, groups in zip(memory, tuned.classifier.modulated_layers, strict=True)
+                grouped(self.circuit, layer, *cast(NT1Groups, groups).supplies(), self.untuned)
+                for layer, groups in zip(memory, found, strict=True)
             ]
             supplies = sum(layer.vdd.size for layer in layers)
             yield Chip(_about("method", seed, "groups", bits, supplies), layers, tuned)

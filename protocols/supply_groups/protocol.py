@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ from neuromod.tuning.backbone import Backbone, with_weights
 from neuromod.tuning.datasets import load_digits
 from neuromod.tuning.features import Features
 from neuromod.tuning.methods.gained import gained_layers
+from neuromod.tuning.methods.nt1_groups import NT1Groups
 from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, calibrated
 from neuromod.tuning.training import TuningResult, tune
 
@@ -265,8 +266,8 @@ class SupplyGroups(networks.NetworkOnChip):
         self, seed: int, tuned: TuningResult, memory: Sequence[Layer], study: str, **differs: Any
     ) -> Chip:
         layers = [
-            grouped(self.circuit, layer, *groups.supplies(), self.untuned)
-            for layer, groups in zip(memory, tuned.classifier.modulated_layers, strict=True)
+            grouped(self.circuit, layer, *cast(NT1Groups, groups).supplies(), self.untuned)
+            for layer, groups in zip(memory, gained_layers(tuned.classifier), strict=True)
         ]
         return Chip(self._about(seed, study) | differs, layers, tuned.accuracy["test"])
 
