@@ -1,0 +1,73 @@
+"""A pre-trained network as codes that stay in a chip's memory, on which gains are tuned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from brian2 import Quantity, volt
+
+from neuromod.chip.conversion import Design, Layer, deploy, grouped, reachable_gains, stored
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.classifier import Classifier
+from neuromod.models.modulated_layer import ModulatedLayer
+from neuromod.tuning.backbone import Backbone, with_weights
+from neuromod.tuning.methods.nt1_groups import NT1Groups
+from neuromod.tuning.recipe import TuningRecipe
+
+UNTUNED = 0.6 * volt
+"""Supply of a gain of 1 (calibrated here, see the protocol chip-network)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Codes of a pre-trained network, which are never rewritten.
+
+    Attributes
+    ----------
+    circuit : CircuitNeuron
+    untuned : Quantity
+        Supply at which the gain is 1, volt.
+    theta : float
+        Threshold in the units of the weights.
+    layers : list of Layer
+    backbone : Backbone
+        With the weights that the codes stand for: what is tuned on it is what runs.
+    """
+
+    circuit: CircuitNeuron
+    untuned: Quantity
+    theta: float
+    layers: list[Layer]
+    backbone: Backbone
+
+    @classmethod
+    def of(
+        cls, circuit: CircuitNeuron, untuned: Quantity, backbone: Backbone, theta: float
+    ) -> Memory:
+        """Store a network's classifier, with mirrors sized by layer."""
+        before = [ModulatedLayer(linear).layer_parameters() for linear in backbone.linears]
+        design = Design("layer", untuned)
+        layers = [deploy(circuit, *layer, theta, design) for layer in before]
+        weights = [stored(circuit, layer, theta, untuned) for layer in layers]
+        return cls(circuit, untuned, theta, layers, with_weights(backbone, weights))
+
+    def within_reach(self, recipe: TuningRecipe) -> TuningRecipe:
+        """The recipe with gains that a supply can give."""
+        low, high = reachable_gains(self.circuit, self.untuned)
+        return replace(recipe, gain_low=low, gain_high=high)
+
+    def supplied(self, classifier: Classifier) -> list[Layer]:
+        """Layers on the chip of a classifier whose groups of synapses were tuned on the codes.
+
+        An output layer that the network did not have is stored as it was trained.
+        """
+        found = []
+        for number, layer in enumerate(classifier.modulated_layers):
+            if isinstance(layer, NT1Groups):
+                supplies = layer.supplies()
+                found.append(grouped(self.circuit, self.layers[number], *supplies, self.untuned))
+            else:
+                design = Design("layer", self.untuned)
+                trained = layer.layer_parameters()
+                found.append(deploy(self.circuit, *trained, self.theta, design))
+        return found
