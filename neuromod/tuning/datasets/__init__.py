@@ -1,4 +1,4 @@
-"""Labelled images with a fixed split: embedded digits, the paper's data sets, any class folder.
+"""Labelled images with a fixed split: digits, sample pictures, the paper's sets, class folders.
 
 And recordings of event cameras (`events`), texts (`texts`) and sounds (`sounds`).
 
@@ -18,6 +18,7 @@ from neuromod.tuning.datasets.digits import DIGIT_TASKS, load_digits
 from neuromod.tuning.datasets.events import EventData, event_frames, moving_digits
 from neuromod.tuning.datasets.folders import load_folder
 from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, balanced
+from neuromod.tuning.datasets.pictures import load_pictures
 from neuromod.tuning.datasets.sounds import load_timbres
 from neuromod.tuning.datasets.texts import load_docstrings
 
@@ -30,18 +31,21 @@ __all__ = [
     "load_digits",
     "load_docstrings",
     "load_folder",
+    "load_pictures",
     "load_stl10",
     "load_timbres",
     "moving_digits",
 ]
 
-OTHER_SAMPLES: dict[str, Callable[[int], ImageData]] = {
+PACKAGED: dict[str, Callable[[int], ImageData]] = {
+    **DIGIT_TASKS,
+    "pictures": load_pictures,
     "docstrings": lambda seed: load_docstrings(split_seed=seed),
     "timbres": lambda seed: load_timbres(split_seed=seed),
 }
-"""Data sets of texts and of sounds, each a function of its split's seed."""
+"""Data sets that installed packages hold or make, each a function of its split's seed."""
 
-DATA_SETS = (*DIGIT_TASKS, *OTHER_SAMPLES, "stl10", *ARCHIVES)
+DATA_SETS = (*PACKAGED, "stl10", *ARCHIVES)
 """Names of the data sets that `load_data` knows."""
 
 PAPER_PER_CLASS = {"stl10": 500, "food11": 280, "bccd": 2400}
@@ -72,9 +76,8 @@ def load_data(
         raise UserError(
             f"folder says where an archive was unpacked, and {short(str(name))} is none."
         )
-    packaged = DIGIT_TASKS | OTHER_SAMPLES
-    if name in packaged:
-        return packaged[str(name)](split_seed)
+    if name in PACKAGED:
+        return PACKAGED[str(name)](split_seed)
     path = Path(name)
     # To pathlib, a name of no letters is the current folder.
     if path == Path(path.name) and not os.path.lexists(name):
