@@ -15,10 +15,10 @@ def power_domains(gain: np.ndarray, supplies: int, seed: int) -> np.ndarray:
 
     Parameters
     ----------
-    gain : ndarray, shape (neurons,)
-        Above 0.
+    gain : ndarray, shape (neurons,) or (neurons, gains)
+        Above 0; of neurons with several, all count.
     supplies : int
-        At most; as many as there are different gains, where there are fewer.
+        At most; as many as there are neurons with different gains, where there are fewer.
     seed : int
         Of k-means.
 
@@ -27,8 +27,8 @@ def power_domains(gain: np.ndarray, supplies: int, seed: int) -> np.ndarray:
     ndarray of int, shape (neurons,)
         Power domain of each neuron, from 0.
     """
-    logarithms = np.log(gain)[:, None]
-    few = min(supplies, len(np.unique(logarithms)))
+    logarithms = np.log(gain).reshape(len(gain), -1)
+    few = min(supplies, len(np.unique(logarithms, axis=0)))
     return np.asarray(KMeans(few, n_init=10, random_state=seed).fit_predict(logarithms))
 
 
@@ -82,4 +82,58 @@ def synapse_groups(
                     group[own] = power_domains(of_neuron[own], groups, seed)
                 found.append(start + group)
                 start += group.max() + 1
+    return np.concatenate(found)
+
+
+def source_groups(values: Sequence[np.ndarray], groups: int, seed: int) -> np.ndarray:
+    """Group each layer's sources by k-means on the logarithms of their synapses' values.
+
+    All neurons of a layer have the same groups, so that supplies are wired by column.
+
+    Parameters
+    ----------
+    values : sequence of ndarray, each of shape (neurons, inputs + 1)
+        Of every layer's synapses, above 0, such as gains that each has learned.
+    groups, seed : int
+        See `synapse_groups`.
+
+    Returns
+    -------
+    ndarray of int, shape (places,)
+        See `synapse_groups`.
+    """
+    found: list[np.ndarray] = []
+    start = 0
+    for of_layer in values:
+        group = power_domains(of_layer.T, groups, seed)
+        of_sign = np.arange(2 * len(of_layer))[:, None] * (group.max() + 1)
+        found.append((start + of_sign + group).ravel())
+        start = found[-1].max() + 1
+    return np.concatenate(found)
+
+
+def shared_groups(gains: Sequence[np.ndarray], neurons: int, seed: int) -> np.ndarray:
+    """Let neurons of a layer that have learned alike share the supplies of their groups.
+
+    Parameters
+    ----------
+    gains : sequence of ndarray, each of shape (neurons, groups)
+        Of every layer, above 0.
+    neurons : int
+        That share supplies, on average.
+    seed : int
+        Of k-means.
+
+    Returns
+    -------
+    ndarray of int, shape (places,)
+        Domain of each gain, numbered over all layers from 0.
+    """
+    found: list[np.ndarray] = []
+    start = 0
+    for of_layer in gains:
+        many, groups = of_layer.shape
+        alike = power_domains(of_layer, max(1, round(many / neurons)), seed)
+        found.append((start + alike[:, None] * groups + np.arange(groups)).ravel())
+        start = found[-1].max() + 1
     return np.concatenate(found)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neuromod.chip.power_domains import domain_gains, power_domains, synapse_groups
+from neuromod.chip.power_domains import (
+    domain_gains,
+    power_domains,
+    shared_groups,
+    source_groups,
+    synapse_groups,
+)
 
 DRAW = np.random.default_rng(43)
 
@@ -52,3 +58,22 @@ def test_synapses_of_a_neuron_are_grouped_by_value_and_never_across_signs():
     assert first[0] == first[1] != first[2] == first[3]
     assert second[0] == second[2] != second[1] == second[3] == second[4]
     assert len({*domain[0, 0], *domain[0, 1]}) == len({*domain[0, 0]}) + 1
+
+
+def test_sources_are_grouped_once_for_all_neurons_of_a_layer_and_apart_by_sign():
+    learned = np.array([[0.5, 3.0, 0.52, 3.1], [2.0, 0.3, 2.1, 0.31], [1.0, 1.1, 1.0, 1.1]])
+    domain = source_groups([learned, learned[:1]], 2, 3)
+    first, second = domain[:24].reshape(3, 2, 4), domain[24:].reshape(1, 2, 4)
+    for of_sign in (*first.reshape(-1, 4), *second.reshape(-1, 4)):
+        assert of_sign[0] == of_sign[2] != of_sign[1] == of_sign[3]
+    assert sorted(set(domain.tolist())) == list(range(2 * 2 * 3 + 2 * 2))
+
+
+def test_neurons_that_learned_alike_share_every_group_s_supply_within_their_layer():
+    alike = np.array([[0.5, 2.0], [3.0, 0.6], [0.51, 2.1], [2.9, 0.61]])
+    domain = shared_groups([alike, alike[:2]], 2, 3)
+    first, second = domain[:8].reshape(4, 2), domain[8:].reshape(2, 2)
+    np.testing.assert_array_equal(first[0], first[2])
+    np.testing.assert_array_equal(first[1], first[3])
+    np.testing.assert_array_equal(second[0], second[1])
+    assert sorted(set(domain.tolist())) == list(range(2 * 2 + 2))
