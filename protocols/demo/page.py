@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 REALISATIONS = {"torch": BLACK, "cells": GREEN, "circuit": BLUE}
 LOSSES = {"cross_entropy": figures.ORANGE, "simple": figures.RED, "membrane": figures.PURPLE}
 SUPPLIES = {"synapse": figures.SKY, "core": figures.YELLOW}
-MARKERS = "osD^v"
+SIGNS = {"positive": BLUE, "negative": figures.RED}
+BINS = 10
 SPIKE, TOP = 1.15, 1.4
 """Height of spikes and of the panels with traces; the threshold is 1."""
 
@@ -38,12 +39,12 @@ def plot(protocol: Demo, tables: Tables, recordings: Recordings) -> Figure:
     shares = 100 * deployment.test_accuracy
     bars = axes["deployed"].bar(deployment.realisation, shares, color=colors)
     axes["deployed"].bar_label(bars, fmt="%.1f", fontsize=8)
-    title, across = "b  Deployed nt1 network", f"on {run_on}"
+    title, across = "b  Deployed network, codes kept", f"on {run_on}"
     label(axes["deployed"], title, across, "images right (%)", ylim=(0, 105))
-    _plot_supplies(axes["supply"], tables["neurons"])
+    _plot_supplies(axes["supply"], tables["supplies"])
     _plot_energy(axes["energy"], tables["ledger"], run_on)
     traces = {letter: axes[letter] for letter in "efgh"}
-    _plot_traces(protocol, traces, tables["neurons"], recordings)
+    _plot_traces(protocol, traces, tables["supplies"], recordings)
     return figure
 
 
@@ -67,14 +68,13 @@ def _plot_methods(axes: Any, summary: pd.DataFrame, task: pd.Series) -> None:
     legend(axes)
 
 
-def _plot_supplies(axes: Any, neurons: pd.DataFrame) -> None:
-    look: Any = {"color": BLACK, "mfc": "none", "mew": 0.7, "ms": 4}
-    for (layer, rows), marker in zip(neurons.groupby("layer", sort=False), MARKERS, strict=False):
-        axes.plot(rows.gain, rows.vdd_V, marker, label=layer, **look)
-    for end in (VDD_LOW, VDD_HIGH):
-        axes.axhline(float(end), color=BLACK, lw=0.8, ls=":")
-    title = "c  Supply of every neuron, range dotted"
-    label(axes, title, "trained gain", "supply VDD (V)", ylim=(0.45, 1.05))
+def _plot_supplies(axes: Any, supplies: pd.DataFrame) -> None:
+    by_sign = [supplies.vdd_V[supplies.negative == (sign == "negative")] for sign in SIGNS]
+    names = [f"{len(vdd)} of {sign} codes" for sign, vdd in zip(SIGNS, by_sign, strict=True)]
+    edges = np.linspace(float(VDD_LOW), float(VDD_HIGH), BINS + 1)
+    axes.hist(by_sign, edges, color=SIGNS.values(), label=names)
+    title = "c  Supplies, one for each group of synapses"
+    label(axes, title, "supply VDD (V), within its range", "supplies")
     legend(axes)
 
 
@@ -93,8 +93,10 @@ def _plot_energy(axes: Any, entries: pd.DataFrame, run_on: str) -> None:
     legend(axes)
 
 
-def _plot_traces(protocol: Demo, axes: Any, neurons: pd.DataFrame, recordings: Recordings) -> None:
+def _plot_traces(protocol: Demo, axes: Any, supplies: pd.DataFrame, recordings: Recordings) -> None:
     """Neurons of the first test image, which are the first of both populations."""
+    of_neuron = supplies.groupby(["layer", "neuron"], sort=False).vdd_V
+    neurons = of_neuron.agg(["min", "max"]).reset_index()
     sides: dict[str, tuple[str, Any, float, float]] = {
         "cells": ("cell", protocol.neuron, 1, 2.4),
         "circuit": ("chip", protocol.circuit, TIME_SCALE, 1.0),
@@ -117,7 +119,8 @@ def _plot_traces(protocol: Demo, axes: Any, neurons: pd.DataFrame, recordings: R
             ax.plot(at, np.full(len(at), SPIKE), "^", ms=4 + 2 * width, color=look["color"])
         ax.axhline(1, color=BLACK, lw=0.8, ls=":")
         row = neurons.iloc[neuron]
-        title = f"{what}\n{row.layer}, no. {row.neuron}\ngain {row.gain:.2f}, {row.vdd_V:.3f} V"
+        reach = f"{row['min']:.2f} to {row['max']:.2f} V"
+        title = f"{what}\n{row.layer}, no. {row.neuron}\n{reach}"
         across = "time (cells: ms, circuit: µs)"
         label(ax, f"{letter}  {title}", across, ylim=(-0.05, TOP))
         ax.tick_params(labelleft=letter == "e")
@@ -130,25 +133,30 @@ def _chosen(
 ) -> dict[str, int]:
     """Neurons to show, by whether cell and circuit fire; the first of all if none does that."""
     hidden = (neurons.layer != "output").to_numpy()
-    nearly = np.where(~cell & ~chip & hidden, peak, -np.inf)
-    return {
-        "Both fire": int(np.argmax(cell & chip & hidden)),
-        "Neither fires": int(np.argmax(nearly)),
-        "An output neuron": int(np.argmax((cell | chip) & ~hidden) or np.argmax(~hidden)),
-        "They differ" if (cell != chip).any() else "The first": int(np.argmax(cell != chip)),
+    both, nearly = cell & chip & hidden, np.where(~cell & ~chip & hidden, peak, -np.inf)
+    chosen = {
+        "Both fire": np.argmax(both),
+        "Neither fires": np.argmax(nearly),
+        "An output neuron": np.argmax((cell | chip) & ~hidden) or np.argmax(~hidden),
     }
+    if (cell != chip).any():
+        chosen["They differ"] = np.argmax(cell != chip)
+    else:
+        chosen["Both fire, later"] = np.flatnonzero(both)[-1] if both.any() else 0
+    return {what: int(neuron) for what, neuron in chosen.items()}
 
 
 def report(protocol: Demo, tables: Tables) -> list[Section]:
     """The story in the order in which it happens."""
     run_on = deployed_on(protocol, tables)
     deployed = _on_deployment(tables["deployment"], tables["table"], run_on)
+    deployed = f"{_on_groups(protocol, tables)}\n\n{deployed}"
     return [
         Section("The task", _on_task(tables["task"].iloc[0])),
         Section("Accuracy of each way of tuning", _on_tuning(tables["summary"]), "summary"),
         Section("From torch to cells to a chip", deployed, "deployment"),
         Section("Agreement, neuron by neuron", AGREEMENT.format(run_on), "agreement"),
-        Section("What the chip changed", _on_changes(tables["changes"]), "changes"),
+        Section("What the chip stores", _on_changes(tables["changes"]), "changes"),
         Section("Energy of one image on the chip", ENERGY.format(run_on), "ledger"),
         Section("All tuned networks", NETWORKS, "table"),
     ]
@@ -156,8 +164,9 @@ def report(protocol: Demo, tables: Tables) -> list[Section]:
 
 AGREEMENT = (
     "Every neuron is compared on {}, image by image. The biological neurons do exactly what "
-    "torch's do, or the run fails. The circuit differs where coarse codes, or a supply at the end "
-    "of its range, push a neuron across its threshold."
+    "torch's do, or the run fails. The circuit has the very codes and, by the exact inverse of its "
+    "mirrors, the very gains that were tuned, so that it differs only where rounding, or the leak "
+    "within a pulse, pushes a neuron across its threshold."
 )
 ENERGY = (
     "Means over {}. The energy of the synapses follows from codes, spikes and the mirror "
@@ -200,7 +209,7 @@ def _on_tuning(summary: pd.DataFrame) -> str:
         shares = [f"{row.method} {100 * row.test_accuracy_mean:.0f} %" for row in rows.itertuples()]
         lines.append(f"{network} network, {loss.replace('_', ' ')} loss: {', '.join(shares)}.")
     counts = summary.groupby("method").trained_parameters.first()
-    if "tft" in counts:
+    if {"nt1", "tft"} <= set(counts.index):
         nt1, tft = say(counts["nt1"]), say(counts["tft"])
         lines.append(f"Gains are {nt1} trained numbers; everything is {tft}.")
     return (
@@ -212,14 +221,37 @@ def _on_tuning(summary: pd.DataFrame) -> str:
 
 
 def _on_deployment(deployment: pd.DataFrame, table: pd.DataFrame, run_on: str) -> str:
-    candidates = table[(table.network == "spiking") & (table.method == "nt1")]
+    candidates = table[table.method == "nt1_groups"]
     best = candidates.loc[candidates.validation_accuracy.idxmax()]
     chosen = "was the best on validation images" if len(candidates) > 1 else "is deployed"
     torch, cells, circuit = (percent(share) for share in deployment.test_accuracy)
     return (
-        f"The spiking network tuned by gains with the {best.loss} loss and seed {best.seed} "
-        f"{chosen}. On {run_on}, it is right in {torch} in torch, in {cells} as biological neurons "
-        f"in Brian2, and in {circuit} as circuit neurons.{_on_choice(run_on)}"
+        f"The network of seed {best.seed} {chosen}. On {run_on}, it is right in {torch} in torch, "
+        f"in {cells} as biological neurons in Brian2, and in {circuit} as circuit neurons."
+        f"{_on_choice(run_on)}"
+    )
+
+
+def _on_groups(protocol: Demo, tables: Tables) -> str:
+    """Why synapses have gains by group, and how well that does."""
+    supplies, table = tables["supplies"], tables["table"]
+    groups = table[table.method == "nt1_groups"].test_accuracy
+    free = table[(table.method == "nt1") & (table.loss == "membrane")]
+    compared = ""
+    if len(free):
+        compared = (
+            f" Free gains, one for each neuron, reach {percent(free.test_accuracy.mean())}, but "
+            f"{percent(free.negative_gains.sum() / free.trained_parameters.sum())} of them are "
+            "negative, which no receptor and no supply can be."
+        )
+    mean = f", mean of {len(groups)} seeds" if len(groups) > 1 else ""
+    return (
+        f"On the chip, weights are codes of {protocol.circuit.bits} bits and a sign that are never "
+        "rewritten. A neuron's synapses are dealt to groups by sign and by source, and every group "
+        f"has a gain within reach of a supply from 0.5 to 1 V: {say(len(supplies))} supplies in "
+        "all. Tuned on the codes themselves (nt1_groups), such networks get "
+        f"{percent(groups.mean())} of the test images right{mean}.{compared} In a cell, receptors "
+        "on excitatory and on inhibitory synapses, and on those of one dendrite, are such gains."
     )
 
 
@@ -234,13 +266,9 @@ def _on_changes(changes: pd.DataFrame) -> str:
     count = {name: say(int(n)) for name, n in changes.select_dtypes("number").sum().items()}
     weights = count.get("weights_in_all") or count["weights"]
     return (
-        f"Of {count['neurons']} gains {count['negative_gain']} are negative. No receptor turns an "
-        "input's sign, and no supply a current's: the codes of these neurons are stored inverted, "
-        "which rewrites the chip's memory where a supply alone should do. "
-        f"{count['supply_at_lower_end']} neurons needed less than 0.5 V and "
-        f"{count['supply_at_upper_end']} more than 1 V: they get the end of the range, and their "
-        f"codes make up for it. Of {weights} weights and biases {count['weights_to_zero']} became "
-        f"0, and {count['weights_saturated']} were cut to the largest code. weights_rounded counts "
-        "weights that no code meets exactly; rms_error_lsb is the error of the codes in units of "
-        "the smallest step. Each neuron's weights share one scale, folded into its gain."
+        f"Of {weights} weights and biases {count['weights_to_zero']} became 0. weights_rounded "
+        "counts weights that no code meets exactly; rms_error_lsb is the error of the codes in "
+        "units of the smallest step. Gains are tuned on what the codes stand for, which stay as "
+        "they are. A layer's mirrors are mirror_scale times weaker than the circuit's, so that a "
+        "gain of 1 runs at the untuned supply."
     )

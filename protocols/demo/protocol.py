@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +16,7 @@ from brian2 import Quantity, volt
 from brian2.units.allunits import pjoule
 
 from neuromod.checks import steps_in
-from neuromod.chip.conversion import TIME_SCALE, Layer, deploy, energies, ledger
+from neuromod.chip.conversion import TIME_SCALE, VDD_HIGH, VDD_LOW, Layer, energies, gain_of, ledger
 from neuromod.chip.deployment import accuracy, agreement, on_cells, on_circuit
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
@@ -26,6 +26,7 @@ from neuromod.parameters import not_negative, parameter
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.demo import page
 from neuromod.protocols.families import networks
+from neuromod.protocols.families.memory import UNTUNED, Memory, check_mirrors
 from neuromod.support.log import stage
 from neuromod.support.progress import watched
 from neuromod.tuning.backbone import RANDOM
@@ -49,11 +50,14 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
 
     Gains alone (nt1) are compared with a bias added to every neuron (additive), the existing biases
     (nt2), everything (tft), and nothing (none). Each tunes an ordinary network with graded outputs
-    (rate) and spiking networks whose neurons fire at most once. The spiking network with the best
-    gains is then built twice: from integrate-and-fire neurons in Brian2, whose gain variable holds
-    the trained gains, and from analog circuit neurons, whose weights are codes of a few bits and a
-    sign and whose gains are supplies from 0.5 to 1 V. All test images run
-    through both, or `deployed_images` of them.
+    (rate) and spiking networks whose neurons fire at most once.
+
+    Free gains win largely by turning signs, which neither a receptor nor a supply can do. So a last
+    network is tuned as a chip can have it: its weights are codes of a few bits and a sign, which
+    are never rewritten, and a neuron's synapses have gains by group, of one sign and some of the
+    sources each, within reach of a supply from 0.5 to 1 V (nt1_groups). It is built twice, from
+    integrate-and-fire neurons in Brian2 and from analog circuit neurons with a supply for each
+    group. All test images run through both, or `deployed_images` of them.
     """
 
     shown = ("summary", "deployment")
@@ -68,9 +72,23 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
         "ways of tuning",
         "Barton et al. 2022, section 3.2 and table 7",
     )
+    groups: int = parameter(
+        4,
+        "groups of a neuron's synapses of each sign, by source, each with a supply of its own",
+        "chosen here; groups of synapses: Barton et al. 2022, section 5.2.1",
+        low=1,
+        high=16,
+    )
+    untuned: Quantity = parameter(
+        UNTUNED,
+        "supply of a gain of 1",
+        "calibrated here: that of the protocol chip-network",
+        low=VDD_LOW,
+        high=VDD_HIGH,
+    )
     gains: str = parameter(
         "",
-        "gains file of a spiking network to deploy instead of tuning any",
+        "gains file of a network of such groups to deploy instead of tuning any",
         "a run's gains.safetensors",
     )
     deployed_images: int = not_negative(
@@ -86,8 +104,12 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
     def __post_init__(self) -> None:
         super().__post_init__()
         networks.check_methods(self.methods)
-        if "nt1" not in self.methods:
-            raise UserError("methods must include nt1, whose gains are deployed.")
+        if "nt1_groups" in self.methods:
+            raise UserError(
+                "methods compares networks without a chip: leave nt1_groups out, which is tuned "
+                "for the chip in any case."
+            )
+        check_mirrors(self.circuit, self.untuned)
         if self.neuron.synapse != "pulse":
             raise UserError("neuron.synapse must be 'pulse': a spike is a pulse of one time step.")
         if self.neuron.v_reset != self.neuron.v_rest:
@@ -100,7 +122,7 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
         steps_in("neuron.t_ref", self.neuron.t_ref, TIME_SCALE * self.dt)
 
     def experiments(self) -> dict[str, Experiment]:
-        """The best spiking nt1 network, all test images at once, as cells and as a chip."""
+        """The best network of groups, all test images at once, as cells and as a chip."""
         # Before anything is tuned.
         per_image = sum(linear.weight.numel() for linear in self.pretrained.linears[1:])
         networks.check_synapses(per_image, len(self._shown), "deployed_images")
@@ -138,7 +160,7 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
         spent = energies(self.circuit, self.costs, totals, counts, on_chip.duration)
         entries = ledger({name: e / images for name, e in spent.items()}, counts.sum() / images)
         entries = entries.rename(columns={"energy_pJ": "energy_per_image_pJ"})
-        changes = [{"layer": name} | layer.changes for name, layer in self._layers.items()]
+        changes = [_kept(name, layer) for name, layer in self._layers.items()]
         table = pd.DataFrame([_row(result) for result in self._results])
         tables = {
             "table": table,
@@ -147,7 +169,7 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
             "deployment": self._deployment(sides, spent),
             "agreement": agreed,
             "changes": pd.DataFrame(changes),
-            "neurons": self._neurons(),
+            "supplies": self._supplies(),
             "ledger": entries,
         }
         run_on = page.deployed_on(self, tables)
@@ -161,7 +183,8 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
 
     def save_extras(self, folder: Path) -> None:
         """Write the trained gains of the deployed network."""
-        save_gains(folder / "gains.safetensors", self._best, self.pretrained, self._features)
+        backbone = self._memory.backbone
+        save_gains(folder / "gains.safetensors", self._best, backbone, self._features)
 
     @cached_property
     def _features(self) -> Features:
@@ -179,42 +202,53 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
         return np.asarray(self._features.values[self._shown], dtype=np.float64)
 
     @cached_property
+    def _memory(self) -> Memory:
+        """What the chip stores of the pre-trained network."""
+        theta = calibrated("nt1_groups", "spiking", "membrane").theta
+        return Memory.of(self.circuit, self.untuned, self.pretrained, theta)
+
+    @cached_property
     def _results(self) -> list[TuningResult]:
-        """The tuned networks, or the one whose gains were given."""
+        """The tuned networks, those for the chip last, or the one whose gains were given."""
+        on_codes = self._memory.backbone
         if self.gains:
-            loaded = load_result(self.gains, self._features, self.pretrained)
+            loaded = load_result(self.gains, self._features, on_codes)
             kind, method = loaded.recipe.kind, loaded.recipe.method
-            if (kind, method) != ("spiking", "nt1"):
+            if (kind, method) != ("spiking", "nt1_groups"):
                 raise UserError(
-                    f"{self.gains} holds a {kind} {method} network; deploy a spiking nt1 one."
+                    f"{self.gains} holds a {kind} {method} network; deploy a spiking nt1_groups "
+                    "one, tuned on the chip's codes."
                 )
             return [loaded]
-        recipes = [
-            calibrated(method, kind, loss, seed=self.seed + number)
+        seeds = range(self.seed, self.seed + self.seeds)
+        free = [
+            calibrated(method, kind, loss, seed=seed)
             for kind, loss in NETWORKS
             for method in self.methods
-            for number in range(self.seeds)
+            for seed in seeds
         ]
+        groups = [calibrated("nt1_groups", "spiking", "membrane", seed=seed) for seed in seeds]
+        kept = [self._memory.within_reach(replace(recipe, groups=self.groups)) for recipe in groups]
+        every = [(self.pretrained, recipe) for recipe in free]
+        every += [(on_codes, recipe) for recipe in kept]
         with stage("tuning"):
-            every = watched("tuning networks", recipes)
-            return [tune(self._features, self.pretrained, recipe) for recipe in every]
+            return [
+                tune(self._features, backbone, recipe)
+                for backbone, recipe in watched("tuning networks", every)
+            ]
 
     @property
     def _best(self) -> TuningResult:
-        """The spiking nt1 network with the best accuracy on validation images."""
-        gained = [found for found in self._results if found.recipe.method == "nt1"]
-        spiking = [found for found in gained if found.recipe.kind == "spiking"]
-        return max(spiking, key=lambda found: found.accuracy["validation"])
+        """The network of groups with the best accuracy on validation images."""
+        grouped = [found for found in self._results if found.recipe.method == "nt1_groups"]
+        return max(grouped, key=lambda found: found.accuracy["validation"])
 
     @cached_property
     def _layers(self) -> dict[str, Layer]:
         """The deployed network's layers on the chip, by name."""
-        theta, trained = self._best.recipe.theta, self._best.classifier.layer_parameters()
-        names = [*(f"hidden {n}" for n in range(1, len(trained))), "output"]
-        return {
-            name: deploy(self.circuit, *layer, theta)
-            for name, layer in zip(names, trained, strict=True)
-        }
+        layers = self._memory.supplied(self._best.classifier)
+        names = [*(f"hidden {n}" for n in range(1, len(layers))), "output"]
+        return dict(zip(names, layers, strict=True))
 
     def _by_layer(self, counts: np.ndarray) -> list[np.ndarray]:
         """Spikes of every layer, each of shape (images, neurons)."""
@@ -251,15 +285,32 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
         }
         return pd.DataFrame(found)
 
-    def _neurons(self) -> pd.DataFrame:
-        """Gain and supply of every neuron."""
-        trained, parts = self._best.classifier.layer_parameters(), []
-        for (name, on_chip), layer in zip(self._layers.items(), trained, strict=True):
-            supplies = {"gain": layer.gain, "vdd_V": np.asarray(on_chip.vdd / volt)}
-            parts.append(
-                pd.DataFrame({"layer": name, "neuron": range(len(layer.gain)), **supplies})
-            )
-        return pd.concat(parts, ignore_index=True)
+    def _supplies(self) -> pd.DataFrame:
+        """Gain and voltage of every supply that feeds synapses, and which these are."""
+        parts = [_fed(name, layer) for name, layer in self._layers.items()]
+        table = pd.concat(parts, ignore_index=True)
+        gain = gain_of(self.circuit, table.vdd_V.to_numpy() * volt)
+        return table.assign(gain=gain / gain_of(self.circuit, self.untuned))
+
+
+def _fed(name: str, layer: Layer) -> pd.DataFrame:
+    """One row for each supply of each neuron of a layer that has synapses."""
+    codes = np.column_stack([layer.codes, layer.bias_codes])
+    supply = np.zeros(codes.shape, int) if layer.supply is None else layer.supply
+    neuron = np.broadcast_to(np.arange(len(codes))[:, None], codes.shape)
+    at = {"layer": name, "neuron": neuron.ravel(), "supply": supply.ravel()}
+    synapses = pd.DataFrame(at | {"synapses": 1, "negative": (codes < 0).ravel()})
+    by = ["layer", "neuron", "supply"]
+    table = synapses.groupby(by).agg({"synapses": "sum", "negative": "max"}).reset_index()
+    vdd = np.asarray(layer.vdd / volt).reshape(len(codes), -1)
+    return table.assign(vdd_V=vdd[table.neuron, table.supply])
+
+
+def _kept(name: str, layer: Layer) -> dict[str, Any]:
+    """What codes made of a layer's weights."""
+    counted = ("weights", "weights_rounded", "weights_to_zero", "rms_error_lsb", "mirror_scale")
+    sizes = {"layer": name, "neurons": len(layer.codes), "supplies": int(layer.vdd.size)}
+    return sizes | {name: layer.changes[name] for name in counted}
 
 
 def _row(result: TuningResult) -> dict[str, Any]:
@@ -272,6 +323,7 @@ def _row(result: TuningResult) -> dict[str, Any]:
         "trained_parameters": result.n_trained,
         "learning_rate": recipe.lr if result.n_trained else np.nan,
         "epochs": recipe.epochs if result.n_trained else 0,
+        "negative_gains": int(np.count_nonzero(result.gains < 0)),
         "train_accuracy": result.accuracy["train"],
         "validation_accuracy": result.accuracy["validation"],
         "test_accuracy": result.accuracy["test"],

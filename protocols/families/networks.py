@@ -31,13 +31,14 @@ class NetworkStudy(Study):
 
     backbone: str = parameter(
         "digits-vgg",
-        "'digits-vgg' (pre-trained on digits 0 to 4), 'efficientnet-lite0' (on ImageNet), or a VGG "
-        "of torchvision",
+        "'digits-vgg' (pre-trained on digits 0 to 4), 'efficientnet-lite0' (on ImageNet), "
+        "'tiny-text', 'tiny-sound', a VGG of torchvision, or any model of timm or torchvision, "
+        "such as 'timm:resnet18'",
         "Barton et al. 2022 used VGG-19",
     )
     weights: str = parameter(
         "",
-        "file with the weights of a torchvision VGG, or 'random' for timing alone",
+        "file with the weights of a model of timm or torchvision, or 'random' for timing alone",
         "torchvision's cache if empty",
     )
 
