@@ -12,7 +12,7 @@ spikes in some of them, neurons integrate over all, and numbers are spikes per t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -204,7 +204,25 @@ def on_circuit(
         for connection in _wired(circuit, networks, volleys, supply, _domain(supply, supplies))
     ]
     population = _chips(circuit, networks, first.images)
-    return first, _experiment(first, population, connections, delay, period, dt, seed)
+    together = _by_variable(connections)
+    return first, _experiment(first, population, together, delay, period, dt, seed)
+
+
+def _by_variable(connections: Sequence[Connection]) -> list[Connection]:
+    """One connection from each source to each variable: pulses of all domains clock alike."""
+    found: dict[tuple[str, str], list[Connection]] = {}
+    for connection in connections:
+        found.setdefault((connection.source, connection.variable), []).append(connection)
+    return [
+        replace(
+            parts[0],
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in ("i", "j", "weight")
+            },
+        )
+        for parts in found.values()
+    ]
 
 
 def _unrolled(layers: Sequence[Layer], volleys: np.ndarray, supply: int) -> Unrolled:

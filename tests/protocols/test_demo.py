@@ -152,15 +152,17 @@ def test_a_stored_run_is_rendered_again_without_training(folder):
     assert (folder / "figure.png").read_bytes() == before
 
 
+@pytest.mark.thorough
 def test_saved_gains_can_be_deployed_without_tuning(folder, run):
     again = neuromod.run(Demo(gains=str(folder / "gains.safetensors")))
     assert len(again.table) == 1
     pd.testing.assert_frame_equal(again.tables["deployment"], run.tables["deployment"])
 
 
-def test_some_test_images_can_be_deployed_alone(folder):
+def test_saved_gains_can_be_deployed_on_some_test_images_alone(folder):
     gains = str(folder / "gains.safetensors")
     run = neuromod.run(Demo(gains=gains, deployed_images=17))
+    assert len(run.table) == 1
     agreed = rows(run.tables["agreement"], pair="torch – cells", layer="output")
     assert agreed.neurons.item() == 17 * 5
     on_task, _, on_deployment, on_agreement, _, on_energy, _ = run.protocol.report(run.tables)
@@ -185,7 +187,9 @@ def test_what_memory_cannot_hold_is_refused_before_tuning(monkeypatch):
 
 
 def test_random_weights_are_said_to_mean_nothing():
-    run = neuromod.run(Demo(methods=("nt1",), seeds=1, weights="random", deployed_images=3))
+    run = neuromod.run(
+        Demo(methods=("nt1",), seeds=1, groups=1, weights="random", deployed_images=3)
+    )
     for table in run.tables.values():
         assert (table.weights == "random: accuracies mean nothing").all()
     report = run.protocol.report(run.tables)
