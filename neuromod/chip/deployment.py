@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -256,10 +257,10 @@ def _wired(
     # Every bundle clocks the comparator, whichever supplies feed it.
     fed = np.ones(len(mirrors), dtype=bool) if supply == 0 else mirrors > 0
     inputs = [part[fed] for part in (source, onto, up, down, mirrors)]
-    width = circuit.t_pulse
+    fed_by: dict[str, Any] = {"width": circuit.t_pulse, "domain": domain}
     return [
-        *mirror_pulses("inputs", "chip", *inputs, width, domain),
-        *code_pulses("chip", "chip", *_joined(between), width, domain),
+        *mirror_pulses("inputs", "chip", *inputs, **fed_by),
+        *code_pulses("chip", "chip", *_joined(between), **fed_by),
     ]
 
 
@@ -277,7 +278,8 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
 
     supplies = max(layer.supplies for layers in networks for layer in layers)
     values = {
-        f"vdd{suffix(_domain(n, supplies))}": everywhere(lambda la, n=n: la.vdd_of(n) / volt) * volt
+        f"vdd{suffix(_domain(n, supplies))}": np.asarray(everywhere(methodcaller("vdd_of", n)))
+        * volt
         for n in range(supplies)
     }
     scale = everywhere(lambda la: np.broadcast_to(la.scale, len(la.codes)))

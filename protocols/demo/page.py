@@ -134,7 +134,7 @@ def _chosen(
     """Neurons to show, by whether cell and circuit fire; the first of all if none does that."""
     hidden = (neurons.layer != "output").to_numpy()
     both, nearly = cell & chip & hidden, np.where(~cell & ~chip & hidden, peak, -np.inf)
-    chosen = {
+    chosen: dict[str, Any] = {
         "Both fire": np.argmax(both),
         "Neither fires": np.argmax(nearly),
         "An output neuron": np.argmax((cell | chip) & ~hidden) or np.argmax(~hidden),
