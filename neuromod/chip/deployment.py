@@ -253,14 +253,16 @@ def _wired(
         i, j, codes = network.between_layers()
         between.append((i + size, j + size, codes))
         size += network.images * network.neurons
-    source, onto, up, down, mirrors = _joined(bundles)
+    bundled = _joined(bundles)
+    mirrors = bundled[-1]
     # Every bundle clocks the comparator, whichever supplies feed it.
     fed = np.ones(len(mirrors), dtype=bool) if supply == 0 else mirrors > 0
-    inputs = [part[fed] for part in (source, onto, up, down, mirrors)]
-    fed_by: dict[str, Any] = {"width": circuit.t_pulse, "domain": domain}
+    source, onto, up, down, mirrors = (part[fed] for part in bundled)
+    i, j, codes = _joined(between)
+    width = circuit.t_pulse
     return [
-        *mirror_pulses("inputs", "chip", *inputs, **fed_by),
-        *code_pulses("chip", "chip", *_joined(between), **fed_by),
+        *mirror_pulses("inputs", "chip", source, onto, up, down, mirrors, width, domain),
+        *code_pulses("chip", "chip", i, j, codes, width, domain),
     ]
 
 
@@ -278,8 +280,7 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
 
     supplies = max(layer.supplies for layers in networks for layer in layers)
     values = {
-        f"vdd{suffix(_domain(n, supplies))}": np.asarray(everywhere(methodcaller("vdd_of", n)))
-        * volt
+        f"vdd{suffix(_domain(n, supplies))}": Quantity(everywhere(methodcaller("vdd_of", n)))
         for n in range(supplies)
     }
     scale = everywhere(lambda la: np.broadcast_to(la.scale, len(la.codes)))
