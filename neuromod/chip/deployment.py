@@ -279,10 +279,8 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
         return np.concatenate([np.tile(network, images) for network in one_each])
 
     supplies = max(layer.supplies for layers in networks for layer in layers)
-    values = {
-        f"vdd{suffix(_domain(n, supplies))}": Quantity(everywhere(methodcaller("vdd_of", n)))
-        for n in range(supplies)
-    }
+    domains = {suffix(_domain(n, supplies)): methodcaller("vdd_of", n) for n in range(supplies)}
+    values = {f"vdd{mark}": np.asarray(everywhere(vdd)) * volt for mark, vdd in domains.items()}
     scale = everywhere(lambda la: np.broadcast_to(la.scale, len(la.codes)))
     if np.any(scale != 1):
         values |= {"beta": circuit.beta / scale, "R_S": circuit.R_S * scale}
