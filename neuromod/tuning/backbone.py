@@ -5,9 +5,7 @@ Those are a VGG of scikit-learn's digits, and transformers of texts and of sound
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
@@ -19,29 +17,28 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
 from neuromod.errors import UserError, unknown
 from neuromod.support.cache import digest, spared, to_keep, where_kept
-from neuromod.support.paths import file_at
 from neuromod.support.tensor_file import (
     Kind,
     TensorFileError,
-    check_fit,
     hash_tensors,
     read_tensors,
     write_tensors,
 )
 from neuromod.tuning.datasets.digits import SOURCE_DIGITS, load_digits
-from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, InputSpec
+from neuromod.tuning.datasets.images import SPLIT_SEED, ImageData, InputSpec, check_kind
 from neuromod.tuning.datasets.sounds import FrameSpec
 from neuromod.tuning.datasets.texts import TokenSpec
 from neuromod.tuning.hardware import is_small, seeded, threads_for
 from neuromod.tuning.imagenet import LITE0, LITE0_INPUT, efficientnet_lite0
+from neuromod.tuning.named_models import LIBRARIES, named_model
 from neuromod.tuning.row_file import Progress
 from neuromod.tuning.tiny_transformer import RECIPES, pretrained, untrained
+from neuromod.tuning.weights_file import assign, read_weights, torchvision_file
 
 log = logging.getLogger(__name__)
 
@@ -135,8 +132,7 @@ class Backbone:
     Attributes
     ----------
     network : nn.Module
-        With ``features``, ``avgpool`` and ``classifier``, as torchvision's VGGs, or with
-        ``forward_features``, ``forward_head`` and a ``classifier`` of one layer, as in timm.
+        Its outputs are those of its classifier.
     image : InputSpec, TokenSpec or FrameSpec
         The format of its input: images, texts or sounds.
     source_accuracy : float or None
@@ -145,6 +141,9 @@ class Backbone:
         Whether its weights were on disk already.
     trained : bool
         Whether its weights are pre-trained. If they are random, accuracies mean nothing.
+    head : str
+        Name of its classifier: a linear layer, or several with nothing but ReLU and dropout
+        between them. What the classifier reads are the network's features.
     """
 
     name: str
@@ -153,18 +152,31 @@ class Backbone:
     source_accuracy: float | None = None
     from_cache: bool = True
     trained: bool = True
+    head: str = "classifier"
 
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
 
     @property
+    def classifier(self) -> nn.Module:
+        """The part that reads the features."""
+        return self.network.get_submodule(self.head)
+
+    @property
     def linears(self) -> list[nn.Linear]:
         """Copies of the classifier's linear layers that share their memory, first layer first."""
-        classifier = self.network.get_submodule("classifier")
-        layers = [m for m in classifier.modules() if isinstance(m, nn.Linear)]
+        layers = [m for m in self.classifier.modules() if isinstance(m, nn.Linear)]
         parameters = [p for layer in layers for p in layer.parameters()]
         frozen = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in parameters}
         return [deepcopy(layer, frozen) for layer in layers]
+
+    @cached_property
+    def _trunk(self) -> nn.Module:
+        """The network with nothing in its classifier's place, which shares its memory."""
+        tensors = [*self.network.parameters(), *self.network.buffers()]
+        trunk = deepcopy(self.network, {id(tensor): tensor for tensor in tensors})
+        trunk.set_submodule(self.head, nn.Identity())
+        return trunk
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
@@ -174,30 +186,30 @@ class Backbone:
         """
         if not is_small(self.network):
             images = images.to(memory_format=torch.channels_last)
-        if _of_timm(self.network):
-            maps = self.network.forward_features(images)  # type: ignore[operator]
-            embedded: Tensor = self.network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
-            return embedded
-        features, pool = map(self.network.get_submodule, ("features", "avgpool"))
-        return torch.flatten(pool(features(images)), 1)
+        features: Tensor = self._trunk(images)
+        return features
+
+    def check(self, data: ImageData) -> None:
+        """Refuse samples of another kind than it takes."""
+        check_kind(self.name, self.image.kind, data)
 
     @cached_property
     def weight_hash(self) -> str:
         """Hash of all weights, by which gains recognise their network."""
-        return hash_tensors(self.network.state_dict())
+        return self._hashed(self.network.state_dict())
 
     @cached_property
     def feature_hash(self) -> str:
         """Hash of the weights that features depend on: all but the classifier's."""
-        if _of_timm(self.network):
-            state = self.network.state_dict()
-            return hash_tensors({k: t for k, t in state.items() if not k.startswith("classifier.")})
-        return hash_tensors(self.network.get_submodule("features").state_dict())
+        state = self.network.state_dict()
+        rest = {k: t for k, t in state.items() if not k.startswith(f"{self.head}.")}
+        # By names within a VGG's convolutions, as ever, so that features on disk stay valid.
+        return self._hashed({k.removeprefix("features."): t for k, t in rest.items()})
 
-
-def _of_timm(network: nn.Module) -> bool:
-    """Whether a network's parts have timm's names."""
-    return hasattr(network, "forward_head")
+    def _hashed(self, tensors: Mapping[str, Tensor]) -> str:
+        found = hash_tensors(tensors)
+        # Different models of a library can have tensors of the same names and shapes.
+        return digest([self.name, found]) if ":" in self.name else found
 
 
 def with_weights(
@@ -231,12 +243,13 @@ def load_backbone(
     name : str
         ``"digits-vgg"``, ``"tiny-text"`` or ``"tiny-sound"``, which are pre-trained unless the
         cache holds them, ``"efficientnet-lite0"``, whose ImageNet weights come with the extra
-        ``imagenet``, or a VGG of torchvision.
+        ``imagenet``, a VGG of torchvision, or any other model of a library, such as
+        ``"torchvision:resnet18"`` or ``"timm:resnet18"``.
     weights : path or "random", optional
-        File of a torchvision VGG's weights: ``.safetensors``, or ``.pth`` as torchvision
-        distributes them. Without it, torch's own cache folder must hold the file: nothing is
-        downloaded. ``"random"`` draws weights as before any training: run times stay the same,
-        and accuracies mean nothing.
+        File of a library's model's weights: ``.safetensors``, or ``.pth`` as torchvision
+        distributes them. Without it, torch's own cache folder must hold the file of a torchvision
+        model: nothing is downloaded. ``"random"`` draws weights as before any training: run times
+        stay the same, and accuracies mean nothing.
     progress : callable, optional
         Called with epochs done and in all, if the backbone is pre-trained.
     seed : int
@@ -251,6 +264,12 @@ def load_backbone(
             )
         trained = weights is None
         return Backbone(name, efficientnet_lite0(trained, seed), LITE0_INPUT, trained=trained)
+    if name.partition(":")[0] in LIBRARIES:
+        if (own := name.partition(":")[2]) in TORCHVISION_VGGS and name != f"timm:{own}":
+            raise UserError(f"{name} is called {own} here.")
+        model = named_model(name, weights, seed)
+        trained = weights != "random"
+        return Backbone(name, model.network, model.image, trained=trained, head=model.head)
     if name not in ("digits-vgg", *TORCHVISION_VGGS):
         raise unknown("backbone", name, ("digits-vgg", *RECIPES, LITE0, *TORCHVISION_VGGS))
     if weights == "random":
@@ -264,11 +283,16 @@ def load_backbone(
         if weights is not None:
             raise UserError("digits-vgg is trained by its recipe and takes no weights from a file.")
         return pretrain(progress=progress)
-    path = _torchvision_file(name) if weights is None else Path(weights)
+    path = torchvision_file(name) if weights is None else Path(weights)
     with torch.device("meta"):
         network = torchvision.models.get_model(name, weights=None)
-    _assign(network, _read_weights(path), path, name)
+    assign(network, read_weights(path), path, name)
     return Backbone(name, network, IMAGENET)
+
+
+def takes(name: str) -> str:
+    """Return which kind of samples a backbone of some name takes, before it is loaded."""
+    return RECIPES[name].kind if name in RECIPES else InputSpec.kind
 
 
 def _transformer(
@@ -281,57 +305,6 @@ def _transformer(
     if weights is not None:
         raise UserError(f"{name} is trained by its recipe and takes no weights from a file.")
     return Backbone(name, *pretrained(recipe, progress))
-
-
-def _torchvision_file(name: str) -> Path:
-    """Return the file of a torchvision VGG's ImageNet weights in torch's own cache folder."""
-    url: str = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
-    path = Path(str(torch.hub.get_dir()), "checkpoints", url.rsplit("/", 1)[-1])
-    if not path.is_file():
-        raise UserError(
-            f"The weights of {name} are not at {path}, and nothing is downloaded: fetch {url} and "
-            "put the file there, name another file, or take weights='random' for timing."
-        )
-    return path
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from ``.safetensors`` or ``.pth``, without running any code in it.
-
-    If a file is named as torchvision names its own, ``vgg19-dcbb9e9d.pth``, its content must have
-    the hash in its name.
-    """
-    path = file_at(path, "file of weights")
-    _check_hash(path)
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    # What torch.load raises for a foreign file depends on the file's first bytes.
-    except Exception as error:
-        raise UserError(f"{path} cannot be read as weights: is it whole?") from error
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise UserError(f"{path} holds no state dict: save one, a dictionary of tensors by name.")
-    return tensors
-
-
-def _check_hash(path: Path) -> None:
-    named = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
-    if not named:
-        return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()[:8]
-    if found != named[1]:
-        raise UserError(
-            f"{path} is damaged: by its name its SHA-256 begins with {named[1]}, but it begins "
-            f"with {found}; fetch it again, or rename it if the name means something else."
-        )
-
-
-def _assign(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, name: str) -> None:
-    """Replace a network's tensors by those of a file, if they fit."""
-    check_fit(str(path), tensors, network.state_dict(), name)
-    network.load_state_dict(tensors, assign=True)
 
 
 def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None = None) -> Backbone:
@@ -352,7 +325,7 @@ def pretrain(recipe: PretrainingRecipe | None = None, progress: Progress | None 
                 raise TensorFileError
             with torch.device("meta"):
                 network = DigitsVGG(recipe)
-            _assign(network, found.tensors, path, "digits-vgg")
+            assign(network, found.tensors, path, "digits-vgg")
             return Backbone("digits-vgg", network, recipe.image, found.header["source_accuracy"])
         except TensorFileError:
             log.warning(

@@ -88,6 +88,7 @@ def extract_features(
         ``mixed`` computes the convolutions in bfloat16: about twice as fast on processors that
         multiply it, with features about 1 % off (docs/tuning.md).
     """
+    backbone.check(data)
     computed = [torch.device(hardware.device).type, hardware.mixed]
     key = digest([backbone.feature_hash, data.identity, asdict(backbone.image), dtype, computed])
     rows = data.split.rows

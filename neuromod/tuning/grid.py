@@ -56,7 +56,7 @@ def tune_all(
     for path, recipe, found in zip(paths, recipes, kept, strict=True):
         if found is None:
             # A small network's epoch takes less time than writing a checkpoint.
-            small = is_small(backbone.network.get_submodule("classifier"))
+            small = is_small(backbone.classifier)
             checkpoint = None if small else to_keep(path.with_suffix(".safetensors").name)
             work = features, backbone, recipe, count, None, projected, hardware
             try:

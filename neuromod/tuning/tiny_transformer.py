@@ -8,7 +8,7 @@ over positions, and a linear head. Its parts are plain linear layers, so that `a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -66,6 +66,7 @@ class TransformerRecipe:
     """
 
     name: ClassVar[str]
+    kind: ClassVar[str]
 
     width: int = 32
     heads: int = 4
@@ -120,6 +121,7 @@ class TextRecipe(TransformerRecipe):
     """
 
     name: ClassVar[str] = "tiny-text"
+    kind: ClassVar[str] = TokenSpec.kind
 
     topics: tuple[str, ...] = SOURCE_TOPICS
     per_topic: int = 1000
@@ -158,6 +160,7 @@ class SoundNetworkRecipe(TransformerRecipe):
     """
 
     name: ClassVar[str] = "tiny-sound"
+    kind: ClassVar[str] = FrameSpec.kind
 
     timbres: tuple[str, ...] = SOURCE_TIMBRES
     sounds: SoundRecipe = field(default_factory=SoundRecipe)
@@ -177,7 +180,7 @@ class SoundNetworkRecipe(TransformerRecipe):
         return self.frames
 
 
-RECIPES: dict[str, Callable[[], TransformerRecipe]] = {
+RECIPES: dict[str, type[TextRecipe] | type[SoundNetworkRecipe]] = {
     recipe.name: recipe for recipe in (TextRecipe, SoundNetworkRecipe)
 }
 """Recipes of the small transformers, by the backbone's name."""

@@ -100,8 +100,10 @@ def prepare_samples(
     Raises
     ------
     UserError
-        If memory does not suffice, or the last linear layer is not the network's head.
+        If memory does not suffice, the last linear layer is not the network's head, or the samples
+        are of another kind than the network takes.
     """
+    backbone.check(data)
     rows = data.split.rows
     first = backbone.image.prepare(data.image(int(rows[0])))
     check_outputs(backbone.network, first, backbone.name)

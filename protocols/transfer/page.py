@@ -187,10 +187,22 @@ def _whole(whole: pd.DataFrame) -> str:
     return (
         f"All layers are tuned, convolutions too. {ways}. {head}Networks are in evaluation mode: "
         "batch normalisation keeps its frozen statistics. Validation images choose each method's "
-        "learning rate among four, with the first seed; other seeds are trained at it. What a "
-        "network has no layers for is not there. A method beats or loses to another if their means "
-        "differ by more than the two standard deviations together.\n\n" + "\n\n".join(lines)
+        "learning rate with the first seed; other seeds are trained at it. "
+        f"{_at_an_end(whole)}What a network has no layers for is not there. A method beats or "
+        "loses to another if their means differ by more than the two standard deviations "
+        "together.\n\n" + "\n\n".join(lines)
     )
+
+
+def _at_an_end(whole: pd.DataFrame) -> str:
+    """Which methods might do better at learning rates that were not tried."""
+    rates = [WAYS[method.split()[0]].rates for method in whole.method]
+    ends = [
+        f"{row.method} on {row.data} ({row.learning_rate:g})"
+        for row, own in zip(whole.itertuples(), rates, strict=True)
+        if row.learning_rate in (own[0], own[-1])
+    ]
+    return f"At the lowest or highest of those tried is {listed(ends)}. " if ends else ""
 
 
 def _against_probe(row: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from neuromod.errors import UserError
 from neuromod.parameters import parameter, positive
@@ -23,9 +24,9 @@ from neuromod.protocols.families.networks import (
 from neuromod.protocols.transfer import page
 from neuromod.support.log import note, stage
 from neuromod.support.progress import task
-from neuromod.tuning.backbone import RANDOM, Backbone
+from neuromod.tuning.backbone import RANDOM, Backbone, takes
 from neuromod.tuning.datasets import PAPER_PER_CLASS, ImageData, balanced, load_data
-from neuromod.tuning.datasets.images import InputSpec
+from neuromod.tuning.datasets.images import InputSpec, check_kind
 from neuromod.tuning.features import Features, projections
 from neuromod.tuning.grid import tune_all
 from neuromod.tuning.hardware import Hardware, is_small, processes, rank_and_size
@@ -90,8 +91,9 @@ class Transfer(NetworkStudy, Training):
 
     data: tuple[str, ...] = parameter(
         ("digits-noise", "digits-rotated", "digits-inverted", "digits"),
-        "target tasks: digits, stl10, food11, bccd, or folders of images",
-        "Barton et al. 2022 used the three; the digits come with scikit-learn",
+        "target tasks: digits, pictures, docstrings, timbres, stl10, food11, bccd, or folders of "
+        "images",
+        "Barton et al. 2022 used three; the first four come with packages or are made",
     )
     folder: str = parameter(
         "",
@@ -169,6 +171,8 @@ class Transfer(NetworkStudy, Training):
     def train(self) -> Tables:
         """Tasks, the tables' cells, those as printed, table 8, the comparison, learning curves."""
         images = self._images()
+        for data in images.values():
+            check_kind(self.backbone, takes(self.backbone), data)
         with processes():
             if WHOLE in self.tables and rank_and_size()[1] > 1:
                 raise UserError(
@@ -226,7 +230,7 @@ class Transfer(NetworkStudy, Training):
         features = prepare_features(backbone, data)
         with stage("linear probe"):
             probe = linear_probe(features)
-        if not self._tunes_classifiers or is_small(backbone.network.get_submodule("classifier")):
+        if not self._tunes_classifiers or is_small(backbone.classifier):
             return Task(name, features, None, probe)
         progress = task(f"first products of {name}")
         products = projections(features, backbone.linears[0], progress)
@@ -320,10 +324,19 @@ class Transfer(NetworkStudy, Training):
 
 
 def resized(backbone: Backbone, pixels: int) -> Backbone:
-    """Return a backbone that takes images of another size, if its images have a size."""
-    if not isinstance(backbone.image, InputSpec):
+    """Return a backbone that takes images of another size, if it can."""
+    image = backbone.image
+    if not isinstance(image, InputSpec):
         raise UserError(f"{backbone.name} takes no images that pixels could measure: leave it 0.")
-    return replace(backbone, image=replace(backbone.image, size=pixels))
+    try:
+        backbone.embed(torch.zeros(1, image.channels, pixels, pixels))
+    # What a network raises for a size that it does not take is its own.
+    except Exception as error:
+        raise UserError(
+            f"{backbone.name} takes no images of {pixels} x {pixels} pixels: leave it 0, for "
+            f"{image.size} x {image.size}."
+        ) from error
+    return replace(backbone, image=replace(image, size=pixels))
 
 
 def _with_probe(

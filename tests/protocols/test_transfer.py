@@ -232,6 +232,32 @@ def test_whole_networks_are_compared_beside_a_probe_of_the_features(
     assert [ax.get_title() for ax in figure.axes] == ["a  digits, whole network"]
 
 
+@pytest.mark.parametrize(
+    ("backbone", "data", "sentence"),
+    [
+        ("digits-vgg", "timbres", "digits-vgg takes images, and timbres .* holds sounds"),
+        ("tiny-sound", "digits", "tiny-sound takes sounds, and digits 56789 holds images"),
+        ("tiny-text", "timbres", "tiny-text takes texts, .* such as docstrings, or a backbone of"),
+    ],
+)
+def test_samples_of_another_kind_than_the_backbone_s_end_the_run_before_any_work(
+    backbone, data, sentence, monkeypatch
+):
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("worked")
+
+    monkeypatch.setattr(networks, "load_backbone", never)
+    with pytest.raises(UserError, match=sentence):
+        neuromod.run(Transfer(backbone=backbone, data=(data,)))
+
+
+def test_a_network_that_takes_one_size_of_images_says_so():
+    pytest.importorskip("timm", reason="timm is not installed")
+    vit = load_backbone("timm:vit_tiny_patch16_224", "random")
+    with pytest.raises(UserError, match=r"takes no images of 64 x 64 pixels: .* for 224 x 224\.$"):
+        transfer.resized(vit, 64)
+
+
 @pytest.mark.parametrize("name", ["stl10", "food11", "bccd", "no/such/folder"])
 def test_data_that_are_not_there_end_the_run_before_any_work(name, monkeypatch, tmp_path):
     def never(*_: object, **__: object) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,8 @@ class InputSpec:
     mean, std : tuple of float
         Of each channel, with pixel values from 0 to 1.
     """
+
+    kind: ClassVar[str] = "images"
 
     channels: int
     size: int
@@ -99,6 +102,8 @@ class ImageData:
         Hash that changes whenever the images may have changed.
     files : tuple of path
         Each image's file; empty if images have no files of their own.
+    kind : str
+        What its samples are: "images", "texts" or "sounds".
     """
 
     name: str
@@ -108,9 +113,23 @@ class ImageData:
     split: Split
     identity: str
     files: tuple[Path, ...] = ()
+    kind: str = "images"
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+EXAMPLES = {"images": "digits", "texts": "docstrings", "sounds": "timbres"}
+"""A data set of each kind of samples."""
+
+
+def check_kind(backbone: str, takes: str, data: ImageData) -> None:
+    """Refuse samples of another kind than a backbone takes."""
+    if data.kind != takes:
+        raise UserError(
+            f"{backbone} takes {takes}, and {data.name} holds {data.kind}: take data of {takes}, "
+            f"such as {EXAMPLES[takes]}, or a backbone of {data.kind}."
+        )
 
 
 def stratified_split(labels: IntArray, seed: int = SPLIT_SEED) -> Split:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -206,6 +207,8 @@ class FrameSpec:
         Frames of a sound.
     """
 
+    kind: ClassVar[str] = "sounds"
+
     rate: int = 8000
     window: int = 256
     hop: int = 128
@@ -282,6 +285,7 @@ def load_timbres(
         labels=labels,
         split=stratified_split(labels, split_seed),
         identity=digest([asdict(recipe), timbres]),
+        kind=FrameSpec.kind,
     )
 
 

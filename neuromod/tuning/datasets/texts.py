@@ -17,6 +17,7 @@ from functools import cache, cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -87,6 +88,8 @@ class TokenSpec:
         Words of a text; shorter ones are padded at their end, longer ones cut.
     """
 
+    kind: ClassVar[str] = "texts"
+
     vocabulary: tuple[str, ...]
     length: int = LONGEST
 
@@ -156,6 +159,7 @@ def load_docstrings(
         labels=labels,
         split=stratified_split(labels, split_seed),
         identity=digest([versions(topics), texts, labels.tolist()]),
+        kind=TokenSpec.kind,
     )
 
 

@@ -56,6 +56,14 @@ def test_features_are_what_the_frozen_stack_gives(features, backbone: Backbone) 
 
 
 @pytest.mark.usefixtures("own_cache")
+def test_samples_of_another_kind_are_refused_before_any_is_read(backbone: Backbone) -> None:
+    texts = replace(load_digits(), image=never, kind="texts", name="notes")
+    sentence = "digits-vgg takes images, and notes holds texts: take data of images, such as digits"
+    with pytest.raises(UserError, match=sentence):
+        extract_features(backbone, texts)
+
+
+@pytest.mark.usefixtures("own_cache")
 def test_features_are_computed_once(backbone: Backbone, class_folder: Path) -> None:
     seen: list[tuple[int, int]] = []
     data = load_folder(class_folder)

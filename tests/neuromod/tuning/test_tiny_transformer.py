@@ -166,15 +166,16 @@ def test_the_transformers_are_backbones() -> None:
 @pytest.mark.usefixtures("own_cache", "quick")
 def test_samples_of_another_kind_are_refused_in_one_sentence() -> None:
     digits, timbres = load_digits(), load_data("timbres")
-    with pytest.raises(UserError, match=r"^A text backbone reads texts, and not samples of shape"):
-        extract_features(load_backbone("tiny-text"), digits)
-    with pytest.raises(UserError, match=r"^A text backbone reads texts, and not samples of shape"):
-        extract_features(load_backbone("tiny-text"), timbres)
-    with pytest.raises(
-        UserError, match=r"^A sound backbone hears sounds, and not samples of shape"
+    text, sound = load_backbone("tiny-text"), load_backbone("tiny-sound")
+    image = load_backbone("digits-vgg", "random")
+    for backbone, data in ((text, digits), (text, timbres), (sound, digits), (image, timbres)):
+        with pytest.raises(UserError, match=f"^{backbone.name} takes .*, and {data.name} holds "):
+            extract_features(backbone, data)
+    for spec, sentence in (
+        (text.image, "^A text backbone reads texts, and not samples of shape"),
+        (sound.image, "^A sound backbone hears sounds, and not samples of shape"),
+        (image.image, "^An image backbone sees images, and not samples of shape"),
     ):
-        extract_features(load_backbone("tiny-sound"), digits)
-    with pytest.raises(
-        UserError, match=r"^An image backbone sees images, and not samples of shape"
-    ):
-        extract_features(load_backbone("digits-vgg", "random"), timbres)
+        foreign = timbres if spec is image.image else digits
+        with pytest.raises(UserError, match=sentence):
+            spec.prepare(foreign.image(0))

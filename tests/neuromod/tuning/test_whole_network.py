@@ -139,6 +139,9 @@ def test_a_network_whose_last_linear_layer_gives_no_outputs_is_refused():
     gate = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Unflatten(1, (2, 3)))
     with pytest.raises(UserError, match="gate has outputs that its last linear layer"):
         check_outputs(gate, torch.rand(3, 2, 2), "gate")
+    scaled = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Softmax(1))
+    with pytest.raises(UserError, match="scaled has outputs that its last linear layer"):
+        check_outputs(scaled, torch.rand(3, 2, 2), "scaled")
     with pytest.raises(UserError, match="no linear layer that could be its head"):
         for_classes(nn.Conv2d(3, 2, 1), 2)
 

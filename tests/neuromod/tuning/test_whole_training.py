@@ -75,6 +75,12 @@ def test_a_whole_network_learns_and_only_what_is_trained_changes(small, data):
     assert changed == {"0.gain", "6.weight", "6.bias"}
 
 
+def test_samples_of_another_kind_are_refused_before_any_is_read(small, data):
+    sounds = replace(data, image=None, kind="sounds")
+    with pytest.raises(UserError, match="small takes images, and bright holds sounds"):
+        prepare_samples(small, sounds)
+
+
 def test_the_same_recipe_gives_the_same(small, data):
     samples = prepare_samples(small, data)
     first, second = tune_whole(samples, RECIPE), tune_whole(samples, RECIPE)
@@ -107,8 +113,9 @@ def test_validation_samples_choose_a_rate_with_the_first_seed_and_trainings_are_
     ways = [Contender("nt1"), Contender("lora", 4)]
     epochs: list[tuple[int, int]] = []
     found = compare(samples, [3, 4], 2, contenders=ways, progress=lambda *now: epochs.append(now))
-    assert epochs[0] == (1, 20)
-    assert epochs[-1] == (20, 20)
+    trainings = sum(len(whole_training.WAYS[way.method].rates) + 1 for way in ways)
+    assert epochs[0] == (1, 2 * trainings)
+    assert epochs[-1] == (2 * trainings, 2 * trainings)
     for way, outcomes in found.items():
         rates = whole_training.WAYS[way.method].rates
         tried = [
