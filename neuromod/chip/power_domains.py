@@ -50,7 +50,7 @@ def domain_gains(gain: np.ndarray, domain: np.ndarray) -> np.ndarray:
 
 
 def synapse_groups(
-    values: Sequence[np.ndarray], negative: Sequence[np.ndarray], groups: int, seed: int
+    values: Sequence[np.ndarray], codes: Sequence[np.ndarray], groups: int, seed: int
 ) -> np.ndarray:
     """Group each neuron's synapses of each sign by k-means on the logarithm of a value.
 
@@ -58,8 +58,8 @@ def synapse_groups(
     ----------
     values : sequence of ndarray, each of shape (neurons, inputs + 1)
         Of every layer's synapses, above 0: such as gains that each has learned, or sizes of codes.
-    negative : sequence of ndarray of bool, each of the same shape
-        Sign of each synapse's code.
+    codes : sequence of ndarray of int, each of the same shape
+        Of each synapse, the bias's last; 0 where there is none.
     groups : int
         Of each sign, at most.
     seed : int
@@ -74,15 +74,46 @@ def synapse_groups(
     """
     found: list[np.ndarray] = []
     start = 0
-    for of_layer, signs in zip(values, negative, strict=True):
-        for of_neuron, sign in zip(of_layer, signs, strict=True):
-            for own in (~sign, sign):
+    for of_layer, signed in zip(values, codes, strict=True):
+        for of_neuron, own in zip(of_layer, signed, strict=True):
+            for there in (own > 0, own < 0):
                 group = np.zeros(len(own), dtype=int)
-                if own.any():
-                    group[own] = power_domains(of_neuron[own], groups, seed)
+                if there.any():
+                    group[there] = power_domains(of_neuron[there], groups, seed)
                 found.append(start + group)
                 start += group.max() + 1
     return np.concatenate(found)
+
+
+def synapse_rails(
+    values: Sequence[np.ndarray], codes: Sequence[np.ndarray], rails: int, seed: int
+) -> np.ndarray:
+    """Give every synapse one of a chip's few voltages, by k-means on the logarithm of a value.
+
+    Parameters
+    ----------
+    values, codes, seed
+        See `synapse_groups`.
+    rails : int
+        Voltages, at most.
+
+    Returns
+    -------
+    ndarray of int, shape (places,)
+        Voltage of each place, see `synapse_groups`; of one without a synapse, the first.
+    """
+    there = np.concatenate([(own != 0).ravel() for own in codes])
+    rail = np.zeros(len(there), dtype=int)
+    rail[there] = power_domains(np.concatenate([v.ravel() for v in values])[there], rails, seed)
+    ends = np.cumsum([own.size for own in codes])[:-1]
+    of_layers = [
+        part.reshape(own.shape) for part, own in zip(np.split(rail, ends), codes, strict=True)
+    ]
+    places = [
+        np.stack([of_layer * (own > 0), of_layer * (own < 0)], axis=1).ravel()
+        for of_layer, own in zip(of_layers, codes, strict=True)
+    ]
+    return np.concatenate(places)
 
 
 def source_groups(values: Sequence[np.ndarray], groups: int, seed: int) -> np.ndarray:

@@ -5,34 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, nsecond, volt
+from brian2 import Quantity, nsecond
 from brian2.units.allunits import pjoule
 
 from neuromod.chip import conversion, deployment
-from neuromod.chip.conversion import Design, Layer, deploy, grouped
-from neuromod.chip.power_domains import domain_gains, power_domains, synapse_groups
-from neuromod.errors import UserError
+from neuromod.chip.conversion import Design, Layer, deploy, stored
+from neuromod.chip.made import as_made, draw_layers
+from neuromod.chip.variation import Deviations, Mismatch
 from neuromod.experiment import Experiment
-from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.modulated_layer import LayerParameters
-from neuromod.parameters import parameter
+from neuromod.parameters import not_negative, parameter
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families import networks
+from neuromod.protocols.families.memory import UNTUNED, Memory, check_mirrors
 from neuromod.protocols.supply_groups import page
+from neuromod.protocols.supply_groups.tuner import Tuner, recipe
 from neuromod.recording import Recording
 from neuromod.support.log import stage
 from neuromod.support.progress import watched
-from neuromod.support.text import say
 from neuromod.tuning.backbone import Backbone, with_weights
 from neuromod.tuning.datasets import load_digits
 from neuromod.tuning.features import Features
-from neuromod.tuning.methods.gained import gained_layers
-from neuromod.tuning.methods.nt1_groups import NT1Groups
-from neuromod.tuning.recipe import SharedGains, TuningRecipe, build_classifier, calibrated
 from neuromod.tuning.training import TuningResult, tune
 
 # Every neuron is updated once per image; the least time between volleys plays no part.
@@ -41,11 +37,15 @@ PERIOD = 330 * nsecond
 
 @dataclass(frozen=True, eq=False)
 class Chip:
-    """One network on the chip, what distinguishes it, and its accuracy off the chip."""
+    """One network on the chip, what distinguishes it, and how it was tuned before."""
 
     about: dict[str, Any]
     layers: Sequence[Layer]
-    trained_accuracy: float
+    tuned: TuningResult
+
+
+# How a network differs from others, its layers on the chip, and how it was tuned.
+Found = tuple[dict[str, Any], Sequence[Layer], TuningResult]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +55,11 @@ class SupplyGroups(networks.NetworkOnChip):
     A network that knows the digits 0 to 4 lies in the chip's memory as codes of a few bits, which
     are never rewritten. It learns the digits 5 to 9 by gains alone, trained on those codes within
     reach of a supply voltage, one for each group of a neuron's synapses. Compared are numbers of
-    supplies, few voltages (rails) for the whole chip with a switch for each group, bits of a code,
-    and ways of grouping.
+    supplies, also where neurons share theirs; few voltages (rails) for the whole chip, with a
+    switch for each group or synapse; bits of a code; ways of grouping; and chips with mismatch.
+
+    All gains are tuned for as long, from 1. Where groups follow what gains have learned, these were
+    tuned before, and nothing else is kept of that.
     """
 
     shown = ("supplies",)
@@ -74,17 +77,26 @@ class SupplyGroups(networks.NetworkOnChip):
     compared: tuple[int, ...] = parameter(
         (1, 2, 4, 8), "such numbers of groups that are compared", "chosen here", low=1, high=16
     )
+    sharing: tuple[int, ...] = parameter(
+        (2, 4, 8), "neurons that share the supplies of their groups", "chosen here", low=2
+    )
     rails: tuple[int, ...] = parameter(
         (16, 8, 4, 2), "voltages of the whole chip, compared", "chosen here", low=1
     )
     bits: tuple[int, ...] = parameter(
         (2, 3, 4), "bits of a code besides its sign, compared", "chosen here", low=1, high=16
     )
+    mismatch: Mismatch = parameter(Mismatch(), "one standard deviation", "see its own")
+    sizes: np.ndarray = not_negative(
+        np.array([1.0, 2.0, 4.0]),
+        "sizes of the mismatch, in the standard deviations given",
+        "chosen here, as in the protocol mismatch",
+    )
     images: int = parameter(
         0, "test images that networks are simulated with, 0 for all", "chosen here", low=0
     )
     untuned: Quantity = parameter(
-        0.6 * volt,
+        UNTUNED,
         "supply of a gain of 1",
         "calibrated here: that of the protocol chip-network",
         low=conversion.VDD_LOW,
@@ -96,15 +108,9 @@ class SupplyGroups(networks.NetworkOnChip):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.circuit.synapse != "mirror":
-            raise UserError("circuit.synapse must be 'mirror': mirrors are sized for the network.")
-        for name in ("studies", "compared", "rails", "bits"):
-            networks.check_distinct(name, getattr(self, name))
-        if not self.reach[0] > 0:
-            raise UserError(
-                f"circuit.vto = {say(self.circuit.vto)} leaves no current at 0.5 V, and a gain of "
-                "0 cannot be tuned: use a lower threshold."
-            )
+        check_mirrors(self.circuit, self.untuned)
+        for name in ("studies", "compared", "sharing", "rails", "bits", "sizes"):
+            networks.check_distinct(name, tuple(getattr(self, name)))
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -113,8 +119,7 @@ class SupplyGroups(networks.NetworkOnChip):
 
     def experiments(self) -> dict[str, Experiment]:
         """The networks of every seed that are simulated, each with all images."""
-        values = self._volleys[:, self._shown]
-        each = values, PERIOD, self.dt, self.seed
+        each = self._volleys("test")[:, self._shown], PERIOD, self.dt, self.seed
         return {
             name: deployment.on_circuit(self.circuit, [c.layers for c in _simulated(chips)], *each)[
                 1
@@ -151,125 +156,92 @@ class SupplyGroups(networks.NetworkOnChip):
             }
 
     def _of_seed(self, seed: int) -> Iterator[Chip]:
-        memory = self._memory(self.circuit.bits)
-        own = self._tuned(seed, memory, self.groups)
-        yield self._chip(seed, own, memory, "own", simulated=True)
-        if "supplies" in self.studies:
-            yield from self._references(seed)
-            yield from self._by_supplies(seed, memory, own)
-        if "rails" in self.studies:
-            yield from self._by_rails(seed, memory, own)
-        if "bits" in self.studies:
-            for bits in self.bits:
-                codes = self._memory(bits)
-                found = self._tuned(seed, codes, self.groups)
-                yield self._chip(seed, found, codes, "bits", bits=bits)
-        if "grouping" in self.studies:
-            yield from self._by_grouping(seed, memory, own)
+        tuner = self._tuner(seed, self.circuit.bits)
+        usual = {
+            **{"seed": seed, "grouping": "index", "bits": self.circuit.bits},
+            **{"supplies": 2.0 * self.groups, "sharing": 1, "rails": 0, "mismatch": 0.0},
+            **{"tuned_on": "design", "simulated": False},
+        }
+        for study in ("groups", *self.studies):
+            for differs, layers, tuned in getattr(self, f"_by_{study}")(tuner):
+                yield Chip({"study": study} | usual | differs, layers, tuned)
 
-    def _references(self, seed: int) -> Iterator[Chip]:
+    def _tuner(self, seed: int, bits: int) -> Tuner:
+        backbone, features = self.task
+        circuit = replace(self.circuit, bits=bits)
+        memory = Memory.of(circuit, self.untuned, backbone, recipe("nt1_groups", seed).theta)
+        return Tuner(features, memory, self.groups, seed)
+
+    def _by_groups(self, tuner: Tuner) -> Iterator[Found]:
+        """The network from which all others differ in one thing."""
+        yield _found(tuner, tuner.own, simulated=True)
+
+    def _by_supplies(self, tuner: Tuner) -> Iterator[Found]:
+        yield from self._references(tuner.seed)
+        yield _found(tuner, tuner.single(), supplies=1.0)
+        for groups in self.compared:
+            tuned = tuner.own if groups == self.groups else tuner.tune(groups)
+            yield _found(tuner, tuned, supplies=2.0 * groups)
+        for neurons in self.sharing:
+            supplies = 2 * self.groups / neurons
+            yield _found(tuner, tuner.sharing(neurons), supplies=supplies, sharing=neurons)
+
+    def _references(self, seed: int) -> Iterator[Found]:
         """Free gains, for which the memory is rewritten, and everything trained, off the chip."""
         backbone, features = self.task
-        free = tune(features, backbone, self._recipe("nt1", seed))
+        free = tune(features, backbone, recipe("nt1", seed))
         design = Design("layer", self.untuned)
         layers = [
             deploy(self.circuit, *layer, free.recipe.theta, design)
             for layer in free.classifier.layer_parameters()
         ]
-        about = self._about(seed, "reference")
-        accuracy = free.accuracy["test"]
-        yield Chip(about | {"grouping": "free gains", "supplies": 1}, layers, accuracy)
-        every = tune(features, backbone, self._recipe("tft", seed)).accuracy["test"]
-        yield Chip(about | {"grouping": "everything trained", "supplies": 0}, (), every)
+        yield {"grouping": "free gains", "supplies": 1.0}, layers, free
+        every = tune(features, backbone, recipe("tft", seed))
+        yield {"grouping": "everything trained", "supplies": 0.0}, (), every
 
-    def _by_supplies(self, seed: int, memory: Sequence[Layer], own: TuningResult) -> Iterator[Chip]:
-        neurons = sum(len(layer.codes) for layer in memory)
-        both = SharedGains(np.repeat(np.arange(neurons), 2), np.ones(neurons))
-        single = self._tuned(seed, memory, 1, both)
-        yield self._chip(seed, single, memory, "supplies", supplies=1)
-        for groups in self.compared:
-            found = own if groups == self.groups else self._tuned(seed, memory, groups)
-            yield self._chip(seed, found, memory, "supplies", supplies=2 * groups)
-
-    def _by_rails(self, seed: int, memory: Sequence[Layer], own: TuningResult) -> Iterator[Chip]:
-        gains = np.concatenate(_gains(own))
+    def _by_rails(self, tuner: Tuner) -> Iterator[Found]:
         for rails in self.rails:
-            rail = power_domains(gains, rails, seed)
-            shared = SharedGains(rail, domain_gains(gains, rail))
-            found = self._tuned(seed, memory, self.groups, shared)
             most = rails == max(self.rails)
-            yield self._chip(seed, found, memory, "rails", simulated=most, rails=rails)
+            yield _found(tuner, tuner.rails(rails), rails=rails, simulated=most)
+            tuned = tuner.rails_of_synapses(rails)
+            yield _found(tuner, tuned, rails=rails, grouping="each synapse", supplies=0.0)
 
-    def _by_grouping(self, seed: int, memory: Sequence[Layer], own: TuningResult) -> Iterator[Chip]:
-        yield self._chip(seed, own, memory, "grouping")
-        each = self._tuned(seed, memory, 0)
-        of_synapse = [
-            gains.reshape(len(layer.codes), 2, -1)
-            for gains, layer in zip(_gains(each), memory, strict=True)
-        ]
-        negative = [np.column_stack([layer.codes, layer.bias_codes]) < 0 for layer in memory]
-        learned = [
-            np.take_along_axis(gains, sign[:, None].astype(int), axis=1)[:, 0]
-            for gains, sign in zip(of_synapse, negative, strict=True)
-        ]
-        sizes = [
-            np.maximum(np.abs(np.column_stack([layer.codes, layer.bias_codes])), 1)
-            for layer in memory
-        ]
-        for name, values in (("weight", sizes), ("learned", learned)):
-            domain = synapse_groups(values, negative, self.groups, seed)
-            every = np.concatenate([gains.ravel() for gains in of_synapse])
-            start = domain_gains(every, domain) if name == "learned" else None
-            ones = np.ones(domain.max() + 1)
-            shared = SharedGains(domain, ones if start is None else start)
-            found = self._tuned(seed, memory, 0, shared)
-            yield self._chip(seed, found, memory, "grouping", grouping=name)
-        none = self._chip(seed, each, memory, "grouping", grouping="each synapse")
-        none.about["supplies"] = 0
-        yield none
+    def _by_bits(self, tuner: Tuner) -> Iterator[Found]:
+        for bits in self.bits:
+            other = tuner if bits == self.circuit.bits else self._tuner(tuner.seed, bits)
+            yield _found(other, other.own, bits=bits)
 
-    def _recipe(self, method: str, seed: int) -> TuningRecipe:
-        return calibrated(method, "spiking", "membrane", seed=seed)
+    def _by_grouping(self, tuner: Tuner) -> Iterator[Found]:
+        yield _found(tuner, tuner.own)
+        yield _found(tuner, tuner.twice(), grouping="index, twice")
+        activity = self._activity(tuner.memory.layers)
+        for grouping in ("size", "significance", "source", "learned"):
+            yield _found(tuner, tuner.grouped_by(grouping, activity), grouping=grouping)
+        yield _found(tuner, tuner.each, grouping="each synapse", supplies=0.0)
 
-    def _tuned(
-        self, seed: int, memory: Sequence[Layer], groups: int, shared: SharedGains | None = None
-    ) -> TuningResult:
-        """Tune gains of groups within reach of a supply, on what codes in memory stand for."""
-        backbone, features = self.task
-        recipe = self._recipe("nt1_groups", seed)
-        on_codes = with_weights(
-            backbone,
-            [conversion.stored(self.circuit, la, recipe.theta, self.untuned) for la in memory],
-        )
-        low, high = self.reach
-        recipe = replace(recipe, groups=groups, gain_low=low, gain_high=high)
-        return tune(features, on_codes, recipe, shared=shared)
+    def _activity(self, layers: Sequence[Layer]) -> list[np.ndarray]:
+        """Mean activity of every layer's sources, the bias last, with the training images."""
+        volleys = self._volleys("train")
+        ran = deployment.expected_spikes(self.circuit, layers, volleys, PERIOD, self.dt)
+        return [np.append(of_layer.mean(axis=0), 1.0) for of_layer in (volleys[0], *ran[:-1])]
 
-    def _memory(self, bits: int) -> list[Layer]:
-        """The codes before tuning, which are never rewritten."""
-        backbone, features = self.task
-        untuned = replace(self._recipe("nt1", 0), method="none")
-        before: list[LayerParameters] = build_classifier(
-            backbone, untuned, len(features.classes)
-        ).layer_parameters()
-        circuit: CircuitNeuron = replace(self.circuit, bits=bits)
-        design = Design("layer", self.untuned)
-        return [deploy(circuit, *layer, untuned.theta, design) for layer in before]
+    def _by_mismatch(self, tuner: Tuner) -> Iterator[Found]:
+        """One chip with deviations of several sizes, tuned as designed and as made."""
+        memory, generator = tuner.memory, np.random.default_rng(tuner.seed)
+        drawn = draw_layers(self.circuit, memory.layers, self.mismatch, generator)
+        for size in self.sizes:
+            deviations = [of_layer * float(size) for of_layer in drawn]
+            again = replace(tuner, memory=self._made(memory, deviations))
+            for tuned_on, tuned in (("design", tuner.own), ("chip", again.own)):
+                designed = memory.supplied(tuned.classifier)
+                layers = as_made(self.circuit, designed, deviations, self.dt)
+                yield {"mismatch": float(size), "tuned_on": tuned_on}, layers, tuned
 
-    def _about(self, seed: int, study: str) -> dict[str, Any]:
-        return {
-            **{"study": study, "seed": seed, "grouping": "index", "bits": self.circuit.bits},
-            **{"supplies": 2 * self.groups, "rails": 0, "simulated": False},
-        }
-
-    def _chip(
-        self, seed: int, tuned: TuningResult, memory: Sequence[Layer], study: str, **differs: Any
-    ) -> Chip:
-        layers = [
-            grouped(self.circuit, layer, *cast(NT1Groups, groups).supplies(), self.untuned)
-            for layer, groups in zip(memory, gained_layers(tuned.classifier), strict=True)
-        ]
-        return Chip(self._about(seed, study) | differs, layers, tuned.accuracy["test"])
+    def _made(self, memory: Memory, deviations: Sequence[Deviations]) -> Memory:
+        """The memory of a chip, and the weights that its codes really stand for at first."""
+        made = as_made(self.circuit, memory.layers, deviations, self.dt)
+        weights = [stored(self.circuit, layer, memory.theta, self.untuned) for layer in made]
+        return replace(memory, backbone=with_weights(memory.backbone, weights))
 
     @property
     def _shown(self) -> np.ndarray:
@@ -277,10 +249,10 @@ class SupplyGroups(networks.NetworkOnChip):
         every = np.arange(len(self.task[1].split.test))
         return networks.evenly(every, self.images or len(every))
 
-    @property
-    def _volleys(self) -> np.ndarray:
+    def _volleys(self, part: str) -> np.ndarray:
+        """Features of all images of a part of the data."""
         features = self.task[1]
-        return np.asarray(features.values[features.split.test], dtype=float)[None]
+        return np.asarray(features.values[getattr(features.split, part)], dtype=float)[None]
 
     def _measured(self, chips: Sequence[Chip], recording: Recording) -> Iterator[dict[str, Any]]:
         """Rows of one seed's networks."""
@@ -295,13 +267,14 @@ class SupplyGroups(networks.NetworkOnChip):
         )
         for chip in chips:
             row = chip.about | {
-                "trained_accuracy": chip.trained_accuracy,
+                "gains": chip.tuned.n_trained,
+                "trained_accuracy": chip.tuned.accuracy["test"],
                 "test_accuracy": np.nan,
                 "test_images": len(test),
             }
             if chip.layers:
                 layers = deployment.expected_spikes(
-                    self.circuit, chip.layers, self._volleys, PERIOD, self.dt
+                    self.circuit, chip.layers, self._volleys("test"), PERIOD, self.dt
                 )
                 row["test_accuracy"] = deployment.accuracy(layers[-1], labels)
             if chip.about["simulated"]:
@@ -321,16 +294,21 @@ def _simulated(chips: Sequence[Chip]) -> list[Chip]:
     return [chip for chip in chips if chip.about["simulated"]]
 
 
-def _gains(tuned: TuningResult) -> list[np.ndarray]:
-    """Gains of all places of every layer."""
-    layers = gained_layers(tuned.classifier)
-    return [layer.gain.detach().double().numpy() for layer in layers]
+def _found(tuner: Tuner, tuned: TuningResult, **differs: Any) -> Found:
+    """A network with the codes of the tuner's memory."""
+    return differs, tuner.memory.supplied(tuned.classifier), tuned
 
 
 def _summary(table: pd.DataFrame) -> pd.DataFrame:
     """Means and standard deviations over seeds."""
-    measured = ["trained_accuracy", "test_accuracy", "simulated_accuracy", "energy_per_image_pJ"]
-    by = ["study", "grouping", "supplies", "rails", "bits"]
+    measured = [
+        "gains",
+        "trained_accuracy",
+        "test_accuracy",
+        "simulated_accuracy",
+        "energy_per_image_pJ",
+    ]
+    by = ["study", "grouping", "supplies", "sharing", "rails", "bits", "mismatch", "tuned_on"]
     summary = table.groupby(by, sort=False)[measured].agg(["mean", "std"])
     summary = summary.rename(columns={"std": "sd"})
     return summary.set_axis(summary.columns.map("_".join), axis="columns").reset_index()

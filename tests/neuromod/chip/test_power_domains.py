@@ -11,6 +11,7 @@ from neuromod.chip.power_domains import (
     shared_groups,
     source_groups,
     synapse_groups,
+    synapse_rails,
 )
 
 DRAW = np.random.default_rng(43)
@@ -51,13 +52,25 @@ def test_more_supplies_are_nearer_to_the_gains():
 
 def test_synapses_of_a_neuron_are_grouped_by_value_and_never_across_signs():
     values = [np.array([[0.51, 0.53, 2.9, 3.1, 0.52], [1.7, 0.61, 1.69, 0.6, 0.62]])]
-    negative = [np.array([[False, False, False, False, True], [False] * 5])]
-    domain = synapse_groups(values, negative, 2, 3).reshape(2, 2, 5)
+    codes = [np.array([[3, 1, 7, 2, -4], [1, 2, 3, 4, 5]])]
+    domain = synapse_groups(values, codes, 2, 3).reshape(2, 2, 5)
     assert set(domain.ravel()) == set(range(6))
     first, second = domain[0, 0], domain[1, 0]
     assert first[0] == first[1] != first[2] == first[3]
     assert second[0] == second[2] != second[1] == second[3] == second[4]
     assert len({*domain[0, 0], *domain[0, 1]}) == len({*domain[0, 0]}) + 1
+
+
+def test_a_synapse_s_rail_is_the_chip_s_and_code_0_takes_none():
+    values = [np.array([[0.5, 2.0, 17.0], [2.1, 0.52, 0.51]]), np.array([[2.05, 0.49]])]
+    codes = [np.array([[3, -2, 0], [1, -7, 4]]), np.array([[-1, 5]])]
+    rail = synapse_rails(values, codes, 2, 3)
+    assert set(rail.tolist()) == {0, 1}
+    first, second = rail[:12].reshape(2, 2, 3), rail[12:].reshape(1, 2, 2)
+    low, high = first[0, 0, 0], first[0, 1, 1]
+    assert low != high
+    assert [first[1, 0, 0], first[1, 1, 1], first[1, 0, 2]] == [high, low, low]
+    assert [second[0, 1, 0], second[0, 0, 1]] == [high, low]
 
 
 def test_sources_are_grouped_once_for_all_neurons_of_a_layer_and_apart_by_sign():
