@@ -39,7 +39,12 @@ WHOLE_STYLES = {
     "lora r=4": {"color": figures.PURPLE, "marker": "P", "fillstyle": "left"},
     "lora r=8": {"color": figures.PURPLE, "marker": "P"},
 }
-PROBE: Any = {"color": figures.GREEN, "ls": "--", "lw": 1, "label": "probe of the features"}
+PROBE: Any = {
+    "color": figures.GREEN,
+    "ls": "--",
+    "lw": 1,
+    "label": "logistic regression on the features",
+}
 MOST_TASKS = 4
 
 
@@ -50,14 +55,16 @@ def plot(protocol: Transfer, tables: Tables, recordings: Recordings) -> Figure:
     names = list(tasks.index)[:MOST_TASKS]
     drawn = {name: draw for name, draw in PANELS.items() if _measured(tables[name])}
     layout = [[f"{table} of {name}" for name in names] for table in drawn]
-    figure, axes = panels(layout, max(2.7 * len(names), 6), 3 * len(drawn) + 0.5)
+    width = 3.7 if "whole" in drawn else 2.7
+    figure, axes = panels(layout, max(width * len(names), 6), 3 * len(drawn) + 0.5)
     letters = iter(ascii_lowercase)
     for table, draw in drawn.items():
         for name in names:
             ax, rows = axes[f"{table} of {name}"], tables[table]
             draw(ax, rows[rows.data == name])
             part = "test" if table in OF_TEST else "validation"
-            ax.axhline(100 * rows[rows.data == name][f"probe_{part}_accuracy"].iloc[0], **PROBE)
+            line = ax.axvline if table == "whole" else ax.axhline
+            line(100 * rows[rows.data == name][f"probe_{part}_accuracy"].iloc[0], **PROBE)
             whole = ", whole network" if table == "whole" else ""
             ax.set_title(f"{next(letters)}  {Path(name).name}{whole}")
     named: dict[str, Any] = {}
@@ -76,12 +83,16 @@ def _measured(table: pd.DataFrame) -> bool:
 
 
 def _plot_whole(axes: Any, rows: pd.DataFrame) -> None:
-    for row in rows.itertuples():
+    """A line for each method, fewest trained numbers first: many are alike in both."""
+    for place, row in enumerate(rows.itertuples()):
         spread = 100 * np.nan_to_num(row.test_accuracy_sd)
         look: Any = {"ms": 6, "ls": "", "capsize": 2, **WHOLE_STYLES[row.method]}
-        accuracy = 100 * row.test_accuracy_mean
-        axes.errorbar(row.trained_parameters, accuracy, spread, label=row.method, **look)
-    label(axes, x="trained parameters", y="test images right (%)", log="x", ylim=(0, 103))
+        axes.errorbar(100 * row.test_accuracy_mean, place, xerr=spread, **look)
+    names = [f"{row.method}, {say(row.trained_parameters)}" for row in rows.itertuples()]
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    axes.grid(axis="y", lw=0.3)
+    label(axes, x="test images right (%)", y="method, trained numbers")
 
 
 def _plot_equal(axes: Any, rows: pd.DataFrame) -> None:

@@ -161,6 +161,12 @@ class Transfer(NetworkStudy, Training):
         check_distinct("data", self.data)
         check_distinct("tables", self.tables)
         Hardware(self.compute, self.mixed)
+        cells = (cell for name in self.data for cell in cells_on(name))
+        if not {EQUAL, WHOLE} & set(self.tables) and not any(map(self._wants, cells)):
+            raise UserError(
+                f"Nothing would be trained: tables {', '.join(self.tables)} have no cell of these "
+                "methods at these learning rates."
+            )
 
     @cached_property
     def pretrained(self) -> Backbone:

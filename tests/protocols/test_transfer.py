@@ -251,6 +251,21 @@ def test_samples_of_another_kind_than_the_backbone_s_end_the_run_before_any_work
         neuromod.run(Transfer(backbone=backbone, data=(data,)))
 
 
+@pytest.mark.thorough
+def test_a_model_by_name_is_tuned_by_its_head_and_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
+    settings = {"tables": ("3", "whole"), "methods": ("nt1_inputs",), "whole_epochs": 1, "runs": 1}
+    small = {"per_class": 3, "pixels": 32, "learning_rates": np.array([0.01]), "data": ("digits",)}
+    name = "torchvision:mobilenet_v3_small"
+    run = neuromod.run(Transfer(backbone=name, weights="random", **settings, **small))
+    table = run.tables["table"]
+    # A gain for each of the head's inputs, and a new output layer behind its 1000 outputs.
+    assert set(table[table.measured == "here"].trained_parameters) == {1024 + 5005}
+    whole = run.tables["whole"].set_index("method")
+    assert whole.trained_parameters["probe"] == 5 * 1024 + 5
+    assert len(whole) == 9
+
+
 def test_a_network_that_takes_one_size_of_images_says_so():
     pytest.importorskip("timm", reason="timm is not installed")
     vit = load_backbone("timm:vit_tiny_patch16_224", "random")
@@ -279,6 +294,10 @@ def test_data_that_are_not_there_end_the_run_before_any_work(name, monkeypatch, 
         ({"data": ("digits", "digits")}, "data names digits 2 times"),
         ({"compute": "cuda:97"}, "no device 'cuda:97' for torch here: cpu"),
         ({"candidates": np.array([0.1, 0.0])}, "candidates = 0 is out of range"),
+        (
+            {"tables": ("1",), "methods": ("tft",)},
+            "Nothing would be trained: tables 1 have no cell",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, sentence):
