@@ -20,7 +20,7 @@ from neuromod.models.layer_kinds import LINEAR
 from neuromod.models.modulated_layer import ModulatedLayer, in_double
 from neuromod.tuning.methods.gained import GainedLayer
 
-AT_ONCE = 2**20
+AT_ONCE = 2**18
 """Weights that are multiplied by their gains at a time, so that they stay near the processor and
 take no memory worth speaking of (chosen)."""
 
@@ -149,17 +149,15 @@ def _parts(weight: Tensor, gains: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def _scaled(weight: Tensor, gains: Tensor) -> Tensor:
-    """Weights times the gains of their groups."""
+    """Weights times the gains of their groups; to choose by sign takes torch ten times as long."""
     inputs, k = weight.shape[1], gains.shape[2]
-    if k > 1:
-        gains = gains.repeat(1, 1, -(-inputs // k))[..., :inputs]
-    return weight * torch.where(weight < 0, gains[:, 1], gains[:, 0])
+    positive, negative = gains.repeat(1, 1, -(-inputs // k))[..., :inputs].unbind(1)
+    return weight.clamp(min=0).mul_(positive).addcmul_(weight.clamp(max=0), negative)
 
 
 def _summed(slope: Tensor, weight: Tensor, k: int) -> Tensor:
     """Gradient of gains, shape (neurons, 2, k), from that of scaled weights."""
-    slope = slope * weight
-    rest = -slope.shape[1] % k
-    both = torch.stack([slope.masked_fill(weight < 0, 0), slope.masked_fill(weight >= 0, 0)], 1)
-    padded = nn.functional.pad(both, (0, rest)) if rest else both
-    return padded.view(len(slope), 2, -1, k).sum(2)
+    neurons, inputs = weight.shape
+    by_sign = [part.mul_(slope) for part in (weight.clamp(min=0), weight.clamp(max=0))]
+    padded = [nn.functional.pad(part, (0, -inputs % k)) for part in by_sign]
+    return torch.stack([part.view(neurons, -1, k).sum(1) for part in padded], 1)
