@@ -50,6 +50,10 @@ EVALUATED_AT_ONCE = 64
 """Samples in memory at a time while an accuracy is measured (chosen)."""
 
 
+FINALISTS = 2
+"""Learning rates of a way that are tried with all seeds (chosen)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Prepared samples of a task, such as images, and how a network takes them.
@@ -312,9 +316,12 @@ def compare(
 ) -> dict[Contender, list[WholeOutcome]]:
     """Tune a whole network in several ways, each at the learning rate that suits it.
 
-    Each way's learning rate is the one among its `WAYS` candidates with the best accuracy on
-    validation samples with the first seed; among equal ones, the one with the lowest loss. Other
-    seeds are trained at it. Ways that do not fit the network are left out: `why_not` says why.
+    Each way's learning rate is one of its `WAYS` candidates. They are tried with the first seed,
+    from the lowest, until one collapses: it gets less than half as much of the validation samples
+    right as the best before it. The two best are tried with the other seeds, because a rate can
+    suit one seed and diverge with the next; the one with the better mean on validation samples is
+    taken, and of equal ones that with the lower loss. Ways that do not fit the network are left
+    out: `why_not` says why.
 
     Parameters
     ----------
@@ -344,18 +351,35 @@ def compare(
         for each in fitting
     }
     grid.expect([recipe for own in tried.values() for recipe in own])
-    grid.left += epochs * len(fitting) * (len(seeds) - 1)
+    grid.left += epochs * len(fitting) * FINALISTS * (len(seeds) - 1)
     found = {}
     for each, recipes in tried.items():
-        first = max((grid.tune(recipe) for recipe in recipes), key=_validation)
-        others = [replace(first.recipe, seed=seed) for seed in seeds[1:]]
-        found[each] = [first, *map(grid.tune, others)]
+        first = sorted(_until_collapse(map(grid.tune, recipes)), key=lambda one: _merit([one]))
+        runs = [
+            [one, *(grid.tune(replace(one.recipe, seed=seed)) for seed in seeds[1:])]
+            for one in first[-FINALISTS:]
+        ]
+        found[each] = max(runs, key=_merit)
     return found
 
 
-def _validation(outcome: WholeOutcome) -> tuple[float, float]:
-    loss = outcome.losses[-1]
-    return outcome.accuracy["validation"], -loss if math.isfinite(loss) else -math.inf
+def _until_collapse(outcomes: Iterator[WholeOutcome]) -> Iterator[WholeOutcome]:
+    """Outcomes from the lowest rate up to the first that collapses."""
+    best = 0.0
+    for outcome in outcomes:
+        yield outcome
+        share = outcome.accuracy["validation"]
+        if share < best / 2:
+            return
+        best = max(best, share)
+
+
+def _merit(runs: Sequence[WholeOutcome]) -> tuple[float, float]:
+    """Mean accuracy on validation samples, and how low the loss is."""
+    losses = [run.losses[-1] for run in runs]
+    loss = sum(losses) / len(losses)
+    share = sum(run.accuracy["validation"] for run in runs) / len(runs)
+    return share, -loss if math.isfinite(loss) else -math.inf
 
 
 class _Grid:

@@ -198,7 +198,7 @@ def _whole(whole: pd.DataFrame) -> str:
     return (
         f"All layers are tuned, convolutions too. {ways}. {head}Networks are in evaluation mode: "
         "batch normalisation keeps its frozen statistics. Validation images choose each method's "
-        "learning rate with the first seed; other seeds are trained at it. "
+        "learning rate: the two best with the first seed are tried with all. "
         f"{_at_an_end(whole)}What a network has no layers for is not there. A method beats or "
         "loses to another if their means differ by more than the two standard deviations "
         "together.\n\n" + "\n\n".join(lines)

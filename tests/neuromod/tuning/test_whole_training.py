@@ -18,7 +18,14 @@ from neuromod.tuning import whole_training  # noqa: E402
 from neuromod.tuning.backbone import Backbone  # noqa: E402
 from neuromod.tuning.datasets.images import ImageData, InputSpec, Split  # noqa: E402
 from neuromod.tuning.whole_network import Contender, WholeRecipe, whole_network  # noqa: E402
-from neuromod.tuning.whole_training import compare, embed, prepare_samples, tune_whole, whole_memory  # noqa: E402
+from neuromod.tuning.whole_training import (  # noqa: E402
+    WholeOutcome,
+    compare,
+    embed,
+    prepare_samples,
+    tune_whole,
+    whole_memory,
+)
 
 LABELS = np.arange(66, dtype=np.int64) % 3
 
@@ -106,24 +113,21 @@ def test_a_head_alone_learns_the_same_from_what_it_reads(small, data):
     assert whole.accuracy == fast.accuracy
 
 
-def test_validation_samples_choose_a_rate_with_the_first_seed_and_trainings_are_kept(
-    small, data, monkeypatch
-):
+def test_validation_samples_choose_a_rate_and_trainings_are_kept(small, data, monkeypatch):
     samples = prepare_samples(small, data)
     ways = [Contender("nt1"), Contender("lora", 4)]
     epochs: list[tuple[int, int]] = []
     found = compare(samples, [3, 4], 2, contenders=ways, progress=lambda *now: epochs.append(now))
-    trainings = sum(len(whole_training.WAYS[way.method].rates) + 1 for way in ways)
+    trainings = sum(len(whole_training.WAYS[way.method].rates) + 2 for way in ways)
     assert epochs[0] == (1, 2 * trainings)
-    assert epochs[-1] == (2 * trainings, 2 * trainings)
     for way, outcomes in found.items():
         rates = whole_training.WAYS[way.method].rates
         tried = [
             tune_whole(samples, WholeRecipe(way.method, lr, 2, seed=3, rank=way.rank))
             for lr in rates
         ]
-        best = max(one.accuracy["validation"] for one in tried)
-        assert outcomes[0].accuracy["validation"] == best
+        first_two = sorted((one.accuracy["validation"] for one in tried), reverse=True)[:2]
+        assert outcomes[0].accuracy["validation"] in first_two
         assert [one.recipe.seed for one in outcomes] == [3, 4]
         assert len({one.recipe.lr for one in outcomes}) == 1
 
@@ -134,6 +138,25 @@ def test_validation_samples_choose_a_rate_with_the_first_seed_and_trainings_are_
     again = compare(samples, [3, 4], 2, contenders=ways)
     for way, outcomes in found.items():
         assert [one.losses for one in again[way]] == [one.losses for one in outcomes]
+
+
+def test_a_rate_that_suits_one_seed_and_fails_with_others_is_not_taken(small, data, monkeypatch):
+    """And none is tried above one that collapses."""
+    shares = {0.001: 0.5, 0.003: 0.7, 0.01: 0.9, 0.03: 0.8, 0.1: 0.3, 0.3: 1.0}
+    tried = []
+
+    def tuned(_, recipe, *__):
+        tried.append(recipe.lr)
+        fails = recipe.lr == 0.01 and recipe.seed != 3
+        right = {"validation": 0.2 if fails else shares[recipe.lr], "test": 0.0}
+        return WholeOutcome(recipe, 1, 0, right, [0.1], 0.1)
+
+    monkeypatch.setattr(whole_training, "tune_whole", tuned)
+    way = Contender("nt1")
+    (outcomes,) = compare(prepare_samples(small, data), [3, 4, 5], 1, contenders=[way]).values()
+    assert {one.recipe.lr for one in outcomes} == {0.03}
+    assert [one.recipe.seed for one in outcomes] == [3, 4, 5]
+    assert 0.3 not in tried
 
 
 def test_a_training_that_diverged_is_wrong_not_lucky(small, data, caplog):
