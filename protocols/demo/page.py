@@ -119,7 +119,7 @@ def _plot_traces(protocol: Demo, axes: Any, supplies: pd.DataFrame, recordings: 
             ax.plot(at, np.full(len(at), SPIKE), "^", ms=4 + 2 * width, color=look["color"])
         ax.axhline(1, color=BLACK, lw=0.8, ls=":")
         row = neurons.iloc[neuron]
-        reach = f"{row['min']:.2f} to {row['max']:.2f} V"
+        reach = " to ".join(dict.fromkeys(f"{row[end]:.2f}" for end in ("min", "max"))) + " V"
         title = f"{what}\n{row.layer}, no. {row.neuron}\n{reach}"
         across = "time (cells: ms, circuit: µs)"
         label(ax, f"{letter}  {title}", across, ylim=(-0.05, TOP))
@@ -241,7 +241,7 @@ def _on_groups(protocol: Demo, tables: Tables) -> str:
     if len(free):
         compared = (
             f" Free gains, one for each neuron, reach {percent(free.test_accuracy.mean())}, but "
-            f"{percent(free.negative_gains.sum() / free.trained_parameters.sum())} of them are "
+            f"{percent(free.negative_gains.sum() / free.gains.sum())} of them are "
             "negative, which no receptor and no supply can be."
         )
     mean = f", mean of {len(groups)} seeds" if len(groups) > 1 else ""

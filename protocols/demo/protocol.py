@@ -323,6 +323,7 @@ def _row(result: TuningResult) -> dict[str, Any]:
         "trained_parameters": result.n_trained,
         "learning_rate": recipe.lr if result.n_trained else np.nan,
         "epochs": recipe.epochs if result.n_trained else 0,
+        "gains": result.gains.size,
         "negative_gains": int(np.count_nonzero(result.gains < 0)),
         "train_accuracy": result.accuracy["train"],
         "validation_accuracy": result.accuracy["validation"],
