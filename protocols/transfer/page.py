@@ -28,6 +28,8 @@ STYLES = {
     "additive": {"color": figures.ORANGE, "marker": "x", "ls": ":"},
     "probe": {"color": figures.GREEN, "marker": "D"},
     "lora": {"color": figures.PURPLE, "marker": "P"},
+    "nt1_groups k=1": {"color": figures.BLUE, "marker": "o", "fillstyle": "none", "ls": ":"},
+    "nt1_groups k=4": {"color": figures.BLUE, "marker": "o", "fillstyle": "left", "ls": "--"},
     "tft": {"color": figures.RED, "marker": "*"},
 }
 WHOLE_STYLES = {
@@ -266,7 +268,8 @@ def _equal(equal: pd.DataFrame) -> str:
         "Test images classified right, means over the runs. Learning rates are those with the best "
         "mean on validation images. A method beats or loses to another if their means differ by "
         "more than the two standard deviations together. A gain on every input and output of a "
-        "layer (nt1_both) is as many numbers as a change of its weights of rank 1 (lora).\n\n"
+        "layer (nt1_both) is as many numbers as a change of its weights of rank 1 (lora). "
+        "nt1_groups has a gain for each of k groups of a neuron's synapses of each sign.\n\n"
         + "\n\n".join(lines)
     )
 

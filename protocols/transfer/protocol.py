@@ -56,8 +56,11 @@ CONTENDERS = {
     "lora": (1, 2, 0),
     "nt1_inputs": (0,),
     "nt1_both": (2, 0),
+    "nt1_groups": (2, 0),
     "tft": (0,),
 }
+# Groups of each sign, for methods that have such.
+GROUPS = {"nt1_groups": (1, 4)}
 
 
 class Task(NamedTuple):
@@ -296,11 +299,17 @@ class Transfer(NetworkStudy, Training):
         """Runs of every contender at the learning rate that is best on validation images."""
         if EQUAL not in self.tables:
             return []
-        recipes = [
-            TuningRecipe(method, "rate", "cross_entropy", lr, self.epochs, seed=seed, layers=layers)
+        contenders: list[dict[str, Any]] = [
+            {"method": method, "layers": layers, "groups": groups}
             for method, numbers in CONTENDERS.items()
             if method in self.methods
+            for groups in GROUPS.get(method, (1,))
             for layers in numbers
+        ]
+        each: dict[str, Any] = {"kind": "rate", "loss": "cross_entropy", "epochs": self.epochs}
+        recipes = [
+            TuningRecipe(**contender, **each, lr=lr, seed=seed)
+            for contender in contenders
             for lr in self.candidates.tolist()
             for seed in range(self.seed, self.seed + self.runs)
         ]
@@ -433,7 +442,7 @@ def _equal_table(equal: Mapping[str, list[list[Outcome]]]) -> pd.DataFrame:
     rows = [
         {
             "data": data,
-            "method": runs[0].recipe.method,
+            "method": _name(runs[0].recipe),
             "layers": runs[0].recipe.layers,
             "learning_rate": runs[0].recipe.lr,
             **_statistics(runs),
@@ -442,6 +451,11 @@ def _equal_table(equal: Mapping[str, list[list[Outcome]]]) -> pd.DataFrame:
         for runs in sorted(contenders, key=lambda runs: runs[0].n_trained)
     ]
     return pd.DataFrame(rows)
+
+
+def _name(recipe: TuningRecipe) -> str:
+    """A contender's method, and the groups of each sign if it has such."""
+    return f"{recipe.method} k={recipe.groups}" if recipe.method in GROUPS else recipe.method
 
 
 def _whole_table(whole: Mapping[str, Mapping[Contender, Sequence[WholeOutcome]]]) -> pd.DataFrame:
@@ -468,5 +482,5 @@ def _curves(equal: Mapping[str, list[list[Outcome]]]) -> pd.DataFrame:
         for runs in contenders:
             mean = sum(run.history for run in runs) / len(runs)
             recipe = runs[0].recipe
-            found.append(mean.assign(data=data, method=recipe.method, layers=recipe.layers))
+            found.append(mean.assign(data=data, method=_name(recipe), layers=recipe.layers))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()

@@ -30,7 +30,7 @@ from neuromod.tuning.training import tune
 SMALL = Transfer(
     data=("digits-noise", "digits"),
     tables=("1", "3", "7", "equal"),
-    methods=("none", "nt1", "nt1_inputs", "nt1_both", "nt2", "lora"),
+    methods=("none", "nt1", "nt1_inputs", "nt1_both", "nt1_groups", "nt2", "lora"),
     learning_rates=np.array([0.01]),
     candidates=np.array([0.2, 0.007]),
     epochs=3,
@@ -113,6 +113,13 @@ def test_gains_on_both_sides_are_as_many_numbers_as_rank_1(tables):
             assert counts[data, "lora", layers] == counts[data, "nt1_both", layers] == count
         assert counts[data, "nt1", 0] == counts[data, "nt2", 0] == 96 + 72 + 5
         assert counts[data, "lora", 1] == counts[data, "nt1", 2] == 72 + 5
+
+
+def test_groups_of_synapses_have_a_gain_for_each_sign_and_share_of_the_sources(tables):
+    counts = tables["equal"].set_index(["data", "method", "layers"]).trained_parameters
+    for k in (1, 4):
+        assert counts["digits", f"nt1_groups k={k}", 0] == 2 * k * (96 + 72 + 5)
+        assert counts["digits", f"nt1_groups k={k}", 2] == 2 * k * (72 + 5)
 
 
 def test_learning_rates_are_those_that_validation_images_prefer(tables):
