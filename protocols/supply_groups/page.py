@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -142,7 +143,9 @@ def _line(
     rows = rows.sort_values(across)
     mean, spread = 100 * rows.test_accuracy_mean, 100 * rows.test_accuracy_sd.fillna(0)
     look = {"color": color, "marker": marker, "ms": 5, "capsize": 2, "clip_on": False}
-    axes.errorbar(rows[across], mean, spread, label=words, **look)
+    # No share is below 0, whatever its deviation.
+    ends = np.minimum(spread, mean), spread
+    axes.errorbar(rows[across], mean, ends, label=words, **look)
 
 
 def _at(axes: Any, values: pd.Series) -> None:
