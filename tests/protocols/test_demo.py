@@ -186,6 +186,7 @@ def test_what_memory_cannot_hold_is_refused_before_tuning(monkeypatch):
         neuromod.run(Demo())
 
 
+@pytest.mark.thorough
 def test_random_weights_are_said_to_mean_nothing():
     run = neuromod.run(
         Demo(methods=("nt1",), seeds=1, groups=1, weights="random", deployed_images=3)

@@ -321,9 +321,9 @@ NAMES = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PROTOCOLS)
 def test_cython_and_cpp_agree_spike_by_spike_and_sample_by_sample(name):
     found = agreements(PROTOCOLS[name].make().experiments(), "cpp", "double")
     assert (found.spikes > 0) == PROTOCOLS[name].spiking

@@ -408,6 +408,7 @@ def test_each_group_draws_from_its_own_supply_by_hand():
     assert clocks == [1]
 
 
+@pytest.mark.thorough
 def test_networks_with_one_supply_and_with_several_run_side_by_side():
     networks = [CODED, with_groups()]
     _, together = on_circuit(CHIP, networks, FEATURES[None], PERIOD, 10 * nsecond, 3)

@@ -94,7 +94,13 @@ def test_old_weights_that_count_no_batches_fit(mobile, tmp_path) -> None:
         torch.testing.assert_close(backbone.network(images()), network(images()))
 
 
-@pytest.mark.parametrize("name", ["timm:mobilenetv3_small_050", "torchvision:mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("timm:mobilenetv3_small_050", marks=pytest.mark.thorough),
+        "torchvision:mobilenet_v3_small",
+    ],
+)
 def test_all_ways_tune_a_convolutional_network_whole(name: str) -> None:
     network = load_backbone(name, "random").network
     for contender in CONTENDERS:
