@@ -376,7 +376,7 @@ def with_groups():
     return layers
 
 
-@pytest.mark.parametrize("volleys", [1, 7])
+@pytest.mark.parametrize("volleys", [pytest.param(1, marks=pytest.mark.thorough), 7])
 def test_arithmetic_gives_the_spikes_of_neurons_with_several_supplies(volleys):
     trains = FEATURES[None] if volleys == 1 else spike_trains(FEATURES, volleys)
     layers = with_groups()

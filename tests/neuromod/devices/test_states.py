@@ -59,6 +59,7 @@ def test_a_state_that_is_no_number_at_the_end_names_population_variable_and_neur
         simulate(growing(), device)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("device", COMPILED)
 def test_every_device_tells_the_states_at_the_end(device, monkeypatch):
     needs(device)

@@ -127,9 +127,10 @@ def by_timestamps(_pa, _gain, data, trace):
     return data, trace, {"response": times, "stimulus": times}
 
 
+RARER = (at_other_time, stopped, from_the_start, in_millivolt)
 CHANGES = [
-    *(None, at_other_time, stopped, pulsed, from_the_start, noisy, in_millivolt, held),
-    by_timestamps,
+    *(None, pulsed, noisy, held, by_timestamps),
+    *(pytest.param(change, marks=pytest.mark.thorough) for change in RARER),
 ]
 
 
