@@ -159,6 +159,7 @@ def test_saved_gains_can_be_deployed_without_tuning(folder, run):
     pd.testing.assert_frame_equal(again.tables["deployment"], run.tables["deployment"])
 
 
+@pytest.mark.thorough
 def test_saved_gains_can_be_deployed_on_some_test_images_alone(folder):
     gains = str(folder / "gains.safetensors")
     run = neuromod.run(Demo(gains=gains, deployed_images=17))

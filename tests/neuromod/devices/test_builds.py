@@ -142,7 +142,7 @@ def test_a_program_keeps_its_name_in_another_process(device, key):
     assert ended.stdout.strip() == key(device)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_kept_program_runs_with_other_values_without_a_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
     first = simulate(experiment(), "cpp").provenance
