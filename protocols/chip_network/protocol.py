@@ -9,14 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, nsecond, volt
+from brian2 import Quantity, nsecond
 from brian2.units.allunits import pjoule
 
 from neuromod.chip import conversion, deployment
 from neuromod.chip.conversion import Design, Layer, deploy, gain_of, grouped, vdd_of
 from neuromod.chip.power_domains import domain_gains, power_domains
 from neuromod.chip.pulses import PulseTrain
-from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.modulated_layer import LayerParameters
@@ -24,11 +23,11 @@ from neuromod.parameters import parameter
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.chip_network import page
 from neuromod.protocols.families import networks
+from neuromod.protocols.families.memory import UNTUNED, check_mirrors
 from neuromod.protocols.families.timing import time
 from neuromod.recording import Recording
 from neuromod.support.log import stage
 from neuromod.support.progress import watched
-from neuromod.support.text import say
 from neuromod.tuning.backbone import Backbone, with_weights
 from neuromod.tuning.datasets import load_digits
 from neuromod.tuning.features import Features
@@ -104,7 +103,7 @@ class ChipNetwork(networks.NetworkOnChip):
         choices=conversion.SHARED_BY,
     )
     untuned: Quantity = parameter(
-        0.6 * volt,
+        UNTUNED,
         "supply of a gain of 1",
         "calibrated here: best of 0.52 to 0.75 V for volleys, on validation images",
         low=conversion.VDD_LOW,
@@ -128,15 +127,9 @@ class ChipNetwork(networks.NetworkOnChip):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.circuit.synapse != "mirror":
-            raise UserError("circuit.synapse must be 'mirror': mirrors are sized for the network.")
+        check_mirrors(self.circuit, self.untuned)
         networks.check_distinct("bits", self.bits)
         networks.check_distinct("supplies", self.supplies)
-        if not self.reach[0] > 0:
-            raise UserError(
-                f"circuit.vto = {say(self.circuit.vto)} leaves no current at 0.5 V, and a gain of "
-                "0 cannot be tuned: use a lower threshold."
-            )
         if self.coding == "counts":
             PulseTrain(self.train, self.period, self.dt).check(self.circuit)
 

@@ -257,7 +257,7 @@ class SupplyGroups(networks.NetworkOnChip):
     def _measured(self, chips: Sequence[Chip], recording: Recording) -> Iterator[dict[str, Any]]:
         """Rows of one seed's networks."""
         test, shown, features = self.task[1].split.test, self._shown, self.task[1]
-        labels = np.asarray(features.labels[test])
+        labels, volleys = np.asarray(features.labels[test]), self._volleys("test")
         ran = _simulated(chips)
         counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
         spent = conversion.energies(self.circuit, self.costs, totals, counts, recording.duration)
@@ -274,7 +274,7 @@ class SupplyGroups(networks.NetworkOnChip):
             }
             if chip.layers:
                 layers = deployment.expected_spikes(
-                    self.circuit, chip.layers, self._volleys("test"), PERIOD, self.dt
+                    self.circuit, chip.layers, volleys, PERIOD, self.dt
                 )
                 row["test_accuracy"] = deployment.accuracy(layers[-1], labels)
             if chip.about["simulated"]:
