@@ -4,7 +4,7 @@ from inspect import getdoc
 from pathlib import Path
 
 from neuromod import __version__
-from neuromod.models import library
+from neuromod.models import library, sensors
 from neuromod.parameters import Parameters
 from neuromod.runs import registry
 from neuromod.runs.report import describe
@@ -25,7 +25,7 @@ GENERATED = Path(__file__).parent / "_generated"
 
 
 def write_tables() -> None:
-    """Name, default, meaning, range and source of every parameter, as parts of two pages."""
+    """Name, default, meaning, range and source of every parameter, as parts of pages."""
     GENERATED.mkdir(exist_ok=True)
     parts = [
         f"## {name}\n\n{table(describe(found()))}"
@@ -34,11 +34,12 @@ def write_tables() -> None:
         if issubclass(found := registry.find(kind, name), Parameters)
     ]
     (GENERATED / "parameters.md").write_text("\n".join(parts), encoding="utf-8")
-    parts = [
-        f"### {name}\n\n{getdoc(receptor)}\n\n{table(describe(receptor))}"
-        for name, receptor in library.items()
-    ]
-    (GENERATED / "receptors.md").write_text("\n".join(parts), encoding="utf-8")
+    for page, shelf in (("receptors.md", library), ("sensors.md", sensors)):
+        parts = [
+            f"### {name}\n\n{getdoc(ready)}\n\n{table(describe(ready))}"
+            for name, ready in shelf.items()
+        ]
+        (GENERATED / page).write_text("\n".join(parts), encoding="utf-8")
 
 
 def table(rows: list[dict[str, str]]) -> str:

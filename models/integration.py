@@ -36,6 +36,14 @@ class HeldCascade(StateUpdateMethod):  # type: ignore[misc]
     def __init__(self, fast: tuple[str, ...]) -> None:
         self.fast = fast
 
+    @classmethod
+    def under(cls, equations: Equations) -> HeldCascade:
+        """For a neuron of these equations, under whatever else acts on it and is held.
+
+        What they only declare, such as a current, may be moved from outside; that is held, too.
+        """
+        return cls(tuple(sorted(equations.diff_eq_names | equations.subexpr_names)))
+
     def __call__(
         self, equations: Equations, variables: Any = None, method_options: Any = None
     ) -> str:

@@ -79,14 +79,8 @@ class Receptor(Parameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("name", "ligand", "antagonist"):
-            text = getattr(self, field)
-            absent = field == "antagonist" and not text
-            if not absent and not (text.isascii() and text.isalnum()):
-                raise UserError(
-                    f"{field} = {text!r} stands in the names of variables: use letters and "
-                    "digits, such as D1."
-                )
+        for field in ("name", "ligand", *(("antagonist",) if self.antagonist else ())):
+            check_word(field, getattr(self, field))
         if self.antagonist == self.ligand:
             raise UserError(f"{self.ligand} cannot compete with itself for {self.name}.")
 
@@ -98,15 +92,20 @@ class Receptor(Parameters):
     @property
     def equations(self) -> str:
         """Equations of the cascade in Brian2's language; concentrations are the neuron's."""
-        r, n = self.name, f"{self.n:g}" if self.n == float(f"{self.n:g}") else repr(self.n)
+        return f"{response(self.name, self.n, self.signal)}\n{self.binding}"
+
+    @property
+    def signal(self) -> str:
+        """Expression of the share of receptors that are bound and respond."""
+        r = self.name
+        return f"occupancy_{r}*available_{r}" if self._desensitises else f"occupancy_{r}"
+
+    @property
+    def binding(self) -> str:
+        """Equations of the receptors alone, without what follows from their signal."""
+        r = self.name
         free = f"1 - occupancy_{r} - blocked_{r}" if self.antagonist else f"1 - occupancy_{r}"
-        signal = f"occupancy_{r}*available_{r}" if self._desensitises else f"occupancy_{r}"
-        # The exponent is written out: compilers turn whole ones into products, 5 times faster.
-        lines = [
-            f"gain_{r} = 1 + (gain_max_{r} - 1)*activation_{r} : 1",
-            f"activation_{r} = messenger_{r}**{n}/(messenger_{r}**{n} + K_{r}**{n}) : 1",
-            f"dmessenger_{r}/dt = ({signal} - messenger_{r})/tau_messenger_{r} : 1",
-        ]
+        lines = []
         if self._desensitises:
             lines.append(
                 f"davailable_{r}/dt = (1 - available_{r})/tau_recover_{r}"
@@ -205,3 +204,26 @@ class Receptor(Parameters):
     def _silencing(self) -> float:
         """Desensitisation at full occupancy: silent per responding receptors."""
         return float(self.k_desensitise * self.tau_recover)
+
+
+def check_word(field: str, text: str) -> None:
+    """Refuse a name that cannot stand at the end of the names of variables."""
+    if not (text.isascii() and text.isalnum()):
+        raise UserError(
+            f"{field} = {text!r} stands in the names of variables: use letters and digits, such as "
+            "D1."
+        )
+
+
+def response(name: str, n: float, signal: str) -> str:
+    """Equations of a messenger that follows a signal, of its Hill function and of the gain."""
+    # The exponent is written out: compilers turn whole ones into products, 5 times faster.
+    power = f"{n:g}" if n == float(f"{n:g}") else repr(n)
+    return "\n".join(
+        [
+            f"gain_{name} = 1 + (gain_max_{name} - 1)*activation_{name} : 1",
+            f"activation_{name} = messenger_{name}**{power}"
+            f"/(messenger_{name}**{power} + K_{name}**{power}) : 1",
+            f"dmessenger_{name}/dt = ({signal} - messenger_{name})/tau_messenger_{name} : 1",
+        ]
+    )

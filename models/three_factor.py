@@ -9,35 +9,32 @@ its synapses see the same concentration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import sympy
-from brian2 import Equations, Hz, Quantity, ms, second, umolar
+from brian2 import Equations, Hz, Quantity, get_dimensions, ms, second
 from brian2.parsing.sympytools import sympy_to_str
 from brian2.stateupdaters.base import StateUpdateMethod
 from brian2.stateupdaters.exponential_euler import get_conditionally_linear_system
 from brian2.utils.stringtools import get_identifiers
 
 from neuromod.errors import UserError
-from neuromod.parameters import Parameters, namespace, not_negative, parameter, positive, used
+from neuromod.models.postsynaptic import BCM, IZHIKEVICH, WINDOW, Postsynaptic
+from neuromod.parameters import (
+    Parameters,
+    in_words,
+    namespace,
+    not_negative,
+    parameter,
+    positive,
+    unit_of,
+    used,
+)
 
-IZHIKEVICH = "Izhikevich 2007, Cereb. Cortex 17:2443-2452"
-WINDOW = f"{IZHIKEVICH}: of the order of its spike-timing window"
 OJA = "Oja 1982, J. Math. Biol. 15:267-273"
-BCM = "Bienenstock, Cooper & Munro 1982, J. Neurosci. 2:32-48"
-LIGAND = "modulator"
-
-MEMBRANE = """
-dv/dt = -v/tau_m : 1
-dy/dt = -y/tau_y : 1
-dtheta/dt = (y**2/y_target - theta)/tau_theta : 1
-dconc_modulator/dt = -conc_modulator/tau_clear_modulator : mole/meter**3
-tonic : 1 (constant)
-sensitivity : meter**3/mole (constant)
-""".strip()
 
 CHANGE = {"oja": "x*y_post - y_post**2*E", "bcm": "x*y_post*(y_post - theta_post)", "stdp": "0"}
 """The rules: the change of the plastic trace E that the traces of presynaptic spikes, x, and of
@@ -65,10 +62,12 @@ class Decaying(StateUpdateMethod):  # type: ignore[misc]
     ----------
     bounds : mapping of str to str
         Variables kept between a bound and its negative, and the name of the bound.
+    clips : bool
+        Whether by Brian2's ``clip``, of which compilers can make vectors.
     """
 
-    def __init__(self, bounds: Mapping[str, str]) -> None:
-        self.bounds = bounds
+    def __init__(self, bounds: Mapping[str, str], clips: bool = False) -> None:
+        self.bounds, self.clips = bounds, clips
 
     def __call__(
         self, equations: Equations, variables: Any = None, method_options: Any = None
@@ -88,12 +87,24 @@ class Decaying(StateUpdateMethod):  # type: ignore[misc]
         moves = [f"{name} = {self._bounded(name)}" for name in system]
         return "\n".join([*steps, *moves])
 
+    def renamed(self, names: Mapping[str, str]) -> Decaying:
+        """The same method for variables of other names."""
+        bounds = self.bounds.items()
+        renamed = {names.get(n, n): names.get(bound, bound) for n, bound in bounds}
+        return Decaying(renamed, self.clips)
+
+    def clipping(self) -> Decaying:
+        """The same method by Brian2's ``clip``."""
+        return Decaying(self.bounds, clips=True)
+
     def _bounded(self, name: str) -> str:
         new = f"_{name}"
         if name not in self.bounds:
             return new
         bound = self.bounds[name]
-        # GeNN computes clip in single precision.
+        if self.clips:
+            return f"clip({new}, -{bound}, {bound})"
+        # Brian2GeNN computes clip in single precision.
         above = f"({new} - {bound})*int({new} > {bound})"
         below = f"({new} + {bound})*int({new} < -{bound})"
         return f"{new} - {above} - {below}"
@@ -103,69 +114,51 @@ class Decaying(StateUpdateMethod):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, eq=False)
-class PlasticLIF(Parameters):
-    """Leaky integrate-and-fire neuron with the state that plastic synapses onto it read.
-
-    The membrane `v` is 0 at rest and in units of the threshold. The rest is a trace `y` of the
-    neuron's own spikes, BCM's sliding threshold `theta`, and the concentration of the modulator
-    around the cell, which spikes of modulatory neurons raise.
-    """
+class UnitLIF(Parameters):
+    """Leaky integrate-and-fire neuron, 0 at rest and in units of its threshold."""
 
     tau_m: Quantity = positive(
         20 * ms, "membrane time constant", "chosen here: usual for cortical cells"
     )
     v_th: float = positive(1.0, "spike threshold", "chosen here: the unit of v")
-    tau_y: Quantity = positive(20 * ms, "decay of the trace of a neuron's own spikes", WINDOW)
-    y_target: float = positive(
-        1.0,
-        "fixed point of BCM's threshold: the trace at which synapses do not change",
-        f"{BCM}: exists; value chosen here",
-    )
-    tau_theta: Quantity = positive(
-        1 * second,
-        "time constant of BCM's threshold",
-        f"{BCM}: slower than the trace; value chosen here",
-    )
-    tau_clear: Quantity = positive(
-        200 * ms, "clearance of the modulator", f"{IZHIKEVICH}: dopamine"
-    )
-    tonic: float = parameter(
-        0.0, "third factor without modulator", "chosen here: no change without modulator"
-    )
-    sensitivity: Quantity = parameter(
-        1 / umolar,
-        "third factor per concentration; negative where the modulator reverses changes",
-        "chosen here: at 1 µM synapses change at the rate eta",
-    )
 
-    equations: ClassVar[str] = MEMBRANE
+    equations: ClassVar[str] = "dv/dt = -v/tau_m : 1"
     threshold: ClassVar[str] = "v > v_th"
-    reset: ClassVar[str] = "v = 0\ny += 1"
+    reset: ClassVar[str] = "v = 0"
     refractory: ClassVar[Any] = False
     method: ClassVar[str] = "exponential_euler"
 
     @property
     def constants(self) -> dict[str, Any]:
         """Values of the parameters that the equations name."""
-        values = namespace(self)
-        values[f"tau_clear_{LIGAND}"] = values.pop("tau_clear")
-        return {name: value for name, value in values.items() if name not in self.start}
+        return namespace(self)
 
     @property
     def start(self) -> dict[str, Any]:
-        """State at the start, where it is not 0."""
-        # Every cell has its own tonic and sensitivity: GeNN's synapses cannot read shared ones.
-        return {"theta": self.y_target, "tonic": self.tonic, "sensitivity": self.sensitivity}
+        """State at the start: at rest."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class PlasticLIF(Postsynaptic, UnitLIF):  # type: ignore[override]
+    """Leaky integrate-and-fire neuron with the state that plastic synapses onto it read.
+
+    The membrane `v` is 0 at rest and in units of the threshold. `with_plasticity` gives the same
+    state to any other neuron.
+    """
+
+    bare: ClassVar[type[Parameters]] = UnitLIF
 
 
 @dataclass(frozen=True, eq=False)
 class ThreeFactor(Parameters):
-    """Synapse onto a `PlasticLIF` with a fixed and a plastic part, changed by three factors.
+    """Synapse with a fixed and a plastic part, changed by three factors.
 
-    The effective weight is ``w + alpha*E``. The trace `x` of presynaptic spikes and the trace `y`
-    of postsynaptic ones propose a `change` of the plastic trace `E` by Oja's rule, BCM's or pairs
-    of spikes (`stdp`). The third factor `M` scales that change directly, or later through the
-    trace `eligibility`; with gate ``none`` there is no third factor.
+    A spike adds the effective weight ``w + alpha*E`` to a variable of its target, a `PlasticLIF` or
+    any neuron `with_plasticity`. The trace `x` of presynaptic spikes and the trace `y` of
+    postsynaptic ones propose a `change` of the plastic trace `E` by Oja's rule, BCM's or pairs of
+    spikes (`stdp`). The third factor `M` scales that change directly, or later through the trace
+    `eligibility`; with gate ``none`` there is no third factor.
     """
 
     rule: str = parameter(
@@ -180,8 +173,16 @@ class ThreeFactor(Parameters):
         "Schmidgall et al. 2021 (SpikePropamine): directly or through an eligibility trace",
         choices=tuple(GATES),
     )
-    w: float = parameter(0.1, "fixed weight, in thresholds", "chosen here")
-    alpha: float = parameter(1.0, "weight per plastic trace, in thresholds", "chosen here")
+    variable: str = parameter("v", "variable of the target that a spike adds to", "chosen here")
+    w: Any = parameter(
+        0.1, "fixed weight, in the variable's unit", "chosen here, in thresholds", any_unit=True
+    )
+    alpha: Any = parameter(
+        1.0,
+        "weight per plastic trace, in the variable's unit",
+        "chosen here, in thresholds",
+        any_unit=True,
+    )
     eta: Quantity = parameter(1 * Hz, "learning rate", "chosen here")
     tau_x: Quantity = positive(20 * ms, "decay of the trace of presynaptic spikes", WINDOW)
     tau_e: Quantity = positive(1 * second, "decay of eligibility", IZHIKEVICH)
@@ -208,6 +209,17 @@ class ThreeFactor(Parameters):
             raise UserError(
                 f"rule='stdp' only marks synapses: gate must be 'eligibility', not {self.gate!r}."
             )
+        if not (self.variable.isascii() and self.variable.isidentifier()):
+            raise UserError(f"variable = {self.variable!r} must be a name, such as I_syn.")
+
+    def check_values(self, own: Callable[[str], Any]) -> None:
+        """Refuse two parts of a weight that do not add up."""
+        super().check_values(own)
+        if get_dimensions(own("w")) is not get_dimensions(own("alpha")):
+            raise UserError(
+                f"w and alpha need one unit, that of {self.variable}: w is "
+                f"{in_words(unit_of(own('w')))}, and alpha {in_words(unit_of(own('alpha')))}."
+            )
 
     @property
     def equations(self) -> str:
@@ -221,7 +233,7 @@ class ThreeFactor(Parameters):
     def on_pre(self) -> str:
         """What a presynaptic spike does when it arrives."""
         marks = "\neligibility += -A_minus*y_post" if self.rule == "stdp" else ""
-        return f"v_post += w + {self.plastic_weight}\nx += 1{marks}"
+        return f"{self.variable}_post += w + {self.plastic_weight}\nx += 1{marks}"
 
     @property
     def on_post(self) -> str:
@@ -235,18 +247,18 @@ class ThreeFactor(Parameters):
         return used(namespace(self), named)
 
     def credit(
-        self, neuron: PlasticLIF, lag: Quantity, delay: Quantity, conc: Quantity
+        self, neuron: Postsynaptic, lag: Quantity, delay: Quantity, conc: Quantity
     ) -> np.ndarray:
         """Change of a synapse of rule ``stdp`` by one pair of spikes and one release after it.
 
         Parameters
         ----------
-        neuron : PlasticLIF
+        neuron : Postsynaptic
             The target, with a tonic part of 0.
         lag : Quantity, shape (n,)
-            From the presynaptic to the postsynaptic spike, seconds; not 0.
+            From the presynaptic to the postsynaptic spike, seconds.
         delay : Quantity, shape (n,)
-            From the later spike to the release, seconds.
+            From the later spike to the release, seconds; negative where that came first.
         conc : Quantity, shape (n,)
             Rise of the concentration at the release, mol/m^3.
 
@@ -256,12 +268,12 @@ class ThreeFactor(Parameters):
             Change of the plastic trace: the integral of eligibility times concentration, both of
             which decay exponentially.
         """
-        mark = np.where(
-            lag > 0 * second,
-            self.A_plus * np.exp(-lag / self.tau_x),
-            -self.A_minus * np.exp(lag / neuron.tau_y),
-        )
+        apart, wait = abs(lag), abs(delay)
+        # Spikes in one time step do both.
+        mark = np.where(lag >= 0 * second, self.A_plus * np.exp(-apart / self.tau_x), 0.0)
+        mark = mark - np.where(lag <= 0 * second, self.A_minus * np.exp(-apart / neuron.tau_y), 0.0)
         both = 1 / (1 / self.tau_e + 1 / neuron.tau_clear)
-        left = np.exp(-delay / self.tau_e)
+        waiting = np.where(delay >= 0 * second, self.tau_e / second, neuron.tau_clear / second)
+        left = np.exp(-np.asarray(wait / second) / waiting)
         gained = self.eta * mark * left * neuron.sensitivity * conc * both
         return np.clip(np.asarray(gained), -self.bound, self.bound)

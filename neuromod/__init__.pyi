@@ -1,3 +1,4 @@
+from .agreement.agree import agree as agree
 from .devices.simulation import simulate as simulate
 from .errors import UserError as UserError
 from .experiment import (
@@ -12,5 +13,6 @@ from .experiment import (
 from .protocol import Protocol as Protocol, Section as Section, Training as Training
 from .recording import Recording as Recording
 from .runs.run import load_run as load_run, run as run
+from .sweeps.sweep import load_sweep as load_sweep, sweep as sweep
 
 __version__: str

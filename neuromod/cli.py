@@ -38,7 +38,9 @@ HEADINGS = {
     "protocol": "Protocols",
     "model": "Models",
     "receptor": "Receptors",
+    "sensor": "Fluorescent sensors",
     "delivery": "Deliveries of modulators",
+    "stimulus": "Stimuli",
     "method": "Methods of tuning",
 }
 
@@ -142,7 +144,7 @@ def _options(
 
 @app.command("list")
 def list_() -> None:
-    """List protocols, models, receptors, deliveries of modulators and methods of tuning."""
+    """List protocols, models, receptors, sensors, deliveries and methods of tuning."""
     flaws = []
     for kind, heading in HEADINGS.items():
         table = _grid(heading)
@@ -210,6 +212,97 @@ def run(
         _print_table(finished.tables[name], heading, ROWS_SHOWN, f"{name}.csv")
     print(f"Figure: {folder / 'figure.png'}")
     print(f"Report: {folder / 'report.html'}")
+
+
+@app.command()
+def sweep(
+    protocol: Annotated[str, typer.Argument(help="A name that `neuromod list` shows.")],
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid",
+            metavar="NAME=VALUES",
+            help="Values of a setting, as in 'tau_m=[10, 20]*ms' or 'gain_max=linspace(1, 3, 9)'.",
+        ),
+    ] = None,
+    points: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Points, with a column for each setting, instead."),
+    ] = None,
+    design: Annotated[
+        str,
+        typer.Option(
+            help="full: all combinations; zip: value by value; latin or sobol: at random between "
+            "two ends."
+        ),
+    ] = "full",
+    samples: Annotated[int, typer.Option(help="Points of a random design.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Seeds that each point is run with.")] = 1,
+    settings: Settings = None,
+    seed: Seed = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the sweep.", show_default="sweeps/PROTOCOL-TIME")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the sweep in that folder.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes on this machine.", show_default="one for each core"),
+    ] = None,
+    scheduler: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler to use, such as tcp://node7:8786."),
+    ] = "",
+    cluster: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Class of dask-jobqueue to use, and its arguments."),
+    ] = None,
+    device: Device = "cython",
+    precision: Precision = "double",
+    force: Force = False,
+) -> None:
+    """Run a protocol with many values of its settings, on all cores or on a cluster."""
+    from neuromod.settings import read, split_assignments
+    from neuromod.support.progress import bars
+    from neuromod.sweeps.sweep import sweep as run_sweep
+
+    if bool(grid) == bool(points):
+        raise UserError("Give the values of settings by --grid, or points by --points.")
+    if resume and out is None:
+        raise UserError("Give the folder of the sweep to resume, as in --out sweeps/mine.")
+    values = split_assignments(grid or ())
+    if len(values) < len(grid or ()):
+        raise UserError("A setting is given twice by --grid: write its values as one list.")
+    default = registry.find("protocol", protocol)()
+    texts = split_assignments(settings or ())
+    if seed is not None:
+        texts["seed"] = str(seed)
+    where = out or Path("sweeps") / f"{protocol}-{datetime.now():%Y%m%d-%H%M%S-%f}"
+    with bars():
+        finished = run_sweep(
+            default,
+            points or values,
+            design=design,
+            samples=samples,
+            seeds=seeds,
+            out=where,
+            resume=resume,
+            workers=workers,
+            scheduler=scheduler,
+            cluster=cluster,
+            device=device,
+            precision=precision,
+            force=force,
+            **read(default, texts),
+        )
+    print(finished.dataset)
+    print(f"Computed now: {finished.computed} of {len(finished.points)} points.")
+    print(f"Results: {where / 'results.zarr'} (neuromod.load_sweep or xarray.open_zarr)")
+    print(f"Figure: {where / 'figure.png'}")
+    if len(finished.failures):
+        _print_table(finished.failures, "Points that failed", ROWS_SHOWN, "failures.csv")
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -371,14 +464,18 @@ def validate(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    device: Annotated[
+        str | None, typer.Option(help="Check every step of the way to this device alone.")
+    ] = None,
+) -> None:
     """Show what works on this machine, and how to get the rest."""
-    from neuromod.devices.doctor import examine
+    from neuromod.devices.doctor import examine, examine_device
     from neuromod.devices.simulation import DEVICES
     from neuromod.support.progress import bars
 
     with bars():
-        findings = examine()
+        findings = examine_device(device) if device else examine()
     for heading, found in findings.items():
         table = _grid(heading)
         for one in found:
@@ -386,9 +483,42 @@ def doctor() -> None:
             table.add_row(one.name, mark, f"{one.found}{one.get and f' -> {one.get}'}")
         _print(table)
     working = [finding.name for finding in findings["Devices"] if finding.works]
-    if DEVICES[0] not in working:
-        _say(f"The default device, {DEVICES[0]}, does not work.")
+    if (device or DEVICES[0]) not in working:
+        which = f"device {device}" if device else f"default device, {DEVICES[0]},"
+        _say(f"The {which} does not work.")
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def agree(
+    device: Annotated[str, typer.Option(help="Device to try: cpp, genn (a GPU) or genn-cpu.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of results.", show_default="agreement-DEVICE-TIME")
+    ] = None,
+    protocols: Annotated[
+        list[str] | None,
+        typer.Option("--protocol", help="One to compare; may be given again.", show_default="all"),
+    ] = None,
+    largest: Annotated[
+        int, typer.Option(help="Neurons of the largest network that is timed, such as 10000000.")
+    ] = 1_000_000,
+) -> None:
+    """Compare a device with Brian2's runtime, repeat a network on it, and time it."""
+    from brian2 import BrianLogger
+
+    from neuromod.agreement.agree import DATA, PAGE, agree as try_device
+    from neuromod.support.progress import bars
+
+    BrianLogger.suppress_name("unused_brian_object")
+    folder = out or Path(f"agreement-{device}-{datetime.now():%Y%m%d-%H%M%S}")
+    with bars():
+        found = try_device(device, folder, protocols or (), largest)
+    print(f"Results: {folder / DATA}")
+    print(f"Page: {folder / PAGE}")
+    if found.problems:
+        _say(" ".join(found.problems))
+        raise typer.Exit(FAILED)
+    print(f"{device} agrees with Brian2's runtime.")
 
 
 def _protocol(name: str, settings: Sequence[str] | None, dt: Quantity | None = None) -> Protocol:
@@ -469,20 +599,22 @@ def _door(found: Any) -> str:
 
 def _devices_of(protocol: Study) -> str:
     """Where a protocol runs, judged by its models: making experiments may take minutes."""
-    from neuromod.devices.genn.limits import obstacles
+    from neuromod.devices.genn.installation import pygenn_version
+    from neuromod.devices.genn.limits import lacking, obstacles
     from neuromod.devices.simulation import DEVICES
     from neuromod.protocol import Training
 
     if isinstance(protocol, Training):
         return "Works with torch alone, without Brian2's devices."
     models = (value for value in vars(protocol).values() if hasattr(value, "threshold"))
-    obstacle = next((found for model in models for found in obstacles(model)), None)
+    limits = lacking if pygenn_version() else obstacles
+    obstacle = next((found for model in models for found in limits(model)), None)
     if obstacle:
         everywhere = ", ".join(name for name in DEVICES if not name.startswith("genn"))
         return f"Runs on {everywhere}; not on GeNN: {obstacle}."
     return (
         f"Runs on {', '.join(DEVICES)} (neuromod doctor says which of them work here): the same "
-        "spikes everywhere with --precision double; single moves some."
+        "spikes on all but a GPU with --precision double; a GPU and single may move some."
     )
 
 

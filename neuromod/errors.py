@@ -15,6 +15,10 @@ class UserError(ValueError):
     """A mistake in what the user asked for, told in one sentence."""
 
 
+class UnsupportedError(UserError):
+    """An experiment that a device cannot run, or would run wrongly."""
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """Error for a name of no `kind`, such as ``"protocol"``, with the nearest that do exist."""
     names = {valid.lower(): valid for valid in sorted(valid)}

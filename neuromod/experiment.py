@@ -10,14 +10,14 @@ stepped before spikes arrive.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from brian2 import Equations, Quantity, get_dimensions, second
+from brian2.utils.stringtools import get_identifiers
 
 from neuromod.checks import (
     check_name,
@@ -28,9 +28,22 @@ from neuromod.checks import (
     steps_in,
     steps_of,
 )
-from neuromod.errors import UserError, unknown
+from neuromod.errors import UserError, listed, unknown
+from neuromod.models.own_equations import (
+    FUNCTIONS,
+    UNITS,
+    check_statements,
+    read_equations,
+    variables,
+)
 from neuromod.parameters import About, ModelInput, Parameters, abouts, check_range, own_value, used
 from neuromod.support.text import say
+
+# Names that Brian2 itself gives a meaning.
+GIVEN = {*FUNCTIONS, *UNITS} | {
+    *("t", "dt", "t_in_timesteps", "i", "N", "lastspike", "not_refractory", "xi"),
+    *("and", "or", "not", "True", "False"),
+}
 
 
 @runtime_checkable
@@ -152,7 +165,7 @@ class Population:
         if hasattr(self.model, "given"):
             object.__setattr__(self, "model", self.model.given(values))
         about = {name: given.about for name, given in self.inputs.items()}
-        settable = _examples(parsed(self.equations), self._defaults)
+        settable = _examples(read_equations(self.equations), self._defaults)
         solvable = {name: getattr(self.model, name) for name in getattr(self.model, "solvable", ())}
         kind = "input, parameter or state"
         _check_values(self, kind, values, self.size, solvable | settable, about)
@@ -160,6 +173,7 @@ class Population:
             _check_values(self, kind, self.completed, self.size, settable, about)
         if isinstance(self.model, Parameters):
             self.model.check_values(self.own)
+        self._check_code()
 
     @cached_property
     def completed(self) -> Mapping[str, Any]:
@@ -168,8 +182,16 @@ class Population:
 
     @cached_property
     def equations(self) -> str:
-        """The model's equations, and those of what reaches it."""
-        return "\n".join([self.model.equations, *self.added])
+        """The model's equations, and those of what reaches it and sets its parameters in motion."""
+        text, moved = self.model.equations, set(read_equations("\n".join(self.added)).names)
+        own = read_equations(text)
+        if fixed := sorted(moved & (own.names - own.parameter_names)):
+            raise UserError(
+                f"{listed(fixed)} of {self.name} has an equation in the model already: an input "
+                "can only set parameters in motion."
+            )
+        kept = (line for line in text.splitlines() if line.partition(":")[0].strip() not in moved)
+        return "\n".join([*kept, *self.added])
 
     @cached_property
     def constants(self) -> dict[str, Any]:
@@ -215,12 +237,29 @@ class Population:
         """What may reach the neurons, by name."""
         return getattr(self.model, "inputs", {})
 
+    def _check_code(self) -> None:
+        """Refuse a neuron that never spikes, and names in its code that stand for nothing."""
+        model = self.model
+        if not model.threshold:
+            raise UserError(f"{self.name} would never spike: its neuron needs a threshold.")
+        refractory = model.refractory if isinstance(model.refractory, str) else ""
+        codes = "\n".join([model.threshold, model.reset, refractory])
+        own = read_equations(self.equations)
+        named = own.identifiers | get_identifiers(codes)
+        named = {name for name in named if not name.startswith("xi_")}
+        for name in sorted(named - own.names - self.constants.keys() - GIVEN):
+            raise UserError(
+                f"{name} in the equations of {self.name} has no value: give it one in the "
+                f"namespace of the neuron, or declare it there with its unit, as in "
+                f"'{name} : amp'."
+            )
+
     @cached_property
     def _defaults(self) -> dict[str, Any]:
         """Values of constants that the population does not set."""
         reaching = {name: given.default for name, given in self.inputs.items()}
         reaching |= used(self.values, "\n".join(self.added))
-        defined = parsed(self.equations).names
+        defined = read_equations(self.equations).names
         return {n: v for n, v in reaching.items() if n not in defined} | self.model.constants
 
 
@@ -396,7 +435,7 @@ class PlasticConnection:
         if np.size(self.j) != size:
             raise UserError(f"j of {self.name} needs {size} values, not {np.size(self.j)}.")
         values = {n: real_numbers(f"{n} of {self.name}", v) for n, v in self.values.items()}
-        settable = _examples(parsed(self.model.equations), self.model.constants)
+        settable = _examples(read_equations(self.model.equations), self.model.constants)
         _check_values(self, "parameter or state", values, size, settable)
         order = _sort_by_source(self, self.name)
         values = {n: v[order] if np.ndim(v) else v for n, v in values.items()}
@@ -407,7 +446,7 @@ class PlasticConnection:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """State variables to record at every time step.
+    """State variables to record.
 
     Attributes
     ----------
@@ -416,17 +455,37 @@ class Trace:
     variables : tuple of str
     neurons : ndarray of int
         Or synapses, in their sorted order.
+    every : Quantity, optional
+        From one sample to the next, seconds, a whole number of time steps; every step if not given.
+        Samples are momentary values, the first at the start of the run.
     """
 
     population: str
     variables: Sequence[str]
     neurons: np.ndarray
+    every: Quantity | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.variables, str):
             object.__setattr__(self, "variables", (self.variables,))
         what = f"A trace of {self.population}"
         object.__setattr__(self, "neurons", index_array(what, self.neurons))
+
+    def stride(self, dt: Quantity) -> int:
+        """Time steps from one sample to the next.
+
+        Raises
+        ------
+        UserError
+            When `every` is not a whole number of them, at least one.
+        """
+        if self.every is None:
+            return 1
+        what = f"every of a trace of {self.population}"
+        steps = steps_in(what, self.every, dt)
+        if not steps:
+            raise UserError(f"{what} must last a time step of {say(dt)} at least.")
+        return steps
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -534,7 +593,8 @@ class Experiment:
         )
 
     @cached_property
-    def _sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, int]:
+        """Neurons of every population and source, by name."""
         parts: list[Population | Spikes] = [*self.populations, *self.sources]
         return {part.name: part.size for part in parts}
 
@@ -543,7 +603,7 @@ class Experiment:
         """Equations of all that has a model."""
         found = {part.name: part.equations for part in self.populations}
         found |= {part.name: part.model.equations for part in self.plastic}
-        return {name: parsed(equations) for name, equations in found.items()}
+        return {name: read_equations(equations) for name, equations in found.items()}
 
     def _check_source(self, source: Spikes) -> None:
         steps = steps_of(f"Spikes of {source.name}", source.times, self.dt)
@@ -559,12 +619,24 @@ class Experiment:
     def _check_ends(self, connection: Connection | PlasticConnection) -> None:
         steps_in("delay", connection.delay, self.dt)
         for name, indices in ((connection.source, connection.i), (connection.target, connection.j)):
-            if name not in self._sizes:
-                raise unknown("population", name, self._sizes)
-            index_array(name, indices, self._sizes[name])
+            if name not in self.sizes:
+                raise unknown("population", name, self.sizes)
+            index_array(name, indices, self.sizes[name])
 
     def _check_connection(self, connection: Connection) -> None:
         target, variable = connection.target, connection.variable
+        equations = self._check_state(target, variable)
+        what = f"The weight onto {variable} of {target}"
+        check_unit(what, connection.weight, equations[variable].dim)
+        if connection.width is not None:
+            if not steps_in("width", connection.width, self.dt):
+                raise UserError(f"A pulse onto {variable} of {target} must last a time step.")
+            source = next((s for s in self.sources if s.name == connection.source), None)
+            if source is not None:
+                self._check_apart(connection, connection.width, source)
+
+    def _check_state(self, target: str, variable: str) -> Equations:
+        """Refuse to add to what is no state of a target; return the target's equations."""
         equations = self._equations.get(target, Equations(""))
         states = equations.diff_eq_names | equations.parameter_names
         if variable not in states:
@@ -574,14 +646,7 @@ class Experiment:
                     f"{', '.join(sorted(states))} instead."
                 )
             raise unknown(f"variable of {target}", variable, states)
-        what = f"The weight onto {variable} of {target}"
-        check_unit(what, connection.weight, equations[variable].dim)
-        if connection.width is not None:
-            if not steps_in("width", connection.width, self.dt):
-                raise UserError(f"A pulse onto {variable} of {target} must last a time step.")
-            source = next((s for s in self.sources if s.name == connection.source), None)
-            if source is not None:
-                self._check_apart(connection, connection.width, source)
+        return equations
 
     def check_pulses(self, spikes: Mapping[str, Spikes]) -> None:
         """Refuse a run in which pulses of populations, whose spikes were recorded, overlapped."""
@@ -603,7 +668,7 @@ class Experiment:
             )
 
     def _check_plastic(self, changing: PlasticConnection) -> None:
-        """Refuse synapses whose equations read a variable that their target lacks."""
+        """Refuse synapses that read a variable that their target lacks, or add another unit."""
         model = changing.model
         target = next((p for p in self.populations if p.name == changing.target), None)
         names = {*self._equations[target.name].names, *target.constants} if target else set()
@@ -611,15 +676,24 @@ class Experiment:
         for word in sorted(set(re.findall(r"\b(\w+)_post\b", codes))):
             if word not in names:
                 raise unknown(f"variable of {changing.target}", word, names)
+        if target:
+            for variable in re.findall(r"\b(\w+)_post\s*[-+*/]?=(?!=)", codes):
+                self._check_state(target.name, variable)
+        dims = {eq.varname: eq.dim for eq in read_equations(model.equations).values()}
+        dims |= {name: get_dimensions(value) for name, value in model.constants.items()}
+        if target:
+            dims |= {f"{n}_post": eq.dim for n, eq in self._equations[target.name].items()}
+        check_statements(f"{model.on_pre}\n{model.on_post}", variables(dims))
 
     def _check_traces(self) -> None:
-        sizes = self._sizes | {changing.name: len(changing.i) for changing in self.plastic}
+        sizes = self.sizes | {changing.name: len(changing.i) for changing in self.plastic}
         inputs = {population.name: population.inputs.keys() for population in self.populations}
         recorded: set[tuple[str, str]] = set()
         for trace in self.traces:
             if trace.population not in sizes:
                 raise unknown("population", trace.population, sizes)
             index_array(f"A trace of {trace.population}", trace.neurons, sizes[trace.population])
+            trace.stride(self.dt)
             names = self._equations.get(trace.population, Equations("")).names
             names = names | inputs.get(trace.population, set())
             for variable in trace.variables:
@@ -640,15 +714,6 @@ PARTS: dict[str, type] = {
     "plastic": PlasticConnection,
     "traces": Trace,
 }
-
-
-@lru_cache
-def parsed(equations: str) -> Equations:
-    """Equations as Brian2 understands them."""
-    with warnings.catch_warnings():
-        # Brian2 calls pyparsing by names that newer releases deprecate.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return Equations(equations)
 
 
 def _sort_by_source(synapses: Connection | PlasticConnection, what: str) -> np.ndarray:

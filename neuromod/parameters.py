@@ -11,16 +11,20 @@ import inspect
 import numbers
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
-from brian2 import DimensionMismatchError, Quantity, get_dimensions
-from brian2.units.fundamentalunits import get_unit, have_same_dimensions
+from brian2 import DimensionMismatchError, Equations, Quantity, get_dimensions
+from brian2.equations.equations import EquationError
+from brian2.units.fundamentalunits import DIMENSIONLESS, Dimension, get_unit, have_same_dimensions
 
-from neuromod.errors import UserError, unknown
-from neuromod.support.text import handy, number, say, short, typed
+from neuromod.errors import UserError, listed, unknown
+from neuromod.support.text import handy, number, say, short, typed, with_unit
 
 EXACT = 8
 """Digits of a value that is refused: enough to tell it from the nearest one that is not."""
@@ -37,7 +41,7 @@ BASE_UNITS = {
     "A": "amp",
     "K": "kelvin",
     "mol": "mole",
-    "cd": "candela",
+    "cd": "candle",
 }
 
 
@@ -57,6 +61,10 @@ class About:
         The values that a text may have.
     named : mapping of str to Parameters
         Ready-made values that may be given by name.
+    kinds : tuple of type
+        Classes that a model may be of; the default's own if there are none.
+    any_unit : bool
+        Whether a number may have any unit, which only equations elsewhere can tell.
     """
 
     meaning: str
@@ -66,6 +74,8 @@ class About:
     low_excluded: bool = False
     choices: tuple[str, ...] = ()
     named: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    kinds: tuple[type, ...] = ()
+    any_unit: bool = False
 
     @property
     def range(self) -> str:
@@ -81,7 +91,7 @@ class About:
             words = f"at most {last}"
         elif self.high is not None:
             words = f"{words}, at most {last}" if self.low_excluded else f"{first} to {last}"
-        return f"{words} {unit}".strip()
+        return with_unit(words, unit)
 
     @property
     def bounds(self) -> list[Any]:
@@ -99,6 +109,8 @@ def parameter(
     low_excluded: bool = False,
     choices: tuple[str, ...] = (),
     named: Mapping[str, Any] | None = None,
+    kinds: tuple[type, ...] = (),
+    any_unit: bool = False,
 ) -> Any:
     """Field of a `Parameters` dataclass.
 
@@ -108,8 +120,10 @@ def parameter(
     """
     if high is None and isinstance(default, int) and not isinstance(default, bool):
         high = MOST_VALUES
-    about = About(meaning, source, low, high, low_excluded, choices, named or {})
-    if isinstance(default, np.ndarray | Parameters):
+    # Not `named or {}`, which would load all that is named to count it.
+    named = {} if named is None else named
+    about = About(meaning, source, low, high, low_excluded, choices, named, kinds, any_unit)
+    if isinstance(default, np.ndarray | Parameters | Mapping):
         return dataclasses.field(default_factory=lambda: default, metadata={"about": about})
     return dataclasses.field(default=default, metadata={"about": about})
 
@@ -231,7 +245,7 @@ def namespace(settings: Parameters) -> dict[str, Any]:
         value = getattr(settings, name)
         if isinstance(value, Parameters):
             values |= namespace(value)
-        elif not isinstance(value, str | bool | tuple):
+        elif not isinstance(value, str | bool | tuple | Mapping):
             values[name] = value
     return values
 
@@ -242,6 +256,11 @@ def holds_models(value: Any) -> bool:
     Only its default tells for sure: a list may be empty.
     """
     return isinstance(value, tuple) and any(isinstance(item, Parameters) for item in value)
+
+
+def lists_models(default: Any, about: About) -> bool:
+    """Whether a parameter takes a list of models, which is empty by default in some."""
+    return isinstance(default, tuple) and (bool(about.kinds) or holds_models(default))
 
 
 def abouts(settings: Parameters) -> dict[str, About]:
@@ -290,9 +309,13 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
             if value not in about.named:
                 raise unknown(type(default).__name__.lower(), value, about.named)
             return about.named[value]
-        if not isinstance(value, type(default)):
-            raise UserError(f"{name} must be a {type(default).__name__}, not {short(value)}.")
+        kinds = about.kinds or (type(default),)
+        if not isinstance(value, kinds):
+            expected = listed([kind.__name__ for kind in kinds], "or")
+            raise UserError(f"{name} must be a {expected}, not {short(value)}.")
         return value
+    if isinstance(default, Mapping):
+        return _checked_mapping(name, value, about)
     if isinstance(default, bool | str):
         value = value.item() if isinstance(value, np.generic) else value
         value = os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -307,15 +330,31 @@ def check(name: str, value: Any, default: Any, about: About) -> Any:
         raise UserError(f"{name} takes {say(MOST_VALUES)} values at most, not {say(len(value))}.")
     if isinstance(default, tuple):
         items = tuple(value) if is_list else (value,)
-        if not items and not holds_models(default):
+        if not items and default and not lists_models(default, about):
             raise UserError(f"{name} needs at least one value.")
-        items = tuple(check(name, item, default[0], about) for item in items)
+        example = default[0] if default else about.kinds[0]() if about.kinds else ""
+        items = tuple(check(name, item, example, about) for item in items)
         for item in items:
             _check_word(name, item)
         return items
     if np.ndim(default) == 1 and isinstance(value, list | tuple):
         value = as_array(name, value)
+    if about.any_unit:
+        default = Quantity(1.0, dim=get_dimensions(value)) if isinstance(value, Quantity) else 1.0
     return _check_number(name, value, default, about)
+
+
+def _checked_mapping(name: str, value: Any, about: About) -> Mapping[str, Any]:
+    """Numbers of any unit, or else texts, by names that may stand in equations."""
+    if not isinstance(value, Mapping):
+        raise UserError(f"{name} needs values by name, not {short(value)}.")
+    checked: dict[str, Any] = {}
+    for key, item in value.items():
+        if not (isinstance(key, str) and key.isascii() and key.isidentifier()):
+            raise UserError(f"{name} needs names of letters, digits and underscores, not {key!r}.")
+        example = 1.0 if about.any_unit else ""
+        checked[key] = check(f"{name}.{key}", item, example, about)
+    return MappingProxyType(checked)
 
 
 def _check_word(name: str, item: Any) -> None:
@@ -406,7 +445,7 @@ def check_range(name: str, value: Any, about: About) -> None:
     first = np.atleast_1d(value)[np.atleast_1d(beyond)][0]
     # In the unit in which the range is told.
     plain, unit = handy(Quantity([first, *about.bounds]))
-    shown = f"{number(plain[0], EXACT)} {unit}".strip()
+    shown = with_unit(number(plain[0], EXACT), unit)
     raise UserError(f"{name} = {shown} is out of range: expected {about.range}.")
 
 
@@ -455,14 +494,22 @@ def own_value(model: Any, name: str) -> Any:
 def unit_of(value: Any) -> str:
     """Base unit of a value as Brian2 writes it in equations, ``"1"`` where it has none."""
     dimensions = get_dimensions(value)
-    if dimensions.is_dimensionless:
-        return "1"
+    return "1" if dimensions.is_dimensionless else _name_of(dimensions)
+
+
+@cache
+def _name_of(dimensions: Dimension) -> str:
+    """Unit of dimensions as equations take it: no parentheses, no prefix as in mV/ms, no metre2."""
     name = repr(get_unit(dimensions))
-    if "(" not in name:
-        return name
-    # Brian2's equations take no parentheses in units.
-    powers = ((base, dimensions.get_dimension(symbol)) for symbol, base in BASE_UNITS.items())
-    return "*".join(f"{base}**{power:g}" for base, power in powers if power)
+    with warnings.catch_warnings():
+        # Brian2 calls pyparsing by names that newer releases deprecate.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            Equations(f"x : {name}")
+        except EquationError:
+            powers = ((base, dimensions.get_dimension(sym)) for sym, base in BASE_UNITS.items())
+            return "*".join(f"{base}**{power:g}" for base, power in powers if power)
+    return name
 
 
 def in_words(unit: str) -> str:
@@ -471,4 +518,8 @@ def in_words(unit: str) -> str:
 
 
 def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
+    if getattr(a, "dim", DIMENSIONLESS) is not getattr(b, "dim", DIMENSIONLESS):
+        return False
     return np.shape(a) == np.shape(b) and bool(np.all(a == b))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from neuromod.experiment import Experiment
 from neuromod.parameters import LARGEST, Parameters, not_negative
@@ -59,6 +59,16 @@ class Results:
     tables: Tables
     recordings: Recordings = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # A zero has no sign in the tables that people read.
+        plain = {name: _without_signed_zeros(table) for name, table in self.tables.items()}
+        object.__setattr__(self, "tables", plain)
+
+
+def _without_signed_zeros(table: pd.DataFrame) -> pd.DataFrame:
+    floats = [name for name in table if table[name].dtype.kind == "f"]
+    return table.assign(**{name: table[name] + 0.0 for name in floats})
+
 
 @dataclass(frozen=True, eq=False)
 class Study(Parameters):
@@ -73,6 +83,10 @@ class Study(Parameters):
 
     text_columns: ClassVar[tuple[str, ...]] = ()
     """Columns of names, which a stored run keeps as text where they look like numbers."""
+
+    by_row: ClassVar[tuple[str, ...]] = ()
+    """Settings of which every value has a row of its own in the only table, whatever the others
+    are, so that a sweep may give thousands of them at once."""
 
     shares_work: ClassVar[bool] = False
     """Whether processes that torchrun has started may share the work; the first writes the run."""
@@ -101,6 +115,10 @@ class Study(Parameters):
 @dataclass(frozen=True, eq=False)
 class Protocol(Study):
     """Base of all studies that simulate: experiments, and what is measured in their recordings."""
+
+    small: ClassVar[Mapping[str, Any]] = {}
+    """Settings at which its experiments take seconds, so that a device can be tried with them; a
+    protocol that gives none is left out of that."""
 
     def experiments(self) -> dict[str, Experiment]:
         """Experiments by name, every grid point a neuron of one network."""

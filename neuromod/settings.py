@@ -1,8 +1,8 @@
 """Settings as text: ``tau_m=15*ms`` in, a checked dataclass out, and back without loss.
 
 The grammar is Python's own, walked node by node over a short list of what is allowed: numbers,
-units, products, quotients and small powers of them, lists, and ``linspace(a, b, n)``. Nothing is
-ever evaluated.
+units, products, quotients and small powers of them, lists, and ``linspace(a, b, n)`` and its like.
+Nothing is ever evaluated.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import copy
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -26,10 +27,12 @@ from neuromod.parameters import (
     About,
     Parameters,
     holds_models,
+    lists_models,
     parameters,
     unit_of,
 )
 from neuromod.support.machine import within_means
+from neuromod.support.text import NAMES
 
 UNITS: dict[str, Unit] = {
     name: unit
@@ -47,9 +50,14 @@ UNITS |= {
 }
 Kind = TypeVar("Kind", bound=Parameters)
 
+# Signs of units as people write them, and a number or list with a letter right behind it.
+GREEK = str.maketrans({"\u00b5": "u", "\u03bc": "u", "\u03a9": "ohm", "\u2126": "ohm"})
+JOINED = re.compile(r"((?<![\w.])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[\])])\s*(?=[^\W\d_])")
+
 NONE = "none"
 """An empty list of models, such as the receptors of an unmodulated neuron."""
-MAX_POWER = 6
+MAX_POWER = 12
+"""Of a unit; the cube of a volt in base units has second to the power of -9."""
 
 
 def parse_value(text: str) -> Any:
@@ -65,9 +73,11 @@ def parse_value(text: str) -> Any:
     """
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
+    plain = text.strip().translate(GREEK)
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        tree = ast.parse(plain, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
+        _refuse_without_sign(plain)
         return text
     try:
         return text if _is_word(tree.body) else _value(tree.body)
@@ -75,6 +85,25 @@ def parse_value(text: str) -> Any:
         raise UserError(f"In {short(text)}: {error}") from None
     except (OverflowError, ZeroDivisionError, RecursionError):
         raise UserError(f"{short(text)} cannot be computed.") from None
+
+
+def _refuse_without_sign(text: str) -> None:
+    """Refuse a number with its unit right behind it, as in ``1uM``, and say how to write it.
+
+    Of anything else that is not in the grammar, the setting knows better what was expected.
+    """
+    signed = JOINED.sub(r"\1*", text)
+    if signed != text and _is_value(signed):
+        raise UserError(f"{short(text)} lacks a sign between number and unit: write {signed}.")
+
+
+def _is_value(text: str) -> bool:
+    """Whether a text is a number or a list of numbers, with or without a unit."""
+    try:
+        tree = ast.parse(text, mode="eval")
+        return not _is_word(tree.body) and not isinstance(_value(tree.body), str | tuple)
+    except (UserError, SyntaxError, ValueError, OverflowError, ZeroDivisionError, RecursionError):
+        return False
 
 
 def format_value(value: Any) -> str:
@@ -117,11 +146,15 @@ def change(settings: Kind, assignments: Mapping[str, Any]) -> Kind:
 def flatten(settings: Parameters) -> dict[str, Any]:
     """All values of settings by dotted name; for a list of models, their names and then theirs."""
     flat: dict[str, Any] = {}
-    for name, default, _ in parameters(type(settings)):
+    for name, default, about in parameters(type(settings)):
         value = getattr(settings, name)
         if isinstance(value, Parameters):
+            if type(value) is not type(default):
+                flat[name] = _word_for(value, about)
             flat |= {f"{name}.{inner}": v for inner, v in flatten(value).items()}
-        elif holds_models(default):
+        elif isinstance(value, Mapping):
+            flat |= {f"{name}.{key}": item for key, item in value.items()}
+        elif lists_models(default, about):
             flat[name] = tuple(member.name for member in value)
             for member in value:
                 inner = flatten(member)
@@ -143,11 +176,10 @@ def read(settings: Parameters, texts: Mapping[str, str]) -> dict[str, Any]:
     """
     values = {}
     for name, text in texts.items():
-        current = flatten(settings)
-        held = current[_resolve(name, current)]
+        held = _held(settings, name)
         values[name] = _read(text, held)
-        if isinstance(held, tuple):
-            # Models that a list gains bring settings of their own.
+        if isinstance(held, tuple | Parameters):
+            # Models bring settings of their own.
             settings = _assign(settings, name, values[name], texts)
     return values
 
@@ -165,7 +197,39 @@ def split_assignments(assignments: Sequence[str]) -> dict[str, str]:
     return texts
 
 
-def _resolve(name: str, names: Mapping[str, Any]) -> str:
+def _held(settings: Parameters, name: str) -> Any:
+    """What a setting holds, so far; an empty text for a new name in a mapping of texts."""
+    current: dict[str, Any] = flatten(settings)
+    models = {field: getattr(settings, field) for field, _, _ in parameters(type(settings))}
+    chosen = {field: value for field, value in models.items() if isinstance(value, Parameters)}
+    if name in chosen:
+        return chosen[name]
+    if (about := _in_mapping(settings, name)) is not None:
+        return current.get(name, 0.0 if about.any_unit else "")
+    return current[resolve(name, current)]
+
+
+def _in_mapping(settings: Parameters, name: str) -> About | None:
+    """What the mapping is in which a full name is, which may gain new names; None for others."""
+    *path, last = name.split(".")
+    holder: Any = settings
+    for part in path[:-1]:
+        holder = getattr(holder, part, None)
+    if not path or not isinstance(holder, Parameters) or not last.isidentifier():
+        return None
+    fields = {field: (default, about) for field, default, about in parameters(type(holder))}
+    default, about = fields.get(path[-1], (None, None))
+    return about if isinstance(default, Mapping) else None
+
+
+def resolve(name: str, names: Mapping[str, Any]) -> str:
+    """Full name of a setting among those of `flatten`, by its own or by its end alone.
+
+    Raises
+    ------
+    UserError
+        When there is none or several.
+    """
     if name in names:
         return name
     matches = [full for full in names if full.endswith(f".{name}")]
@@ -178,7 +242,10 @@ def _resolve(name: str, names: Mapping[str, Any]) -> str:
 
 def _assign(settings: Kind, name: str, value: Any, given: Mapping[str, Any]) -> Kind:
     own = [own for own, _, _ in parameters(type(settings))]
-    path = [name] if name in own else _resolve(name, flatten(settings)).split(".")
+    if name in own or _in_mapping(settings, name) is not None:
+        path = name.split(".")
+    else:
+        path = resolve(name, flatten(settings)).split(".")
     return _replace(settings, path, value, given)
 
 
@@ -186,13 +253,19 @@ def _replace(settings: Kind, path: list[str], value: Any, given: Mapping[str, An
     field, *inner = path
     default, about = next((d, a) for n, d, a in parameters(type(settings)) if n == field)
     before = getattr(settings, field)
-    if holds_models(default):
+    if lists_models(default, about):
         if inner:
             value = tuple(
                 _replace(m, inner[1:], value, given) if m.name == inner[0] else m for m in before
             )
         else:
-            value = _models(value, default[0], about, given)
+            value = _models(value, about.kinds or (type(default[0]),), about, given)
+    elif isinstance(default, Mapping) and inner:
+        value = {**before, inner[0]: value}
+    elif isinstance(default, Parameters) and not inner and isinstance(value, str):
+        if value not in about.named:
+            raise unknown(field, value, about.named)
+        value = about.named[value]
     elif inner:
         value = _replace(before, inner, value, given)
     # Not checked yet: what is assigned next may be what makes it fit.
@@ -213,23 +286,40 @@ def _checked(settings: Kind) -> Kind:
     return dataclasses.replace(settings, **inner)
 
 
-def _models(value: Any, default: Any, about: About, given: Mapping[str, Any]) -> tuple[Any, ...]:
+def _models(
+    value: Any, kinds: tuple[type, ...], about: About, given: Mapping[str, Any]
+) -> tuple[Any, ...]:
     """Models from models or names; a new name stands for one whose parameters are given too."""
     made: list[Any] = []
     for item in value if isinstance(value, tuple | list) else (value,):
         if isinstance(item, str) and item in about.named:
             made.append(about.named[item])
         elif isinstance(item, str) and any(f".{item}." in f".{name}" for name in given):
-            made.append(dataclasses.replace(default, name=item))
+            made.append(_kind_of(item, kinds, given)(name=item))
         elif isinstance(item, str):
-            raise unknown(type(default).__name__.lower(), item, about.named)
+            raise unknown(kinds[0].__name__.lower(), item, about.named)
         else:
             made.append(item)
     return tuple(made)
 
 
+def _kind_of(item: str, kinds: tuple[type, ...], given: Mapping[str, Any]) -> type:
+    """Class that has all the parameters that a model in a list is given."""
+    parts = (f".{name}".partition(f".{item}.")[2] for name in given)
+    names = {part.partition(".")[0] for part in parts if part}
+    known = ({name for name, _, _ in parameters(kind)} for kind in kinds)
+    return next((k for k, has in zip(kinds, known, strict=True) if names <= has), kinds[0])
+
+
+def _word_for(value: Parameters, about: About) -> str:
+    """Name of a model among those that a setting may be given by name."""
+    names = (name for name, named in about.named.items() if type(named) is type(value))
+    # Of no such class: the record says which, and cannot be read again.
+    return next(names, type(value).__name__)
+
+
 def _read(text: str, held: Any) -> Any:
-    if isinstance(held, str):
+    if isinstance(held, str | Parameters):
         return text
     if isinstance(held, tuple) and all(isinstance(item, str) for item in held):
         # Names need not be words of Python's grammar, as 5HT1A is not.
@@ -256,6 +346,8 @@ def _value(node: ast.expr) -> Any:
             return word
         case ast.Name(id=name) if name in UNITS:
             return UNITS[name]
+        case ast.Name(id=name) if name in NAMES:
+            return UNITS[NAMES[name]]
         case ast.Name(id=name):
             raise unknown("unit", name, UNITS)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -276,11 +368,14 @@ def _value(node: ast.expr) -> Any:
             # Plain numbers and words stay a tuple.
             has_units = any(isinstance(item, Quantity) for item in found)
             return _array(found) if has_units else tuple(found)
-        case ast.Call(func=ast.Name(id="linspace"), args=[start, stop, count], keywords=[]):
-            return _linspace(_number(start), _number(stop), _value(count))
+        case ast.Call(func=ast.Name(id=name), args=[start, stop, last], keywords=[]) if (
+            name in SPACES
+        ):
+            return SPACES[name](_number(start), _number(stop), _number(last))
     raise UserError(
-        "this is not a value that can be read: use numbers, units, * / **, [lists] and "
-        "linspace(first, last, count), such as 15*ms or [0.5, 0.75]*volt."
+        "this is not a value that can be read: use numbers, units, * / **, [lists], "
+        "linspace(first, last, count), geomspace, logspace and arange(first, end, step), such as "
+        "15*ms or [0.5, 0.75]*volt."
     )
 
 
@@ -301,10 +396,52 @@ def _bounded(number: Any) -> Any:
 
 
 def _linspace(start: Any, stop: Any, count: Any) -> Any:
-    if not isinstance(count, int) or not 1 <= count <= MOST_VALUES:
-        raise UserError(f"linspace takes a whole number of points, 1 to {MOST_VALUES}.")
+    """`count` values at equal distances from `start` to `stop`."""
+    _check_count("linspace", count)
     _check_alike([start, stop])
     return start + (stop - start) * np.linspace(0, 1, count)
+
+
+def _geomspace(start: Any, stop: Any, count: Any) -> Any:
+    """`count` values at equal ratios from `start` to `stop`."""
+    _check_count("geomspace", count)
+    _check_alike([start, stop])
+    if not float(start) * float(stop) > 0:
+        raise UserError("geomspace goes from one number to another of the same sign, not over 0.")
+    ends = np.geomspace(float(start), float(stop), count)
+    return Quantity(ends, dim=start.dim) if isinstance(start, Quantity) else ends
+
+
+def _logspace(start: Any, stop: Any, count: Any) -> Any:
+    """10 to the power of `count` numbers at equal distances from `start` to `stop`."""
+    _check_count("logspace", count)
+    if isinstance(start, Quantity) or isinstance(stop, Quantity):
+        raise UserError("logspace takes powers of ten: put the unit behind it, as in [...]*uM.")
+    _check_alike([start, stop])
+    with np.errstate(over="ignore"):
+        values = np.logspace(start, stop, count)
+    if not np.all(np.isfinite(values)):
+        raise OverflowError
+    return values
+
+
+def _arange(start: Any, stop: Any, step: Any) -> Any:
+    """Values from `start` in steps of `step` up to, but without, `stop`."""
+    _check_alike([start, stop, step])
+    # What rounding leaves of a last step is none.
+    count = float((stop - start) / step)
+    if not 0 < count <= MOST_VALUES:
+        raise UserError(f"arange takes steps towards its end, 1 to {MOST_VALUES} of them.")
+    return start + step * np.arange(int(np.ceil(count - 1e-9)))
+
+
+SPACES = {"linspace": _linspace, "geomspace": _geomspace, "logspace": _logspace, "arange": _arange}
+"""Lists of numbers by the name of the NumPy function that makes them."""
+
+
+def _check_count(name: str, count: Any) -> None:
+    if not isinstance(count, int) or not 1 <= count <= MOST_VALUES:
+        raise UserError(f"{name} takes a whole number of points, 1 to {MOST_VALUES}.")
 
 
 def _array(items: list[Any]) -> Any:

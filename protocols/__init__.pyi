@@ -5,14 +5,18 @@ from .cue_association import CueAssociation as CueAssociation
 from .demo import Demo as Demo
 from .dose_response import DoseResponse as DoseResponse
 from .engram import Engram as Engram
+from .ensemble import Ensemble as Ensemble
 from .gain_curve import GainCurve as GainCurve
 from .gain_identification import GainIdentification as GainIdentification
 from .gain_to_vdd import GainToVdd as GainToVdd
 from .gain_trace import GainTrace as GainTrace
+from .learning_to_forget import LearningToForget as LearningToForget
+from .locomotion import Locomotion as Locomotion
 from .mismatch import ChipMismatch as ChipMismatch
 from .network_gain import NetworkGain as NetworkGain
 from .neuron_table import NeuronTable as NeuronTable
 from .pattern_recall import PatternRecall as PatternRecall
+from .plastic_bits import PlasticBits as PlasticBits
 from .plastic_codes import PlasticCodes as PlasticCodes
 from .power_budget import PowerBudget as PowerBudget
 from .pseudo_resistor import PseudoResistor as PseudoResistor
@@ -25,4 +29,5 @@ from .two_receptors import TwoReceptors as TwoReceptors
 from .vdd_sweep import VddSweep as VddSweep
 from .volume import Volume as Volume
 from .wash import Wash as Wash
+from .working_memory import WorkingMemory as WorkingMemory
 from .xor import Xor as Xor

@@ -26,17 +26,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile little and quickly in the default suite; with any other ``-m``, as users do.
 
     Compiling hundreds of small models would take most of the suite's time, half of that for
-    optimising what runs for milliseconds: runs of up to 50 000 steps are left to NumPy, where users
-    have 20 000. What is compiled is kept apart from users' own.
+    optimising what runs for milliseconds. What is compiled is kept apart from users' own.
     """
     # With -n only the workers run tests; elsewhere Brian2 would take Ctrl-C from pytest.
     runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
     if runs_tests and config.getoption("markexpr") == "not thorough":
         from brian2 import prefs
 
-        from neuromod.devices import simulation
-
-        simulation.SHORT = 50_000
         prefs["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O1"]
         prefs["codegen.runtime.cython.cache_dir"] = str(Path(user_cache_dir("neuromod"), "tests"))
 
@@ -55,7 +51,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave no run to NumPy."""
-    monkeypatch.setattr("neuromod.devices.simulation.SHORT", 0)
+    monkeypatch.setattr("neuromod.devices.target.COMPILE_S", 0)
 
 
 @dataclass(frozen=True)
@@ -92,6 +88,22 @@ def guest(
         monkeypatch.syspath_prepend(folder)
 
     return install
+
+
+@pytest.fixture
+def needs() -> Callable[[str], None]:
+    """Skips a test on a device that cannot be used here, with the reason."""
+
+    def check(device: str) -> None:
+        from neuromod.devices.simulation import check_request
+        from neuromod.errors import UserError
+
+        try:
+            check_request(device, "double")
+        except UserError as error:
+            pytest.skip(str(error))
+
+    return check
 
 
 @pytest.fixture

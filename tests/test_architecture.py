@@ -17,7 +17,9 @@ SOURCES = {
 }
 # What writes runs and netlists, and what keeps weights, features and gains between them.
 WRITERS = {
+    "neuromod/agreement/agree.py",
     "neuromod/devices/builds.py",
+    "neuromod/devices/standalone.py",
     "neuromod/runs/run.py",
     "neuromod/runs/files.py",
     "neuromod/runs/folder.py",
@@ -32,9 +34,11 @@ WRITERS = {
     "neuromod/tuning/nir_graph.py",
     "neuromod/support/cache.py",
     "neuromod/devices/genn/device.py",
+    "neuromod/devices/genn/compiling.py",
     "neuromod/tuning/ia3.py",
     "neuromod/tuning/row_file.py",
     "neuromod/support/tensor_file.py",
+    "neuromod/sweeps/folder.py",
 }
 WRITING = {
     *("write_text", "write_bytes", "to_csv", "to_parquet", "savefig", "save_file", "write_block"),
@@ -44,6 +48,7 @@ WRITING = {
 ALONE = {
     "neuromod/test_plastic_connection.py",
     "neuromod/electrophysiology/test_verdicts.py",
+    "neuromod/sweeps/test_crashes.py",
     "neuromod/tuning/test_foreign_models.py",
     "protocols/test_devices.py",
 }

@@ -22,6 +22,7 @@ from scipy.stats import t as student
 from neuromod.errors import UserError, listed
 
 CONFIDENCE = 0.95
+EPSILON, TINY = np.finfo(float).eps, np.finfo(float).tiny
 # Of responses scaled to a span of 1, for a parameter changed by a factor of e: below it, rounding
 # in the fit moves a parameter by more than a millionth, and so does rounding of the responses.
 SINGULAR = 1e-7
@@ -47,6 +48,8 @@ STEEPEST = np.log(1e3)
 FARTHEST = np.log(1e12)
 # Longest step of a profile, in natural logarithms.
 STRIDE = 2.0
+# Far more than rounding leaves of a sum of squares, of responses scaled to a span of 1.
+NEAR = 1e-10
 
 Middles = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -160,6 +163,16 @@ class HillFamily:
             scale=scale,
         )
 
+    @cached_property
+    def _root(self) -> Any:
+        """Of the weights, shape (n,)."""
+        return np.sqrt(self.weights)
+
+    @cached_property
+    def _unknown(self) -> Any:
+        """Which ends are to be fitted, shape (2,)."""
+        return np.isnan(self.ends)
+
     @property
     def slopes(self) -> list[float]:
         """Logarithms of slopes to try."""
@@ -208,27 +221,30 @@ class HillFamily:
 
         The derivatives are by all parameters, shape (n, parameters).
         """
-        slope = np.exp(np.clip(theta[0], -FLAT, FLAT))
+        slope = np.exp(min(max(theta[0], -FLAT), FLAT))
         middle, by_parameter = self.middles(theta[1:])
+        shares = np.empty((len(self.log_conc), 2))
+        by_all = np.empty((len(shares), len(theta)))
         with np.errstate(invalid="ignore", over="ignore"):
             over = slope * (self.log_conc - middle)
-            shares = np.column_stack([expit(-over), expit(over)])
-            rise = shares.prod(axis=1)[:, None]
-            by_all = rise * np.column_stack([over, -slope * by_parameter])
+            expit(-over, out=shares[:, 0])
+            expit(over, out=shares[:, 1])
+            rise = shares[:, :1] * shares[:, 1:]
+            by_all[:, 0], by_all[:, 1:] = over, -slope * by_parameter
+            by_all *= rise
         # Without ligand, and far from the EC50, nothing depends on either.
         return shares, np.where(rise > 0, by_all, 0.0)
 
     def projected(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ends, weighted residuals and their Jacobian by all parameters, at the best ends."""
         shares, by_all = self.shape(theta)
-        root = np.sqrt(self.weights)[:, None]
-        unknown = np.isnan(self.ends)
+        root, unknown = self._root[:, None], self._unknown
         ends = np.where(unknown, 0.0, self.ends)
-        off = root[:, 0] * (self.response - shares @ ends)
+        off = self._root * (self.response - shares @ ends)
         columns = root * shares[:, unknown]
-        size = np.maximum(np.linalg.norm(columns, axis=0), np.finfo(float).tiny)
+        size = np.maximum(np.sqrt(np.add.reduce(columns * columns)), TINY)
         basis, singular, turn = np.linalg.svd(columns / size, full_matrices=False)
-        told = singular > np.finfo(float).eps * len(off)
+        told = singular > EPSILON * len(off)
         basis, singular, turn = basis[:, told], singular[told], turn[told]
         along = basis.T @ off
         ends[unknown] = (turn.T @ (along / singular)) / size
@@ -242,6 +258,32 @@ class HillFamily:
     def squares(self, theta: np.ndarray) -> float:
         """Weighted sum of squares at the best ends."""
         return float(np.sum(self.projected(theta)[1] ** 2))
+
+    def best(self, thetas: np.ndarray) -> np.ndarray:
+        """The first of those with the least `squares`, of shape (k, parameters).
+
+        All are compared at once; only those that rounding could mistake for the best are looked
+        at one by one.
+        """
+        rough = self._rough_squares(thetas)
+        near = rough <= (1 + NEAR) * rough.min() + NEAR
+        return min(thetas[near], key=self.squares) if near.sum() > 1 else thetas[near][0]
+
+    def _rough_squares(self, thetas: np.ndarray) -> np.ndarray:
+        """`squares` at each, up to rounding, shape (k,)."""
+        slopes = np.exp(np.clip(thetas[:, :1], -FLAT, FLAT))
+        middles = np.stack([self.middles(theta[1:])[0] for theta in thetas])
+        with np.errstate(invalid="ignore", over="ignore"):
+            over = slopes * (self.log_conc - middles)
+        shares = np.stack([expit(-over), expit(over)], axis=-1)
+        root, unknown = self._root, self._unknown
+        off = root * (self.response - shares @ np.where(unknown, 0.0, self.ends))
+        columns = root[:, None] * shares[:, :, unknown]
+        size = np.linalg.norm(columns, axis=1, keepdims=True)
+        basis, singular, _ = np.linalg.svd(columns / np.maximum(size, TINY), full_matrices=False)
+        told = singular > EPSILON * off.shape[1]
+        along = np.where(told, np.einsum("kne,kn->ke", basis, off), 0.0)
+        return np.asarray(np.sum((off - np.einsum("kne,ke->kn", basis, along)) ** 2, axis=1))
 
     def least(self, start: np.ndarray) -> np.ndarray:
         """The nearest minimum in the free parameters."""
@@ -352,7 +394,7 @@ class Found:
         shifts = MORE_SLOPES if other == 0 else family.grid
         elsewhere = np.tile(found, (len(shifts), 1))
         elsewhere[:, other] = shifts
-        best = min(elsewhere, key=family.squares)
+        best = family.best(elsewhere)
         if family.squares(best) < family.squares(found):
             return family.least(best)
         return found
@@ -377,29 +419,29 @@ def fit(family: HillFamily, candidates: Iterable[np.ndarray], robust: bool = Fal
     """
     if robust:
         return _robust(family, candidates)
-    starts = _best_of_every_slope(family, candidates, family.squares)
+    starts = [family.best(guesses) for guesses in _by_slope(family, candidates)]
     theta = min((family.least(start) for start in starts), key=family.squares)
     _refuse_singular(family, theta)
     variance = max(family.squares(theta) / family.freedom, family.rounding**2)
     return Found(family, theta, variance)
 
 
-def _best_of_every_slope(
-    family: HillFamily, candidates: Iterable[np.ndarray], badness: Callable[[np.ndarray], float]
-) -> list[np.ndarray]:
-    best: dict[float, tuple[float, np.ndarray]] = {}
+def _by_slope(family: HillFamily, candidates: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Guesses of every slope, each of shape (guesses, parameters)."""
+    found: dict[float, list[np.ndarray]] = {}
     for candidate in candidates:
         guess = np.where(family.free, candidate, family.held)
-        found = badness(guess)
-        if found < best.get(guess[0], (np.inf,))[0]:
-            best[guess[0]] = found, guess
-    return [guess for _, guess in best.values()]
+        found.setdefault(float(guess[0]), []).append(guess)
+    return [np.array(guesses) for guesses in found.values()]
 
 
 def _robust(family: HillFamily, candidates: Iterable[np.ndarray]) -> Found:
     """Least absolute residuals for the scale, then Tukey's biweight with that scale."""
     held = replace(family, free=np.zeros_like(family.free))
-    starts = _best_of_every_slope(family, candidates, lambda theta: _least_sum(held, theta, 5)[0])
+    starts = [
+        min(guesses, key=lambda theta: _least_sum(held, theta, 5)[0])
+        for guesses in _by_slope(family, candidates)
+    ]
     sums = [_least_sum(family, start, 20) for start in starts]
     _, family, theta = min(sums, key=lambda found: found[0])
     size = np.sort(np.abs(family.residuals(theta)))

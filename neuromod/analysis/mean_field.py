@@ -9,6 +9,7 @@ are those that reproduce themselves.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import cache
 from typing import Any
 
@@ -32,9 +33,16 @@ SETTLED = 100.0
 # Chosen here for `NeuronRates`: hertz, far below what a spike count can tell.
 TOLERANCE = 0.01
 # Share of the way to the rates that the present input gives; a full step would overshoot with
-# recurrent inhibition.
-STEP = 0.5
+# recurrent inhibition. Where the first does too, neurons with a steep rate settle by the second.
+STEPS = (0.5, 0.1)
 MOST_STEPS = 400
+BEYOND = (
+    "The rates of this network lie where those of its neuron were not measured, as when excitation "
+    "runs away: use a weaker stimulus, more inhibition, or a stronger drive, which leaves fewer "
+    "synapses to grow."
+)
+# Hertz; chosen here: faster than any input makes a neuron without refractory period fire.
+FASTEST = 1e6
 
 
 def input_moments(
@@ -106,8 +114,11 @@ def noisy_rate(neuron: GainLIF, mean: Quantity, noise: Quantity, gain: Any = 1.0
         np.asarray((level - neuron.v_rest - gain * mean) / (gain * noise)) + shift
         for level in (neuron.v_reset, neuron.v_th)
     )
-    passage = neuron.tau_m * np.sqrt(np.pi) * (_integral(threshold) - _integral(reset))
-    rate = 1 / (neuron.t_ref + passage)
+    way = siegert_integral(threshold) - siegert_integral(reset)
+    passage = neuron.tau_m * np.sqrt(np.pi) * way
+    # Far below threshold the way is that of the table's end, and none without refractory period.
+    with np.errstate(divide="ignore"):
+        rate = 1 / (neuron.t_ref + passage)
     return np.where(threshold > FARTHEST, 0, np.asarray(rate)) * Hz
 
 
@@ -151,27 +162,43 @@ def network_rates(
     return np.where(settled.all(), rates, np.nan) * Hz
 
 
-class NeuronRates:
+class NeuronRates(ABC):
     """Rates of every single neuron of a given network.
 
     Each neuron receives noise of the mean and variance that its own synapses carry; the rates are
-    those that reproduce themselves.
+    those that reproduce themselves. A subclass knows the rate of one neuron under such noise.
 
-    Raises
-    ------
-    UserError
-        As `check_theory`.
+    Parameters
+    ----------
+    mean, variance : float
+        What one synapse of 1 A from a source of 1 Hz adds to both, in units of the subclass's own.
     """
 
-    def __init__(self, neuron: GainLIF) -> None:
-        check_theory(neuron)
-        self._neuron = neuron
-        # Volt per ampere and hertz, and its square over the membrane's time constant.
-        self._charge = float(neuron.R * neuron.tau_syn / (ohm * second))
-        self._spread = self._charge**2 / float(neuron.tau_m / second)
+    def __init__(self, mean: float, variance: float) -> None:
+        self._mean, self._variance = mean, variance
+
+    @abstractmethod
+    def under(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Rates of neurons under noise, hertz, shape (n,); of any kind where it is not known."""
+
+    @abstractmethod
+    def alone(self, indegree: np.ndarray, weight: Quantity, rate: Quantity) -> float:
+        """Rate of a neuron under trains from several kinds of sources, hertz.
+
+        Parameters are those of `input_moments`.
+        """
+
+    @abstractmethod
+    def bound(self, inhibitory: int) -> float:
+        """A rate that neurons with so many inhibitory synapses among themselves do not exceed."""
+
+    def known(self, mean: np.ndarray, variance: np.ndarray) -> bool:
+        """Whether rates are known under all of these."""
+        del mean, variance
+        return True
 
     def outside(self, indegree: np.ndarray, weight: float, rate: float) -> np.ndarray:
-        """Mean and variance of the depolarisation by trains from outside.
+        """Mean and variance of the input by trains from outside.
 
         Parameters
         ----------
@@ -184,10 +211,10 @@ class NeuronRates:
         Returns
         -------
         ndarray, shape (2, n)
-            Volt, and its square.
+            In the units of `under`.
         """
         arriving = np.asarray(indegree) * rate
-        return np.array([self._charge * weight * arriving, self._spread * weight**2 * arriving])
+        return np.array([self._mean * weight * arriving, self._variance * weight**2 * arriving])
 
     def settled(self, weights: csr_matrix, outside: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Rates that reproduce themselves.
@@ -210,25 +237,64 @@ class NeuronRates:
         Raises
         ------
         UserError
-            When rates do not settle.
+            When rates do not settle, or only where they are not known.
         """
         squares = weights.power(2)
-        rates: np.ndarray = start
-        for _ in range(MOST_STEPS):
-            mean = outside[0] + self._charge * (weights @ rates)
-            noise = np.sqrt(outside[1] + self._spread * (squares @ rates))
-            change = np.asarray(noisy_rate(self._neuron, mean * volt, noise * volt) / Hz) - rates
-            rates = rates + STEP * change
-            if np.abs(change).max() < TOLERANCE:
-                return rates
+        for share in STEPS:
+            rates: np.ndarray = start
+            for _ in range(MOST_STEPS):
+                mean = outside[0] + self._mean * (weights @ rates)
+                variance = outside[1] + self._variance * (squares @ rates)
+                change = self.under(mean, variance) - rates
+                rates = rates + share * change
+                if np.abs(change).max() < TOLERANCE:
+                    if not self.known(mean, variance):
+                        raise UserError(BEYOND)
+                    return rates
         raise UserError(
             f"Rates did not settle in {MOST_STEPS} steps: the network is unstable; weaker "
             "excitatory or inhibitory weights would let them."
         )
 
 
-def _integral(x: np.ndarray) -> np.ndarray:
-    """Integral of ``exp(u**2)*(1 + erf(u))`` from -100 to x, up to `FARTHEST`."""
+class LIFRates(NeuronRates):
+    """Rates by `noisy_rate`, in a bath without ligands; noise is of the depolarisation, in volt.
+
+    Raises
+    ------
+    UserError
+        As `check_theory`.
+    """
+
+    def __init__(self, neuron: GainLIF) -> None:
+        check_theory(neuron)
+        self._neuron, self._gain = neuron, float(neuron.steady_gain({}))
+        # Volt per ampere and hertz, and its square over the membrane's time constant.
+        charge = float(neuron.R * neuron.tau_syn / (ohm * second))
+        super().__init__(charge, charge**2 / float(neuron.tau_m / second))
+
+    def under(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Rates of neurons under noise, hertz, shape (n,)."""
+        noise = np.sqrt(variance) * volt
+        return np.asarray(noisy_rate(self._neuron, mean * volt, noise, self._gain) / Hz)
+
+    def alone(self, indegree: np.ndarray, weight: Quantity, rate: Quantity) -> float:
+        """Rate of a neuron under trains from several kinds of sources, hertz."""
+        moments = input_moments(self._neuron, indegree, weight, rate)
+        return float(noisy_rate(self._neuron, *moments, self._gain) / Hz)
+
+    def bound(self, inhibitory: int) -> float:
+        """The rate that the refractory period allows, hertz."""
+        del inhibitory
+        t_ref = float(self._neuron.t_ref / second)
+        return 1 / t_ref if t_ref else FASTEST
+
+
+def siegert_integral(x: np.ndarray) -> np.ndarray:
+    """Integral of ``exp(u**2)*(1 + erf(u))`` from -100 to x, up to `FARTHEST`.
+
+    Times ``tau*sqrt(pi)`` and between reset and threshold, it is the mean time to a spike.
+    """
     # Written as erfcx(-u), it overflows at neither end.
     within = _table()(np.clip(x, KNOTS[0], KNOTS[-1]))
     if np.min(x) < KNOTS[0]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
-from brian2 import Hz, Quantity, amp, second, siemens
+from brian2 import Hz, Quantity, second, siemens
 
 from neuromod.analysis.spike_trains import steady_rates
 from neuromod.experiment import Spikes
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptive import Receptive
 
 
-def has_closed_form(neuron: GainLIF) -> bool:
-    """Whether the closed form of the rate holds: no after-spike current, no K+ conductance."""
-    return bool(neuron.b == 0 * amp) and all(r.g_K == 0 * siemens for r in neuron.receptors)
+def has_closed_form(neuron: Receptive) -> TypeGuard[GainLIF]:
+    """Whether the closed form of the rate holds: a LIF without after-spike and K+ current."""
+    if not isinstance(neuron, GainLIF) or neuron.adapts:
+        return False
+    return all(part.g_K == 0 * siemens for part in neuron.acting)
 
 
-def closed_form_rates(neuron: GainLIF, current: Quantity, gain: Any) -> np.ndarray:
+def closed_form_rates(neuron: Receptive, current: Quantity, gain: Any) -> np.ndarray:
     """Steady rates in closed form, where there is one.
 
     Parameters
@@ -29,7 +32,7 @@ def closed_form_rates(neuron: GainLIF, current: Quantity, gain: Any) -> np.ndarr
     Returns
     -------
     ndarray, shape (n,)
-        In hertz; nan for a neuron with an after-spike current or a K+ conductance.
+        In hertz; nan for a neuron without closed form.
     """
     if not has_closed_form(neuron):
         return np.full(np.broadcast_shapes(np.shape(current), np.shape(gain)), np.nan)

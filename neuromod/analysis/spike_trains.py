@@ -1,13 +1,14 @@
-"""Measures of spike trains, traces and f-I curves."""
+"""Measures of spike trains, traces and f-I curves.
+
+Elephant is imported by what uses it: any part of it brings in all of it, scikit-learn and SciPy's
+statistics, which takes as long as importing Brian2.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import quantities as pq
 from brian2 import Hz, Quantity, second
-from elephant.conversion import BinnedSpikeTrain
-from elephant.spike_train_dissimilarity import van_rossum_distance, victor_purpura_distance
-from elephant.statistics import cv, isi
 from neo import SpikeTrain
 
 from neuromod.checks import steps_in
@@ -71,6 +72,8 @@ def interval_cvs(spikes: Spikes, neurons: np.ndarray) -> np.ndarray:
         fewer than 5 intervals. Short recordings miss the longest intervals: a Poisson process
         with 30 spikes gives 0.97 on average.
     """
+    from elephant.statistics import cv, isi
+
     intervals = [isi(times) for times in _times_of(spikes, neurons)]
     return np.array(
         [cv(gaps, ddof=1) if len(gaps) >= LEAST_INTERVALS else np.nan for gaps in intervals]
@@ -97,6 +100,8 @@ def count_correlation(
         fewer than two such neurons or bins. Independent trains give 0 on average; one pair has a
         standard deviation of one over the root of the number of bins.
     """
+    from elephant.conversion import BinnedSpikeTrain
+
     bins = int(float(duration / width) + 1e-9)
     if bins < 2:
         return float("nan")
@@ -178,6 +183,8 @@ def van_rossum(a: np.ndarray, b: np.ndarray, tau: float, duration: float) -> flo
         1 where one train has one more spike, far from all others. van Rossum 2001, Neural
         Comput. 13:751-763, in Elephant's normalisation.
     """
+    from elephant.spike_train_dissimilarity import van_rossum_distance
+
     pair = [_train(a, duration), _train(b, duration)]
     return float(van_rossum_distance(pair, time_constant=tau * pq.s)[0, 1])
 
@@ -196,6 +203,8 @@ def victor_purpura(a: np.ndarray, b: np.ndarray, tau: float, duration: float) ->
     duration : float
         Length of the trains, seconds.
     """
+    from elephant.spike_train_dissimilarity import victor_purpura_distance
+
     pair = [_train(a, duration), _train(b, duration)]
     return float(victor_purpura_distance(pair, cost_factor=(1 / tau) * pq.Hz)[0, 1])
 

@@ -13,8 +13,8 @@ from scipy.optimize import curve_fit
 
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
-from neuromod.models.gain_lif import GainLIF
-from neuromod.models.receptors import Receptor
+from neuromod.models.messenger import Messenger
+from neuromod.models.receptive import Receptive
 
 Concentration = Callable[[float], np.ndarray]
 # The part of a change that an exponential is fitted to, as rise times are measured.
@@ -106,7 +106,7 @@ def momentary_rates(spikes: Spikes, neuron: int) -> tuple[np.ndarray, np.ndarray
 
 
 def integrated_gain(
-    neuron: GainLIF, conc: Concentration, times: Quantity, kinks: Sequence[float] = ()
+    neuron: Receptive, conc: Concentration, times: Quantity, kinks: Sequence[float] = ()
 ) -> np.ndarray:
     """Gain under a changing concentration, by SciPy: a reference for what devices simulate.
 
@@ -128,38 +128,67 @@ def integrated_gain(
     -------
     ndarray, shape (n, steps)
     """
-    seconds = np.asarray(times / second)
     gain = np.ones(())
-    for receptor in neuron.receptors:
-        messenger = np.maximum(_messenger(receptor, neuron.ligands[0], conc, seconds, kinks), 0)
-        activation = messenger**receptor.n / (messenger**receptor.n + receptor.K**receptor.n)
-        gain = gain * (1 + (receptor.gain_max - 1) * activation)
-    return gain
+    activations = integrated_activations(neuron, conc, times, kinks)
+    for part in neuron.acting:
+        gain = gain * (1 + (part.gain_max - 1) * activations[part.name])
+    return np.asarray(gain)
 
 
-def _messenger(
-    receptor: Receptor, ligand: str, conc: Concentration, times: np.ndarray, kinks: Sequence[float]
-) -> np.ndarray:
-    """Messenger level, shape (n, steps)."""
-    size = len(conc(times[0]))
-    agonist, rival = (float(name == ligand) for name in (receptor.ligand, receptor.antagonist))
+def integrated_activations(
+    neuron: Receptive, conc: Concentration, times: Quantity, kinks: Sequence[float] = ()
+) -> dict[str, np.ndarray]:
+    """Activation of all that acts on a neuron, by its name; arguments as for `integrated_gain`."""
+    seconds = np.asarray(times / second)
+    size, acting, sites = len(conc(seconds[0])), neuron.acting, len(neuron.sites)
+    unbound = np.zeros((sites, 3, size))
+    unbound[:, 2] = 1
+    quiet = [np.full(size, part.basal if isinstance(part, Messenger) else 0.0) for part in acting]
+    state = np.concatenate([unbound.ravel(), *quiet])
+    solved = _solved(_slopes(neuron, conc), state, seconds, kinks)[3 * sites * size :]
+    found = {}
+    for part, level in zip(acting, solved.reshape(len(acting), size, -1), strict=True):
+        messenger = np.maximum(level, 0) ** part.n
+        found[part.name] = messenger / (messenger + part.K**part.n)
+    return found
+
+
+def _slopes(neuron: Receptive, conc: Concentration) -> Callable[[float, np.ndarray], np.ndarray]:
+    """Derivatives of the receptors' bound, blocked and available shares, and of messengers."""
+    receptors, ligand = neuron.sites, neuron.ligands[0]
 
     def slopes(time: float, state: np.ndarray) -> np.ndarray:
-        bound, blocked, available, messenger = state.reshape(4, size)
-        level, free = conc(time), 1 - bound - blocked
-        on = float(receptor.k_on) * agonist * level
-        on_rival = float(receptor.k_on_antagonist) * rival * level
-        silenced = float(receptor.k_desensitise) * bound * available
-        return np.concatenate(
-            [
-                on * free - float(receptor.k_off) * bound,
-                on_rival * free - float(receptor.k_off_antagonist) * blocked,
+        level = conc(time)
+        rows = state.reshape(-1, len(level))
+        found, signals = [], {}
+        for receptor, (bound, blocked, available) in zip(
+            receptors, rows[: 3 * len(receptors)].reshape(-1, 3, len(level)), strict=True
+        ):
+            agonist, rival = (float(n == ligand) for n in (receptor.ligand, receptor.antagonist))
+            free = 1 - bound - blocked
+            silenced = float(receptor.k_desensitise) * bound * available
+            found += [
+                float(receptor.k_on) * agonist * level * free - float(receptor.k_off) * bound,
+                float(receptor.k_on_antagonist) * rival * level * free
+                - float(receptor.k_off_antagonist) * blocked,
                 (1 - available) / float(receptor.tau_recover) - silenced,
-                (bound * available - messenger) / float(receptor.tau_messenger),
             ]
-        )
+            signals[receptor.name] = bound * available
+        for part, messenger in zip(neuron.acting, rows[3 * len(receptors) :], strict=True):
+            driven = part.level(signals) if isinstance(part, Messenger) else signals[part.name]
+            found.append((driven - messenger) / float(part.tau_messenger))
+        return np.concatenate(found)
 
-    state = np.concatenate([np.zeros(2 * size), np.ones(size), np.zeros(size)])
+    return slopes
+
+
+def _solved(
+    slopes: Callable[[float, np.ndarray], np.ndarray],
+    state: np.ndarray,
+    times: np.ndarray,
+    kinks: Sequence[float],
+) -> np.ndarray:
+    """States at all times, shape (states, steps)."""
     inside = [kink for kink in sorted(kinks) if times[0] < kink < times[-1]]
     parts = []
     for start, end in pairwise([times[0], *inside, times[-1]]):
@@ -167,9 +196,9 @@ def _messenger(
         solved = solve_ivp(slopes, (start, end), state, "LSODA", wanted, rtol=1e-8, atol=1e-11)
         if not solved.success:
             raise UserError(
-                f"The gain by {receptor.name} over time cannot be integrated: take concentrations "
-                "and rates nearer to the defaults."
+                "The gain over time cannot be integrated: take concentrations and rates nearer to "
+                "the defaults."
             )
-        parts.append(solved.y[3 * size :, :-1])
+        parts.append(solved.y[:, :-1])
         state = solved.y[:, -1]
-    return np.concatenate([*parts, state[3 * size :, np.newaxis]], axis=1)
+    return np.concatenate([*parts, state[:, np.newaxis]], axis=1)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, second, volt
 
-from neuromod.chip.conversion import VDD_REFERENCE, Layer, check_dense, gain_of
+from neuromod.chip.conversion import VDD_REFERENCE, Layer, check_dense, gain_of, nearest
 from neuromod.chip.pulses import PulseTrain, code_pulses, mirror_pulses, respond
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
@@ -353,9 +353,9 @@ def spike_trains(features: np.ndarray, volleys: int) -> np.ndarray:
     Returns
     -------
     ndarray of 0 and 1, shape (volleys, images, inputs)
-        Each input has ``round(feature*volleys)`` spikes.
+        Each input has as many spikes as are nearest to ``feature*volleys``.
     """
-    counts = np.round(np.clip(features, 0, 1) * volleys)
+    counts = nearest(np.clip(features, 0, 1) * volleys)
     # An input spikes when its due count rises by one, half a step early to be centred.
     due = np.floor(np.arange(volleys + 1)[:, None, None] * counts / volleys + 0.5)
     return np.diff(due, axis=0)

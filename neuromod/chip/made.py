@@ -103,7 +103,7 @@ def _taken(
     circuit: CircuitNeuron, C: Quantity, R_leak: Quantity, offset: Quantity, dt: Quantity
 ) -> np.ndarray:
     """What a unit of current leaves on a membrane for the decision, of the way to threshold."""
-    R = np.asarray(R_leak / ohm)
+    R = np.asarray(circuit.warm("R_leak", R_leak) / ohm)
     tau = R * np.asarray(C / farad)
     pulse, step = (float(time / second) for time in (circuit.t_pulse, dt))
     way = np.asarray((circuit.v_th + offset - circuit.v_rest) / volt)

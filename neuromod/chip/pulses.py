@@ -183,7 +183,7 @@ def respond(
     """
     own = {name: getattr(circuit, name) for name in ("C", "R_leak", "v_th")}
     own |= {"v_offset": 0 * volt} | dict(values or {})
-    R = np.asarray(own["R_leak"] / ohm)
+    R = np.asarray(circuit.warm("R_leak", own["R_leak"]) / ohm)
     tau = R * np.asarray(own["C"] / farad)
     swing = np.asarray((own["v_th"] + own["v_offset"] - circuit.v_rest) / volt)
     times = (circuit.t_pulse, train.dt, train.period)

@@ -11,17 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, kelvin, mV, um, volt
+from brian2 import Quantity, mV, um, volt
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.circuit import PAPER, CircuitNeuron
+from neuromod.models.circuit import ESTIMATE, PAPER, CircuitNeuron
 from neuromod.models.mirror import Mirror
 from neuromod.parameters import Parameters, not_negative, positive
 from neuromod.support.text import say
 
 PELGROM = "Pelgrom, Duinmaijer & Welbers 1989, IEEE J. Solid-State Circuits 24:1433-1440"
-FILANOVSKY = "Filanovsky & Allam 2001, IEEE Trans. Circuits Syst. I 48:876-884"
-ESTIMATE = "estimate, chosen here: no process kit was at hand"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,23 +63,13 @@ class Mismatch(Parameters):
 
 @dataclass(frozen=True, eq=False)
 class Process(Parameters):
-    """How far corners lie from typical, and what temperature does."""
+    """How far corners lie from typical."""
 
     corner_vto: Quantity = not_negative(
         30 * mV, "threshold voltage of a slow corner above typical", ESTIMATE
     )
     corner_beta: float = not_negative(
         0.1, "transconductance factor of a fast corner above typical", ESTIMATE
-    )
-    vto_drift: Quantity = not_negative(
-        1 * mV / kelvin,
-        "fall of the threshold voltage with temperature",
-        f"law: {FILANOVSKY}; value: {ESTIMATE}",
-    )
-    mobility_exponent: float = not_negative(
-        1.5,
-        "exponent of the fall of mobility, hence of beta, with absolute temperature",
-        f"law: {FILANOVSKY}; value: {ESTIMATE}",
     )
 
 
@@ -197,28 +185,22 @@ def at_corner(
     )
 
 
-def at_temperature(circuit: CircuitNeuron, process: Process, temperature: Quantity) -> Deviations:
+def at_temperature(circuit: CircuitNeuron, temperature: Quantity) -> Deviations:
     """What all transistors share at a temperature other than the circuit's own.
 
     Parameters
     ----------
     circuit : CircuitNeuron
-    process : Process
     temperature : Quantity
         In kelvin.
-
-    Returns
-    -------
-    Deviations
-        The pseudo-resistor's resistance is that of a transistor below threshold,
-        ``exp(vto/(n*U_T))/(beta*U_T)`` but for a factor, n being the slope factor.
     """
-    ratio = float(np.log(temperature / circuit.temperature))
-    vto = float(process.vto_drift * (circuit.temperature - temperature) / volt)
-    beta = -process.mobility_exponent * ratio
-    at_start, slope = float(circuit.vto / volt), _slope(circuit)
-    exponent = (at_start + vto) / (slope * np.exp(ratio)) - at_start / slope
-    return Deviations(vto=vto, beta=beta, R_leak=exponent - beta - ratio, thermal_voltage=ratio)
+    warm = replace(circuit, temperature=temperature)
+    return Deviations(
+        vto=float(warm.mirror().vto - circuit.mirror().vto),
+        beta=float(np.log(warm.mirror().beta / circuit.mirror().beta)),
+        R_leak=float(np.log(warm.leak_resistance / circuit.leak_resistance)),
+        thermal_voltage=float(np.log(temperature / circuit.temperature)),
+    )
 
 
 def effective_codes(
@@ -245,7 +227,7 @@ def effective_codes(
     unit = designed.current(designed.overdrive(supply))
     if np.any(unit <= 0):
         raise UserError(
-            f"A mirror of vto = {say(circuit.vto)} is off at VDD = "
+            f"A mirror of vto = {say(float(designed.vto), 'V')} is off at VDD = "
             f"{say(np.min(supply[unit <= 0]), 'V')}, and has no current to compare with: use a "
             "higher supply."
         )

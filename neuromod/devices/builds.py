@@ -1,8 +1,7 @@
 """Programs of Brian2's standalone devices, compiled once and kept.
 
-The equations, sizes and times of an experiment decide on the text of its program. Values of
-parameters, weights and input spikes are read from files when the program starts, so that a run with
-other values needs no compiler.
+The text of a program decides. Values of parameters, weights and input spikes are read from files
+when the program starts, so that a run with other values needs no compiler.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from typing import Any
 import numpy as np
 from brian2 import prefs
 from brian2.core.variables import ArrayVariable, DynamicArrayVariable
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from neuromod.errors import UserError
 from neuromod.support.cache import (
@@ -75,26 +73,23 @@ class CompiledOnce:
 
     def fill_with_array(self: Any, var: ArrayVariable, arr: Any) -> None:
         """Read a variable's values from a file; Brian2 writes a single value into the text."""
-        super().fill_with_array(var, arr)  # type: ignore[misc]
-        if not np.size(arr):
+        values = np.asarray(arr, dtype=var.dtype)
+        super().fill_with_array(var, values)  # type: ignore[misc]
+        if not values.size:
             return
-        function, (name, *_) = self.main_queue[-1]
-        if function in ("set_by_constant", "set_by_single_value"):
-            value = f"{self.static_array(name, np.asarray(arr, dtype=var.dtype))}[0]"
-            count = f"{name}.size()" if isinstance(var, DynamicArrayVariable) else var.size
-            loop = f"for (int i = 0; i < {count}; i++) {name}[i] = {value};"
-            self.main_queue[-1] = ("insert_code", loop)
+        function, (name, *rest) = self.main_queue[-1]
+        read = rest[0] if function == "set_by_array" else self.static_array(name, values)
+        count = f"{name}.size()" if isinstance(var, DynamicArrayVariable) else f"_num_{name}"
+        # A group of one neuron has the text of a larger one.
+        value = f"{read}[_num_{read} == 1 ? 0 : i]"
+        loop = f"for (int i = 0; i < {count}; i++) {name}[i] = {value};"
+        self.main_queue[-1] = ("insert_code", loop)
 
     def compile_source(self: Any, *_: Any) -> None:
         """Compile what `build` has written, or take a kept program."""
         folder = Path(self.project_dir)
         _check_results(folder / "objects.cpp")
-        key = _key(folder, self.data, self.identity())
-        shelves = layers("builds")
-        self.compiled = not any(_take(shelf / key, folder, self.products) for shelf in shelves)
-        if self.compiled:
-            self.make(folder)
-            _keep(shelves[0] / key, folder, self.products)
+        self.compiled = compiled_once(folder, self.products, self.data, self.identity(), self.make)
 
     def run(self: Any, *arguments: Any, **options: Any) -> None:
         """Run the program."""
@@ -103,17 +98,38 @@ class CompiledOnce:
         self.ended_at = time.perf_counter()
 
 
-class Standalone(CompiledOnce, CPPStandaloneDevice):  # type: ignore[misc]
-    """Brian2's C++ standalone device."""
+def compiled_once(
+    folder: Path,
+    products: Sequence[str],
+    data: Sequence[str],
+    identity: str,
+    make: Callable[[Path], None],
+) -> bool:
+    """Compile what is written in a folder, or take what was kept of the same text.
 
-    def identity(self) -> str:
-        """What decides on the program besides its text."""
-        return compiler()
+    Parameters
+    ----------
+    folder : Path
+    products : sequence of str
+        Files that compiling makes.
+    data : sequence of str
+        Patterns of files in it that are no part of the text.
+    identity : str
+        What decides on the products besides the text.
+    make : callable
+        Compiles in the folder.
 
-    def make(self, folder: Path) -> None:
-        """Compile."""
-        standalone = prefs.devices.cpp_standalone
-        call([standalone.make_cmd_unix, *standalone.extra_make_args_unix], folder)
+    Returns
+    -------
+    bool
+        Whether anything had to be compiled.
+    """
+    key, shelves = _key(folder, data, identity), layers("builds")
+    if any(_take(shelf / key, folder, products) for shelf in shelves):
+        return False
+    make(folder)
+    _keep(shelves[0] / key, folder, products)
+    return True
 
 
 def call(

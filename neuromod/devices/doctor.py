@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
+import sysconfig
 import time
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 from brian2 import ms, nA, second
 
 from neuromod.devices.builds import GET_COMPILER
-from neuromod.devices.finding import Finding
-from neuromod.devices.genn.installation import said, steps
+from neuromod.devices.finding import Finding, Look, Step, look_at, program
+from neuromod.devices.genn import installation
 from neuromod.devices.simulation import DEVICES, simulate
 from neuromod.devices.spice import ngspice
+from neuromod.devices.target import compiled
+from neuromod.errors import unknown
 from neuromod.experiment import Connection, Experiment, Population
 from neuromod.models.gain_lif import GainLIF
 
 PACKAGES = ("brian2-neuromod", "brian2", "numpy", "cython", "setuptools", "neo", "elephant")
 NEURON = GainLIF(receptors=())
 DRIVE = 0.783 * nA
-# Long enough to be compiled on every device.
 DURATION = 2.0213 * second
+GET_HEADERS = "apt install python3-dev, or the package of this Python's headers"
 GET_TORCH = "pip install 'brian2-neuromod[train]'"
 
 
 def examine() -> dict[str, list[Finding]]:
     """Check versions, compilers, GeNN, devices, SPICE and what training needs, by heading."""
+    python = Finding("python", True, platform.python_version())
     return {
-        "Versions": [Finding("python", True, platform.python_version()), *map(_package, PACKAGES)],
-        "Compilers": [_program("g++", "CXX"), _program("make")],
-        "GeNN (optional)": list(steps(gpu=True)),
+        "Versions": [python, *map(_package, PACKAGES)],
+        "Compilers": look_at(_compiling()),
+        **_genn(gpu=True),
         "Devices": [*map(try_device, DEVICES)],
         "SPICE (optional)": [_ngspice()],
         "Training": [_imports("torch"), _imports("torchvision")],
     }
+
+
+def examine_device(device: str) -> dict[str, list[Finding]]:
+    """Check every step of the way to one device, or of both ways to GeNN, and try it.
+
+    Raises
+    ------
+    UserError
+        When there is no such device.
+    """
+    if device not in DEVICES:
+        raise unknown("device", device, DEVICES)
+    if not device.startswith("genn"):
+        found = {"Compilers": look_at(_compiling())}
+    else:
+        found = _genn(gpu=device == "genn")
+    return {**found, "Devices": [try_device(device)]}
 
 
 def try_device(device: str) -> Finding:
@@ -47,7 +68,8 @@ def try_device(device: str) -> Finding:
         return Finding(device, False, f"{lacking.name}: {lacking.found}", lacking.get)
     started = time.perf_counter()
     try:
-        counts = simulate(two_neurons(), device).spikes["pair"].counts()
+        with compiled():
+            counts = simulate(two_neurons(), device).spikes["pair"].counts()
     # Compilers fail in many ways.
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -56,7 +78,8 @@ def try_device(device: str) -> Finding:
     if counts[0] != expected or not counts[1]:
         return Finding(device, False, f"{counts[0]} spikes where theory says {expected:.0f}")
     seconds = time.perf_counter() - started
-    return Finding(device, True, f"two neurons built and run in {seconds:.1f} s")
+    way = f" through {installation.taken()}" if device.startswith("genn") else ""
+    return Finding(device, True, f"two neurons built and run{way} in {seconds:.1f} s")
 
 
 def two_neurons() -> Experiment:
@@ -75,9 +98,7 @@ def expected_spikes() -> float:
 
 def _lacking(device: str) -> Finding | None:
     """The first thing that a GeNN device lacks; other devices need only a compiler."""
-    if not device.startswith("genn"):
-        return None
-    return next((step for step in steps(gpu=device == "genn") if not step.works), None)
+    return installation.first_lacking(device == "genn") if device.startswith("genn") else None
 
 
 def _package(name: str) -> Finding:
@@ -87,11 +108,27 @@ def _package(name: str) -> Finding:
         return Finding(name, False, "not installed", f"pip install {name}")
 
 
-def _program(name: str, variable: str = "") -> Finding:
-    path = shutil.which(os.environ.get(variable, name))
-    if path is None:
-        return Finding(name, False, "not found", GET_COMPILER)
-    return Finding(name, True, f"{path}: {said(path, '--version').partition(chr(10))[0]}")
+def _genn(gpu: bool) -> dict[str, list[Finding]]:
+    """Every step of both ways to GeNN."""
+    order = {
+        installation.PYGENN: "optional; taken where it is installed",
+        installation.BRIAN2GENN: "optional; taken otherwise",
+    }
+    ways = installation.ways(gpu)
+    return {f"GeNN through {way} ({order[way]})": look_at(steps) for way, steps in ways.items()}
+
+
+def _compiling() -> list[Step]:
+    return [
+        Step("g++", partial(program, "g++", "CXX")),
+        Step("make", partial(program, "make")),
+        Step("Python headers", _python_headers),
+    ]
+
+
+def _python_headers() -> Look:
+    path = Path(sysconfig.get_paths()["include"], "Python.h")
+    return (str(path), "") if path.is_file() else (f"no {path}", GET_HEADERS)
 
 
 def _ngspice() -> Finding:

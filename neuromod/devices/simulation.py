@@ -6,22 +6,20 @@ import gc
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import starmap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from brian2 import (
     Network,
-    NeuronGroup,
     Quantity,
-    SpikeGeneratorGroup,
     SpikeMonitor,
     StateMonitor,
-    Synapses,
     defaultclock,
     get_device,
     prefs,
@@ -31,26 +29,27 @@ from brian2 import (
 from brian2.devices.device import reset_device
 
 from neuromod.checks import steps_in
-from neuromod.devices.builds import GET_COMPILER, Standalone, compiler
-from neuromod.devices.genn.installation import require
+from neuromod.devices.builds import GET_COMPILER, compiler
+from neuromod.devices.genn.installation import genn_version, pygenn_version, require
 from neuromod.devices.genn.limits import refuse
+from neuromod.devices.genn.model import network
+from neuromod.devices.objects import neurons, own_names, plastic_synapses, spike_source, synapses
+from neuromod.devices.standalone import Standalone
 from neuromod.devices.states import check_states, check_step
+from neuromod.devices.target import TARGET, target_of
+from neuromod.devices.vectors import held
 from neuromod.errors import UserError, unknown
-from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
-from neuromod.parameters import unit_of
+from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes
 from neuromod.recording import Recording, Signal
 from neuromod.support.claim import scratch
 from neuromod.support.machine import STEP_S, check_memory, check_time
-from neuromod.support.progress import task
+from neuromod.support.progress import seen, task
 from neuromod.support.text import say
 
 DEVICES = ("cython", "cpp", "genn", "genn-cpu")
 PRECISIONS = {"double": np.float64, "single": np.float32}
 # GeNN's order within a time step; the others can follow it, GeNN cannot follow theirs.
 SCHEDULE = ["start", "synapses", "groups", "thresholds", "resets", "end"]
-# Time steps that Brian2's runtime is given to NumPy for, which takes 0.1 to 0.3 ms for each, 1 ms
-# in a network of 10 000 neurons: seconds, where compiling takes a minute for every new variant.
-SHORT = 20_000
 # Of one traced value, in the monitor and in the recording; of one synapse; of one input spike.
 SAMPLE_BYTES, SYNAPSE_BYTES, SPIKE_BYTES = 16, 32, 32
 # Least wall time of one neuron or plastic synapse in a time step, on the fastest device.
@@ -67,6 +66,7 @@ GENN_PREFERENCES = {
 }
 
 
+@seen()
 def simulate(
     experiment: Experiment, device: str = "cython", precision: str = "double"
 ) -> Recording:
@@ -84,7 +84,8 @@ def simulate(
     Returns
     -------
     Recording
-        Spikes of every population and the traces asked for; the same on every device.
+        Spikes of every population and the traces asked for. In double precision spikes are the
+        same on every device but a GPU, where last digits vary from run to run.
 
     Raises
     ------
@@ -95,31 +96,34 @@ def simulate(
     check_request(device, precision)
     steps = steps_in("duration", experiment.duration, experiment.dt)
     check_step(experiment)
-    _check_needs(experiment, steps)
-    with _settings(device, precision, compiled=steps > SHORT), _device(device):
-        if device.startswith("genn"):
-            refuse(experiment)
+    target = _target(experiment, device)
+    # Brian2GeNN has one clock: it records every step.
+    _check_needs(experiment, steps, gathers=target == "brian2genn")
+    if device.startswith("genn"):
+        refuse(experiment, target)
+    with _settings(precision, target), _device(target, device == "genn") as folder:
         defaultclock.dt = experiment.dt
-        parts = _build(experiment)
         begun, started = datetime.now(UTC), time.perf_counter()
-        _run(parts, experiment.duration, device)
+        run = _run_pygenn if target == "pygenn" else _run_brian2
+        results = run(experiment, device, precision, folder)
         provenance = {
             "device": device,
-            "target": prefs["codegen.target"] if device == "cython" else device,
+            "target": target,
             "precision": precision,
             "brian2": version("brian2"),
             "seed": experiment.seed,
             "started": begun.isoformat(timespec="seconds"),
             "wall_s": time.perf_counter() - started,
         }
+        if device.startswith("genn"):
+            provenance["genn"] = genn_version()
         if device != "cython":
-            active = get_device()
             provenance |= {
-                "compiled": active.compiled,
-                "build_s": active.started_at - started,
-                "binary_s": active.ended_at - active.started_at,
+                "compiled": results.compiled,
+                "build_s": results.started_at - started,
+                "binary_s": results.ended_at - results.started_at,
             }
-        recording = _collect(experiment, parts, provenance)
+        recording = _collect(experiment, results, provenance)
         experiment.check_pulses(recording.spikes)
         return recording
 
@@ -134,9 +138,24 @@ def check_request(device: str, precision: str) -> None:
         require(gpu=device == "genn")
 
 
-def _check_needs(experiment: Experiment, steps: int) -> None:
-    """Refuse what does not fit into this machine, by an estimate from below."""
-    samples = steps * sum(len(trace.neurons) * len(trace.variables) for trace in experiment.traces)
+def _target(experiment: Experiment, device: str) -> str:
+    """Who computes on a device: there are two each for ``"cython"`` and for GeNN."""
+    if device.startswith("genn"):
+        return "pygenn" if pygenn_version() else "brian2genn"
+    return target_of(experiment) if device == "cython" else device
+
+
+def _check_needs(experiment: Experiment, steps: int, gathers: bool) -> None:
+    """Refuse what does not fit into this machine, by an estimate from below.
+
+    `gathers` is whether the device records every step, whatever interval a trace asks for.
+    """
+    samples = sum(
+        -(-steps // (1 if gathers else trace.stride(experiment.dt)))
+        * len(trace.neurons)
+        * len(trace.variables)
+        for trace in experiment.traces
+    )
     edges = sum(len(wire.i) * len(wire.edges) for wire in experiment.connections)
     changing = sum(len(wire.i) for wire in experiment.plastic)
     inputs = sum(len(source.neurons) for source in experiment.sources)
@@ -148,20 +167,24 @@ def _check_needs(experiment: Experiment, steps: int) -> None:
 
 
 @contextmanager
-def _settings(device: str, precision: str, compiled: bool) -> Iterator[None]:
+def _settings(precision: str, target: str) -> Iterator[None]:
     """Preferences for one run, the caller's own restored after it."""
     ours = {
         "core.default_float_dtype": PRECISIONS[precision],
         "core.network.default_schedule": SCHEDULE,
-        "codegen.target": "cython" if compiled else "numpy",
         # Ctrl-C would otherwise shorten the run instead of ending it (no such option in 2.5).
         "core.stop_on_keyboard_interrupt": False,
         GCC_OPTIONS: [*prefs[GCC_OPTIONS], VECTORISED],
     }
+    if target == "pygenn":
+        # Brian2 computes nothing but values before and after the run.
+        ours[TARGET] = "numpy"
+    elif target in ("numpy", "cython") and prefs[TARGET] == "auto":
+        ours[TARGET] = target
     if prefs[MAKE_OPTIONS] == ["-j"]:
         # Brian2's default starts every compilation at once.
         ours[MAKE_OPTIONS] = [f"-j{os.cpu_count() or 1}"]
-    if device.startswith("genn"):
+    if target == "brian2genn":
         ours |= GENN_PREFERENCES
     before = {name: prefs[name] for name in ours if name in prefs}
     dt = defaultclock.dt
@@ -175,7 +198,7 @@ def _settings(device: str, precision: str, compiled: bool) -> Iterator[None]:
             warnings.filterwarnings("ignore", message="overflow encountered in cast")
             yield
     except Exception as error:
-        if isinstance(error, UserError) or not compiled or compiler():
+        if isinstance(error, UserError) or target == "numpy" or compiler():
             raise
         raise UserError(f"Compiling needs g++, which is not here: {GET_COMPILER}.") from error
     finally:
@@ -185,32 +208,85 @@ def _settings(device: str, precision: str, compiled: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _device(name: str) -> Iterator[None]:
-    """Activate a device, and the caller's own again after it."""
+def _device(target: str, gpu: bool) -> Iterator[Path]:
+    """Activate a device of Brian2's, and the caller's own again after it; gives it a folder."""
     with scratch() as directory:
-        _activate(name, str(directory))
+        _activate(target, gpu, str(directory))
         try:
-            yield
+            yield directory
         finally:
             reset_device()
 
 
-def _activate(name: str, directory: str) -> None:
-    if name == "cython":
+def _activate(target: str, gpu: bool, directory: str) -> None:
+    if target not in ("cpp", "brian2genn"):
         set_device("runtime")
         return
     # Brian2 numbers names that are still in use, and names stand in the program's text.
     gc.collect()
-    if name == "cpp":
+    if target == "cpp":
         set_device(Standalone(), directory=directory, with_output=False)
         return
     # Imported here because it needs Brian2GeNN.
     from neuromod.devices.genn.device import GeNN
 
-    set_device(GeNN(), directory=directory, with_output=False, use_GPU=name == "genn")
+    set_device(GeNN(), directory=directory, with_output=False, use_GPU=gpu)
 
 
-def _run(parts: dict[str, Any], duration: Quantity, device: str) -> None:
+@dataclass(frozen=True)
+class Results:
+    """What a run left behind, wherever it ran; it ends with its device.
+
+    Attributes
+    ----------
+    spikes : callable
+        Time steps and neurons of a population's spikes.
+    samples : callable
+        Values of a trace, by its number, and of one of its variables; shape (neurons, samples).
+    state : callable
+        Values at the end of a population or plastic connection and one of its variables.
+    compiled : bool
+        Whether anything was compiled ahead of the run.
+    started_at, ended_at : float
+        When the run itself began and ended, by `time.perf_counter`.
+    """
+
+    spikes: Callable[[str], tuple[Any, Any]]
+    samples: Callable[[int, str], Quantity]
+    state: Callable[[str, str], Any]
+    compiled: bool = False
+    started_at: float = 0.0
+    ended_at: float = 0.0
+
+
+def _run_pygenn(experiment: Experiment, device: str, precision: str, folder: Path) -> Results:
+    # Imported here because it needs PyGeNN.
+    from neuromod.devices.genn.running import run
+
+    progress = task(f"compiling and simulating on {device}")
+    parts = network(experiment, PRECISIONS[precision])
+    ran = run(parts, experiment, precision, device == "genn", folder, progress)
+    names = own_names(experiment)
+
+    def state(part: str, name: str) -> Any:
+        return parts.groups[part].state(names.get(part, {}).get(name, name))[:]
+
+    def samples(number: int, variable: str) -> Quantity:
+        population = experiment.traces[number].population
+        own = names.get(population, {}).get(variable, variable)
+        dimensions = parts.groups[population].variables[own].dim
+        return Quantity(ran.samples[number, variable], dim=dimensions)
+
+    return Results(
+        ran.spikes.__getitem__, samples, state, ran.compiled, ran.started_at, ran.ended_at
+    )
+
+
+def _run_brian2(experiment: Experiment, device: str, precision: str, folder: Path) -> Results:
+    del precision, folder
+    on_genn = device.startswith("genn")
+    # What GeNN records and is not asked for is left out later.
+    parts = _build(experiment, clocks=not on_genn, vectors=device == "cpp")
     progress = task(f"compiling and simulating on {device}")
     options: dict[str, Any] = {}
     if device == "cython":
@@ -218,117 +294,68 @@ def _run(parts: dict[str, Any], duration: Quantity, device: str) -> None:
             "report": lambda _elapsed, done, _start, _length: progress(round(done * 1000), 1000),
             "report_period": 0.2 * second,
         }
-    Network(*parts.values()).run(duration, namespace={}, **options)
+    Network(*parts.values()).run(experiment.duration, namespace={}, **options)
     progress(1, 1)
+    names = own_names(experiment)
+
+    def spikes(population: str) -> tuple[Any, Any]:
+        monitor = parts[f"spikes_{population}"]
+        # Devices differ in the last digit of their clocks.
+        return np.round(np.asarray(monitor.t[:] / experiment.dt, dtype=float)), monitor.i[:]
+
+    def samples(number: int, variable: str) -> Quantity:
+        trace = experiment.traces[number]
+        kept = slice(None, None, trace.stride(experiment.dt) if on_genn else 1)
+        own = names.get(trace.population, {}).get(variable, variable)
+        return getattr(parts[f"trace_{number}"], own)[:, kept]
+
+    def state(part: str, name: str) -> Any:
+        # Not as an attribute, which Brian2's own `active` would be.
+        return _part(parts, part).state(names.get(part, {}).get(name, name))[:]
+
+    if device == "cython":
+        return Results(spikes, samples, state)
+    ran = get_device()
+    return Results(spikes, samples, state, ran.compiled, ran.started_at, ran.ended_at)
 
 
-def _build(experiment: Experiment) -> dict[str, Any]:
-    """Brian2 objects by name.
+def _build(experiment: Experiment, clocks: bool, vectors: bool) -> dict[str, Any]:
+    """Brian2 objects by name; with `clocks`, monitors have those of their traces.
+
+    With `vectors`, plastic synapses and their targets are written as `neuromod.devices.vectors`
+    has it.
 
     Names are the same in every run, because Brian2 writes them into the code that it compiles
     and keeps compiled code by its text.
     """
     parts: dict[str, Any] = {}
     for population in experiment.populations:
-        parts[f"neurons_{population.name}"] = _group(population)
+        onto = [c for c in experiment.plastic if vectors and c.target == population.name]
+        holding = [equation for changing in onto for equation in held(changing).values()]
+        parts[f"neurons_{population.name}"] = neurons(population, holding)
         name = f"spikes_{population.name}"
         parts[name] = SpikeMonitor(parts[f"neurons_{population.name}"], name=name)
     for source in experiment.sources:
-        parts[f"neurons_{source.name}"] = _source(source, experiment)
+        parts[f"neurons_{source.name}"] = spike_source(source, experiment.duration, experiment.dt)
     edges = [(c, *edge) for c in experiment.connections for edge in c.edges]
     for number, (connection, weight, delay) in enumerate(edges):
         if len(connection.i):
             name = f"synapses_{number}"
-            parts[name] = _synapses(connection, weight, delay, name, parts)
+            source, target = (parts[f"neurons_{c}"] for c in (connection.source, connection.target))
+            parts[name] = synapses(connection, weight, delay, source, target, name)
+    names = own_names(experiment)
     for changing in experiment.plastic:
         name = f"plastic_{changing.name}"
-        parts[name] = _plastic(changing, name, parts)
+        source, target = (parts[f"neurons_{c}"] for c in (changing.source, changing.target))
+        own = names[changing.name]
+        parts[name] = plastic_synapses(changing, source, target, name, own, vectors)
     for number, trace in enumerate(experiment.traces):
         name = f"trace_{number}"
-        traced = _part(parts, trace.population)
-        parts[name] = StateMonitor(traced, trace.variables, record=trace.neurons, name=name)
+        traced, own = _part(parts, trace.population), names.get(trace.population, {})
+        clock = trace.every if clocks and trace.stride(experiment.dt) > 1 else None
+        variables = [own.get(variable, variable) for variable in trace.variables]
+        parts[name] = StateMonitor(traced, variables, record=trace.neurons, dt=clock, name=name)
     return parts
-
-
-def _group(population: Population) -> NeuronGroup:
-    """Neurons, every constant of whose model is a parameter: shared, or one for each neuron."""
-    model = population.model
-    functions = {name: value for name, value in population.constants.items() if callable(value)}
-    numbers = {n: value for n, value in population.constants.items() if n not in functions}
-    group = NeuronGroup(
-        population.size,
-        "\n".join([population.equations, *starmap(_parameter, numbers.items())]),
-        threshold=model.threshold,
-        reset=model.reset,
-        refractory=model.refractory,
-        method=model.method,
-        namespace=functions,
-        name=f"neurons_{population.name}",
-    )
-    for name, value in {**model.start, **numbers, **population.completed}.items():
-        setattr(group, name, value)
-    return group
-
-
-def _parameter(name: str, value: Any) -> str:
-    flags = "constant" if np.ndim(value) else "shared, constant"
-    return f"{name} : {unit_of(value)} ({flags})"
-
-
-def _source(source: Spikes, experiment: Experiment) -> SpikeGeneratorGroup:
-    """Input spikes, and such as never come up to a power of 2: their number stands in the text."""
-    count = len(source.neurons)
-    beyond = np.arange((1 << max(count, 1).bit_length()) - count)
-    steps = beyond // source.size
-    last = max([float(experiment.duration / second), *np.asarray(source.times / second)])
-    never = last * second + (steps + 1) * experiment.dt
-    return SpikeGeneratorGroup(
-        source.size,
-        np.append(source.neurons, beyond % source.size),
-        Quantity(np.append(source.times / second, never / second), dim=second.dim),
-        name=f"neurons_{source.name}",
-    )
-
-
-def _synapses(
-    connection: Connection, weight: Any, delay: Quantity, name: str, parts: dict[str, Any]
-) -> Synapses:
-    """Synapses that add a weight after a delay."""
-    synapses = Synapses(
-        parts[f"neurons_{connection.source}"],
-        parts[f"neurons_{connection.target}"],
-        _parameter("w", weight),
-        on_pre=f"{connection.variable}_post += w",
-        delay=delay,
-        name=name,
-    )
-    synapses.connect(i=connection.i, j=connection.j)
-    synapses.w = weight
-    return synapses
-
-
-def _plastic(changing: PlasticConnection, name: str, parts: dict[str, Any]) -> Synapses:
-    """Synapses with equations of their own."""
-    model = changing.model
-    constants = {key: changing.values.get(key, value) for key, value in model.constants.items()}
-    synapses = Synapses(
-        parts[f"neurons_{changing.source}"],
-        parts[f"neurons_{changing.target}"],
-        "\n".join([model.equations, *starmap(_parameter, constants.items())]),
-        on_pre=model.on_pre,
-        on_post=model.on_post or None,
-        delay=changing.delay,
-        method=model.method,
-        name=name,
-    )
-    # GeNN's order, whatever Brian2's is.
-    synapses.state_updater.when, synapses.state_updater.order = "synapses", -2
-    if model.on_post:
-        synapses.post.order = 1
-    synapses.connect(i=changing.i, j=changing.j)
-    for key, value in {**constants, **changing.values}.items():
-        setattr(synapses, key, value)
-    return synapses
 
 
 def _part(parts: dict[str, Any], name: str) -> Any:
@@ -337,34 +364,30 @@ def _part(parts: dict[str, Any], name: str) -> Any:
     return parts[neurons if neurons in parts else f"plastic_{name}"]
 
 
-def _collect(
-    experiment: Experiment, parts: dict[str, Any], provenance: dict[str, Any]
-) -> Recording:
-    """Copy results out of Brian2's objects, which end with their device."""
+def _collect(experiment: Experiment, results: Results, provenance: dict[str, Any]) -> Recording:
+    """Copy what a run left behind."""
     spikes = {}
     for population in experiment.populations:
-        monitor = parts[f"spikes_{population.name}"]
-        order = np.lexsort((monitor.i[:], monitor.t[:]))
-        # Devices differ in the last digit of their clocks.
-        steps = np.round(np.asarray(monitor.t[:] / experiment.dt, dtype=float)[order])
+        steps, neurons = results.spikes(population.name)
+        order = np.lexsort((neurons, steps))
         spikes[population.name] = Spikes(
-            population.name, population.size, np.array(monitor.i[:])[order], steps * experiment.dt
+            population.name, population.size, np.array(neurons)[order], steps[order] * experiment.dt
         )
     signals: dict[str, dict[str, Signal]] = {}
     for number, trace in enumerate(experiment.traces):
-        monitor = parts[f"trace_{number}"]
+        every = trace.every if trace.stride(experiment.dt) > 1 else None
         for variable in trace.variables:
-            values = Quantity(getattr(monitor, variable), dtype=float)
-            signal = Signal(trace.neurons, values)
+            # Since 2.10 what Brian2 gives is its objects' own memory, which ends with them.
+            values = Quantity(results.samples(number, variable), dtype=float, copy=True)
+            signal = Signal(trace.neurons, values, every)
             signals.setdefault(trace.population, {})[variable] = signal
     modelled: list[Population | PlasticConnection] = [*experiment.populations, *experiment.plastic]
     totals = {
         part.name: {
-            name: Quantity(getattr(_part(parts, part.name), name)[:], dtype=float)
+            name: Quantity(results.state(part.name, name), dtype=float, copy=True)
             for name in getattr(part.model, "totals", ())
         }
         for part in modelled
     }
-    # Not as an attribute, which Brian2's own `active` would be.
-    check_states(experiment, signals, lambda part, name: _part(parts, part).state(name)[:])
+    check_states(experiment, signals, results.state)
     return Recording(spikes, signals, experiment.duration, experiment.dt, provenance, totals)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from brian2 import Quantity, second
 from brian2.equations.equations import SUBEXPRESSION
 
 from neuromod.checks import EXACT
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, PlasticConnection, Population, parsed
+from neuromod.experiment import Experiment, PlasticConnection, Population
+from neuromod.models.own_equations import read_equations
 from neuromod.parameters import refuse_where
 from neuromod.recording import Signal
 from neuromod.support.text import say
@@ -53,8 +55,9 @@ def check_states(
     parts: list[Part] = [*experiment.populations, *experiment.plastic]
     for part in parts:
         # What was first in time is nearest to the cause.
-        found = sorted(_in_traces(part, signals.get(part.name, {})), key=lambda one: one[0])
-        at = [(f"at {say(step * experiment.dt, digits=EXACT)}", *rest) for step, *rest in found]
+        traced = signals.get(part.name, {})
+        found = sorted(_in_traces(part, traced, experiment.dt), key=lambda one: one[0])
+        at = [(f"at {say(time * second, digits=EXACT)}", *rest) for time, *rest in found]
         for when, variable, index, value in at or _at_end(part, final):
             kind = "neuron" if isinstance(part, Population) else "synapse"
             raise UserError(
@@ -64,15 +67,17 @@ def check_states(
             )
 
 
-def _in_traces(part: Part, traced: Mapping[str, Signal]) -> Iterator[tuple[int, str, int, Any]]:
-    """Step, variable, neuron and value of the first wrong sample of every trace."""
+def _in_traces(
+    part: Part, traced: Mapping[str, Signal], dt: Quantity
+) -> Iterator[tuple[float, str, int, Any]]:
+    """Time in seconds, variable, neuron and value of the first wrong sample of every trace."""
     for variable, signal in traced.items():
         wrong = _wrong(part, variable, signal.values.T, signal.neurons)
         steps = np.flatnonzero(wrong.any(axis=1))
         if len(steps):
             first = int(np.argmax(wrong[steps[0]]))
             yield (
-                int(steps[0]),
+                int(steps[0]) * float((dt if signal.every is None else signal.every) / second),
                 variable,
                 int(signal.neurons[first]),
                 signal.values[first, steps[0]],
@@ -82,7 +87,7 @@ def _in_traces(part: Part, traced: Mapping[str, Signal]) -> Iterator[tuple[int, 
 def _at_end(part: Part, final: Callable[[str, str], Any]) -> Iterator[tuple[str, str, int, Any]]:
     """The same of the first wrong value that every state has at the end."""
     text = part.equations if isinstance(part, Population) else part.model.equations
-    for equation in parsed(text).values():
+    for equation in read_equations(text).values():
         if equation.type == SUBEXPRESSION:
             continue
         values = np.atleast_1d(final(part.name, equation.varname))

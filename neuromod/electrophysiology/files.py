@@ -12,8 +12,9 @@ import pandas as pd
 from brian2 import Quantity
 
 from neuromod.electrophysiology import axon, nwb
+from neuromod.electrophysiology.grids import EXCEL, TEXTS
 from neuromod.electrophysiology.sweeps import READ, Sweep, measure
-from neuromod.electrophysiology.tables import EXCEL, TEXTS, Table, read_table
+from neuromod.electrophysiology.tables import Table, read_table
 from neuromod.errors import UserError, listed, unknown
 from neuromod.support.cache import checksum
 from neuromod.support.paths import file_at, folder_at, usable

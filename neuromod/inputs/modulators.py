@@ -16,7 +16,8 @@ from scipy.spatial import KDTree
 
 from neuromod.checks import real_numbers, steps_in
 from neuromod.errors import UserError, listed, unknown
-from neuromod.experiment import Connection, Input, Population, Spikes, parsed
+from neuromod.experiment import Connection, Input, Population, Spikes
+from neuromod.models.own_equations import read_equations
 from neuromod.parameters import refuse_where
 from neuromod.support.text import say
 
@@ -321,8 +322,9 @@ def _exchange(
     refuse_where(tau_clear <= 0 * second, "A time constant of {} must be above 0", tau_clear)
     values = {f"tau_clear_{ligand}": tau_clear}
     equations = ""
+    own = read_equations(population.model.equations)
     # A model may clear what is released by equations of its own.
-    if f"conc_{ligand}" not in parsed(population.model.equations).names:
+    if f"conc_{ligand}" not in own.names - own.parameter_names:
         equations = _binding(population, ligand, EXCHANGE)
         background = population.own(f"conc_{ligand}")
         values |= {f"conc_{ligand}": background, f"supply_{ligand}": background}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from brian2 import Quantity, volt
 from brian2.units.constants import boltzmann_constant
@@ -40,7 +42,8 @@ def thermal(
     """
     step = steps_in("interval", interval, dt)
     kicks = (steps_in("duration", duration, dt) - 1) // step
-    capacitor, leak = population.own("C"), population.own("R_leak")
+    model: Any = population.model
+    capacitor, leak = population.own("C"), model.warm("R_leak", population.own("R_leak"))
     charge = boltzmann_constant * population.own("temperature") / capacitor
     spread = np.asarray(charge**0.5 / volt) * np.ones(population.size)
     kick = spread * np.sqrt(-np.expm1(-2 * np.asarray(interval / (leak * capacitor))))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from brian2 import Hz, Quantity
+from brian2 import Hz, Quantity, second
 
-from neuromod.checks import GRID_TOLERANCE, steps_in
+from neuromod.checks import GRID_TOLERANCE, real_numbers, steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 from neuromod.models.circuit import CircuitNeuron
@@ -68,6 +68,79 @@ def poisson(
     at = at[neurons, order]
     in_time = np.lexsort((neurons, at))
     return Spikes(name, size, neurons[in_time], at[in_time] * dt)
+
+
+def inhomogeneous(
+    name: str,
+    size: int,
+    times: Quantity,
+    rates: Quantity,
+    duration: Quantity,
+    dt: Quantity,
+    generator: np.random.Generator,
+) -> Spikes:
+    """Poisson spike trains whose rate follows lines between times.
+
+    Every train spikes in a step with the probability ``rate*dt``, independently of all other steps.
+    Its mean count is the integral of the rate, whatever the step; the variance is smaller, by the
+    factor ``1 - rate*dt`` where the rate is constant, because no step holds two spikes. Candidates
+    at the highest rate are drawn first, and kept with the share that the rate has of it (Lewis &
+    Shedler 1979, Nav. Res. Logist. Q. 26:403-413).
+
+    Parameters
+    ----------
+    name : str
+    size : int
+        Number of independent trains.
+    times : Quantity, shape (n,)
+        In seconds, in order.
+    rates : Quantity, shape (n,) or (n, size)
+        Rates at these times, hertz, for all trains or for each; held before and after.
+    duration, dt : Quantity
+        In seconds.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    Spikes
+        At starts of time steps, at most one per train and step.
+
+    Raises
+    ------
+    UserError
+        When times are not in order, or a rate is negative or means more than a spike a step.
+    """
+    steps = steps_in("duration", duration, dt)
+    check_steps(steps)
+    at = np.atleast_1d(np.asarray(real_numbers(f"Times of {name}", times, second.dim) / dt))
+    share = np.asarray(real_numbers(f"Rates of {name}", rates, Hz.dim) * dt, dtype=float)
+    share = share[:, np.newaxis] if share.ndim == 1 else share
+    if share.ndim != 2 or len(share) != len(at) or share.shape[1] not in (1, size):
+        raise UserError(
+            f"{name} needs a rate for each of {len(at)} times, for all trains or for each of "
+            f"{size}, not values of shape {np.shape(rates)}."
+        )
+    if np.any(np.diff(at) <= 0):
+        raise UserError(f"Times of {name} must increase, not be {say(times)}.")
+    if np.any(share < 0) or np.any(share > 1 + GRID_TOLERANCE):
+        raise UserError(f"Rates of {name} must lie between 0 and {say(1 / dt)}, a spike a step.")
+    highest = float(share.max(initial=0.0))
+    # From 0.02 on NumPy draws from a list of all steps.
+    each = 24.0 * highest + (8.0 if highest > 0.02 else 0.0)
+    check_memory(f"Drawing spikes of {name}", each * size * steps)
+    # Of all steps of all trains, some are candidates; steps of a train lie beside each other.
+    chosen = generator.binomial(size * steps, min(highest, 1.0))
+    places = np.sort(generator.choice(size * steps, chosen, replace=False, shuffle=False))
+    trains, found = np.divmod(places, steps)
+    # The line's mean over a step is its value in the middle.
+    wanted = np.empty(chosen)
+    for column in range(share.shape[1]):
+        own = trains == column if share.shape[1] > 1 else slice(None)
+        wanted[own] = np.interp(found[own] + 0.5, at, share[:, column])
+    kept = generator.random(chosen) * highest < wanted
+    trains, found = trains[kept], found[kept]
+    in_time = np.lexsort((trains, found))
+    return Spikes(name, size, trains[in_time], found[in_time] * dt)
 
 
 def staircase(

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes, Trace
-from neuromod.models.three_factor import LIGAND, PlasticLIF, ThreeFactor
+from neuromod.models.postsynaptic import LIGAND
+from neuromod.models.three_factor import PlasticLIF, ThreeFactor
 from neuromod.plasticity.network import PlasticNetwork
 from neuromod.plasticity.rules import BOUND
 from neuromod.recording import Recording
@@ -73,7 +74,8 @@ def readout(network: PlasticNetwork, recording: Recording) -> np.ndarray:
         At the end of every step.
     """
     hidden, cells = network.shape.hidden, recording.spikes["cells"]
-    fired = network.output.new_zeros(cells.size // hidden, len(recording.times), hidden)
+    steps = round(float(recording.duration / recording.dt))
+    fired = network.output.new_zeros(cells.size // hidden, steps, hidden)
     step = np.round(np.asarray(cells.times / recording.dt)).astype(int)
     fired[cells.neurons // hidden, step, cells.neurons % hidden] = 1
     with torch.no_grad():

@@ -162,17 +162,38 @@ class PlasticNetwork(nn.Module):
             At the end of every time step.
         """
         self.check_inputs(inputs)
-        state = self._rest(len(inputs))
+        state = self.rest(len(inputs))
         # Spikes arrive a step after they are sent.
         arriving = nn.functional.pad(inputs, (0, 0, 1, 0))[:, :-1]
         # The inputs do not depend on the state: one product gives their fixed drive in all steps.
-        fixed = nn.functional.linear(arriving, self.weight)
-        to_modulator = (
-            nn.functional.linear(arriving, self.modulator_weight) if self.shape.modulated else fixed
-        )
+        fixed, to_modulator = self._fixed(arriving)
         for step in range(inputs.shape[1]):
             state = self._step(state, arriving[:, step], fixed[:, step], to_modulator[:, step])
             yield state
+
+    def step(self, state: State, arriving: Tensor) -> State:
+        """State a step later, for inputs that follow from earlier states.
+
+        Parameters
+        ----------
+        state : State
+            At first that of `rest`.
+        arriving : Tensor, shape (batch, inputs)
+            Spikes that inputs sent in the step before.
+        """
+        return self._step(state, arriving, *self._fixed(arriving))
+
+    def rest(self, batch: int) -> State:
+        """State at the beginning of every episode."""
+
+        def zeros(neurons: int) -> Tensor:
+            return self.weight.new_zeros(batch, neurons)
+
+        size, modulator = self.shape, None
+        if size.modulated:
+            modulator = Modulator(zeros(size.modulators), zeros(size.modulators), zeros(1))
+        traces = self.plasticity.start(batch) if self.plasticity else None
+        return State(zeros(size.hidden), zeros(size.hidden), zeros(size.outputs), traces, modulator)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Readout at the end of every step, shape (batch, steps, outputs)."""
@@ -180,7 +201,7 @@ class PlasticNetwork(nn.Module):
 
     def read(self, spikes: Tensor) -> Tensor:
         """Readout at the end of every step, (batch, steps, outputs), for spikes of the layer."""
-        readout = [self._rest(len(spikes)).readout]
+        readout = [self.rest(len(spikes)).readout]
         # A spike acts from the next step on.
         for before in nn.functional.pad(spikes, (0, 0, 1, 0))[:, :-1].unbind(1):
             readout.append(self._read(readout[-1], before))
@@ -216,42 +237,37 @@ class PlasticNetwork(nn.Module):
         """Number of learned parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def _rest(self, batch: int) -> State:
-        def zeros(neurons: int) -> Tensor:
-            return self.weight.new_zeros(batch, neurons)
-
-        size, modulator = self.shape, None
-        if size.modulated:
-            modulator = Modulator(zeros(size.modulators), zeros(size.modulators), zeros(1))
-        traces = self.plasticity.start(batch) if self.plasticity else None
-        return State(zeros(size.hidden), zeros(size.hidden), zeros(size.outputs), traces, modulator)
+    def _fixed(self, arriving: Tensor) -> tuple[Tensor, Tensor]:
+        """Fixed drive of layer and modulatory neurons by input spikes."""
+        fixed = drive(arriving, self.weight)
+        modulated = self.shape.modulated
+        return fixed, drive(arriving, self.modulator_weight) if modulated else fixed
 
     def _step(self, state: State, inputs: Tensor, fixed: Tensor, to_modulator: Tensor) -> State:
         """State after a step in which these input spikes arrive, with their fixed drives."""
         traces, modulator = state.traces, state.modulator
-        drive = fixed + nn.functional.linear(state.spikes, self.recurrent)
+        reaching = fixed + drive(state.spikes, self.recurrent)
         if self.plasticity is not None and traces is not None:
             gate = None if modulator is None else self.modulation(modulator.concentration)
             traces = self.plasticity.evolve(traces, gate)
-            drive = drive + self.plasticity.drive(traces, inputs)
+            reaching = reaching + self.plasticity.drive(traces, inputs)
         if modulator is not None:
             modulator = self._released(modulator, state.spikes, to_modulator)
         readout = self._read(state.readout, state.spikes)
-        v, spikes = self._fired(state.v + drive)
+        v, spikes = self._fired(state.v + reaching)
         if self.plasticity is not None and traces is not None:
             traces = self.plasticity.receive(traces, inputs, spikes)
         return State(v, spikes, readout, traces, modulator)
 
     def _read(self, readout: Tensor, spikes: Tensor) -> Tensor:
         """Readout a step later, when these spikes have arrived."""
-        readout = readout + nn.functional.linear(spikes, self.output)
+        readout = readout + drive(spikes, self.output)
         return readout * exp(-self.shape.dt_s / self.shape.tau_out_s)
 
     def _released(self, modulator: Modulator, hidden: Tensor, fixed: Tensor) -> Modulator:
         kept = torch.exp(-self.shape.dt_s / self.log_tau_c_s.exp())
         concentration = modulator.concentration + modulator.spikes.mean(1, keepdim=True)
-        drive = fixed + nn.functional.linear(hidden, self.modulator_recurrent)
-        v, spikes = self._fired(modulator.v + drive)
+        v, spikes = self._fired(modulator.v + fixed + drive(hidden, self.modulator_recurrent))
         return Modulator(v, spikes, concentration * kept)
 
     def _fired(self, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -259,6 +275,20 @@ class PlasticNetwork(nn.Module):
         v = v * exp(-self.shape.dt_s / self.shape.tau_m_s)
         spikes = cast(Tensor, Spike.apply(v, self.shape.slope, self.smooth))
         return v * (1 - spikes), spikes
+
+
+def drive(spikes: Tensor, weights: Tensor) -> Tensor:
+    """Drive by spikes through fixed synapses, shape (..., post).
+
+    Parameters
+    ----------
+    spikes : Tensor, shape (..., pre)
+    weights : Tensor, shape (post, pre), or (batch, post, pre) for spikes of shape (batch, pre)
+        The same for all episodes, or each episode's own.
+    """
+    if weights.ndim == 2:
+        return nn.functional.linear(spikes, weights)
+    return (weights @ spikes.unsqueeze(-1)).squeeze(-1)
 
 
 class Spike(torch.autograd.Function):

@@ -1,7 +1,8 @@
 """A network whose excitatory synapses rewire themselves over hours.
 
 Membranes take milliseconds and rewiring takes minutes, so between two rewirings the rates are
-settled: mean-field theory gives the rate of every neuron from its own synapses. Calcium reads spike
+settled: every neuron has the rate that its own synapses give it, by mean-field theory or as it was
+measured. Calcium reads spike
 counts drawn at these rates. Elements therefore also grow and shrink at random, and synapses turn
 over while nothing happens.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -18,15 +19,17 @@ from brian2 import Hz, Quantity, amp, second
 from scipy.optimize import brentq
 from scipy.sparse import csr_matrix
 
-from neuromod.analysis.mean_field import NeuronRates, input_moments, noisy_rate
+from neuromod.analysis.mean_field import NeuronRates
 from neuromod.errors import UserError
-from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import StructuralPlasticity, Wiring
 from neuromod.support.machine import check_memory
 from neuromod.support.progress import watched
+from neuromod.support.text import say
 
 # Chosen here: rewirings per row of the history.
 EVERY = 10
+# Synapses onto a neuron; chosen here: more than any neuron has.
+MOST = 1e9
 # On axons and dendrites, in order and shuffled.
 ELEMENT_BYTES = 32
 
@@ -37,6 +40,8 @@ class RewiredNetwork:
 
     Attributes
     ----------
+    rates : NeuronRates
+        Of its neurons.
     weight : Quantity
         Of a synapse that comes and goes, ampere.
     fixed : scipy.sparse.csr_matrix, shape (n, n)
@@ -48,17 +53,12 @@ class RewiredNetwork:
         of a long spike count (renewal theory: Cox 1962).
     """
 
-    neuron: GainLIF
+    rates: NeuronRates
     plasticity: StructuralPlasticity
     weight: Quantity
     fixed: csr_matrix
     groups: np.ndarray
     irregularity: float
-
-    @cached_property
-    def rates(self) -> NeuronRates:
-        """Mean-field theory of the neurons."""
-        return NeuronRates(self.neuron)
 
     def weights(self, wiring: Wiring) -> csr_matrix:
         """All weights.
@@ -101,7 +101,7 @@ def develop(
     Raises
     ------
     UserError
-        When rates do not settle, or the theory does not hold for the neuron.
+        When rates do not settle, or only where they are not known.
     """
     rule, groups, size = network.plasticity, network.groups, len(network.groups)
     interval_s, spread = float(rule.interval / second), network.irregularity**2
@@ -135,12 +135,14 @@ def develop(
 
 
 def homeostatic_indegree(
-    neuron: GainLIF, target: Quantity, indegree: np.ndarray, weight: Quantity, drive: Quantity
+    rates: NeuronRates, target: Quantity, indegree: np.ndarray, weight: Quantity, drive: Quantity
 ) -> float:
     """Plastic synapses per neuron at which the neurons that rewire fire at their target rate.
 
     Parameters
     ----------
+    rates : NeuronRates
+        Of a single neuron.
     target : Quantity
         Hertz.
     indegree : ndarray of int, shape (3,)
@@ -154,31 +156,89 @@ def homeostatic_indegree(
     Returns
     -------
     float
-        By mean-field theory of two homogeneous populations.
+        By the mean field of two homogeneous populations.
 
     Raises
     ------
     UserError
         When no number of synapses reaches the target.
     """
-
-    def excess(synapses: float, inhibitory: float, aim: float) -> float:
-        rates = np.array([target / Hz, inhibitory, drive / Hz]) * Hz
-        moments = input_moments(neuron, np.array([synapses, *indegree[1:]]), weight, rates)
-        return float(noisy_rate(neuron, *moments) / Hz) - aim
-
-    most = float(1 / neuron.t_ref / Hz)
-    inhibitory = brentq(lambda rate: excess(indegree[0], rate, rate), 0, most)
+    field = _MeanField(rates, indegree, weight, float(drive / Hz))
     wanted = float(target / Hz)
-    if excess(0, inhibitory, wanted) > 0:
+    if field.beyond(wanted, field.most) > 0:
         raise UserError(
-            f"Neurons exceed their target of {target} without any plastic synapse: use a weaker "
-            "drive or a higher target."
+            f"Inhibitory neurons would fire at more than {field.most:.3g} Hz: use a weaker drive, "
+            "or more or stronger inhibition."
+        )
+    inhibitory = field.inhibition(wanted)
+
+    def excess(synapses: float) -> float:
+        return field.fired(synapses, wanted, inhibitory) - wanted
+
+    if excess(0) > 0:
+        raise UserError(
+            f"Neurons exceed their target of {say(target)} without any plastic synapse: use "
+            f"{field.calmer(wanted)}a higher target{field.lowest(wanted)}."
         )
     enough = 1.0
-    while excess(enough, inhibitory, wanted) < 0:
+    while excess(enough) < 0:
         enough *= 2
-    return float(brentq(excess, 0, enough, (inhibitory, wanted)))
+        if enough > MOST:
+            raise UserError(
+                f"Neurons stay below their target of {say(target)} with any number of plastic "
+                "synapses, as far as their rate is known: use a stronger drive or weight."
+            )
+    return float(brentq(excess, 0, enough))
+
+
+@dataclass(frozen=True, eq=False)
+class _MeanField:
+    """Neurons that rewire, all at one rate, and inhibitory ones, all at another, in hertz."""
+
+    rates: NeuronRates
+    indegree: np.ndarray
+    weight: Quantity
+    drive: float
+
+    @property
+    def most(self) -> float:
+        """A rate that inhibitory neurons do not exceed."""
+        return self.rates.bound(int(self.indegree[1]))
+
+    def fired(
+        self, synapses: float, excitatory: float, inhibitory: float, drive: float | None = None
+    ) -> float:
+        """Rate of a neuron with so many synapses from neurons that rewire."""
+        arriving = np.array([excitatory, inhibitory, self.drive if drive is None else drive]) * Hz
+        indegree = np.array([synapses, *self.indegree[1:]])
+        return self.rates.alone(indegree, self.weight, arriving)
+
+    def beyond(self, excitatory: float, inhibitory: float) -> float:
+        """By how much inhibitory neurons would fire faster than they do."""
+        return self.fired(self.indegree[0], excitatory, inhibitory) - inhibitory
+
+    def inhibition(self, excitatory: float) -> float:
+        """Rate of inhibitory neurons."""
+        return float(brentq(lambda rate: self.beyond(excitatory, rate), 0, self.most))
+
+    def calmer(self, aim: float) -> str:
+        """What drive would slow neurons down that exceed an aim without synapses, if any would."""
+
+        # With as many synapses as inhibitory neurons they fire as these.
+        def excess(drive: float) -> float:
+            return self.fired(self.indegree[0], aim, aim, drive) - aim
+
+        if excess(0) < 0 < excess(self.drive):
+            return f"a weaker drive, such as {brentq(excess, 0, self.drive):.3g} Hz, or "
+        return ""
+
+    def lowest(self, aim: float) -> str:
+        """The least rate in whole hertz, a tenth above another, that synapses could hold."""
+        while (aim := ceil(1.1 * aim)) < self.most:
+            steady = self.beyond(aim, self.most) <= 0
+            if steady and self.fired(0, aim, self.inhibition(aim)) <= aim:
+                return f" of {aim} Hz or more"
+        return ""
 
 
 def synapses_between(groups: np.ndarray, wiring: Wiring) -> dict[str, float]:

@@ -20,6 +20,7 @@ Rawal, Clune & Stanley 2019, ICLR).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import log
 from typing import Any, NamedTuple
 
@@ -131,7 +132,7 @@ class Plasticity(nn.Module):
 
     def start(self, batch: int) -> Traces:
         """State at the beginning of an episode, for every sample of a batch."""
-        post, pre = self.alpha.shape
+        post, pre = self.alpha.shape[-2:]
         active = self.alpha.new_zeros(batch, post)
         plastic = self.alpha.new_zeros(batch, post, pre)
         eligibility = plastic if self.gate == "eligibility" else None
@@ -152,7 +153,8 @@ class Plasticity(nn.Module):
         else:
             plastic = torch.addcmul(traces.plastic, rate.unsqueeze(-1), eligibility)
             change = self.rule.changed(traces.plastic, traces, self.dt) - traces.plastic
-            eligibility = eligibility * _kept(self.log_tau_e_s, self.dt) + change
+            kept = _kept(self.log_tau_e_s, self.dt).unsqueeze(-1)
+            eligibility = eligibility * kept + change
         return Traces(
             traces.pre * _kept(self.log_tau_pre_s, self.dt),
             traces.post * _kept(self.log_tau_post_s, self.dt),
@@ -180,6 +182,7 @@ class Plasticity(nn.Module):
         return dict(sorted(found.items()))
 
 
+@cache
 def _terms(rule: str) -> Callable[[Tensor, Tensor], Any]:
     """``p`` and ``d`` of a rule as a function of y and theta: its change is linear in x and E."""
     x, plastic, *activity = sympy.symbols("x E y_post theta_post")

@@ -41,7 +41,7 @@ def to_block(recording: Recording, together: bool = False) -> neo.Block:
             segment.spiketrains.extend(recording.spike_trains(population))
     # Of a part without any, no signal tells.
     parts = {"signals": list(recording.signals), "totals": list(recording.totals)}
-    header = recording.described(**parts)
+    header = recording.described(**parts, every_s=recording.intervals())
     block = neo.Block(name="neuromod recording", neuromod=header)
     block.segments.append(segment)
     return block
@@ -60,7 +60,9 @@ def from_block(block: neo.Block) -> Recording:
             totals.setdefault(population, {})[variable] = values[:, 0]
         else:
             neurons = np.asarray(analog.array_annotations["neuron"], dtype=int)
-            signals.setdefault(population, {})[variable] = Signal(neurons, values.T)
+            apart = header.get("every_s", {}).get(population, {}).get(variable)
+            every = None if apart is None else apart * second
+            signals.setdefault(population, {})[variable] = Signal(neurons, values.T, every)
     duration, dt = header["duration_s"] * second, header["dt_s"] * second
     spikes = {found.name: found for found in _spikes(segment)}
     return Recording(spikes, signals, duration, dt, header["provenance"], totals)
@@ -69,9 +71,10 @@ def from_block(block: neo.Block) -> Recording:
 def _signals(recording: Recording) -> Iterator[neo.AnalogSignal]:
     for population, signals in recording.signals.items():
         for variable, signal in signals.items():
+            every = recording.dt if signal.every is None else signal.every
             yield neo.AnalogSignal(
                 _to_neo_unit(signal.values.T),
-                sampling_period=float(recording.dt / second) * pq.s,
+                sampling_period=float(every / second) * pq.s,
                 name=f"{population}.{variable}",
                 array_annotations={"neuron": np.asarray(signal.neurons)},
             )

@@ -176,15 +176,17 @@ def _units(recording: Recording) -> Any:
 
 def _add_signals(file: Any, recording: Recording) -> dict[str, dict[str, Any]]:
     """Add all traces; give where they stand, by population and variable."""
-    rate = 1 / float(recording.dt / second)
-    clamps = _Clamps(file, rate)
+    clamps = _Clamps(file)
+    apart = recording.intervals()
     places: dict[str, dict[str, Any]] = {population: {} for population in recording.signals}
     for population, signals in recording.signals.items():
         for variable, signal in signals.items():
             dimensions = get_dimensions(signal.values)
             role = CLAMPED.get((variable, dimensions))
+            every = apart[population].get(variable)
+            rate = 1 / (every or float(recording.dt / second))
             if role:
-                made = clamps.series(role, population, variable, signal)
+                made = clamps.series(role, population, variable, signal, rate)
             else:
                 made = _plain(population, variable, signal, rate)
             add = file.add_stimulus if role == STIMULUS else file.add_acquisition
@@ -196,6 +198,7 @@ def _add_signals(file: Any, recording: Recording) -> dict[str, dict[str, Any]]:
                 "dimensions": _powers(signal.values),
                 "series": [f"{group}/{series.name}" for series in made],
                 "steps": np.shape(signal.values)[1],
+                "every_s": every,
             }
     for row in clamps.rows.values():
         file.add_intracellular_recording(**row)
@@ -205,13 +208,15 @@ def _add_signals(file: Any, recording: Recording) -> dict[str, dict[str, Any]]:
 class _Clamps:
     """Traced neurons: an electrode each, and what it records and injects."""
 
-    def __init__(self, file: Any, rate: float) -> None:
-        self.file, self.rate = file, rate
+    def __init__(self, file: Any) -> None:
+        self.file = file
         self.device = file.create_device(name="simulation", description="neuromod and Brian2.")
         self.rows: dict[str, dict[str, Any]] = {}
         self.sweeps: dict[str, int] = {}
 
-    def series(self, role: str, population: str, variable: str, signal: Signal) -> list[Any]:
+    def series(
+        self, role: str, population: str, variable: str, signal: Signal, rate: float
+    ) -> list[Any]:
         """Series of one variable, one for every neuron."""
         from pynwb.icephys import CurrentClampSeries, CurrentClampStimulusSeries
 
@@ -229,7 +234,7 @@ class _Clamps:
                 electrode=row["electrode"],
                 gain=1.0,
                 starting_time=0.0,
-                rate=self.rate,
+                rate=rate,
                 sweep_number=np.uint32(self.sweeps[cell]),
             )
             made.append(row[role])
@@ -322,8 +327,11 @@ def _spikes(file: h5py.File, name: str, size: int) -> Spikes:
 def _signal(file: h5py.File, place: dict[str, Any]) -> Signal:
     columns = [np.reshape(file[name]["data"][:], (place["steps"], -1)) for name in place["series"]]
     empty = np.empty((place["steps"], 0))
-    values = np.hstack([empty, *columns]).T
-    return Signal(np.array(place["neurons"], dtype=int), _with_unit(values, place["dimensions"]))
+    values = _with_unit(np.hstack([empty, *columns]).T, place["dimensions"])
+    # Files of version 0.1 have every time step.
+    every = place.get("every_s")
+    apart = None if every is None else every * second
+    return Signal(np.array(place["neurons"], dtype=int), values, apart)
 
 
 def _powers(values: Any) -> list[float]:

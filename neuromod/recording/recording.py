@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import neo
 import numpy as np
 from brian2 import Quantity, second
 
@@ -19,6 +18,11 @@ from neuromod.errors import UserError, listed, unknown
 from neuromod.experiment import Spikes
 from neuromod.support.cache import written_whole
 from neuromod.support.paths import file_at, shown
+
+if TYPE_CHECKING:
+    import neo
+    import pandas as pd
+    import xarray
 
 FORMATS = ("nix", "nwb")
 # What is raised over HDF5 files that are damaged or not ours.
@@ -32,12 +36,15 @@ class Signal:
     Attributes
     ----------
     neurons : ndarray of int, shape (neurons,)
-    values : Quantity or ndarray, shape (neurons, steps)
-        At the start of each time step.
+    values : Quantity or ndarray, shape (neurons, samples)
+        At the start of the time step of each sample.
+    every : Quantity, optional
+        From one sample to the next, seconds, a whole number of time steps; without, one step.
     """
 
     neurons: np.ndarray
     values: Any
+    every: Quantity | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,26 +75,54 @@ class Recording:
 
     @property
     def times(self) -> Quantity:
-        """Times of the samples of every trace, shape (steps,), in seconds."""
-        return np.arange(round(float(self.duration / self.dt))) * self.dt
+        """Times of the samples of every trace, shape (samples,), in seconds.
 
-    def trace(self, population: str, variable: str, neuron: int) -> Any:
-        """One neuron's variable over time.
+        Where nothing was traced, they are the starts of all time steps.
 
-        Returns
-        -------
-        Quantity or ndarray, shape (steps,)
+        Raises
+        ------
+        UserError
+            When traces were sampled at different intervals: `times_of` gives those of one.
+        """
+        traced = [signal for own in self.signals.values() for signal in own.values()]
+        strides = {self._stride(signal) for signal in traced} or {1}
+        if len(strides) > 1:
+            raise UserError(
+                "Traces of this recording were sampled at different intervals: ask for the times "
+                "of one of them, as in times_of(population, variable)."
+            )
+        return self._times(*strides)
+
+    def times_of(self, population: str, variable: str) -> Quantity:
+        """Times of the samples of one variable, shape (samples,), in seconds.
 
         Raises
         ------
         UserError
             When it was not recorded.
         """
-        if population not in self.signals:
-            raise unknown("recorded population", population, self.signals)
-        if variable not in self.signals[population]:
-            raise unknown("recorded variable", variable, self.signals[population])
-        signal = self.signals[population][variable]
+        return self._times(self._stride(self.signal(population, variable)))
+
+    def _stride(self, signal: Signal) -> int:
+        """Time steps from one sample to the next."""
+        return 1 if signal.every is None else round(float(signal.every / self.dt))
+
+    def _times(self, stride: int) -> Quantity:
+        return np.arange(0, round(float(self.duration / self.dt)), stride) * self.dt
+
+    def trace(self, population: str, variable: str, neuron: int) -> Any:
+        """One neuron's variable over time.
+
+        Returns
+        -------
+        Quantity or ndarray, shape (samples,)
+
+        Raises
+        ------
+        UserError
+            When it was not recorded.
+        """
+        signal = self.signal(population, variable)
         row = np.flatnonzero(signal.neurons == neuron)
         if not len(row):
             raise UserError(
@@ -95,6 +130,20 @@ class Recording:
                 f"{signal.neurons.tolist()}, not {neuron}."
             )
         return signal.values[row[0]]
+
+    def signal(self, population: str, variable: str) -> Signal:
+        """What was recorded of a variable.
+
+        Raises
+        ------
+        UserError
+            When nothing was.
+        """
+        if population not in self.signals:
+            raise unknown("recorded population", population, self.signals)
+        if variable not in self.signals[population]:
+            raise unknown("recorded variable", variable, self.signals[population])
+        return self.signals[population][variable]
 
     def spike_trains(
         self, population: str, neurons: Iterable[int] | None = None
@@ -113,6 +162,9 @@ class Recording:
             In seconds, from 0 to the recording's duration, with the annotations ``population``
             and ``index``.
         """
+        # Imported here because Neo takes its time, in every process.
+        import neo
+
         if population not in self.spikes:
             raise unknown("recorded population", population, self.spikes)
         spikes = self.spikes[population]
@@ -131,6 +183,54 @@ class Recording:
             )
             for n in chosen.tolist()
         ]
+
+    def to_pandas(
+        self, population: str | None = None, variables: str | Sequence[str] = ()
+    ) -> pd.DataFrame:
+        """Tidy table of all spikes, or of the traces of one population.
+
+        Parameters
+        ----------
+        population : str, optional
+            Whose traces are wanted; without, the table has the spikes of all populations.
+        variables : str or sequence of str
+            All that was recorded of it if empty.
+
+        Returns
+        -------
+        DataFrame
+            A row per spike with ``population``, ``neuron`` and ``time_s``; or a row per neuron and
+            sample with ``neuron``, ``time_s`` and the variables, in the base units that
+            ``attrs["units"]`` tells.
+
+        Raises
+        ------
+        UserError
+            When something was not recorded, or variables not in the same neurons at the same times.
+        """
+        from neuromod.recording.frames import spike_table, trace_table
+
+        if population is None:
+            return spike_table(self)
+        return trace_table(self, population, variables)
+
+    def to_xarray(self, population: str, variables: str | Sequence[str] = ()) -> xarray.Dataset:
+        """Traces of one population over ``neuron`` and ``time``, their units in ``attrs``.
+
+        Parameters
+        ----------
+        population : str
+        variables : str or sequence of str
+            All that was recorded of it if empty.
+
+        Raises
+        ------
+        UserError
+            As for `to_pandas`, and when xarray is missing.
+        """
+        from neuromod.recording.frames import dataset
+
+        return dataset(self, population, variables)
 
     def to_neo(self) -> neo.Block:
         """Neo block: one segment, with a spike train per neuron and a signal per variable."""
@@ -177,6 +277,17 @@ class Recording:
         """Bytes that a file of a format takes, at most."""
         most: int = _module(kind).most_bytes(self)
         return most
+
+    def intervals(self) -> dict[str, dict[str, float]]:
+        """Intervals in seconds of traces that skip time steps, by population and variable."""
+        return {
+            population: {
+                variable: float(signal.every / second)
+                for variable, signal in signals.items()
+                if signal.every is not None
+            }
+            for population, signals in self.signals.items()
+        }
 
     def described(self, **more: Any) -> str:
         """What no array of a file holds, as JSON."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from neuromod.errors import UserError
 from neuromod.recording import Recording
+from neuromod.recording.agreement import lone_spikes
 from neuromod.runs.run import Run
 from neuromod.settings import parse_value
 from neuromod.support.text import say
-
-if TYPE_CHECKING:
-    from neuromod.experiment import Spikes
 
 
 def compare(a: Run, b: Run) -> dict[str, pd.DataFrame]:
@@ -148,23 +145,19 @@ def _readable(text: str) -> str:
 
 def _spikes(a: Recording, b: Recording) -> list[dict[str, Any]]:
     """Spikes by population; two are the same if neuron and time step are."""
-    dt = float(min(a.dt, b.dt))
+    dt = min(a.dt, b.dt)
     rows = []
     for population in _in_both(a.spikes, b.spikes):
-        one, other = _steps(a.spikes[population], dt), _steps(b.spikes[population], dt)
+        one, other = a.spikes[population], b.spikes[population]
+        only_in_a, only_in_b = map(len, lone_spikes(one, other, dt))
         rows.append(
             {
                 "population": population,
-                "in_a": one.total(),
-                "in_b": other.total(),
-                "only_in_a": (one - other).total(),
-                "only_in_b": (other - one).total(),
-                "identical": one == other,
+                "in_a": len(one.neurons),
+                "in_b": len(other.neurons),
+                "only_in_a": only_in_a,
+                "only_in_b": only_in_b,
+                "identical": not only_in_a and not only_in_b,
             }
         )
     return rows
-
-
-def _steps(spikes: Spikes, dt: float) -> Counter[tuple[int, int]]:
-    steps = np.rint(np.asarray(spikes.times) / dt).astype(int)
-    return Counter(zip(spikes.neurons.tolist(), steps.tolist(), strict=True))

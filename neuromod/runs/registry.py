@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import ast
 import inspect
-import logging
 import sys
-from collections.abc import Iterator
-from functools import cache
 from importlib.machinery import ModuleSpec
-from importlib.metadata import EntryPoint, PackageNotFoundError, distributions, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from neuromod.errors import UserError, listed, unknown
+from neuromod.models.entry_points import entry_points, how_to_get as command_for, is_own, load
 
 if TYPE_CHECKING:
     from neuromod.protocol import Study
-
-log = logging.getLogger(__name__)
 
 GROUPS = {
     "protocol": "neuromod.protocols",
     "model": "neuromod.models",
     "delivery": "neuromod.deliveries",
+    "stimulus": "neuromod.stimuli",
     "method": "neuromod.methods",
+    "receptor": "neuromod.receptors",
+    "sensor": "neuromod.sensors",
 }
-KINDS = (*GROUPS, "receptor")
+KINDS = tuple(GROUPS)
+SHELVES = ("receptor", "sensor")
+"""Kinds of which this package's own come from tables, not from entry points."""
 
 
 def names(kind: str) -> list[str]:
     """Names of all of a kind, one of `KINDS`."""
-    return list(_library()) if kind == "receptor" else sorted(_entries(kind))
+    found: list[str] = _shelf(kind).names() if kind in SHELVES else sorted(_entries(kind))
+    return found
 
 
 def kinds_of(name: str) -> list[str]:
@@ -51,7 +52,7 @@ def kinds_of(name: str) -> list[str]:
 
 
 def find(kind: str, name: str) -> Any:
-    """A class, the function of a delivery, or a receptor.
+    """A class, the function of a delivery or stimulus, or a receptor or sensor.
 
     Its name is what `neuromod list` shows, or that of its class. Case does not matter, nor does
     whether words are joined by hyphens or underscores.
@@ -64,27 +65,9 @@ def find(kind: str, name: str) -> Any:
     registered = _registered(kind, name)
     if not registered:
         raise unknown(kind, name, names(kind))
-    if kind == "receptor":
-        return _library()[registered]
-    entry = _entry(kind, registered)
-    try:
-        return entry.load() if _own(entry) else _welcomed(kind, entry)
-    except ModuleNotFoundError as error:
-        command = how_to_get(kind, registered)
-        hint = f": {command} brings it." if command else "."
-        raise UserError(
-            f"The {kind} {name!r} needs {error.name}, which is not installed{hint}"
-        ) from error
-    # A guest may not even end the program.
-    except (Exception, SystemExit) as error:
-        if _own(entry):
-            raise
-        said = str(error).strip().partition("\n")[0].rstrip(".")
-        giver = entry.dist.name if entry.dist else entry.value
-        raise UserError(
-            f"The {kind} {name!r} cannot be used, because the package {giver}, which brings it, is "
-            f"broken ({type(error).__name__}: {said}): another version of it may work."
-        ) from error
+    if kind in SHELVES:
+        return _shelf(kind)[registered]
+    return load(kind, _entry(kind, registered), lambda found: _check_guest(kind, found))
 
 
 def flaw(kind: str, name: str) -> str:
@@ -92,7 +75,7 @@ def flaw(kind: str, name: str) -> str:
 
     Empty where nothing is wrong, or only packages are missing.
     """
-    if kind == "receptor" or _own(_entry(kind, name)):
+    if _is_own(kind, name):
         return ""
     try:
         find(kind, name)
@@ -119,9 +102,9 @@ def title(kind: str, name: str) -> str:
     It is read from the source of this package and of what cannot be imported here, because
     importing what a protocol needs can take seconds.
     """
-    if kind == "receptor":
-        docstring = type(_library()[name]).__doc__ or ""
-    elif _own(_entry(kind, name)) or missing(kind, name):
+    if kind in SHELVES:
+        docstring = "" if missing(kind, name) else _words_on(find(kind, name))
+    elif _is_own(kind, name) or missing(kind, name):
         docstring = _docstring(*_place(_entry(kind, name)))
     else:
         docstring = _words_of(find(kind, name))
@@ -130,7 +113,7 @@ def title(kind: str, name: str) -> str:
 
 def missing(kind: str, name: str) -> list[str]:
     """Packages that something needs, as the extras of its entry point say, and lacks here."""
-    if kind == "receptor":
+    if kind in SHELVES and _is_own(kind, name):
         return []
     entry = _entry(kind, name)
     required = (entry.dist.requires if entry.dist else None) or ()
@@ -144,10 +127,7 @@ def missing(kind: str, name: str) -> list[str]:
 
 def how_to_get(kind: str, name: str) -> str:
     """Command that installs what something needs; empty where its entry point names no extra."""
-    entry = _entry(kind, name)
-    if not entry.extras or entry.dist is None:
-        return ""
-    return f"pip install '{entry.dist.name}[{','.join(entry.extras)}]'"
+    return command_for(_entry(kind, name))
 
 
 def _registered(kind: str, name: str) -> str:
@@ -155,7 +135,10 @@ def _registered(kind: str, name: str) -> str:
     known = names(kind)
     if name in known:
         return name
-    entries = {} if kind == "receptor" else _entries(kind)
+    if kind in SHELVES and name in _shelf(kind):
+        # In a file.
+        return name
+    entries = {} if kind in SHELVES else _entries(kind)
     classes = {_place(entry)[1]: own for own, entry in entries.items()}
     alike = {_folded(own): own for own in known}
     return classes.get(name) or alike.get(_folded(name), "")
@@ -170,33 +153,13 @@ def _entry(kind: str, name: str) -> EntryPoint:
 
 
 def _entries(kind: str) -> dict[str, EntryPoint]:
-    # Of two of a name, this package's own counts.
-    return {entry.name: entry for entry in sorted(_entry_points(GROUPS[kind]), key=_own)}
+    return entry_points(GROUPS[kind])
 
 
-def _entry_points(group: str) -> Iterator[EntryPoint]:
-    """Entry points of a group, without those of packages of which they cannot be read.
-
-    One such package is the end of `importlib.metadata.entry_points`.
-    """
-    seen: set[str] = set()
-    for package in distributions():
-        try:
-            entries = package.entry_points.select(group=group)
-            name = canonicalize_name(package.name) if entries else ""
-        except Exception as error:
-            _leave_out(str(getattr(package, "_path", package)), f"{type(error).__name__}: {error}")
-            continue
-        # Of two of a name, the first on the path is the one that is imported.
-        if name not in seen:
-            yield from entries
-        seen.add(name)
-
-
-@cache
-def _leave_out(package: str, reason: str) -> None:
-    """Name a broken package, once in a process."""
-    log.warning("%s is left out: its entry points cannot be read (%s).", package, reason)
+def _is_own(kind: str, name: str) -> bool:
+    if kind in SHELVES:
+        return _registered(kind, name) in list(_shelf(kind))
+    return is_own(_entry(kind, name))
 
 
 def _place(entry: EntryPoint) -> tuple[str, str]:
@@ -205,17 +168,12 @@ def _place(entry: EntryPoint) -> tuple[str, str]:
     return module.strip(), name.strip()
 
 
-def _own(entry: EntryPoint) -> bool:
-    return entry.value.startswith("neuromod.")
-
-
-def _welcomed(kind: str, entry: EntryPoint) -> Any:
-    """What another package brings, after a look at whether it will do."""
+def _check_guest(kind: str, found: Any) -> None:
+    """Refuse what another package brings where it will not do."""
     # Imported here because Brian2 takes its time.
     from neuromod.parameters import Parameters
     from neuromod.protocol import Study
 
-    found = entry.load()
     if not _words_of(found):
         raise ValueError("it has no docstring, whose first sentence would be its title")
     made_of_settings = isinstance(found, type) and issubclass(found, Parameters)
@@ -224,7 +182,6 @@ def _welcomed(kind: str, entry: EntryPoint) -> Any:
     if made_of_settings:
         # With its defaults, as everything else makes it first.
         found()
-    return found
 
 
 def _words_of(found: Any) -> str:
@@ -233,11 +190,18 @@ def _words_of(found: Any) -> str:
     return "" if words.startswith(f"{found.__name__}(") else inspect.cleandoc(words)
 
 
-def _library() -> Any:
-    # Imported here because Brian2 takes its time.
-    from neuromod.models import library
+def _words_on(ready: Any) -> str:
+    """What a receptor or sensor says of itself, or what it binds where its class is another's."""
+    made = type(ready)
+    own = made.__name__ == ready.name or ready == made()
+    return inspect.getdoc(made) or "" if own else f"{ready.ligand.capitalize()} {ready.name}."
 
-    return library
+
+def _shelf(kind: str) -> Any:
+    # Imported here because Brian2 takes its time.
+    from neuromod import models
+
+    return models.library if kind == "receptor" else models.sensors
 
 
 def _docstring(module: str, name: str) -> str:

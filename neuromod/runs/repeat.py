@@ -16,6 +16,7 @@ from neuromod.runs.files import as_csv, read_info, read_recording
 from neuromod.runs.folder import sought
 from neuromod.runs.run import run, stored_protocol
 from neuromod.support.cache import checksum
+from neuromod.support.progress import seen
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Repeated:
     different: tuple[str, ...]
 
 
+@seen()
 def repeat(folder: str | Path, out: str | Path | None = None) -> Repeated:
     """Repeat a stored run, of which ``run.json`` must be whole.
 
@@ -80,10 +82,12 @@ def _has_recording(
 def _arrays(recording: Recording) -> dict[tuple[str, ...], Any]:
     """Every spike, trace and total of a recording."""
     found: dict[tuple[str, ...], Any] = {}
+    intervals = recording.intervals()
     for name, spikes in recording.spikes.items():
         found |= {("neurons", name): spikes.neurons, ("times", name): spikes.times}
     for name, signals in recording.signals.items():
         found |= {("trace", name, variable): one.values for variable, one in signals.items()}
+        found |= {("every", name, variable): apart for variable, apart in intervals[name].items()}
     for name, totals in recording.totals.items():
         found |= {("total", name, variable): values for variable, values in totals.items()}
     return found

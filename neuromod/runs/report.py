@@ -20,17 +20,24 @@ from neuromod.support.text import number, say
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 ROWS_SHOWN = 60
+ROWS_SUMMARISED = 16
 
 
 def draw(
     protocol: Study, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]
 ) -> bytes:
     """Picture of a protocol's figure: PNG at 150 dots per inch."""
-    buffer = io.BytesIO()
     with style():
-        protocol.plot(tables, recordings).savefig(buffer, format="png", dpi=150)
+        return png(protocol.plot(tables, recordings))
+
+
+def png(figure: Figure) -> bytes:
+    """Picture of a figure: PNG at 150 dots per inch."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
 
 
@@ -42,6 +49,57 @@ def page(
     image: bytes,
 ) -> str:
     """Self-contained HTML page of a run; `info` is what ``run.json`` holds."""
+    title, _, intro = inspect.getdoc(protocol).partition("\n\n")  # type: ignore[union-attr]
+    return _template("report.html.j2").render(
+        title=title.rstrip("."),
+        intro=paragraphs(intro),
+        info=info,
+        sections=_shown(sections, tables),
+        settings=describe(protocol),
+        image=base64.b64encode(image).decode(),
+    )
+
+
+def document(
+    title: str,
+    byline: str,
+    intro: str,
+    sections: Sequence[Section],
+    tables: Mapping[str, pd.DataFrame],
+    image: bytes,
+) -> str:
+    """Self-contained HTML page of words, tables and one figure, in the look of a run's."""
+    return _template("page.html.j2").render(
+        title=title,
+        byline=byline,
+        intro=paragraphs(intro),
+        sections=_shown(sections, tables),
+        image=base64.b64encode(image).decode(),
+    )
+
+
+def summary(title: str, tables: Mapping[str, pd.DataFrame], image: bytes) -> str:
+    """Piece of HTML for a notebook: a figure and the first rows of tables."""
+    return _template("summary.html.j2").render(
+        title=title,
+        tables={name: show(table, ROWS_SUMMARISED) for name, table in tables.items()},
+        image=base64.b64encode(image).decode(),
+    )
+
+
+def _shown(sections: Sequence[Section], tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": section.title,
+            "paragraphs": paragraphs(section.text),
+            "table": show(tables[section.table]) if section.table else None,
+            "file": f"{section.table}.csv",
+        }
+        for section in sections
+    ]
+
+
+def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("neuromod.runs", "."),
         autoescape=True,
@@ -49,23 +107,7 @@ def page(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    title, _, intro = inspect.getdoc(protocol).partition("\n\n")  # type: ignore[union-attr]
-    return environment.get_template("report.html.j2").render(
-        title=title.rstrip("."),
-        intro=paragraphs(intro),
-        info=info,
-        sections=[
-            {
-                "title": section.title,
-                "paragraphs": paragraphs(section.text),
-                "table": show(tables[section.table]) if section.table else None,
-                "file": f"{section.table}.csv",
-            }
-            for section in sections
-        ],
-        settings=describe(protocol),
-        image=base64.b64encode(image).decode(),
-    )
+    return environment.get_template(name)
 
 
 def paragraphs(text: str) -> list[str]:
@@ -96,6 +138,8 @@ def describe(settings: Parameters, prefix: str = "") -> list[dict[str, str]]:
         elif holds_models(value):
             for member in value:
                 rows += describe(member, f"{prefix}{name}.{member.name}.")
+        elif isinstance(value, Mapping):
+            rows += [row_of(f"{prefix}{name}.{key}", item, about) for key, item in value.items()]
         else:
             rows.append(row_of(prefix + name, value, about))
     return rows
@@ -106,7 +150,7 @@ def row_of(name: str, value: Any, about: About) -> dict[str, str]:
     shown, allowed = say(value), about.range
     if name.rpartition(".")[2].startswith("k_"):
         # Rate constants are not frequencies.
-        shown, allowed = shown.replace(" Hz", " /s"), allowed.replace(" Hz", " /s")
+        shown, allowed = shown.replace(" Hz", "/s"), allowed.replace(" Hz", "/s")
     row = {"name": name, "value": shown, "meaning": about.meaning}
     return row | {"range": allowed, "source": about.source}
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from neuromod.devices.simulation import check_request, simulate
-from neuromod.errors import UserError
+from neuromod.errors import UserError, listed
 from neuromod.protocol import Study, Training
 from neuromod.recording import FORMATS, Recording, check_format
 from neuromod.runs.earlier import current_settings
@@ -33,11 +35,16 @@ from neuromod.runs.files import (
 )
 from neuromod.runs.folder import Place, reserved, room_for, sought
 from neuromod.runs.registry import find, name_of, version_of
-from neuromod.runs.report import draw, page
+from neuromod.runs.report import draw, page, png, summary
 from neuromod.settings import change, flatten, format_value, read
 from neuromod.support.cache import checksum, written_whole
+from neuromod.support.figures import style
 from neuromod.support.log import Journal, journal, stage
 from neuromod.support.machine import forced
+from neuromod.support.progress import seen
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 VERSIONED = [
     "brian2-neuromod",
@@ -81,10 +88,75 @@ class Run:
         """The main table."""
         return self.tables["table"]
 
+    def plot(self) -> Figure:
+        """The figure, to be changed or saved by Matplotlib."""
+        with style():
+            figure = self.protocol.plot(self.tables, self.recordings)
+        # Without this, notebooks show it only once Matplotlib's inline backend is loaded.
+        vars(figure)["_repr_png_"] = lambda: png(figure)
+        return figure
+
+    def report(self, path: str | Path | None = None) -> str:
+        """The report, a self-contained HTML page.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write it to.
+        """
+        sections = self.protocol.report(self.tables)
+        text = page(self.protocol, self.info, self.tables, sections, self._picture)
+        if path is not None:
+            with written_whole(Path(path), len(text)) as file:
+                file.write_bytes(_encoded(text))
+        return text
+
+    def save(self, folder: str | Path, overwrite: bool = False, format: str = FORMATS[0]) -> Path:
+        """Write the run into a folder, as `run` does with ``out``.
+
+        Parameters
+        ----------
+        folder : path
+        overwrite : bool
+            Whether a run that is already there may be replaced.
+        format : str
+            Of recordings: ``"nix"`` or ``"nwb"``.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        UserError
+            When a run cannot be written there, or this one is in a folder already.
+        """
+        if "files" in self.info:
+            raise UserError("This run is in a folder already: copy that one.")
+        check_format(format)
+        with reserved(Path(folder).absolute(), overwrite) as place:
+            return _write(replace(self, info=copy.deepcopy(self.info)), place, format)
+
+    def __repr__(self) -> str:
+        """Protocol, device and seed on one line."""
+        info = self.info
+        return f"<Run of {info['protocol']} on {_computed(info)}, seed {info['seed']}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the figure and the tables that the command line prints."""
+        shown = {n: self.tables[n] for n in self.protocol.shown if len(self.tables.get(n, ()))}
+        return summary(repr(self)[1:-1], shown, self._picture)
+
+    @cached_property
+    def _picture(self) -> bytes:
+        return draw(self.protocol, self.tables, self.recordings)
+
 
 DEFAULT = ("cython", "double", FORMATS[0])
 
 
+@seen()
 def run(
     protocol: str | Study,
     device: str = "cython",
@@ -136,16 +208,7 @@ def run(
         return _work(chosen, device, precision, force)
     with reserved(Path(out).absolute(), overwrite) as place:
         finished = _work(chosen, device, precision, force)
-        finished.info["format"] = format
-        _store(finished, place)
-        failure = _add_extras(finished, place)
-        folder = place.settle()
-        with _kept_in(folder):
-            if failure:
-                raise failure
-            _draw(finished, folder)
-        if folder != place.folder:
-            raise UserError(f"{place.folder} was taken meanwhile: the run is in {folder}.")
+        _write(finished, place, format)
     return finished
 
 
@@ -232,12 +295,14 @@ def _work(study: Study, device: str, precision: str, force: bool = False) -> Run
         found = study.perform(lambda experiment: simulate(experiment, device, precision))
     versions = {"python": platform.python_version()}
     versions |= {name: version_of(name) for name in VERSIONED if version_of(name)}
+    computed_by = [recording.provenance for recording in found.recordings.values()]
+    versions |= {n: about[n] for about in computed_by for n in ("genn",) if n in about}
     info = {
         "protocol": name_of(study),
         "settings": {name: format_value(value) for name, value in flatten(study).items()},
         "seed": study.seed,
         "device": device,
-        "target": sorted({r.provenance.get("target", device) for r in found.recordings.values()}),
+        "target": sorted({about.get("target", device) for about in computed_by}),
         "precision": precision,
         "started": started.isoformat(timespec="seconds"),
         "wall_s": _rounded(notes),
@@ -249,6 +314,33 @@ def _work(study: Study, device: str, precision: str, force: bool = False) -> Run
         "recordings": list(found.recordings),
     }
     return Run(study, found.tables, found.recordings, info)
+
+
+def _write(finished: Run, place: Place, format: str) -> Path:
+    """Write a run into its place; give the folder."""
+    finished.info["format"] = format
+    _store(finished, place)
+    failure = _add_extras(finished, place)
+    folder = place.settle()
+    with _kept_in(folder):
+        if failure:
+            raise failure
+        _draw(finished, folder)
+    if folder != place.folder:
+        raise UserError(f"{place.folder} was taken meanwhile: the run is in {folder}.")
+    return folder
+
+
+def _computed(info: Mapping[str, Any]) -> str:
+    """The device, and who computed for it where that is another."""
+    device: str = info["device"]
+    targets = [target for target in info.get("target", ()) if target != device]
+    return f"{device} (computed by {listed(targets)})" if targets else device
+
+
+def _encoded(text: str) -> bytes:
+    """A page as it stands in a file."""
+    return text.encode(errors="backslashreplace")
 
 
 def _store(finished: Run, place: Place) -> None:
@@ -285,13 +377,13 @@ def _add_extras(finished: Run, place: Place) -> BaseException | None:
 
 def _draw(run: Run, folder: Path) -> None:
     with journal() as notes, stage("drawing"):
-        image = draw(run.protocol, run.tables, run.recordings)
+        image = run._picture
         sections = run.protocol.report(run.tables)
     if "files" in run.info:
         for name, seconds in _rounded(notes).items():
             run.info["wall_s"].setdefault(name, seconds)
     text = page(run.protocol, run.info, run.tables, sections, image)
-    pages = dict(zip(PAGES, (image, text.encode(errors="backslashreplace")), strict=True))
+    pages = dict(zip(PAGES, (image, _encoded(text)), strict=True))
     for name, content in pages.items():
         with written_whole(folder / name, len(content)) as path:
             path.write_bytes(content)

@@ -16,7 +16,7 @@ from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from neuromod.support.text import column_label, handy, number
+from neuromod.support.text import column_label, handy, number, with_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +86,9 @@ def label(
     named = {"title": title, "xlabel": x, "ylabel": y}
     scales = {f"{axis}scale": "log" for axis in log}
     axes.set(**scales, **{name: text for name, text in named.items() if text}, **more)
+    if more.get("ylim") == (0, None) and np.isfinite(axes.dataLim.y1) and axes.dataLim.y1 > 0:
+        # The margin of data that lie close together would cut their markers off.
+        axes.set_ylim(top=max(axes.get_ylim()[1], 1.05 * axes.dataLim.y1))
 
 
 def thin(times: Any, *traces: Any, points: int = 2000) -> tuple[Any, ...]:
@@ -194,7 +197,7 @@ class Family:
             if also:
                 legend(axes, "", below, also)
             return
-        names = [f"{number(value)} {unit}".strip() for value in plain]
+        names = [with_unit(number(value), unit) for value in plain]
         looks = {name: {"color": color} for name, color in zip(names, self.colors, strict=True)}
         legend(axes, self.title, below, looks | dict(also or {}))
 
@@ -247,7 +250,13 @@ def plain_figure(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, An
         drawings = [(_draw_column, table, table.columns[0], name) for name in numeric]
     alone = len(recordings) == 1
     drawings = drawings or [
-        (_draw_traces, recording.times, signal, what, cells if alone else f"{name}: {cells}")
+        (
+            _draw_traces,
+            recording.times_of(cells, what),
+            signal,
+            what,
+            cells if alone else f"{name}: {cells}",
+        )
         for name, recording in recordings.items()
         for cells, signals in recording.signals.items()
         for what, signal in signals.items()

@@ -1,4 +1,4 @@
-"""Progress: bars on a terminal, a plain line now and then elsewhere."""
+"""Progress: bars on a terminal and in a notebook; elsewhere a command tells now and then."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     Task,
     TaskProgressColumn,
     TextColumn,
@@ -22,25 +23,21 @@ from rich.progress import (
 )
 
 Thing = TypeVar("Thing")
-_shown: ContextVar[Progress | None] = ContextVar("shown", default=None)
+# What shows the tasks of a context, and what each new one calls first.
+_shown: ContextVar[tuple[Progress, Callable[[], None]] | None] = ContextVar("shown", default=None)
 # Between two lines; what takes less time is not worth one.
 EVERY_S = 30.0
+# Before anything is shown to those who call from Python, and between two pictures in a notebook.
+PATIENCE_S, REDRAWN_S = 2.0, 0.5
 
 
 @contextmanager
 def bars() -> Iterator[None]:
-    """Show every `task` of this context on standard error."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
+    """Show every `task` of this context on standard error, for the command line."""
     console = Console(stderr=True)
-    progress = Progress(*columns, console=console, disable=not console.is_terminal)
-    token, over = _shown.set(progress), Event()
+    progress = Progress(*_columns(), console=console, disable=not console.is_terminal)
+    # Started late, so that an error in the request prints nothing else.
+    token, over = _shown.set((progress, progress.start)), Event()
     lines = Thread(target=_tell, args=(progress, over), daemon=True)
     if progress.disable:
         lines.start()
@@ -53,6 +50,71 @@ def bars() -> Iterator[None]:
             lines.join()
         elif progress.live.is_started:
             progress.stop()
+
+
+@contextmanager
+def seen() -> Iterator[None]:
+    """Show every `task` of this context where someone watches: on a terminal or in a notebook.
+
+    This is for calls from Python: nothing is shown of what takes less than `PATIENCE_S`, or where
+    output goes into a file or a pipe. Within `bars` and within itself it adds nothing. It also
+    decorates functions.
+    """
+    console = Console(stderr=True)
+    watched = console.is_jupyter or (sys.stderr is not None and sys.stderr.isatty())
+    if _shown.get() is not None or not watched:
+        yield
+        return
+    # In a notebook IPython shows it: rich would need ipywidgets.
+    progress = Progress(*_columns(), console=console, disable=console.is_jupyter, transient=True)
+    token, over = _shown.set((progress, lambda: None)), Event()
+    showing = Thread(target=_show, args=(progress, over), daemon=True)
+    showing.start()
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+        over.set()
+        showing.join()
+        if progress.live.is_started:
+            progress.stop()
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Show no `task` of this context: many that are alike would fill the screen."""
+    token = _shown.set((Progress(disable=True), lambda: None))
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+
+
+def _show(progress: Progress, over: Event) -> None:
+    """Show what is being done once it has taken long enough."""
+    if over.wait(PATIENCE_S):
+        return
+    if not progress.disable:
+        progress.start()
+        return
+    from IPython.display import display
+
+    picture = display(progress.make_tasks_table(progress.tasks), display_id=True)
+    ending = False
+    while not ending:
+        ending = over.wait(REDRAWN_S)
+        picture.update(progress.make_tasks_table(progress.tasks))
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
 
 
 def _tell(progress: Progress, over: Event) -> None:
@@ -90,11 +152,11 @@ def task(description: str) -> Callable[[int, int], None]:
     callable of (int, int)
         To be called with the work done and the work in total.
     """
-    progress = _shown.get()
-    if progress is None:
+    shown = _shown.get()
+    if shown is None:
         return lambda _done, _total: None
-    # Started late, so that an error in the request prints nothing else.
-    progress.start()
+    progress, begin = shown
+    begin()
     bar = progress.add_task(description, total=None)
     return lambda done, total: progress.update(bar, completed=done, total=total)
 

@@ -113,14 +113,13 @@ def say(value: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> str
             return listed([say(item, unit, digits) for item in value])
         value = Quantity(list(value))
     plain, name = handy(value, unit, digits)
-    behind = f" {name}" if name else ""
     if plain.ndim == 0:
-        return f"{number(plain[()], digits)}{behind}"
+        return with_unit(number(plain[()], digits), name)
     if plain.size > LISTED or plain.ndim > 1:
         flat = plain.ravel()
-        ends = f"{number(flat[0], digits)} to {number(flat[-1], digits)}{behind}"
-        return f"{ends}, {plain.size} values"
-    return f"{listed([number(item, digits) for item in plain])}{behind}"
+        ends = f"{number(flat[0], digits)} to {number(flat[-1], digits)}"
+        return f"{with_unit(ends, name)}, {plain.size} values"
+    return with_unit(listed([number(item, digits) for item in plain]), name)
 
 
 def span(values: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> str:
@@ -145,7 +144,12 @@ def span(values: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> s
     plain, name = handy(values, unit, digits)
     low, high = number(plain.min(), digits), number(plain.max(), digits)
     ends = low if low == high else f"{low} to {high}"
-    return f"{ends} {name}".rstrip()
+    return with_unit(ends, name)
+
+
+def with_unit(numbers: str, unit: str) -> str:
+    """Numbers in words with the symbol of their unit, such as ``3 mV`` or ``0.13/V``."""
+    return numbers + unit[1:] if unit.startswith("1/") else f"{numbers} {unit}".rstrip()
 
 
 def handy(value: Any, unit: Unit | str | None = None, digits: int = DIGITS) -> tuple[Any, str]:
@@ -200,8 +204,13 @@ def number(value: Any, digits: int = DIGITS) -> str:
     return _grouped(_trimmed(f"{value:.{max(0, digits - 1 - exponent)}f}"))
 
 
+def signed(change: float, decimals: int = 0) -> str:
+    """A change with its sign, such as ``+3`` or ``-0.4``; one that rounds to nothing is ``0``."""
+    return f"{change:+.{decimals}f}" if round(change, decimals) else "0"
+
+
 def symbol(unit: Unit) -> str:
-    """Symbol of a unit, such as ``µM``, ``MΩ``, ``/ms`` or ``µF/cm²``."""
+    """Symbol of a unit, such as ``µM``, ``MΩ``, ``1/ms`` or ``µF/cm²``."""
     text = str(unit).replace("^", "**").replace(" ", "*")
     powers: dict[str, int] = {}
     _collect(ast.parse(text, mode="eval").body, 1, powers)
@@ -209,7 +218,7 @@ def symbol(unit: Unit) -> str:
     under = [_raised(name, -power) for name, power in powers.items() if power < 0]
     if not under:
         return over
-    return f"{over}/{under[0] if len(under) == 1 else '(' + ' '.join(under) + ')'}"
+    return f"{over or 1}/{under[0] if len(under) == 1 else '(' + ' '.join(under) + ')'}"
 
 
 def column_label(name: str) -> str:
@@ -225,7 +234,7 @@ def column_label(name: str) -> str:
     if words[-1] == "per":
         words.pop()
         above = COLUMN_UNITS[words.pop()] if len(words) > 1 and words[-1] in COLUMN_UNITS else ""
-        unit = f"{above}/{unit}"
+        unit = f"{above or 1}/{unit}"
     return f"{' '.join((*words, last)).strip()} ({unit})"
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from neuromod.analysis.dose_response import for_log_axis
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.protocols.families.cells import about_outliers
+from neuromod.protocols.families.measured import ROW, about_measured, draw_measured
 from neuromod.support.figures import BLACK, ORANGE, Family, label, legend, panels
 from neuromod.support.text import number, percent, say
 
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 def plot(protocol: Antagonist, tables: Tables, recordings: Recordings) -> Figure:
     """Curves with their common fit, and the Schild plot."""
     del recordings
-    figure, axes = panels([["curves", "schild"]], width=11.5, height=4.5)
+    layout = [["curves", "schild"], *([ROW] if "read" in tables else [])]
+    figure, axes = panels(layout, width=11.5, height=4.5 * len(layout))
     baths = tables["curves"].antagonist_uM.to_numpy() * umolar
     antagonist = Family(baths, protocol.receptor.antagonist)
     _plot_curves(axes["curves"], protocol, tables, antagonist)
     _plot_schild(axes["schild"], protocol, tables, antagonist)
+    if "read" in tables:
+        draw_measured(axes, tables, "c")
     return figure
 
 
@@ -93,7 +97,7 @@ def report(protocol: Antagonist, tables: Tables) -> list[Section]:
     if "global_fit" in tables:
         joint = _about_global(protocol, tables)
         sections.insert(2, Section("Gaddum and Schild's global fit", joint, "global_fit"))
-    return sections
+    return [*sections, *about_measured(tables)]
 
 
 def _about_global(protocol: Antagonist, tables: Tables) -> str:

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, linspace, molar, nA, umolar
+from brian2 import Quantity, linspace, molar, nA, second, umolar
 
 from neuromod.analysis.dose_response import HillFit, fit_hill
 from neuromod.analysis.rates import closed_form_rates
 from neuromod.analysis.schild import gaddum_schild, schild
 from neuromod.errors import UserError
+from neuromod.experiment import Experiment
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptive import Receptive
 from neuromod.models.receptors import Receptor
-from neuromod.parameters import not_negative, parameter, positive
+from neuromod.parameters import not_negative, positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.antagonist import page
 from neuromod.protocols.families.cells import BathProtocol, check_ascending, robust_fits
+from neuromod.protocols.families.measured import (
+    TEXTS,
+    Compared,
+    fitted,
+    measured_points,
+    read,
+    steady,
+)
+from neuromod.protocols.families.neurons import neuron_setting
 from neuromod.support.text import say
 
 SCHILD = ["slope", "slope_low", "slope_high", "pA2", "pA2_low", "pA2_high", "exact_pA2"]
@@ -35,12 +48,18 @@ class Antagonist(BathProtocol):
     does one fit of Gaddum's and Schild's equation to all curves.
     """
 
-    shown: ClassVar[tuple[str, ...]] = ("curves", "schild", "global_fit")
+    shown: ClassVar[tuple[str, ...]] = ("curves", "schild", "global_fit", "receptor_fit")
+    text_columns: ClassVar[tuple[str, ...]] = TEXTS
+    small: ClassVar[Mapping[str, Any]] = {
+        "antagonist": [0.3, 1.1, 4.7] * umolar,
+        "conc": [0, 0.17, 1.3, 19, 170] * umolar,
+        "I": [1.3] * nA,
+        "duration": 0.3 * second,
+    }
 
-    neuron: GainLIF = parameter(
+    neuron: Receptive = neuron_setting(
         GainLIF(receptors=(Receptor(antagonist="antagonist"),)),
         "the neuron, with one receptor that has an antagonist",
-        "see its own",
     )
     conc: Quantity = not_negative(
         [0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000] * umolar,
@@ -59,6 +78,9 @@ class Antagonist(BathProtocol):
     )
 
     robust: bool = robust_fits()
+    data: str = measured_points(
+        "steady responses: columns conc_uM, antagonist_uM, gain or another response"
+    )
 
     plot = page.plot
     report = page.report
@@ -84,7 +106,9 @@ class Antagonist(BathProtocol):
                 f"conc must reach from below {say(first)} to above {say(last)}, the EC50 without "
                 "and with the most antagonist."
             )
-        # As far as the closed form tells.
+        self.check_effect(self.conc)
+        if not self.closed:
+            return
         gain = self.neuron.steady_gain({self.ligand: self.conc})
         if np.ptp(closed_form_rates(self.neuron, self.I[-1], gain)) == 0:
             raise UserError(
@@ -107,20 +131,36 @@ class Antagonist(BathProtocol):
         names = {self.receptor.antagonist: "antagonist_uM", self.ligand: "conc_uM"}
         columns = {f"conc_{ligand}_uM": name for ligand, name in names.items()}
         cells = self.by_cell(recordings).rename(columns=columns)
-        table = cells[[*names.values(), "current_nA", "rate_Hz", "closed_form_Hz"]]
-        groups = table.groupby([*names.values()], as_index=False)
-        responses = groups[["rate_Hz", "closed_form_Hz"]].mean()
+        rates = ["rate_Hz", *(["closed_form_Hz"] if self.closed else [])]
+        table = cells[[*names.values(), "current_nA", *rates]]
+        responses = table.groupby([*names.values()], as_index=False)[rates].mean()
         points = responses.conc_uM.to_numpy(), responses.rate_Hz.to_numpy()
         number = np.searchsorted(self._baths, responses.antagonist_uM)
         fit = fit_hill(*points, number, robust=self.robust)
         found = np.ravel(astuple(schild(self.antagonist, fit)))
-        regression = pd.DataFrame([[*found, self._exact]], columns=SCHILD)
+        regression = pd.DataFrame([[*found, self._exact_affinity]], columns=SCHILD)
         curves = self._curves(fit)
         if self.robust:
             curves["down_weighted"] = np.bincount(number, fit.weights < 0.5).astype(int)
         joint = self._global(points, responses.antagonist_uM.to_numpy() * umolar)
         tables = {"table": table, "responses": responses, "curves": curves}
-        return tables | {"schild": regression, "global_fit": joint}
+        return tables | {"schild": regression, "global_fit": joint} | self.compared.told()
+
+    @cached_property
+    def compared(self) -> Compared:
+        """What was measured, and the receptor fitted to it."""
+        if not self.data:
+            return Compared()
+        points = read(self.data)
+        if "antagonist_uM" not in points.values:
+            raise UserError(f"{self.data} needs a column antagonist_uM, 0 where there was none.")
+        sets = steady(self.data, points, self.receptor, 0 * umolar)
+        return fitted(self.data, points, sets, self.receptor)
+
+    def experiments(self) -> dict[str, Experiment]:
+        """One network, one neuron for every bath and current; a file is refused before it runs."""
+        _ = self.compared
+        return super().experiments()
 
     @property
     def _baths(self) -> np.ndarray:
@@ -128,7 +168,7 @@ class Antagonist(BathProtocol):
         return np.concatenate([[0], self.antagonist / umolar])
 
     @property
-    def _exact(self) -> float:
+    def _exact_affinity(self) -> float:
         """The pA2 of the receptor's own constant."""
         return float(-np.log10(self.k_b / molar))
 
@@ -137,7 +177,7 @@ class Antagonist(BathProtocol):
         rows = []
         for slope in (None, 1.0):
             fit = gaddum_schild(*points, antagonist, schild_slope=slope, robust=self.robust)
-            found = [*astuple(fit.schild_slope), *astuple(fit.pA2), self._exact]
+            found = [*astuple(fit.schild_slope), *astuple(fit.pA2), self._exact_affinity]
             counted = {"down_weighted": fit.down_weighted} if self.robust else {}
             rows.append(dict(zip(SCHILD, found, strict=True)) | counted)
         return pd.DataFrame(rows)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support import figures
 from neuromod.support.figures import BLACK, PURPLE, label, legend, panels
-from neuromod.support.text import listed, say
+from neuromod.support.text import listed, say, signed
 
 if TYPE_CHECKING:
     from neuromod.protocols.chip_network.protocol import ChipNetwork
@@ -40,13 +40,18 @@ END, BINS = 8.0, 12
 
 
 def plot(protocol: ChipNetwork, tables: Tables, recordings: Recordings) -> Figure:
-    """Accuracy by method and bits, gains, accuracy and energy against supplies."""
+    """Accuracy by method and bits, gains, accuracy and energy against supplies.
+
+    Lines and bars of accuracy are in closed form, diamonds what circuit neurons did.
+    """
     del recordings
     figure, axes = panels([["methods", "gains"], ["supplies", "energy"]], width=10, height=8)
-    _plot_methods(axes["methods"], tables["methods"])
+    _plot_methods(axes["methods"], tables["methods"], _images(tables["table"]))
     _plot_gains(axes["gains"], tables["gains"], *protocol.reach)
     _plot_supplies(axes["supplies"], tables["supplies"], "test_accuracy", 100)
-    label(axes["supplies"], "c  Accuracy with shared supplies", y="test images right (%)")
+    label(
+        axes["supplies"], "c  Accuracy with shared supplies, closed form", y="test images right (%)"
+    )
     _plot_supplies(axes["energy"], tables["supplies"], "energy_per_image_pJ", 1)
     title = f"d  Energy, from neurons: {_images(tables['table'])}"
     label(axes["energy"], title, y="energy per image (pJ)")
@@ -55,7 +60,7 @@ def plot(protocol: ChipNetwork, tables: Tables, recordings: Recordings) -> Figur
     return figure
 
 
-def _plot_methods(axes: Any, methods: pd.DataFrame) -> None:
+def _plot_methods(axes: Any, methods: pd.DataFrame, images: str) -> None:
     sizes = sorted(methods.bits.unique())
     width = 0.8 / len(sizes)
     colors = figures.ordered_colors(len(sizes))
@@ -65,10 +70,12 @@ def _plot_methods(axes: Any, methods: pd.DataFrame) -> None:
         at = np.arange(len(METHODS)) + (number - (len(sizes) - 1) / 2) * width
         look = {"yerr": rows.test_accuracy_sd.fillna(0), "color": color, "label": f"{bits} bits"}
         axes.bar(at, rows.test_accuracy_mean, 0.92 * width, **look)
+        run = {"color": BLACK, "ms": 4, "label": None if number else f"simulated, {images}"}
+        axes.plot(at, rows.simulated_accuracy_mean, "D", **run)
         before, named = rows.trained_accuracy_mean, None if number else "off the chip"
         axes.hlines(before, at - width / 2, at + width / 2, color=figures.RED, lw=2, label=named)
     axes.set_xticks(range(len(METHODS)), METHODS)
-    label(axes, "a  Accuracy on the chip", y="test images right (%)", ylim=(0, None))
+    label(axes, "a  Accuracy on the chip, closed form", y="test images right (%)", ylim=(0, None))
     legend(axes, below=True)
 
 
@@ -140,8 +147,8 @@ def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
             "differ. trained_accuracy is that at the end of tuning, off the chip. An image is "
             f"right if {DECISIONS[decision]}.\n\n"
             "The energy of the synapses follows from the mirror equation; that of the core is "
-            "calibrated here to the paper's 1.08 pJ per spike at 3.3 MHz, so totals are estimates. "
-            "The convolutional stack is not on the chip.",
+            "calibrated here to 1.08 pJ per spike, the paper's least, at 3.3 MHz, its highest "
+            "rate, so totals are estimates. The convolutional stack is not on the chip.",
             "table",
         ),
     ]
@@ -158,13 +165,18 @@ def _on_mirrors(protocol: ChipNetwork, changes: pd.DataFrame) -> str:
     sizes = changes[(changes.bits == bits) & (changes.method == "bounded")].mirror_scale
     return (
         "Mirrors are sized to the weights: a layer of many inputs has small weights and needs "
-        "weaker mirrors, with narrower transistors and larger loads, which leave gains and "
-        f"supplies as they are. Sized by {protocol.mirrors}, they are "
-        f"{listed([say(scale, digits=3) for scale in sizes])} times weaker than the circuit's at "
-        f"{bits} bits (medians).\n\nThe counts are those of the first seed. supply_at_lower_end "
-        "and supply_at_upper_end are neurons that needed less than 0.5 V or more than 1 V, for "
-        "which the codes make up; negative_gain are those whose codes are stored inverted."
+        "weaker mirrors, with narrower transistors and larger loads, one of few inputs stronger "
+        f"ones; gains and supplies stay as they are. Sized by {protocol.mirrors}, the layers' "
+        f"give, one after the other, {_sized(sizes)} at {bits} bits (medians).\n\nThe counts are "
+        "those of the first seed. supply_at_lower_end and supply_at_upper_end are neurons that "
+        "needed less than 0.5 V or more than 1 V, for which the codes make up; negative_gain are "
+        "those whose codes are stored inverted."
     )
+
+
+def _sized(scales: pd.Series) -> str:
+    """How the current of a layer's mirrors compares with the circuit's, layer by layer."""
+    return f"{listed([say(1 / scale, digits=3) for scale in scales])} times the circuit's current"
 
 
 def _percent(row: Any) -> str:
@@ -188,9 +200,9 @@ def _compare_methods(methods: pd.DataFrame, bits: int, groups: int) -> str:
         f"Test images right on the chip with codes of {shown} bits, for gains: {'; '.join(found)}. "
         f"Of the ways that leave the memory alone, '{best}' does best, {abs(lost):.0f} points "
         f"{'below' if lost >= 0 else 'above'} free gains. Tuning on the codes instead of the exact "
-        f"weights changes accuracy by {helped:+.0f} points with the coarsest codes ({fewest} bits)."
-        f" With groups, {2 * groups} a neuron, the chip has {several.supplies['groups']} supplies "
-        f"instead of {several.supplies['on codes']}."
+        f"weights changes accuracy by {signed(helped)} points with the coarsest codes ({fewest} "
+        f"bits). With groups, {2 * groups} a neuron, the chip has {several.supplies['groups']} "
+        f"supplies instead of {several.supplies['on codes']}."
     )
 
 
@@ -210,6 +222,6 @@ def _compare_supplies(supplies: pd.DataFrame) -> str:
     return (
         f"{' '.join(lines)} An image takes {energy.min():.0f} to {energy.max():.0f} pJ. Rewriting "
         "the codes to make up for shared supplies changes accuracy by "
-        f"{rewriting.min():+.0f} to {rewriting.max():+.0f} points; tuning the shared supplies "
-        f"again changes it by {again.min():+.0f} to {again.max():+.0f}."
+        f"{signed(rewriting.min())} to {signed(rewriting.max())} points; tuning the shared "
+        f"supplies again changes it by {signed(again.min())} to {signed(again.max())}."
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from neuromod.parameters import parameter
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.chip_network import page
 from neuromod.protocols.families import networks
-from neuromod.protocols.families.memory import UNTUNED, check_mirrors
+from neuromod.protocols.families.memory import check_mirrors, untuned_supply
 from neuromod.protocols.families.timing import time
 from neuromod.recording import Recording
 from neuromod.support.log import stage
@@ -69,6 +69,8 @@ class ChipNetwork(networks.NetworkOnChip):
     or not. Every network runs on circuit neurons, in single volleys or with counted spikes.
     """
 
+    small: ClassVar[Mapping[str, Any]] = {"bits": (3,), "supplies": (5,), "seeds": 1, "images": 3}
+
     shown = ("methods", "supplies")
 
     coding: str = parameter(
@@ -102,12 +104,8 @@ class ChipNetwork(networks.NetworkOnChip):
         "chosen here",
         choices=conversion.SHARED_BY,
     )
-    untuned: Quantity = parameter(
-        UNTUNED,
-        "supply of a gain of 1",
-        "calibrated here: best of 0.52 to 0.75 V for volleys, on validation images",
-        low=conversion.VDD_LOW,
-        high=conversion.VDD_HIGH,
+    untuned: Quantity = untuned_supply(
+        "calibrated here: best of 0.52 to 0.75 V for volleys, on validation images"
     )
     train: int = parameter(
         10, "volleys of a train, for coding=counts", "Barton et al. 2022, section 6.2", low=2

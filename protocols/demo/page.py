@@ -170,9 +170,9 @@ AGREEMENT = (
 )
 ENERGY = (
     "Means over {}. The energy of the synapses follows from codes, spikes and the mirror "
-    "equation. The core's entries are estimates: the paper gives 1.08 pJ per spike at 3.3 MHz, and "
-    "the split is calibrated here. Features count as pulses with a charge of their own; the "
-    "convolutional stack is not on the chip."
+    "equation. The core's entries are estimates, calibrated here to add up to 1.08 pJ per spike, "
+    "the paper's least energy, at 3.3 MHz, its highest rate. Features count as pulses with a "
+    "charge of their own; the convolutional stack is not on the chip."
 )
 NETWORKS = (
     "Shares of images classified right. Each network is that of the last epoch. Test images chose "
@@ -269,6 +269,6 @@ def _on_changes(changes: pd.DataFrame) -> str:
         f"Of {weights} weights and biases {count['weights_to_zero']} became 0. weights_rounded "
         "counts weights that no code meets exactly; rms_error_lsb is the error of the codes in "
         "units of the smallest step. Gains are tuned on what the codes stand for, which stay as "
-        "they are. A layer's mirrors are mirror_scale times weaker than the circuit's, so that a "
-        "gain of 1 runs at the untuned supply."
+        "they are. The circuit's current is mirror_scale times that of a layer's mirrors, so "
+        "that a gain of 1 runs at the untuned supply."
     )

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from brian2 import Quantity, volt
 from brian2.units.allunits import pjoule
 
 from neuromod.checks import steps_in
-from neuromod.chip.conversion import TIME_SCALE, VDD_HIGH, VDD_LOW, Layer, energies, gain_of, ledger
+from neuromod.chip.conversion import TIME_SCALE, Layer, energies, gain_of, ledger
 from neuromod.chip.deployment import accuracy, agreement, on_cells, on_circuit
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
@@ -26,7 +26,7 @@ from neuromod.parameters import not_negative, parameter
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.demo import page
 from neuromod.protocols.families import networks
-from neuromod.protocols.families.memory import UNTUNED, Memory, check_mirrors
+from neuromod.protocols.families.memory import Memory, check_mirrors, untuned_supply
 from neuromod.support.log import stage
 from neuromod.support.progress import watched
 from neuromod.tuning.backbone import RANDOM
@@ -60,6 +60,8 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
     group. All test images run through both, or `deployed_images` of them.
     """
 
+    small: ClassVar[Mapping[str, Any]] = {"methods": ("nt1",), "seeds": 1}
+
     shown = ("summary", "deployment")
 
     data: str = parameter(
@@ -79,13 +81,7 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
         low=1,
         high=16,
     )
-    untuned: Quantity = parameter(
-        UNTUNED,
-        "supply of a gain of 1",
-        "calibrated here: that of the protocol chip-network",
-        low=VDD_LOW,
-        high=VDD_HIGH,
-    )
+    untuned: Quantity = untuned_supply()
     gains: str = parameter(
         "",
         "gains file of a network of such groups to deploy instead of tuning any",

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from neuromod.analysis.dose_response import for_log_axis
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.protocols.families.cells import about_outliers
+from neuromod.protocols.families.measured import ROW, about_measured, draw_measured
 from neuromod.support.figures import BLACK, ORANGE, RED, Family, label, legend, panels
 from neuromod.support.text import number, percent, say
 
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 def plot(protocol: DoseResponse, tables: Tables, recordings: Recordings) -> Figure:
     """Gain and rates over the closed forms, and the EC50 of each."""
     del recordings
-    figure, axes = panels([["gain", "rates", "ec50"]], width=14, height=4.2)
+    rows = [["gain", "rates", "ec50"], *([[*ROW, "."]] if "read" in tables else [])]
+    figure, axes = panels(rows, width=14, height=4.2 * len(rows))
     shown = for_log_axis(protocol.conc / umolar)
     fine = np.geomspace(min(shown[protocol.conc > 0 * umolar]), shown[-1], 300)
     currents = Family(protocol.I, "current")
     _plot_gain(axes["gain"], protocol, tables, fine)
     curves = [rows for _, rows in tables["table"].groupby("current_nA")]
-    exact = [protocol.steady_rate(fine, float(rows.current_nA.iloc[0])) for rows in curves]
-    currents.draw(axes["rates"], fine, exact, lw=1)
+    if protocol.closed:
+        exact = [protocol.steady_rate(fine, float(rows.current_nA.iloc[0])) for rows in curves]
+        currents.draw(axes["rates"], fine, exact, lw=1)
     currents.draw(axes["rates"], shown, [rows.rate_Hz for rows in curves], "o", ms=3.5)
     currents.explain(axes["rates"])
     lines = "; closed form (lines)" if protocol.closed else ""
@@ -37,18 +40,21 @@ def plot(protocol: DoseResponse, tables: Tables, recordings: Recordings) -> Figu
     label(axes["gain"], "a  Gain", y="gain", ylim=(0, None), **x)
     label(axes["rates"], f"b  Rate{lines}", y="firing rate (Hz)", ylim=(0, None), **x)
     _plot_ec50(axes["ec50"], protocol, tables, currents.colors)
+    if "read" in tables:
+        draw_measured(axes, tables, "d")
     return figure
 
 
 def _plot_gain(axes: Any, protocol: DoseResponse, tables: Tables, fine: np.ndarray) -> None:
     doses, fit = tables["doses"], tables["gain_fit"].iloc[0]
-    axes.plot(fine, protocol.steady_gain(fine), color=BLACK, lw=1, label="receptor, steady")
-    if protocol.closed:
-        shown, recovered = for_log_axis(doses.conc_uM), "recovered from the rates"
-        gain, error = doses.recovered_gain, doses.recovered_gain_se
-        axes.errorbar(shown, gain, error, fmt="o", color=ORANGE, ms=4.5, label=recovered)
-        hill = fine**fit.hill_slope / (fine**fit.hill_slope + fit.ec50_uM**fit.hill_slope)
-        curve = fit.bottom_gain + (fit.top_gain - fit.bottom_gain) * hill
+    if protocol.gain_alone:
+        axes.plot(fine, protocol.steady_gain(fine), color=BLACK, lw=1, label="receptor, steady")
+    shown, recovered = for_log_axis(doses.conc_uM), "recovered from the rates"
+    gain, error = doses.recovered_gain, doses.recovered_gain_se
+    axes.errorbar(shown, gain, error, fmt="o", color=ORANGE, ms=4.5, label=recovered)
+    hill = fine**fit.hill_slope / (fine**fit.hill_slope + fit.ec50_uM**fit.hill_slope)
+    curve = fit.bottom_gain + (fit.top_gain - fit.bottom_gain) * hill
+    if np.isfinite(fit.ec50_uM):
         axes.plot(fine, curve, "--", color=RED, lw=1, label="Hill fit")
     legend(axes, below=True)
 
@@ -62,21 +68,20 @@ def _plot_ec50(axes: Any, protocol: DoseResponse, tables: Tables, colors: list[s
         reach = [[row.ec50_uM - row.ec50_low_uM], [right]]
         axes.errorbar(row.ec50_uM, at, xerr=reach, fmt="o", color=color, ms=4.5)
     places = np.arange(len(fits))
-    axes.plot(fits.exact_ec50_uM, places, "x", color=BLACK, ms=7, label="closed form")
+    if "exact_ec50_uM" in fits:
+        axes.plot(fits.exact_ec50_uM, places, "x", color=BLACK, ms=7, label="closed form")
     names = [f"rate at {current:.3g} nA" for current in tables["rate_fits"].current_nA]
     axes.set_yticks(places, ["gain", *names])
     axes.set_ylim(-0.5, len(fits) - 0.5)
     label(axes, "c  EC50: Hill fit, 95 % interval", f"EC50 of {protocol.ligand} (µM)")
-    legend(axes, below=True)
+    if "exact_ec50_uM" in fits:
+        legend(axes, below=True)
 
 
 def report(protocol: DoseResponse, tables: Tables) -> list[Section]:
     """Gains recovered, and what the fits are worth."""
     doses = tables["doses"]
-    recovered = (
-        "With an after-spike current or a K+ conductance the rate has no closed form here: its "
-        "columns are empty, and no gain can be recovered. The rates themselves are fitted below."
-    )
+    recovered = protocol.about_recovered(doses)
     if protocol.closed:
         off = (doses.recovered_gain / doses.gain - 1).abs().max()
         recovered = (
@@ -96,15 +101,18 @@ def report(protocol: DoseResponse, tables: Tables) -> list[Section]:
         Section("Gain recovered from the rates", recovered, "doses"),
         Section("Hill fit of the gain", _about(protocol, tables["gain_fit"].iloc[0]), "gain_fit"),
         Section("Rates", rates, "rate_fits"),
-        Section("All cells", "Rates as simulated and in closed form, and gains.", "table"),
+        *protocol.about_excitability(tables),
+        Section("All cells", "Rates, gains and what else was measured.", "table"),
+        *about_measured(tables),
     ]
 
 
 def _about(protocol: DoseResponse, fit: pd.Series) -> str:
     if np.isnan(fit.ec50_uM):
         return "No Hill function could be fitted to the gain."
-    misfit, ec50, slope = say(fit.misfit_percent, "%", 2), fit.exact_ec50_uM, fit.exact_hill_slope
-    if np.isnan(ec50):
+    misfit = say(fit.misfit_percent, "%", 2)
+    ec50, slope = fit.get("exact_ec50_uM"), fit.get("exact_hill_slope")
+    if ec50 is not None and np.isnan(ec50):
         return (
             f"In closed form the gain turns back as {protocol.ligand} rises, because receptors act "
             "against each other. It has no EC50, and the Hill function fitted to it, off by "
@@ -112,10 +120,15 @@ def _about(protocol: DoseResponse, fit: pd.Series) -> str:
         )
     low, high = number(fit.ec50_low_uM, 3), say(fit.ec50_high_uM, "µM", 3)
     ends = f"{number(fit.hill_slope_low, 3)} to {number(fit.hill_slope_high, 3)}"
+    exact = ""
+    if ec50 is not None:
+        exact = (
+            f"By the receptor's equations half the greatest effect lies at {say(ec50, 'µM', 3)}, "
+            f"where the slope is {number(slope, 3)}. "
+        )
     return (
         f"A Hill function puts the EC50 at {say(fit.ec50_uM, 'µM', 3)} ({low} to {high}) and its "
-        f"slope at {number(fit.hill_slope, 3)} ({ends}). By the receptor's equations half the "
-        f"greatest effect lies at {say(ec50, 'µM', 3)}, where the slope is {number(slope, 3)}. "
+        f"slope at {number(fit.hill_slope, 3)} ({ends}). {exact}"
         f"The fit is off by up to {misfit} of the effect."
         f"{about_outliers(pd.DataFrame([fit]), len(protocol.conc))}\n\n"
         "Binding followed by a Hill function of exponent n is itself a Hill function only for "

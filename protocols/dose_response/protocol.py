@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, nA, umolar
+from brian2 import Quantity, nA, second, umolar
 
 from neuromod.analysis.dose_response import fit_hill, half_effect
 from neuromod.analysis.rates import closed_form_rates
 from neuromod.errors import UserError
+from neuromod.experiment import Experiment
 from neuromod.parameters import not_negative
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.dose_response import page
 from neuromod.protocols.families.cells import BathProtocol, check_ascending, robust_fits
+from neuromod.protocols.families.measured import (
+    TEXTS,
+    Compared,
+    fitted,
+    measured_points,
+    read,
+    steady,
+)
 
-CELLS = ["conc_uM", "current_nA", "gain", "rate_Hz", "closed_form_Hz", "recovered_gain"]
 FIT = (
     *("ec50_uM", "ec50_low_uM", "ec50_high_uM"),
     *("hill_slope", "hill_slope_low", "hill_slope_high"),
@@ -33,12 +42,24 @@ class DoseResponse(BathProtocol):
     """Steady gain and firing rate against the concentration of a modulator.
 
     Cells whose receptors have settled in baths of the modulator fire to constant currents. The
-    gain is recovered from their rates alone, by inverting the closed form of the f-I curve, and a
-    Hill function is fitted to it, as to the rate at each current. The fits are compared with what
-    the receptor's equations say.
+    gain is recovered from their rates alone, by inverting the f-I curve, in closed form or, where
+    a neuron has none, as simulated without modulator. A Hill function is fitted to it, as to the
+    rate at each current. The fits are compared with what the receptor's equations say.
     """
 
-    shown: ClassVar[tuple[str, ...]] = ("doses", "gain_fit", "rate_fits")
+    shown: ClassVar[tuple[str, ...]] = (
+        "doses",
+        "gain_fit",
+        "rate_fits",
+        "excitability",
+        "receptor_fit",
+    )
+    text_columns: ClassVar[tuple[str, ...]] = TEXTS
+    small: ClassVar[Mapping[str, Any]] = {
+        "conc": [0, 0.13, 0.7, 2.9, 31] * umolar,
+        "I": [0.7, 1.3] * nA,
+        "duration": 0.3 * second,
+    }
 
     conc: Quantity = not_negative(
         [0, 1e-4, 3e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100] * umolar,
@@ -52,6 +73,7 @@ class DoseResponse(BathProtocol):
     )
 
     robust: bool = robust_fits()
+    data: str = measured_points("steady responses: columns conc_uM, gain or another response")
 
     plot = page.plot
     report = page.report
@@ -59,9 +81,24 @@ class DoseResponse(BathProtocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ascending(self, conc=5)
-        if self.closed:
-            self.check_effect(self.conc)
-            self.check_rheobase()
+        self.check_effect(self.conc)
+        self.check_rheobase()
+
+    @cached_property
+    def compared(self) -> Compared:
+        """What was measured, and the receptor fitted to it."""
+        if not self.data:
+            return Compared()
+        points = read(self.data)
+        sets = steady(self.data, points, self.receptor, self.bath)
+        # One concentration of an antagonist shifts the curve as another affinity would.
+        known = [] if "antagonist_uM" in points.values else ["K_B"]
+        return fitted(self.data, points, sets, self.receptor, known)
+
+    def experiments(self) -> dict[str, Experiment]:
+        """One network, one neuron for every bath and current; a file is refused before it runs."""
+        _ = self.compared
+        return super().experiments()
 
     @property
     def doses(self) -> dict[str, Quantity]:
@@ -81,23 +118,28 @@ class DoseResponse(BathProtocol):
     def measure(self, recordings: Recordings) -> Tables:
         """Every cell, the gain at every dose, and the fits of gain and rates."""
         cells = self.by_cell(recordings)
-        table = cells.rename(columns={f"conc_{self.ligand}_uM": "conc_uM"})[CELLS]
+        others = [f"conc_{ligand}_uM" for ligand in self.neuron.ligands[1:]]
+        table = cells.rename(columns={f"conc_{self.ligand}_uM": "conc_uM"}).drop(columns=others)
+        known = {"gain": ("gain", "first")} if self.neuron.has_gain else {}
         doses = table.groupby("conc_uM", as_index=False).agg(
-            gain=("gain", "first"),
+            **known,
             recovered_gain=("recovered_gain", "mean"),
             recovered_gain_se=("recovered_gain", "sem"),
             cells_firing=("rate_Hz", np.count_nonzero),
         )
-        gain = self._fitted(doses, "recovered_gain", self.steady_gain)
+        gain = self._fitted(doses, "recovered_gain", self.steady_gain if self.gain_alone else None)
         rates = []
         for current, curve in table.groupby("current_nA"):
-            exact = partial(self.steady_rate, current=current)
+            exact = partial(self.steady_rate, current=current) if self.closed else None
             rates.append({"current_nA": current} | self._fitted(curve, "rate_Hz", exact))
         fits = {"gain_fit": pd.DataFrame([gain]), "rate_fits": pd.DataFrame(rates)}
-        return {"table": table, "doses": doses, **fits}
+        if not self.closed:
+            excitable = self.excitability(cells.drop(columns=others))
+            fits["excitability"] = excitable.rename(columns={f"conc_{self.ligand}_uM": "conc_uM"})
+        return {"table": table, "doses": doses, **fits} | self.compared.told()
 
     def _fitted(self, curve: pd.DataFrame, column: str, closed_form: Any) -> dict[str, float]:
-        """A Hill fit, nan where the doses do not determine one, and what the closed form says."""
+        """A Hill fit, nan where doses do not determine one, and what a closed form says."""
         conc, response = curve.conc_uM.to_numpy(), curve[column].to_numpy()
         unit = column.rpartition("_")[2]
         names = (f"bottom_{unit}", f"top_{unit}", *FIT)
@@ -109,6 +151,8 @@ class DoseResponse(BathProtocol):
             counted = dict.fromkeys(counted, fit.down_weighted)
         except UserError:
             values = (np.nan,) * len(names)
+        found = dict(zip(names, values, strict=True)) | counted
+        if closed_form is None:
+            return found
         ec50, slope = half_effect(closed_form, conc[conc > 0].min() / BEYOND, conc.max() * BEYOND)
-        exact = {"exact_ec50_uM": ec50, "exact_hill_slope": slope}
-        return dict(zip(names, values, strict=True)) | exact | counted
+        return found | {"exact_ec50_uM": ec50, "exact_hill_slope": slope}

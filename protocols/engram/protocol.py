@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Hz, Quantity, amp, second
+from brian2 import Hz, Quantity, amp, ms, pA, second
 from scipy.sparse import csr_matrix
 from scipy.stats import mannwhitneyu
 
-from neuromod.analysis.mean_field import check_theory
+from neuromod.analysis.mean_field import LIFRates, NeuronRates
+from neuromod.analysis.rates import has_closed_form
 from neuromod.analysis.spike_trains import count_correlation, interval_cvs
+from neuromod.analysis.transfer_function import MeasuredRates, Probe
 from neuromod.checks import steps_in
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes
 from neuromod.inputs.spikes import fixed_indegree, poisson
+from neuromod.models.gain_lif import GainLIF
 from neuromod.models.structural import CODE, StructuralPlasticity, Wiring
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.plasticity import rewiring
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.engram import page
 from neuromod.protocols.families.random_networks import RandomNetwork
+from neuromod.protocols.families.timing import time
 from neuromod.recording import Recording
+from neuromod.support.log import stage
 from neuromod.support.machine import check_time
 from neuromod.support.text import say
 
@@ -34,6 +41,11 @@ PHASES = ("growing", "stimulation", "rest", "forgetting")
 SAMPLE = 100
 # Least wall time of one.
 REWIRING_S = 1e-3
+# Chosen here: how far rates of other neurons are measured. Inhibitory ones may fire at so many
+# times the target, and the net drive be so many times that of stimulated neurons from outside.
+RATES, DRIVES = 5, 2
+# In which spikes are counted for correlations, as the membrane time constant of `GainLIF`.
+BIN = 20 * ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +56,26 @@ class Engram(RandomNetwork):
     (Gallinaro, Gašparović & Rotter 2022). A stimulated group fires too much and loses synapses.
     After the stimulus it regrows them with the neurons that grow at the same time: with itself. Its
     rate is then that of all others, and the memory is silent until a cue to some of the group
-    excites the rest. Rewiring runs on mean-field rates of single neurons. Spiking networks with the
-    synapses of three moments are simulated under cues and compared with the theory.
+    excites the rest. Rewiring runs on rates of single neurons: by mean-field theory, or by the
+    transfer function, measured first, of a neuron without any. Spiking networks with the synapses
+    of three moments are simulated under cues and compared with these rates. No modulator reaches
+    the neurons.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("table", "wirings")
+    small: ClassVar[Mapping[str, Any]] = {
+        "n_excitatory": 160,
+        "n_inhibitory": 40,
+        "n_outside": 400,
+        "indegree": 20,
+        "weight": 400 * pA,
+        "growing": 20 * second,
+        "stimulation": 20 * second,
+        "rest": 20 * second,
+        "forgetting": 20 * second,
+        "cues": np.array([0, 0.5]),
+        "dwell": 0.15 * second,
+    }
 
     plasticity: StructuralPlasticity = parameter(
         StructuralPlasticity(), "rule of the excitatory neurons", "see its own"
@@ -93,28 +120,34 @@ class Engram(RandomNetwork):
         np.array([0, 0.25, 0.5, 0.75, 1]), "shares of the engram cued", "chosen here", high=1
     )
 
+    probing: Quantity = time(
+        2 * second,
+        "time over which rates of a neuron without closed form are measured",
+        "chosen here: eight neurons tell a rate of 8 Hz to 5 %, and a surface through many better",
+    )
+
     plot = page.plot
     report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.neuron.receptors:
-            raise UserError("neuron.receptors must be empty: this network has no modulator.")
-        check_theory(self.neuron)
         if self.members < 2:
             raise UserError(f"engram = {self.engram} must be at least 2 neurons.")
         if np.any(np.diff(self.cues) <= 0) or self.cues[0] != 0:
             raise UserError("cues must be in ascending order and begin with 0: no cue.")
-        if self.plasticity.target * self.neuron.t_ref >= 1:
+        if isinstance(self.neuron, GainLIF) and self.plasticity.target * self.neuron.t_ref >= 1:
             raise UserError(
                 f"plasticity.target = {say(self.plasticity.target)} must be below "
                 f"{say(1 / self.neuron.t_ref)}, which neuron.t_ref allows at the most."
             )
+        steps_in("probing", self.probing, self.dt)
         for phase in PHASES:
             steps_in(phase, getattr(self, phase), self.plasticity.interval)
 
     def experiments(self) -> dict[str, Experiment]:
         """Networks with the synapses of each moment, one copy for each cue side by side."""
+        # What cannot reach its target is refused before it develops.
+        _ = self._wanted
         generator = self._generators[2]
         duration = self.transient + self.dwell
         rates = {"outside": self.drive, "cue": (self.stimulus - 1) * self.drive}
@@ -136,16 +169,26 @@ class Engram(RandomNetwork):
         cues = range(len(self.cues))
         rows = [self._row(moment, cue, recordings[moment]) for moment in MOMENTS for cue in cues]
         history, moments = self._development
-        target, interval = self.plasticity.target, float(self.plasticity.interval / second)
-        wanted = rewiring.homeostatic_indegree(
-            self.neuron, target, self.indegrees, self.weights, self.drive
-        )
+        interval = float(self.plasticity.interval / second)
         wirings = [
-            {"moment": moment, "time_s": step * interval, "homeostatic_indegree": wanted}
+            {"moment": moment, "time_s": step * interval, "homeostatic_indegree": self._wanted}
             | rewiring.synapses_between(self._network.groups, wiring)
             for moment, (step, wiring) in moments.items()
         ]
-        return {"table": pd.DataFrame(rows), "wirings": pd.DataFrame(wirings), "history": history}
+        tables = {"table": pd.DataFrame(rows), "wirings": pd.DataFrame(wirings), "history": history}
+        if isinstance(self._rates, MeasuredRates):
+            tables["transfer_function"] = self._rates.table
+        return tables
+
+    @property
+    def prediction(self) -> str:
+        """What gives the rates that spiking networks are compared with, as columns name it."""
+        return "mean_field" if has_closed_form(self.neuron) else "transfer_function"
+
+    @property
+    def bin(self) -> Quantity:
+        """Width in which spikes are counted for correlations."""
+        return self.neuron.tau_m if isinstance(self.neuron, GainLIF) else BIN
 
     @property
     def members(self) -> int:
@@ -172,8 +215,47 @@ class Engram(RandomNetwork):
 
     @cached_property
     def _generators(self) -> list[np.random.Generator]:
-        """Of fixed synapses, of rewiring, and of the simulations."""
-        return np.random.default_rng(self.seed).spawn(3)
+        """Of fixed synapses, of rewiring, of the simulations, and of the probe."""
+        return np.random.default_rng(self.seed).spawn(4)
+
+    @cached_property
+    def _rates(self) -> NeuronRates:
+        """Rates of single neurons, measured where no theory has them.
+
+        They are measured on Brian2's runtime whatever the device, which then gives all devices the
+        same synapses.
+        """
+        if has_closed_form(self.neuron):
+            return LIFRates(self.neuron)
+        with stage("measuring rates of the neuron"):
+            recording = simulate(self._probe.experiment(self._generators[3]))
+        return MeasuredRates(self._probe, recording)
+
+    @cached_property
+    def _probe(self) -> Probe:
+        """Neurons under all input that may occur in the network."""
+        outside = float(self.indegree * self.drive / Hz)
+        # Without inhibition, which has no weight then, that of another weight stands for noise.
+        g = self.g or 1.0
+        inhibition = float(self.indegrees[1] * RATES * self.plasticity.target / Hz)
+        return Probe(
+            neuron=self.neuron,
+            weight=self.weight,
+            g=g,
+            lowest=outside - g * inhibition,
+            highest=DRIVES * self.stimulus * outside,
+            inhibition=inhibition,
+            duration=self.probing,
+            dt=self.dt,
+        )
+
+    @cached_property
+    def _wanted(self) -> float:
+        """Plastic synapses per neuron that hold all at their target."""
+        target = self.plasticity.target
+        return rewiring.homeostatic_indegree(
+            self._rates, target, self.indegrees, self.weights, self.drive
+        )
 
     @cached_property
     def _fixed(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -196,7 +278,7 @@ class Engram(RandomNetwork):
         fixed = csr_matrix((values, (post, pre)), (self.size, self.size))
         groups = (np.arange(self.n_excitatory) < self.members).astype(int)
         return rewiring.RewiredNetwork(
-            self.neuron, self.plasticity, self.weight, fixed, groups, self.irregularity
+            self._rates, self.plasticity, self.weight, fixed, groups, self.irregularity
         )
 
     @cached_property
@@ -219,7 +301,7 @@ class Engram(RandomNetwork):
         """Mean and variance of the input from outside under a cue."""
         over = np.where(np.arange(self.size) < len(self.groups(cue)["cued"]), self.stimulus, 1)
         weight, drive = float(self.weight / amp), float(self.drive / Hz)
-        return self._network.rates.outside(self.indegrees[2] * over, weight, drive)
+        return self._rates.outside(self.indegrees[2] * over, weight, drive)
 
     def _connections(self, wiring: Wiring) -> list[Connection]:
         """Of one network for each cue, all with the same synapses and input."""
@@ -243,14 +325,14 @@ class Engram(RandomNetwork):
         return connections
 
     def _row(self, moment: str, number: int, recording: Recording) -> dict[str, Any]:
-        """Rates of the groups, simulated and by theory, and recall under one cue."""
+        """Rates of the groups, simulated and predicted, and recall under one cue."""
         cue, first = float(self.cues[number]), number * self.size
         spikes = self.window(recording, recording.duration, self.dwell)
         own = (spikes.neurons >= first) & (spikes.neurons < first + self.size)
         spikes = Spikes("cells", self.size, spikes.neurons[own] - first, spikes.times[own])
         simulated = spikes.counts() / float(self.dwell / second)
         weights = self._network.weights(self._development[1][moment][1])
-        theory = self._network.rates.settled(weights, self._outside(cue), simulated)
+        predicted = self._rates.settled(weights, self._outside(cue), simulated)
         groups = self.groups(cue)
         some = groups["others"][:SAMPLE]
         recall, chance = _recall(simulated[groups["uncued"]], simulated[groups["others"]])
@@ -259,11 +341,14 @@ class Engram(RandomNetwork):
             "moment": moment,
             "cue": cue,
             **{f"{name}_Hz": _mean(simulated[group]) for name, group in groups.items()},
-            **{f"mean_field_{name}_Hz": _mean(theory[group]) for name, group in groups.items()},
+            **{
+                f"{self.prediction}_{name}_Hz": _mean(predicted[group])
+                for name, group in groups.items()
+            },
             "recall": recall,
             "chance_sd": chance,
             "cv": _mean(cvs[np.isfinite(cvs)]),
-            "correlation": count_correlation(spikes, some, self.neuron.tau_m, self.dwell),
+            "correlation": count_correlation(spikes, some, self.bin, self.dwell),
         }
 
 

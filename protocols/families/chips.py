@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from brian2 import Quantity, khertz, linspace, ms, nsecond, second, volt
 
-from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, VDD_REFERENCE, reachable_gains, vdd_of
+from neuromod.chip.conversion import (
+    TIME_SCALE,
+    VDD_HIGH,
+    VDD_LOW,
+    VDD_REFERENCE,
+    reachable_gains,
+    vdd_of,
+)
 from neuromod.chip.pulses import PulseTrain, code_pulses
-from neuromod.chip.twins import twins
+from neuromod.chip.twins import firing_event, has_pulse_threshold, twins, unit_weight
 from neuromod.chip.xor import designs, search
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
+from neuromod.inputs.events import Entrance
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
-from neuromod.parameters import parameter, positive
-from neuromod.protocol import Protocol
+from neuromod.models.receptive import Receptive
+from neuromod.parameters import parameter, positive, unit_of
+from neuromod.protocol import Protocol, Tables
+from neuromod.protocols.families.neurons import NEURONS, check_current
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.support.text import say
 
@@ -102,12 +112,20 @@ class DrivenProtocol(ChipProtocol):
 
 @dataclass(frozen=True, eq=False)
 class TwinProtocol(DrivenProtocol):
-    """Base of protocols that compare cells with circuit neurons, the chip 1000 times faster."""
+    """Base of protocols that compare cells with circuit neurons, the chip 1000 times faster.
 
-    bio: GainLIF = parameter(
+    A code is onto a cell what it is onto the circuit: the same share of the single event that makes
+    it fire from rest.
+    """
+
+    text_columns: ClassVar[tuple[str, ...]] = ("variable", "unit")
+
+    bio: Receptive = parameter(
         GainLIF(t_ref=0.1 * ms, synapse="pulse", receptors=()),
-        "the biological neuron",
+        "the biological neuron, any that a current drives",
         "see its own; refractory for 1000 times the chip's 100 ns",
+        named=NEURONS,
+        kinds=(Receptive,),
     )
     dt: Quantity = time(10 * nsecond, "time step, chip time", "a tenth of a pulse")
     window: Quantity = time(
@@ -116,15 +134,76 @@ class TwinProtocol(DrivenProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.bio.synapse != "pulse":
-            raise UserError("bio.synapse must be 'pulse', the shape that both neurons can share.")
+        check_current(self.bio)
 
     def twins(
-        self, cells: Population, chips: Population, traces: Sequence[Trace], duration: Quantity
+        self,
+        cells: Population,
+        chips: Population,
+        traces: Sequence[Trace],
+        duration: Quantity,
+        scale: Any = 1.0,
     ) -> dict[str, Experiment]:
         """Experiments of cells and circuit neurons, over a duration of chip time; see `twins`."""
+        weights = self.codes, self.unit
         inputs = self.random_inputs(duration)
-        return twins(cells, chips, inputs, self.codes, traces, duration, self.dt, self.seed)
+        return twins(
+            cells, chips, inputs, *weights, traces, duration, self.dt, self.seed, scale=scale
+        )
+
+    @cached_property
+    def unit(self) -> Quantity:
+        """What one code adds to a cell, in the unit of what it adds to."""
+        return unit_weight(self.circuit, firing_event(self.bio, self._pulse, TIME_SCALE * self.dt))
+
+    @property
+    def entrance(self) -> Entrance:
+        """Where input spikes arrive in a cell."""
+        return Entrance.of(self.bio, self._pulse)
+
+    def scale_table(self) -> Tables:
+        """Table of what a code is onto a cell, where that is measured."""
+        if has_pulse_threshold(self.bio):
+            return {}
+        entrance, width = self.entrance, self.entrance.width
+        row = {
+            "variable": entrance.variable,
+            "pulse_ms": np.nan if width is None else float(width / ms),
+            "one_code": float(self.unit),
+            "unit": unit_of(self.unit),
+            "firing_codes": 1 / float(unit_weight(self.circuit, 1.0)),
+        }
+        return {"scale": pd.DataFrame([row])}
+
+    def about_scale(self, tables: Tables) -> str:
+        """What a code is onto a cell, in a sentence; empty where it is known in closed form."""
+        if "scale" not in tables:
+            return ""
+        row = tables["scale"].iloc[0]
+        step = Quantity(row.one_code, dim=self.entrance.dim)
+        event = f"a step of {say(step, digits=3)} of {row.variable}, which decays by itself"
+        if np.isfinite(row.pulse_ms):
+            event = f"a pulse of {say(step, digits=3)} onto {row.variable} for {row.pulse_ms:g} ms"
+        return (
+            f"One code onto the cell is {event}; {say(row.firing_codes, digits=3)} codes in one "
+            "event make either neuron fire from rest"
+        )
+
+    @property
+    def alike(self) -> bool:
+        """Whether the cell is the LIF that the circuit is, but for the circuit's comparator."""
+        cell, circuit = self.bio, self.circuit
+        if not has_pulse_threshold(cell) or cell.adapts or circuit.leak != "linear":
+            return False
+        times = (cell.tau_m, circuit.leak_resistance * circuit.C), (cell.t_ref, circuit.t_spike)
+        return cell.v_reset == cell.v_rest and all(
+            np.isclose(float(slow / fast), TIME_SCALE) for slow, fast in times
+        )
+
+    @property
+    def _pulse(self) -> Quantity:
+        """Length of a pulse onto a cell."""
+        return TIME_SCALE * self.circuit.t_pulse
 
     def check_reach(self, gain: np.ndarray, remedy: str) -> None:
         """Refuse gains, relative to 0.75 V, that need less than 0.5 V or more than 1 V."""

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from brian2 import Quantity, volt
 
-from neuromod.chip.conversion import Design, Layer, deploy, grouped, reachable_gains, stored
+from neuromod.chip.conversion import (
+    VDD_HIGH,
+    VDD_LOW,
+    Design,
+    Layer,
+    deploy,
+    grouped,
+    reachable_gains,
+    stored,
+)
 from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.classifier import Classifier
 from neuromod.models.modulated_layer import ModulatedLayer
+from neuromod.parameters import parameter
 from neuromod.support.text import say
 from neuromod.tuning.backbone import Backbone, with_weights
 from neuromod.tuning.methods.nt1_groups import NT1Groups
@@ -20,14 +31,19 @@ UNTUNED = 0.6 * volt
 """Supply of a gain of 1 (calibrated here, see the protocol chip-network)."""
 
 
+def untuned_supply(source: str = "calibrated here: that of the protocol chip-network") -> Any:
+    """Setting of the supply of a gain of 1."""
+    return parameter(UNTUNED, "supply of a gain of 1", source, low=VDD_LOW, high=VDD_HIGH)
+
+
 def check_mirrors(circuit: CircuitNeuron, untuned: Quantity) -> None:
     """Refuse a circuit whose supplies cannot give gains to be tuned."""
     if circuit.synapse != "mirror":
         raise UserError("circuit.synapse must be 'mirror': mirrors are sized for the network.")
     if not reachable_gains(circuit, untuned)[0] > 0:
         raise UserError(
-            f"circuit.vto = {say(circuit.vto)} leaves no current at 0.5 V, and a gain of 0 cannot "
-            "be tuned: use a lower threshold."
+            f"A threshold of {say(float(circuit.mirror().vto), 'V')} leaves no current at 0.5 V, "
+            "and a gain of 0 cannot be tuned: use a lower circuit.vto."
         )
 
 

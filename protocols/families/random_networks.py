@@ -7,25 +7,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2 import Quantity, ms, pA, second
+from brian2 import Quantity, ms, mV, pA, second
 
 from neuromod.analysis.spike_trains import between
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.own_equations import read_equations
+from neuromod.models.receptive import Receptive
 from neuromod.models.structural import CODE
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Protocol
+from neuromod.protocols.families.neurons import neuron_setting
 from neuromod.protocols.families.timing import time_step
 from neuromod.recording import Recording
+
+SPREAD = 5 * mV
+"""Of potentials above rest at the start; chosen here: below the threshold of any cortical cell."""
 
 
 @dataclass(frozen=True, eq=False)
 class RandomNetwork(Protocol):
     """Base of protocols on random networks; the defaults are those of `Engram`."""
 
-    neuron: GainLIF = parameter(GainLIF(receptors=()), "every neuron", "see its own")
+    neuron: Receptive = neuron_setting(GainLIF(receptors=()), "every neuron")
     n_excitatory: int = parameter(
         800, "excitatory neurons", "chosen here: 1000 neurons in all", low=4
     )
@@ -52,8 +58,11 @@ class RandomNetwork(Protocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.neuron.synapse != "exponential":
-            raise UserError(f"neuron.synapse must be exponential, not {self.neuron.synapse}.")
+        if "I_syn" not in read_equations(self.neuron.equations).diff_eq_names:
+            raise UserError(
+                "The neuron must have a synaptic current I_syn that decays: set neuron.synapse to "
+                "exponential, or give its equations one, as in 'dI_syn/dt = -I_syn/tau_syn : amp'."
+            )
         if self.indegree * self.n_inhibitory % self.n_excitatory:
             raise UserError(
                 f"indegree = {self.indegree} must be such that indegree*n_inhibitory/n_excitatory "
@@ -79,8 +88,14 @@ class RandomNetwork(Protocol):
         return np.array([1, -self.g, 1]) * self.weight
 
     def below_threshold(self, rise: np.ndarray) -> dict[str, Quantity]:
-        """Membrane potentials at given shares of the way from rest to threshold."""
-        return {"v": self.neuron.v_rest + rise * (self.neuron.v_th - self.neuron.v_rest)}
+        """Membrane potentials at given shares of the way from rest to threshold.
+
+        Of a neuron without a fixed threshold, they are shares of `SPREAD` above rest.
+        """
+        neuron = self.neuron
+        if isinstance(neuron, GainLIF):
+            return {"v": neuron.v_rest + rise * (neuron.v_th - neuron.v_rest)}
+        return {neuron.potential: neuron.start[neuron.potential] + rise * SPREAD}
 
     def window(self, recording: Recording, end: Quantity, length: Quantity) -> Spikes:
         """Spikes of a part of a run, with times from its start."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,8 +33,10 @@ from neuromod.electrophysiology.files import Choice, Curves, read_curves
 from neuromod.errors import UserError, listed
 from neuromod.experiment import Experiment, Population
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptive import Receptive
 from neuromod.parameters import not_negative, parameter, positive, refuse_changed
 from neuromod.protocol import Protocol, Recordings, Tables
+from neuromod.protocols.families.neurons import check_current, neuron_setting
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.gain_identification import figure, page
 from neuromod.protocols.gain_identification.figure import POPULATION
@@ -45,6 +47,9 @@ from neuromod.support.text import say
 
 OF_FILES = {"control", "spike_level", "electrode", "cell", "stimulus", "pooled"}
 OF_BOTH = {"data", "margin", "seed"}
+
+RESTING = ("v_rest", "E_L")
+"""Names of the potential at which a cell would rest without all but its leak."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,11 @@ class GainIdentification(Protocol):
     text_columns: ClassVar[tuple[str, ...]] = (
         *("file", "cell", "electrode", "sweep", "condition", "stimulus", "why"),
     )
+    small: ClassVar[Mapping[str, Any]] = {
+        "I": np.linspace(0.4, 1.3, 5) * nA,
+        "trials": 1,
+        "duration": 0.3 * second,
+    }
 
     data: str = parameter(
         "",
@@ -82,13 +92,13 @@ class GainIdentification(Protocol):
     stimulus: str = parameter("", "kind of stimulus to use; empty: all steps", "chosen here")
     pooled: bool = parameter(False, "whether all cells count as one", "chosen here: cells differ")
     margin: float = positive(0.1, "change of the input gain that counts as none", "chosen here")
-    neuron: GainLIF = parameter(GainLIF(receptors=()), "without receptors", "see its own")
+    neuron: Receptive = neuron_setting(GainLIF(receptors=()), "the neuron, without receptors")
     I: Quantity = parameter(  # noqa: E741
         linspace(0.2, 1.4, 16) * nA, "injected currents", "chosen here: around rheobase"
     )
     trials: int = parameter(4, "trials of each current", "chosen here", low=1)
     noise: Quantity = not_negative(
-        1.2 * mV, "standard deviation of v_rest between trials", "chosen here"
+        1.2 * mV, "standard deviation between trials of what the cell rests at", "chosen here"
     )
     input_gain: float = positive(1.4, "gain of the input", "chosen here")
     output_gain: float = parameter(0.6, "share of spikes that pass", "chosen here", low=0, high=1)
@@ -119,6 +129,12 @@ class GainIdentification(Protocol):
                 "The neuron's receptors would have no effect here: modulation is given by "
                 "input_gain, for a neuron with receptors=none."
             )
+        check_current(self.neuron)
+        if not self._resting and self.noise > 0 * mV:
+            raise UserError(
+                f"Noise between trials moves {listed(RESTING, 'or')}, which this neuron does not "
+                "have: set noise to 0*mV."
+            )
 
     def experiments(self) -> dict[str, Experiment]:
         """One network with a neuron for each condition, current and trial; none with a file."""
@@ -126,11 +142,10 @@ class GainIdentification(Protocol):
             return {}
         grid = self._grid
         shift = np.where(grid.condition == SHIFT.name, 1, 0) * self.shift
-        values = {
-            "I_ext": np.asarray(grid.current_nA) * nA - shift,
-            "trained_gain": np.where(grid.condition == INPUT.name, self.input_gain, 1.0),
-            "v_rest": self.neuron.v_rest + np.asarray(grid.rest) * self.noise,
-        }
+        gain = np.where(grid.condition == INPUT.name, self.input_gain, 1.0)
+        values = {self.neuron.current: gain * (np.asarray(grid.current_nA) * nA - shift)}
+        for name in self._resting:
+            values[name] = self.neuron.constants[name] + np.asarray(grid.rest) * self.noise
         cells = Population("neurons", self.neuron, len(grid), values)
         run = Experiment(populations=[cells], duration=self.duration, dt=self.dt, seed=self.seed)
         return {"steps": run}
@@ -176,6 +191,11 @@ class GainIdentification(Protocol):
             "curves": curves,
             "fits": pd.concat(fits, ignore_index=True),
         }
+
+    @property
+    def _resting(self) -> list[str]:
+        """The parameter that the cell rests at; empty where it has none by the usual names."""
+        return [name for name in RESTING if name in self.neuron.constants][:1]
 
     @cached_property
     def _grid(self) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from neuromod.chip.conversion import (
     VDD_LOW,
     VDD_REFERENCE,
     gain_of,
+    nearest,
     reachable_gains,
     vdd_of,
 )
@@ -40,6 +42,11 @@ class GainToVdd(ChipProtocol):
     """
 
     shown: ClassVar[tuple[str, ...]] = ("ranges", "bits")
+    small: ClassVar[Mapping[str, Any]] = {
+        "vdd": np.linspace(0.5, 1, 7) * volt,
+        "bits": (3,),
+        "targets": 5,
+    }
 
     vdd: Quantity = supply(linspace(0.5, 1.0, 51) * volt, "synapse supplies, one neuron each")
     bits: tuple[int, ...] = parameter(
@@ -164,4 +171,4 @@ def _levels(bits: int) -> Quantity:
 
 
 def _nearest(vdd: Quantity, bits: int) -> Quantity:
-    return _levels(bits)[np.round(np.asarray((vdd - VDD_LOW) / volt) / _spacing(bits)).astype(int)]
+    return _levels(bits)[nearest(np.asarray((vdd - VDD_LOW) / volt) / _spacing(bits)).astype(int)]

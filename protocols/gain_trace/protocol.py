@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from brian2 import Quantity, khertz, ms, nsecond, second, umolar, volt
 
+from neuromod.analysis.activation_gain import Drive, gain_by_activation
 from neuromod.analysis.spike_trains import coincidence_factor
-from neuromod.analysis.time_course import integrated_gain
+from neuromod.analysis.thresholds import SETTLING, whole_steps
+from neuromod.analysis.time_course import integrated_activations, integrated_gain
 from neuromod.checks import steps_in
-from neuromod.chip.conversion import TIME_SCALE, VDD_HIGH, VDD_LOW, gain_of, vdd_of
+from neuromod.chip.conversion import (
+    TIME_SCALE,
+    VDD_HIGH,
+    VDD_LOW,
+    gain_of,
+    nearest,
+    reachable_gains,
+    vdd_of,
+)
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.modulators import exchanged, puffs
+from neuromod.inputs.spikes import circuit_inputs
 from neuromod.inputs.supplies import schedule
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptive import Receptive
 from neuromod.models.receptors import Receptor
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import TwinProtocol, input_rate
+from neuromod.protocols.families.neurons import NEURONS
 from neuromod.protocols.families.timing import time
 from neuromod.protocols.gain_trace import page
+from neuromod.recording import Recording
 from neuromod.support.text import listed, say
+
+REMEDY = "Change conc, or what the receptor does."
+# Activations between which a measured gain follows lines; gains on the input of cells without
+# modulator, how far they go beyond what a supply reaches, and cells for each; chosen here.
+ACTIVATIONS, CONTROLS, BEYOND, TRAINS = 9, 41, 1.2, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +55,26 @@ class GainTrace(TwinProtocol):
     A pipette fills the surroundings of a cell with a modulator, and its receptor's cascade
     changes the gain. On the chip the same gain is a supply voltage that is set anew at every
     update: exactly, or by a converter of few bits. Both get the same input spikes and weights,
-    the chip a thousand times faster. How coarse may the supply be?
+    the chip a thousand times faster. How coarse may the supply be? Where the receptor does
+    something else than scale the cell's input, as by an M current, the gain is measured: that on
+    the input of the cell without modulator under which it fires as fast.
     """
 
-    bio: GainLIF = parameter(
+    small: ClassVar[Mapping[str, Any]] = {
+        "onset": 10 * ms,
+        "width": 31 * ms,
+        "duration": 90 * ms,
+        "bin": 30 * ms,
+        "bits": (2,),
+        "update": 2 * ms,
+    }
+
+    bio: Receptive = parameter(
         GainLIF(t_ref=0.1 * ms, synapse="pulse", receptors=(Receptor(gain_max=1.8),)),
-        "the biological neuron",
+        "the biological neuron, any that a current drives",
         "see its own; gain_max within what 0.5 to 1 V reach",
+        named=NEURONS,
+        kinds=(Receptive,),
     )
     conc: Quantity = positive(
         10 * umolar, "concentration that an endless puff would reach", "chosen here: ten times K_D"
@@ -97,19 +130,27 @@ class GainTrace(TwinProtocol):
             raise UserError(
                 f"bin = {say(self.bin)} must be at most half of duration = {say(self.duration)}."
             )
-        if self.bio.site != "input" or len(self.bio.ligands) != 1:
+        if len(self.bio.ligands) != 1:
             raise UserError(
-                "bio must have site=input and receptors of one ligand, whose puff changes the "
-                f"gain on its input: not site={self.bio.site} and {listed(self.bio.ligands)}."
+                "bio needs receptors of one ligand, whose puff changes the gain on its input: not "
+                f"{listed(self.bio.ligands) or 'none'}."
             )
-        self.check_reach(self.gain, "Change conc, or the receptor's gain_max.")
+        if self.bio.gain_alone:
+            self.check_reach(self.gain, REMEDY)
+        elif len(self.bio.acting) > 1:
+            names = listed([part.name for part in self.bio.acting])
+            raise UserError(
+                f"The gain of this neuron is measured, by the activation of one receptor, not of "
+                f"{names}: leave one, or let them converge on one messenger."
+            )
 
     def experiments(self) -> dict[str, Experiment]:
         """A cell, and circuit neurons that differ in the resolution of their supply."""
+        self.check_reach(self.gain, REMEDY)
         cells = Population("cell", self.bio, 1)
         chips = Population("chip", self.circuit, len(self.supplies))
         traces = [
-            Trace("cell", ("gain", f"conc_{self.ligand}"), np.array([0])),
+            Trace("cell", (self.traced, f"conc_{self.ligand}"), np.array([0])),
             Trace("chip", ("vdd", "v"), np.arange(chips.size)),
         ]
         both = self.twins(cells, chips, traces, self.duration / TIME_SCALE)
@@ -123,7 +164,7 @@ class GainTrace(TwinProtocol):
         duration, window = float(self.duration / second), float(self.window / second)
         bio, circuit = recordings["bio"], recordings["circuit"]
         cell = bio.spike_trains("cell")[0].magnitude
-        wanted = np.asarray(bio.trace("cell", "gain", 0))
+        wanted = self.gain_in(bio, self.curve)
         off = gain_of(self.circuit, circuit.signals["chip"]["vdd"].values) - wanted
         chips = [TIME_SCALE * train.magnitude for train in circuit.spike_trains("chip")]
         edges = np.arange(0, duration + 1e-9, float(self.bin / second))
@@ -148,7 +189,8 @@ class GainTrace(TwinProtocol):
                 "rate_correlation": correlation.to_numpy(),
             }
         )
-        return {"table": table, "rates": rates}
+        found = {"table": table, "rates": rates} | self.scale_table()
+        return found if self.curve is None else found | {"gain_by_activation": self.curve}
 
     @property
     def ligand(self) -> str:
@@ -161,16 +203,65 @@ class GainTrace(TwinProtocol):
         few = {f"{bits} bit{'s' if bits > 1 else ''}": float(bits) for bits in self.bits}
         return {"exact": np.nan, **few, "constant": np.nan}
 
+    @property
+    def traced(self) -> str:
+        """Variable of the cell that its gain is, or follows."""
+        return "gain" if self.bio.gain_alone else f"activation_{self.bio.acting[0].name}"
+
     @cached_property
     def gain(self) -> np.ndarray:
         """Gain that the supply is to have at every update."""
+        return self.course(self.curve)
+
+    def course(self, curve: pd.DataFrame | None) -> np.ndarray:
+        """Gain at every update, along a measured curve where the neuron has no gain."""
+        if curve is None:
+            return np.asarray(integrated_gain(*self._puffed)[0])
+        return _along(curve, self._activation)
+
+    def gain_in(self, recording: Recording, curve: pd.DataFrame | None) -> np.ndarray:
+        """Gain of the cell at every time step of its recording."""
+        traced = np.asarray(recording.trace("cell", self.traced, 0))
+        return traced if curve is None else _along(curve, traced)
+
+    @cached_property
+    def curve(self) -> pd.DataFrame | None:
+        """Gains measured at activations that the puff passes through; none of a neuron with one."""
+        if self.bio.gain_alone:
+            return None
+        reached = self._activation
+        wanted = np.linspace(reached.min(), reached.max(), ACTIVATIONS)
+        low, high = reachable_gains(self.circuit)
+        # Gains beyond reach are told from those that are not there at all.
+        gains = np.union1d(np.linspace(low / BEYOND, high * BEYOND, CONTROLS), 1.0)
+        return gain_by_activation(self.bio, wanted, self.conc, self._drive, gains)
+
+    @property
+    def _drive(self) -> Drive:
+        """Input as that of the run, in several trains."""
+        whole = whole_steps(SETTLING + self.duration, TIME_SCALE * self.dt)
+        size = TRAINS * len(self.codes)
+        chip = self.input_rate, whole / TIME_SCALE, self.dt, self.seed
+        drawn = circuit_inputs(self.circuit, size, *chip)
+        inputs = replace(drawn, times=TIME_SCALE * drawn.times)
+        weights = np.asarray(self.codes) * self.unit
+        return Drive(inputs, weights, self.entrance, whole, TIME_SCALE * self.dt)
+
+    @cached_property
+    def _activation(self) -> np.ndarray:
+        """Activation of what acts on the cell, at every update."""
+        return np.asarray(integrated_activations(*self._puffed)[self.bio.acting[0].name][0])
+
+    @property
+    def _puffed(self) -> tuple[Any, ...]:
+        """The cell, the concentration around it, when to know its effect, and kinks."""
 
         def conc(time: float) -> Any:
             at = [time] * second
             return np.asarray(exchanged(at, self.conc, [self.onset], self.width, self.tau_clear))
 
         kinks = float(self.onset / second), float((self.onset + self.width) / second)
-        return np.asarray(integrated_gain(self.bio, conc, self._updates, kinks)[0])
+        return self.bio, conc, self._updates, kinks
 
     @property
     def _updates(self) -> Quantity:
@@ -186,6 +277,12 @@ class GainTrace(TwinProtocol):
         columns = [exact]
         for bits in dict.fromkeys(self.bits):
             top = 2**bits - 1
-            columns.append(low + np.round((exact - low) / span * top) / top * span)
+            columns.append(low + nearest((exact - low) / span * top) / top * span)
         columns.append(np.full(len(exact), exact[0]))
         return np.column_stack(columns) * volt
+
+
+def _along(curve: pd.DataFrame, activation: np.ndarray) -> np.ndarray:
+    """Gains at activations, along the lines between those that were measured."""
+    known = curve.sort_values("activation")
+    return np.asarray(np.interp(activation, known.activation, known.gain))

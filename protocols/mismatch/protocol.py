@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -59,6 +60,13 @@ class ChipMismatch(GateProtocol):
     """
 
     shown: ClassVar[tuple[str, ...]] = ("table", "sources", "conditions", "noise")
+    small: ClassVar[Mapping[str, Any]] = {
+        "vdd": [0.9] * volt,
+        "trim": [-40, 0, 40] * mV,
+        "chips": 7,
+        "sizes": np.array([1, 4]),
+        "supply_noise": [3] * mV,
+    }
 
     mismatch: Mismatch = parameter(Mismatch(), "one standard deviation", "see its own")
     process: Process = parameter(Process(), "corners and temperature", "see its own")
@@ -174,7 +182,7 @@ class ChipMismatch(GateProtocol):
         drawn = draw(circuit, self.mismatch, (chips, 3), 2, generator)
         alone = {name: drawn.only(kind) * self.source_size for kind, name in SOURCES.items()}
         corners = {corner: at_corner(circuit, process, corner, codes) for corner in CORNERS}
-        warm = {say(t, kelvin): at_temperature(circuit, process, t) for t in self.temperature}
+        warm = {say(t, kelvin): at_temperature(circuit, t) for t in self.temperature}
         return [
             *(("size", size, chips, drawn * size) for size in self.sizes),
             *(("source", name, chips, deviations) for name, deviations in alone.items()),

@@ -43,15 +43,17 @@ def plot(protocol: NetworkGain, tables: Tables, recordings: Recordings) -> Figur
     for (group, curve), shift in zip(curves, aside, strict=True):
         look = looks[group[1]] | {"color": colors[group[0]]}
         axes["rate"].plot(curve.drive_Hz, curve.rate_Hz, **look | {"ls": ""})
-        axes["rate"].plot(curve.drive_Hz, curve.mean_field_Hz, **look | {"marker": ""})
+        if "mean_field_Hz" in curve:
+            axes["rate"].plot(curve.drive_Hz, curve.mean_field_Hz, **look | {"marker": ""})
         for name in ("cv", "correlation"):
             # Runs of earlier versions have no errors.
             error = curve.get(f"{name}_se")
             axes[name].errorbar(curve.drive_Hz + shift, curve[name], error, **look)
     axes["correlation"].axhline(0, color=BLACK, lw=0.5)
+    lines = "; mean field (lines)" if "mean_field_Hz" in tables["table"] else ""
     counted = f"correlation of counts in {say(protocol.bin)}"
     for name, title, y, bottom in (
-        ("rate", "c  Rates; mean field (lines)", "rate (Hz)", 0),
+        ("rate", f"c  Rates{lines}", "rate (Hz)", 0),
         ("cv", "d  Irregularity ± s.e.", "CV of inter-spike intervals", 0),
         ("correlation", "e  Synchrony ± s.e.", counted, None),
     ):
@@ -64,7 +66,7 @@ def report(protocol: NetworkGain, tables: Tables) -> list[Section]:
     """Response gain, and how near mean-field theory comes."""
     response = tables["response"]
     found = "; ".join(
-        f"{row.population} cells have a gain of {number(row.gain, 3)} and a response gain of "
+        f"{row.population} cells have {_gain_of(row)}a response gain of "
         f"{number(row.response_gain, 3)} ± {number(row.response_gain_se, 2)}, "
         f"{number(row.over_control, 3)} times that at the lowest concentration"
         for row in response[response.conc_uM == response.conc_uM.max()].itertuples()
@@ -78,6 +80,10 @@ def report(protocol: NetworkGain, tables: Tables) -> list[Section]:
         Section("Response gain", text, "response"),
         Section("Mean field", _on_theory(protocol, tables["table"]), "table"),
     ]
+
+
+def _gain_of(row: Any) -> str:
+    return f"a gain of {number(row.gain, 3)} and " if hasattr(row, "gain") else ""
 
 
 def _on_balance(protocol: NetworkGain) -> str:
@@ -99,10 +105,10 @@ def _on_balance(protocol: NetworkGain) -> str:
 
 
 def _on_theory(protocol: NetworkGain, table: pd.DataFrame) -> str:
-    if table.mean_field_Hz.isna().all():
+    if "mean_field_Hz" not in table:
         return (
-            "Mean-field theory holds without after-spike current and K+ conductance, so there is "
-            "none to compare with here."
+            "Mean-field theory holds for leaky integrate-and-fire cells without after-spike "
+            "current and K+ conductance, so there is none to compare with here."
         )
     off = (table.rate_Hz - table.mean_field_Hz).abs()
     together = int((table.correlation > SYNCHRONOUS).sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,10 +29,6 @@ from neuromod.support.text import say
 
 BRUNEL = "Brunel 2000, J. Comput. Neurosci. 8:183-208"
 POPULATIONS = ("excitatory", "inhibitory")
-RESPONSE = [
-    *("conc_uM", "population", "gain", "response_gain", "response_gain_se"),
-    *("mean_field_gain", "onset_Hz"),
-]
 # Chosen here: parts of the measured time, whose correlations give the error of the whole.
 PARTS = 5
 
@@ -49,6 +45,17 @@ class NetworkGain(CellProtocol, RandomNetwork):
     """
 
     shown: ClassVar[tuple[str, ...]] = ("response",)
+    small: ClassVar[Mapping[str, Any]] = {
+        "n_excitatory": 160,
+        "n_inhibitory": 40,
+        "indegree": 20,
+        "weight": 400 * pA,
+        "drive": [40, 70] * Hz,
+        "conc": [0, 1.3] * umolar,
+        "dwell": 0.15 * second,
+        "transient": 0.05 * second,
+        "sample": 20,
+    }
 
     target: str = parameter(
         "all", "cells with the receptors", "chosen here", choices=("all", *POPULATIONS)
@@ -170,9 +177,10 @@ class NetworkGain(CellProtocol, RandomNetwork):
         spikes = self.window(recording, end, self.dwell)
         counts, drive = spikes.counts(), self.drive[number]
         gains = self.neuron.steady_gain(self._bath(conc, 1, 1))
-        theory = np.full(2, np.nan)
+        rates: dict[str, Any] = {}
         if has_closed_form(self.neuron):
-            theory = network_rates(self.neuron, gains, self.indegrees, self.weights, drive) / Hz
+            exact = network_rates(self.neuron, gains, self.indegrees, self.weights, drive)
+            rates = {"mean_field_Hz": exact / Hz}
         for k, (population, neurons) in enumerate(self.populations.items()):
             some = neurons[: self.sample]
             cv, cv_error = pd.Series(interval_cvs(spikes, some)).agg(["mean", "sem"])
@@ -180,9 +188,9 @@ class NetworkGain(CellProtocol, RandomNetwork):
                 "conc_uM": float(conc / umolar),
                 "drive_Hz": float(drive / Hz),
                 "population": population,
-                "gain": gains[k],
+                **({"gain": gains[k]} if self.neuron.has_gain else {}),
                 "rate_Hz": float(counts[neurons].mean() / self.dwell / Hz),
-                "mean_field_Hz": theory[k],
+                **{name: both[k] for name, both in rates.items()},
                 "cv": cv,
                 "cv_se": cv_error,
                 "correlation": count_correlation(spikes, some, self.bin, self.dwell),
@@ -208,9 +216,13 @@ def _response(table: pd.DataFrame) -> pd.DataFrame:
         line = linregress(curve.drive_Hz, curve.rate_Hz)
         error = line.stderr if len(curve) > 2 else np.nan
         onset = -line.intercept / line.slope if line.slope > 0 else np.nan
-        theory = linregress(curve.drive_Hz, curve.mean_field_Hz).slope
-        rows.append((*group, curve.gain.iloc[0], line.slope, error, theory, onset))
-    response = pd.DataFrame(rows, columns=RESPONSE)
+        row = dict(zip(("conc_uM", "population"), group, strict=True))
+        row |= {"gain": curve.gain.iloc[0]} if "gain" in curve else {}
+        row |= {"response_gain": line.slope, "response_gain_se": error}
+        if "mean_field_Hz" in curve:
+            row["mean_field_gain"] = linregress(curve.drive_Hz, curve.mean_field_Hz).slope
+        rows.append(row | {"onset_Hz": onset})
+    response = pd.DataFrame(rows)
     control = response.groupby("population").response_gain.transform("first")
     # A silent population has no slope to compare with.
     return response.assign(over_control=response.response_gain / control.where(control > 0))

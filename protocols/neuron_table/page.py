@@ -96,8 +96,9 @@ def report(protocol: NeuronTable, tables: Tables) -> list[Section]:
         Section(
             "Beside other circuits",
             f"At the paper's {say(MAX_RATE)} a spike of this model takes "
-            f"{span(alike.energy_per_spike_pJ, 'pJ', 3)}. The core's share of 1.08 pJ is what its "
-            "entries were calibrated to; the synapses take "
+            f"{span(alike.energy_per_spike_pJ, 'pJ', 3)}. The core's share, 1.08 pJ, is the "
+            "paper's least energy, to which its entries were calibrated at this rate; the synapses "
+            "take "
             f"{span(1e3 * alike.energy_synapse_pJ, 'fJ', 3)} by the mirror's equation. Highest "
             "rates are measured here; areas and all other circuits are the paper's numbers. The "
             "model's energies are estimates.",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -42,6 +44,11 @@ class NeuronTable(ChipProtocol):
     widths, set by the bias of the spike generator. Areas are the published ones; the model has
     none.
     """
+
+    small: ClassVar[Mapping[str, Any]] = {
+        "intervals": [190, 300] * nsecond,
+        "duration": 11 * usecond,
+    }
 
     costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
     vdd: Quantity = supply([0.5, 0.75, 1] * volt, "synapse supplies")
@@ -150,14 +157,18 @@ class NeuronTable(ChipProtocol):
         """Units of the weakest volley that fires, and stays above threshold for a step."""
         with np.errstate(divide="ignore"):
             swing = (self.circuit.v_th - self.circuit.v_rest) / self.circuit.step(vdd)
-        decay = np.exp(float(self.dt / (self.circuit.R_leak * self.circuit.C)))
+        decay = np.exp(float(self.dt / (self.circuit.leak_resistance * self.circuit.C)))
         return np.asarray(np.ceil(np.asarray(swing) * decay))
 
     def _charging(self, units: np.ndarray, vdd: Quantity) -> np.ndarray:
         """Whole time steps from rest to threshold, for the linear leak."""
         chip = self.circuit
-        final = units * chip.unit_current(vdd) * chip.R_leak
-        time = -chip.R_leak * chip.C * np.log1p(-np.asarray((chip.v_th - chip.v_rest) / final))
+        final = units * chip.unit_current(vdd) * chip.leak_resistance
+        time = (
+            -chip.leak_resistance
+            * chip.C
+            * np.log1p(-np.asarray((chip.v_th - chip.v_rest) / final))
+        )
         return np.ceil(np.asarray(time / self.dt) - 1e-9)
 
     @cached_property

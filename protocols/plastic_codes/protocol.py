@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -76,6 +77,15 @@ class PlasticCodes(Protocol):
     """
 
     shown: ClassVar[tuple[str, ...]] = ("summary",)
+    small: ClassVar[Mapping[str, Any]] = {
+        "seeds": 1,
+        "hidden": 7,
+        "steps": 20,
+        "episodes": 5,
+        "calibration": 5,
+        "bits": (3,),
+        "delay": 0 * ms,
+    }
 
     network: str = parameter(
         "modulated-oja",
@@ -120,7 +130,8 @@ class PlasticCodes(Protocol):
         check_distinct("bits", self.bits)
         if self.circuit.unit_current(self.supplies[0]) <= 0:
             raise UserError(
-                f"supplies must begin where the mirror conducts, above {say(self.circuit.vto)}."
+                f"supplies must begin where the mirror conducts, above "
+                f"{say(float(self.circuit.mirror().vto), 'V')}."
             )
         steps_in("delay", self.delay, self._learning.dt)
 

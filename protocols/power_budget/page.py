@@ -9,7 +9,7 @@ import pandas as pd
 from brian2.units.allunits import Mhertz, pjoule
 from matplotlib.figure import Figure
 
-from neuromod.chip.conversion import ENERGY_AT_MAX_RATE, MAX_RATE
+from neuromod.chip.conversion import LEAST_ENERGY, MAX_RATE
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, label, legend, panels
 from neuromod.support.text import say
@@ -27,8 +27,8 @@ COLORS = {
 }
 NAMED_FROM = 4
 """Percent of a bar from which a share is written on it."""
-KNOWN = float(MAX_RATE / Mhertz), float(ENERGY_AT_MAX_RATE / pjoule)
-PAPER = f"{say(ENERGY_AT_MAX_RATE)} at {say(MAX_RATE)}"
+KNOWN = float(MAX_RATE / Mhertz), float(LEAST_ENERGY / pjoule)
+CALIBRATED_TO = f"calibrated here to {say(LEAST_ENERGY)}\nat {say(MAX_RATE)}"
 
 
 def plot(protocol: PowerBudget, tables: Tables, recordings: Recordings) -> Figure:
@@ -42,7 +42,7 @@ def plot(protocol: PowerBudget, tables: Tables, recordings: Recordings) -> Figur
     axes["energy"].stackplot(table.rate_MHz, per_spike, colors=COLORS.values())
     axes["energy"].plot(*KNOWN, "D", color=BLACK, ms=5)
     look = {"textcoords": "offset points", "ha": "right", "fontsize": 8}
-    axes["energy"].annotate(f"paper, {PAPER}", KNOWN, (0, 9), **look)
+    axes["energy"].annotate(CALIBRATED_TO, KNOWN, (0, 9), **look)
     for power, color in zip(powers, COLORS.values(), strict=True):
         axes["power"].plot(table.rate_MHz, power, color=color)
     rate, energy = "output rate (MHz)", "energy per spike (pJ)"
@@ -80,9 +80,10 @@ def report(protocol: PowerBudget, tables: Tables) -> list[Section]:
         Section(
             "Where the power goes",
             f"{' '.join(said)} The paper's own shares are in a picture (figure 7) whose numbers "
-            "are not at hand, so there is nothing here to compare them with. Of the core's "
-            f"numbers only the total of {PAPER} is the paper's; the source of each entry stands "
-            "beside it.",
+            "are not at hand, so there is nothing here to compare them with. The "
+            f"core's entries are calibrated here to add up to {say(LEAST_ENERGY)}, the paper's "
+            f"least energy, at {say(MAX_RATE)}, its highest rate; that one belongs to the other is "
+            "chosen here. The source of each entry stands beside it.",
             "budget",
         ),
         Section("Energy per spike", _say_energy(tables["table"]), "table"),

@@ -57,7 +57,8 @@ def plot(protocol: PseudoResistor, tables: Tables, recordings: Recordings) -> Fi
     family.draw(axes["warmth"], chords.columns.to_numpy(), chords.to_numpy(), "o-", ms=3)
     family.explain(axes["warmth"])
     title = f"e  Pair, R_leak in all, at {say(protocol.v[-1], mV)}"
-    label(axes["warmth"], title, "temperature (K)", "V/I (MΩ)", ylim=(0, None))
+    label(axes["warmth"], title, "temperature (K)", "V/I (MΩ)", log="y")
+    axes["warmth"].yaxis.set_major_formatter("{x:g}")
     return figure
 
 
@@ -66,8 +67,9 @@ def report(protocol: PseudoResistor, tables: Tables) -> list[Section]:
     table, summary = tables["table"], tables["summary"]
     by = summary[protocol.is_own(summary)].set_index("device")
     resistor, one, pair, halves = (by.loc[name] for name in LOOKS)
-    swing, tau = say(protocol.v[-1], mV), protocol.circuit.R_leak * protocol.circuit.C
-    others = summary[summary.device == "symmetric"].chord_up_Mohm
+    swing, tau = say(protocol.v[-1], mV), protocol.circuit.leak_resistance * protocol.circuit.C
+    every = summary[summary.device == "symmetric"]
+    cold, hot = (every[every.temperature_K == t] for t in every.temperature_K.agg(["min", "max"]))
     flowing = table[table.v_mV != 0]
     off = np.max(np.abs(flowing.current_pA / flowing.closed_form_pA - 1))
     return [
@@ -98,10 +100,13 @@ def report(protocol: PseudoResistor, tables: Tables) -> list[Section]:
         ),
         Section(
             "Temperature and slope factor",
-            "Both enter through the voltage n*kT/q alone: the smaller it is, the more the "
-            f"elements bend. At {swing} the pair's V/I is {span(others, 'MΩ', 3)} over the "
-            "conditions here. The resistance at rest is a parameter of the model and stays; a "
-            "transistor's own falls steeply as it warms, which is left out.",
+            "The smaller n*kT/q, the more the elements bend. The resistance at rest is that of a "
+            "transistor below threshold, exp(vto/(n*kT/q))/(beta*T) but for a factor: from "
+            f"{span(cold.temperature_K, 'K')} to {span(hot.temperature_K, 'K')} the pair's falls "
+            f"from {span(cold.R_zero_Mohm, 'MΩ', 3)} to {span(hot.R_zero_Mohm, 'MΩ', 3)}, by slope "
+            f"factor, and its V/I at {swing} from {span(cold.chord_up_Mohm, 'MΩ', 3)} to "
+            f"{span(hot.chord_up_Mohm, 'MΩ', 3)}. R_leak holds at "
+            f"{say(protocol.circuit.T_nominal)}, whatever the slope factor.",
             "table",
         ),
     ]

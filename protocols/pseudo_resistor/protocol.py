@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from math import e
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,13 +23,17 @@ from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.pseudo_resistor import page
 from neuromod.recording import Recording
 
-# Leak, and its resistance at zero bias over R_leak.
+# Leak, and its resistance at zero bias over the circuit's.
 DEVICES = {
     "resistor": ("linear", 1.0),
     "one_sided": ("one_sided", 1.0),
     "symmetric": ("symmetric", 1.0),
     "pair": ("symmetric", 0.5),
 }
+
+# Steps of a current's measurement within one of a decay: a hot leak moves the membrane in
+# nanoseconds.
+FINER = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +48,7 @@ class PseudoResistor(Protocol):
     """
 
     shown: ClassVar[tuple[str, ...]] = ("summary",)
+    small: ClassVar[Mapping[str, Any]] = {"v": [-90, 0, 90] * mV, "duration": 3 * usecond}
 
     circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", "see its own")
     v: Quantity = parameter(
@@ -78,8 +85,8 @@ class PseudoResistor(Protocol):
         """Membranes released for three samples, and from both ends of the swing for a decay."""
         ends = np.array([-1, 1]) * self.v[-1]
         return {
-            "release": self._released(self.v, 3 * self.dt),
-            "decay": self._released(ends, self.duration),
+            "release": self._released(self.v, 3 * self.dt / FINER, self.dt / FINER),
+            "decay": self._released(ends, self.duration, self.dt),
         }
 
     def measure(self, recordings: Recordings) -> Tables:
@@ -98,8 +105,10 @@ class PseudoResistor(Protocol):
         rows = []
         for n, t in product(slopes, kelvins):
             circuit = replace(bent, slope_factor=n, temperature=t * kelvin)
-            rows.append((n, t, float(circuit.constants["v_slope"] / volt)))
-        return pd.DataFrame(rows, columns=["slope_factor", "temperature_K", "v_slope_V"])
+            v_slope, resistance = circuit.constants["v_slope"], circuit.leak_resistance
+            rows.append((n, t, float(v_slope / volt), float(resistance / Mohm)))
+        columns = ["slope_factor", "temperature_K", "v_slope_V", "R_zero_Mohm"]
+        return pd.DataFrame(rows, columns=columns)
 
     def is_own(self, table: pd.DataFrame) -> pd.Series:
         """Which rows are at the circuit's own slope factor and temperature."""
@@ -115,22 +124,27 @@ class PseudoResistor(Protocol):
         leak, share = DEVICES[device]
         return replace(self.circuit, leak=leak, R_leak=share * self.circuit.R_leak)
 
-    def _released(self, bias: Quantity, duration: Quantity) -> Experiment:
+    def _released(self, bias: Quantity, duration: Quantity, dt: Quantity) -> Experiment:
         """Neurons of every device and condition, each released from every potential."""
         conditions = len(self.conditions)
         size = conditions * len(bias)
-        slopes = np.repeat(self.conditions.v_slope_V.to_numpy(), len(bias)) * volt
+        slopes, warmed = (
+            np.repeat(self.conditions[name].to_numpy(), len(bias))
+            for name in ("v_slope_V", "R_zero_Mohm")
+        )
         start = {"v": self.circuit.v_rest + np.tile(bias, conditions)}
         populations = []
         for device in DEVICES:
             model = self._model(device)
-            own = {"v_slope": slopes} if "v_slope" in model.constants else {}
+            # Given at the nominal temperature, whatever the neuron's own.
+            own = {"R_leak": model.R_leak * warmed / float(self.circuit.leak_resistance / Mohm)}
+            own |= {"v_slope": slopes * volt} if "v_slope" in model.constants else {}
             populations.append(Population(device, model, size, start | own))
         return Experiment(
             populations=populations,
             traces=[Trace(device, ("v",), np.arange(size)) for device in DEVICES],
             duration=duration,
-            dt=self.dt,
+            dt=dt,
             seed=self.seed,
         )
 
@@ -138,9 +152,10 @@ class PseudoResistor(Protocol):
         """A device's rows of both tables."""
         model, v = self._model(device), self.traces(device, recordings["release"])
         # The slope at the first of three samples, to second order.
-        fall = (3 * v[..., 0] - 4 * v[..., 1] + v[..., 2]) / (2 * self.dt)
+        fall = (3 * v[..., 0] - 4 * v[..., 1] + v[..., 2]) / (2 * self.dt / FINER)
         current = np.asarray(model.C * fall / pA)
         v_slope = self.conditions.v_slope_V.to_numpy()[:, None] * volt
+        at_rest = DEVICES[device][1] * self.conditions.R_zero_Mohm.to_numpy() * Mohm
         x = np.asarray(self.v / v_slope)
         bent = {"linear": x, "one_sided": np.expm1(x), "symmetric": np.sinh(x)}[model.leak]
         bias = np.asarray(self.v / mV)
@@ -151,12 +166,12 @@ class PseudoResistor(Protocol):
         up, down = np.abs(current), np.abs(current[:, ::-1])
         skew = np.sign(bias) * np.divide(up - down, up + down, out=np.zeros_like(up), where=off)
         keys = self.conditions.drop(columns="v_slope_V")
-        keys = keys.assign(R_zero_Mohm=float(model.R_leak / Mohm))
+        keys = keys.assign(R_zero_Mohm=at_rest / Mohm)
         keys.insert(0, "device", device)
         table = keys.loc[keys.index.repeat(len(bias))].assign(
             v_mV=np.tile(bias, len(keys)),
             current_pA=current.ravel(),
-            closed_form_pA=np.asarray(v_slope / model.R_leak * bent / pA).ravel(),
+            closed_form_pA=np.asarray(v_slope / at_rest[:, None] * bent / pA).ravel(),
             chord_Mohm=chord.ravel(),
             slope_Mohm=slope.ravel(),
             asymmetry=skew.ravel(),
@@ -175,7 +190,7 @@ class PseudoResistor(Protocol):
                 _time_to_fall(np.asarray(trace / volt), decay.times / usecond)
                 for trace in self.traces(device, decay)[:, end]
             ]
-            exact = model.R_leak * model.C * np.log(_left(model.leak, far))
+            exact = at_rest * model.C * np.log(_left(model.leak, far))
             summary[f"decay_{name}_closed_form_us"] = np.asarray(exact / usecond)
         return table, summary
 
@@ -183,7 +198,7 @@ class PseudoResistor(Protocol):
 def _time_to_fall(trace: np.ndarray, times: Any) -> float:
     """When a decay has fallen to 1/e, between samples as an exponential; nan if it has not."""
     left = np.abs(trace / trace[0])
-    after = int(np.argmax(left <= 1 / np.e))
+    after = int(np.argmax(left <= 1 / e))
     if not after:
         return float("nan")
     near = slice(after - 1, after + 1)
@@ -192,6 +207,6 @@ def _time_to_fall(trace: np.ndarray, times: Any) -> float:
 
 def _left(leak: str, x: np.ndarray) -> np.ndarray:
     """Of what decays as exp(-t/tau): its value at x over that at x/e."""
-    both = np.array([x, x / np.e])
+    both = np.array([x, x / e])
     decaying = {"linear": both, "one_sided": np.expm1(-both), "symmetric": np.tanh(both / 2)}[leak]
     return np.asarray(decaying[0] / decaying[1])

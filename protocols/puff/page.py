@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from neuromod.analysis.time_course import momentary_rates
 from neuromod.protocol import Recordings, Section, Tables
+from neuromod.protocols.families.measured import ROW, about_measured, draw_measured
 from neuromod.recording import Recording
 from neuromod.support.figures import BLACK, Family, label, legend, panels, thin
 from neuromod.support.text import number, say, span
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 
 def plot(protocol: Puff, tables: Tables, recordings: Recordings) -> Figure:
     """Time courses of single puffs and of trains, and what was measured of them."""
+    tables = protocol.as_gains(tables)
     beside = {"conc": "peak", "gain": "times", "rate": "summation"}
     layout = [[f"single {course}", f"train {course}", last] for course, last in beside.items()]
-    figure, axes = panels(layout, width=15, height=9)
+    layout += [[*ROW, "."]] if "read" in tables else []
+    figure, axes = panels(layout, width=15, height=3 * len(layout))
     conc = Family(protocol.conc, "in the pipette")
     interval = Family(protocol.interval, "interval", hue="orange")
     middle = len(protocol.width) // 2
@@ -45,6 +48,8 @@ def plot(protocol: Puff, tables: Tables, recordings: Recordings) -> Figure:
     x, y = f"{protocol.ligand} in the pipette (µM)", "change by the last puff over one"
     label(axes["summation"], "e  Summation in trains", x, y, log="x")
     legend(axes["summation"])
+    if "read" in tables:
+        draw_measured(axes, tables, "f")
     return figure
 
 
@@ -57,11 +62,13 @@ def _plot_course(
     at, rate = momentary_rates(recording.spikes["neurons"], cell % len(protocol.conc))
     for name, y, *course in (
         ("conc", f"{protocol.ligand} (µM)", since, conc, "-"),
-        ("gain", "gain", since, gain, "-"),
+        ("gain", protocol.effect, since, gain, "-"),
         ("rate", "firing rate (Hz)", at - onset, rate, "."),
     ):
         axes[f"{kind} {name}"].plot(*course, color=color, ms=2)
         axes[f"{kind} {name}"].set_ylabel(y)
+    # A cell may fall silent long before the end.
+    axes[f"{kind} rate"].set_xlim(axes[f"{kind} gain"].get_xlim())
     axes[f"{kind} rate"].set_xlabel("time since the first puff (s)")
 
 
@@ -73,7 +80,7 @@ def _plot_singles(peak: Any, times: Any, protocol: Puff, table: pd.DataFrame) ->
     width.draw(times, conc, [rows.latency_s for rows in curves], "o-", ms=4)
     width.draw(times, conc, [rows.half_decay_s for rows in curves], "s--", ms=4)
     x = f"{protocol.ligand} in the pipette (µM)"
-    label(peak, "c  Single puffs", x, "peak gain", log="x")
+    label(peak, "c  Single puffs", x, f"peak {protocol.effect}", log="x")
     label(times, "d  Latency and half-decay", x, "time (s)", log="x", ylim=(0, None))
     width.explain(peak)
     latency = {"color": BLACK, "marker": "o", "ms": 4}
@@ -83,26 +90,27 @@ def _plot_singles(peak: Any, times: Any, protocol: Puff, table: pd.DataFrame) ->
 
 def report(protocol: Puff, tables: Tables) -> list[Section]:
     """Responses in words, and how well simulation and independent solutions agree."""
+    tables, effect = protocol.as_gains(tables), protocol.effect
     table, agreement = tables["table"], tables["agreement"]
-    change = (table.peak_gain - float(protocol.steady_gain(0)))[: len(protocol.conc)]
+    change = (table.peak_gain - float(protocol.steady_effect(0)))[: len(protocol.conc)]
     singles = (
-        f"The gain peaks {span(table.latency_s, 's', 2)} after the start of a puff, later than the "
-        f"concentration. The shortest puff of {say(protocol.conc[-1], digits=3)} changes it "
+        f"The {effect} peaks {span(table.latency_s, 's', 2)} after the start of a puff, later than "
+        f"the concentration. The shortest puff of {say(protocol.conc[-1], digits=3)} changes it "
         f"{number(change.iloc[-1] / change.iloc[0], 3)} times as much as that of "
         f"{say(protocol.conc[0], digits=3)}: weak doses lie where the Hill function is steep, "
         "strong ones saturate it. Half-decay times are missing where the run ends too early."
     )
     trains = (
         f"Puffs of {say(protocol.width[0])} add up when the effect of the last one has not passed. "
-        "Summation is the change of the gain after a train's last puff over that after a single "
-        "puff. Whatever the clearance, the mean concentration tends to that in the pipette times "
-        "width over interval; the last column is the steady gain in a bath of it."
+        f"Summation is the change of the {effect} after a train's last puff over that after a "
+        "single puff. Whatever the clearance, the mean concentration tends to that in the pipette "
+        f"times width over interval; the last column is the steady {effect} in a bath of it."
     )
-    every = "Each row gives the gain that is furthest from control between one puff and the next."
+    every = f"Each row gives the {effect} furthest from control between one puff and the next."
     agree = (
         "Concentrations differ from the closed form of clearance by at most "
-        f"{number(agreement.conc_deviation.max(), 1)} of that in the pipette, and gains from an "
-        "independent integration of the cascade by at most "
+        f"{number(agreement.conc_deviation.max(), 1)} of that in the pipette, and {effect}s from "
+        "an independent integration of the cascade by at most "
         f"{number(agreement.gain_deviation.max(), 1)}."
     )
     return [
@@ -110,4 +118,5 @@ def report(protocol: Puff, tables: Tables) -> list[Section]:
         Section("Trains", trains, "summation"),
         Section("Every puff of the trains", every, "trains"),
         Section("Agreement", agree, "agreement"),
+        *about_measured(tables),
     ]

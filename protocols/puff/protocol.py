@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from brian2 import Quantity, ms, second, umolar
 
 from neuromod.analysis.rates import closed_form_rates
-from neuromod.analysis.time_course import integrated_gain, measure_response, momentary_rates
+from neuromod.analysis.time_course import measure_response, momentary_rates
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes
@@ -18,7 +20,15 @@ from neuromod.inputs.modulators import exchanged, puffs
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import DeliveryProtocol, check_ascending
-from neuromod.protocols.families.timing import time, time_step
+from neuromod.protocols.families.measured import (
+    TEXTS,
+    Compared,
+    courses,
+    fitted,
+    measured_points,
+    read,
+)
+from neuromod.protocols.families.timing import sampling, time, time_step
 from neuromod.protocols.puff import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
@@ -34,7 +44,16 @@ class Puff(DeliveryProtocol):
     with the closed form of clearance, and gains with an independent integration.
     """
 
-    shown: ClassVar[tuple[str, ...]] = ("table", "summation")
+    shown: ClassVar[tuple[str, ...]] = ("table", "summation", "receptor_fit")
+    text_columns: ClassVar[tuple[str, ...]] = TEXTS
+    small: ClassVar[Mapping[str, Any]] = {
+        "conc": [3] * umolar,
+        "width": [100] * ms,
+        "interval": [0.3] * second,
+        "puffs": 2,
+        "onset": 0.1 * second,
+        "after": 0.3 * second,
+    }
 
     conc: Quantity = positive(
         [1, 3, 10, 30] * umolar,
@@ -59,6 +78,11 @@ class Puff(DeliveryProtocol):
     )
     dt: Quantity = time_step(0.2 * ms, "a hundredth of the intervals between spikes")
 
+    data: str = measured_points(
+        "single puffs: columns time_s from the start of the puff, gain or another "
+        "response, conc_uM, width_s"
+    )
+
     plot = page.plot
     report = page.report
 
@@ -82,7 +106,9 @@ class Puff(DeliveryProtocol):
 
     def experiments(self) -> dict[str, Experiment]:
         """One network for each width and each interval, one neuron per concentration."""
-        cells = Population("neurons", self.neuron, len(self.conc), {"I_ext": self.I})
+        # A file is refused before anything runs.
+        _ = self.compared
+        cells = Population("neurons", self.neuron, len(self.conc), {self.neuron.current: self.I})
         made = {}
         for name, (onsets, width) in self._patterns.items():
             puffed = puffs(self.ligand, cells, self.conc, onsets, width, self.tau_clear, self.dt)
@@ -101,12 +127,28 @@ class Puff(DeliveryProtocol):
         ]
         agreement = [self._agreement(name, recordings[name]) for name in self._patterns]
         table, every = (pd.concat(frames, ignore_index=True) for frames in (singles, trains))
-        return {
+        found = {
             "table": table,
             "summation": self._summation(table, every),
             "trains": every,
             "agreement": pd.concat(agreement, ignore_index=True),
         }
+        return self.told(found) | self.compared.told()
+
+    @cached_property
+    def compared(self) -> Compared:
+        """What was measured after single puffs, and the receptor fitted to it."""
+        if not self.data:
+            return Compared()
+        points = read(self.data)
+        sets = courses(self.data, points, self.conc, self.width, self.tau_clear)
+        return fitted(self.data, points, sets, self.receptor)
+
+    @property
+    def every(self) -> Quantity:
+        """A hundredth of the shortest puff, or of clearance."""
+        longest = min(self.width[0], self.tau_clear) / 100
+        return sampling(longest, self.dt, self.onset, *self.width, *self.interval)
 
     def _onsets(self, interval: Quantity) -> Quantity:
         """Start of every puff of a train."""
@@ -132,7 +174,7 @@ class Puff(DeliveryProtocol):
             return np.asarray(np.asarray(self.conc) * share([at] * second))
 
         kinks = np.concatenate([np.asarray(onsets), np.asarray(onsets + width)])
-        reference = integrated_gain(self.neuron, level, recording.times, kinks)
+        reference = self.integrated(level, recording.times, kinks)
         exact = np.outer(self.conc / umolar, share(recording.times))
         conc, gain = self.signals(recording)
         return pd.DataFrame(
@@ -147,7 +189,7 @@ class Puff(DeliveryProtocol):
     def _measure_single(self, recording: Recording, width: Quantity) -> pd.DataFrame:
         conc, gain = self.signals(recording)
         since = np.asarray((recording.times - self.onset) / second)
-        start = steps_in("onset", self.onset, self.dt)
+        start = steps_in("onset", self.onset, self.every)
         found = pd.DataFrame([measure_response(since[start:], row[start:]) for row in gain])
         peak, spikes = gain[:, start] + found.peak.to_numpy(), recording.spikes["neurons"]
         peaked = float(self.onset / second) + found.latency
@@ -161,16 +203,22 @@ class Puff(DeliveryProtocol):
                 "half_decay_s": found.half_decay,
                 "gain_area_s": found.area,
                 "rate_at_peak_Hz": [_rate_at(spikes, cell, time) for cell, time in peaked.items()],
-                "closed_form_rate_Hz": closed_form_rates(self.neuron, self.I, peak),
             }
+            | self._exact_rates(peak)
         )
+
+    def _exact_rates(self, gain: np.ndarray) -> dict[str, np.ndarray]:
+        """Rates at gains in closed form, where there is one."""
+        if not self.closed:
+            return {}
+        return {"closed_form_rate_Hz": closed_form_rates(self.neuron, self.I, gain)}
 
     def _measure_train(self, recording: Recording, interval: Quantity) -> pd.DataFrame:
         conc, gain = self.signals(recording)
-        period = steps_in("interval", interval, self.dt)
+        period = steps_in("interval", interval, self.every)
         frames = []
         for number, onset in enumerate(self._onsets(interval), start=1):
-            start = steps_in("onset", onset, self.dt)
+            start = steps_in("onset", onset, self.every)
             # All that follows the last puff is its own response.
             here = gain[:, start : None if number == self.puffs else start + period]
             furthest = np.abs(here - gain[:, :1]).argmax(axis=1)
@@ -187,7 +235,7 @@ class Puff(DeliveryProtocol):
     def _summation(self, singles: pd.DataFrame, trains: pd.DataFrame) -> pd.DataFrame:
         """Last puff of every train against one puff alone, and the bath that a train becomes."""
         alone = singles.drop_duplicates("conc_uM").set_index("conc_uM").peak_gain
-        base = float(self.steady_gain(0))
+        base = float(self.steady_effect(0))
         last = trains.groupby(["conc_uM", "interval_s"], as_index=False).last()
         single = last.conc_uM.map(alone)
         bath = last.conc_uM * float(self.width[0] / second) / last.interval_s
@@ -197,7 +245,7 @@ class Puff(DeliveryProtocol):
             summation=(last.peak_gain - base) / (single - base),
             last_mean_conc_uM=last.mean_conc_uM,
             endless_mean_conc_uM=bath,
-            bath_gain=self.steady_gain(bath.to_numpy()),
+            bath_gain=self.steady_effect(bath.to_numpy()),
         )
 
 

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from brian2 import ms, second, umolar
+from brian2 import Quantity, ms, second, umolar
 from matplotlib.figure import Figure
 
-from neuromod.models.three_factor import LIGAND
+from neuromod.models.postsynaptic import LIGAND
 from neuromod.protocol import Recordings, Section, Tables
+from neuromod.protocols.reward_learning.cells import WATCHED, dimensions
 from neuromod.recording import Recording
 from neuromod.support import figures
 from neuromod.support.figures import BLACK, GREEN, ORANGE, PURPLE, Family, label, legend, panels
+from neuromod.support.text import say
 
 if TYPE_CHECKING:
     from neuromod.protocols.reward_learning.protocol import RewardLearning
@@ -99,8 +101,7 @@ def _plot_cells(axes: Any, cells: pd.DataFrame) -> None:
 
 
 def report(protocol: RewardLearning, tables: Tables) -> list[Section]:
-    """Credit and its closed form, and the effect of reward."""
-    del protocol
+    """Credit and its closed form, the effect of reward, and what makes a cell fire."""
     table, credit = tables["table"], tables["credit"]
     off = np.abs(credit.credit - credit.closed_form).max() / np.abs(credit.credit).max()
     mine, others = table[table.rewarded].iloc[0], table[~table.rewarded]
@@ -131,4 +132,34 @@ def report(protocol: RewardLearning, tables: Tables) -> list[Section]:
             "Cells with more modulator learn faster, until their traces reach the bound.",
             "cells",
         ),
+        *_about_firing(protocol, tables),
     ]
+
+
+def _about_firing(protocol: RewardLearning, tables: Tables) -> list[Section]:
+    """Section on what a weight is measured by; none in runs from before it was measured."""
+    if "firing" not in tables:
+        return []
+    found = tables["firing"].iloc[0]
+    dim = dimensions(protocol.neuron, found.variable)
+    weight, kick = (Quantity(float(found[name]), dim=dim) for name in ("weight_of_1", "kick"))
+    after = f"{say(float(found.latency_ms) * ms)} later"
+    words = (
+        f"Isolated pairs are driven by a step of {found.variable} by {say(kick)}, which makes a "
+        f"resting cell fire once, {after}."
+    )
+    if found.spikes > 1:
+        words = (
+            f"{words.partition(' once')[0]} {say(int(found.spikes))} times within {say(WATCHED)}, "
+            f"first {after}; no step makes it fire fewer times. The closed form is the sum over "
+            "all spikes."
+        )
+    if protocol.relative:
+        words = (
+            f"A weight of 1 is {say(weight)}: the summed weight, to 2 %, of a volley that just "
+            f"makes a resting cell fire, its spikes spread evenly over {say(protocol.jitter)}. "
+            f"{words}"
+        )
+    if protocol.holding:
+        words += f" All cells are held by a current of {say(protocol.holding)}."
+    return [Section("What makes a cell fire", words, "firing")]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Hz, Quantity, ms, second, um, umolar
+from brian2 import Hz, Quantity, get_dimensions, ms, second, um, umolar
+from brian2.units.fundamentalunits import DIMENSIONLESS
 
-from neuromod.checks import steps_in
-from neuromod.errors import UserError
+from neuromod.checks import check_unit, steps_in
+from neuromod.errors import UserError, unknown
 from neuromod.experiment import (
     Connection,
     Experiment,
@@ -22,17 +24,30 @@ from neuromod.experiment import (
     Trace,
 )
 from neuromod.inputs.modulators import volume
-from neuromod.models.three_factor import IZHIKEVICH, LIGAND, PlasticLIF, ThreeFactor
-from neuromod.parameters import not_negative, parameter, positive, refuse_changed
+from neuromod.models.own_equations import read_equations
+from neuromod.models.postsynaptic import IZHIKEVICH, LIGAND, Postsynaptic, with_plasticity
+from neuromod.models.receptive import Receptive
+from neuromod.models.three_factor import PlasticLIF, ThreeFactor
+from neuromod.parameters import not_negative, parameter, positive, refuse_changed, unit_of
 from neuromod.protocol import Protocol, Recordings, Tables
-from neuromod.protocols.families.timing import time_step
 from neuromod.protocols.reward_learning import page
+from neuromod.protocols.reward_learning.cells import (
+    Kick,
+    PlasticNeurons,
+    at_rest,
+    current_dimensions,
+    dimensions,
+    kick,
+    weakest_volley,
+)
 from neuromod.recording import Recording
 from neuromod.support.text import say
 
 SYNAPSES = "synapses"
-# Makes any neuron fire in the next step.
+# Makes a modulatory neuron fire in the next step, in its thresholds.
 KICK = 2.0
+# Of one raster of input spikes, in whole time steps, whatever the neuron.
+RASTER = 1 * ms
 QUARTERS = 4
 
 
@@ -45,9 +60,36 @@ class RewardLearning(Protocol):
     Only one of them is followed by a release of dopamine, after a random delay in which other
     stimuli come. Modulatory neurons at random places release into the tissue (volume transmission).
     Every cell subtracts the mean concentration, as a reward that it expects.
+
+    The cells may be any neuron. Weights without unit onto a variable that has one are then in units
+    of the summed weight of a volley that just makes a resting cell fire, its spikes spread evenly
+    over the jitter; this is measured beforehand, as is the step that drives isolated pairs. A cell
+    that fires by itself is silenced by a current that holds it, as in experiments.
     """
 
-    neuron: PlasticLIF = parameter(PlasticLIF(), "the cells", "see its own")
+    small: ClassVar[Mapping[str, Any]] = {
+        "stimuli": 3,
+        "cells": 4,
+        "duration": 13 * second,
+        "interval": 210 * ms,
+        "lags": [-7, 11] * ms,
+        "delays": [0.13] * second,
+    }
+
+    neuron: Postsynaptic = parameter(
+        PlasticLIF(),
+        "the cells",
+        "see its own",
+        named=PlasticNeurons(),
+        kinds=(Postsynaptic, Receptive),
+    )
+    holding: Any = parameter(
+        0.0,
+        "current that holds every cell, in its unit; a negative one silences a cell that fires by "
+        "itself",
+        "chosen here: none",
+        any_unit=True,
+    )
     synapse: ThreeFactor = parameter(
         ThreeFactor(rule="stdp", gate="eligibility", w=0.11, alpha=0.11),
         "from inputs to cells",
@@ -86,26 +128,34 @@ class RewardLearning(Protocol):
     delays: Quantity = positive(
         [0.1, 0.5, 1, 2, 3] * second, "isolated pairs: time from pair to release", "chosen here"
     )
-    dt: Quantity = time_step(1 * ms, "a twentieth of tau_m")
+    dt: Quantity = not_negative(
+        0 * ms,
+        "time step; 0: 1 ms for the plastic-neuron, 0.1 ms for others",
+        "chosen here: a twentieth of its tau_m; as usual for neurons with a fast upstroke",
+    )
 
+    text_columns: ClassVar[tuple[str, ...]] = ("variable", "unit")
     shown: ClassVar[tuple[str, ...]] = ("table",)
     plot = page.plot
     report = page.report
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.neuron, Postsynaptic):
+            object.__setattr__(self, "neuron", with_plasticity(self.neuron))
+        self._check_cells()
         refuse_changed("neuron", self.neuron, ["tonic"], "set expected")
         if self.synapse.rule != "stdp":
             raise UserError(
                 "synapse.rule must be 'stdp', for which the credit of a pair is known in closed "
                 f"form, not {self.synapse.rule!r}."
             )
-        steps_in("duration", self.duration, self.dt)
+        steps_in("duration", self.duration, self.step)
         for name in ("lags", "delays"):
             for time in np.abs(getattr(self, name)):
-                steps_in(name, time, self.dt)
-        if np.any(np.abs(self.lags) < self.dt):
-            raise UserError(f"lags must be at least one time step of {say(self.dt)} either way.")
+                steps_in(name, time, self.step)
+        if np.any(np.abs(self.lags) < self.step):
+            raise UserError(f"lags must be at least one time step of {say(self.step)} either way.")
         if len(self.reward_delays) != 2 or self.reward_delays[1] < self.reward_delays[0]:
             raise UserError(
                 "reward_delays must be the shortest and the longest, not "
@@ -137,24 +187,86 @@ class RewardLearning(Protocol):
             "plastic_rewarded": plastic[0].mean(axis=0),
             "plastic_others": plastic[1:].mean(axis=(0, 1)),
         }
-        lag, delay = (steps * self.dt for steps in self._grid)
-        credit = {
-            "lag_ms": lag / ms,
-            "delay_s": delay / second,
-            "credit": np.asarray(recordings["pairs"].totals[SYNAPSES]["E"]),
-            "closed_form": self.synapse.credit(self.neuron, lag, delay, 1 * umolar),
-        }
         return {
             "table": self._gains(plastic, responses),
             "cells": pd.DataFrame(cells),
             "responses": responses,
-            "credit": pd.DataFrame(credit),
+            "credit": self._credit(recordings["pairs"]),
+            "firing": self._firing(),
         }
+
+    @property
+    def step(self) -> Quantity:
+        """Time step."""
+        if self.dt > 0 * second:
+            return self.dt
+        return 1 * ms if isinstance(self.neuron, PlasticLIF) else 0.1 * ms
+
+    @property
+    def relative(self) -> bool:
+        """Whether weights are in units of what makes a cell fire."""
+        plain = get_dimensions(self.synapse.w) is DIMENSIONLESS
+        return plain and dimensions(self.neuron, self.synapse.variable) is not DIMENSIONLESS
+
+    @cached_property
+    def _unit(self) -> Any:
+        """A weight of 1."""
+        if not self.relative:
+            return 1.0
+        spread = np.linspace(0, float(self.jitter / self.step), self.volley, endpoint=False)
+        arrivals = spread.astype(int) * self.step
+        entered = self.neuron, self._rest, self.synapse.variable
+        return self.volley * weakest_volley(*entered, arrivals, self.step)
+
+    @cached_property
+    def _kick(self) -> Kick:
+        """What makes a cell fire in isolated pairs."""
+        return kick(self.neuron, self._rest, self.synapse.variable, self.step)
+
+    @cached_property
+    def _rest(self) -> dict[str, Any]:
+        """State of a cell at the start, and the current that holds it."""
+        return at_rest(self.neuron, self.holding, self.step)
+
+    @property
+    def _weighted(self) -> ThreeFactor:
+        """The synapse with weights in the unit of its variable."""
+        weights = {name: getattr(self.synapse, name) * self._unit for name in ("w", "alpha")}
+        return replace(self.synapse, **weights)
+
+    @property
+    def _raster(self) -> int:
+        """Time steps between two at which inputs may spike, the same for all neurons."""
+        return max(1, round(float(RASTER / self.step)))
+
+    def _check_cells(self) -> None:
+        """Refuse cells that do not spike, and synapses or receptors that do nothing to them."""
+        neuron, synapse = self.neuron, self.synapse
+        if not neuron.threshold:
+            raise UserError("This neuron never spikes: give it a threshold.")
+        equations = read_equations(neuron.equations)
+        states = equations.diff_eq_names | equations.parameter_names
+        if synapse.variable not in states:
+            raise unknown("variable of the neuron for synapse.variable", synapse.variable, states)
+        dim = dimensions(neuron, synapse.variable)
+        if get_dimensions(synapse.w) is not DIMENSIONLESS:
+            check_unit("synapse.w", synapse.w, dim)
+        if self.holding:
+            current = current_dimensions(neuron)
+            if current is None:
+                raise UserError("This neuron takes no current: leave holding at 0.")
+            check_unit("holding", self.holding, current)
+        for receptor in getattr(neuron, "sites", ()):
+            if receptor.ligand != LIGAND:
+                raise UserError(
+                    f"Nothing releases {receptor.ligand} here: give {receptor.name} the ligand "
+                    f"{LIGAND}, which modulatory neurons release."
+                )
 
     @property
     def _grid(self) -> tuple[np.ndarray, np.ndarray]:
         """Lag and delay of every isolated pair in steps."""
-        grid = np.meshgrid(self.lags / self.dt, self.delays / self.dt, indexing="ij")
+        grid = np.meshgrid(self.lags / self.step, self.delays / self.step, indexing="ij")
         return np.round(grid[0].ravel()).astype(int), np.round(grid[1].ravel()).astype(int)
 
     @property
@@ -165,59 +277,65 @@ class RewardLearning(Protocol):
         candidates = np.flatnonzero((delay == middle) & (lag > 0))
         return int(candidates[lag[candidates].argmin()]) if len(candidates) else 0
 
-    def _pairs(self) -> Experiment:
+    @property
+    def _schedule(self) -> tuple[np.ndarray, np.ndarray]:
+        """Steps of the presynaptic spike and of the release of every isolated pair."""
         lag, delay = self._grid
-        first = np.maximum(-lag, 0) + 10
-        releases = first + np.maximum(lag, 0) + delay
+        first = np.maximum(-lag, 0) + max(10, self._kick.latency)
+        return first, first + np.maximum(lag, 0) + delay
+
+    def _pairs(self) -> Experiment:
+        lag, _ = self._grid
+        first, releases = self._schedule
         each, shown = {"i": np.arange(len(lag)), "j": np.arange(len(lag))}, np.array([self._shown])
-        conc, unchanging = f"conc_{LIGAND}", {"w": 0.0, "alpha": 0.0}
+        synapse, conc = self._weighted, f"conc_{LIGAND}"
+        unchanging = {"w": 0 * synapse.w, "alpha": 0 * synapse.w}
         # Until a release at the last has acted, to a thousandth.
         slowest = 1 / (1 / self.synapse.tau_e + 1 / self.neuron.tau_clear)
-        end = int(releases.max()) + int(np.ceil(7 * float(slowest / self.dt))) + 2
-        # A cell is driven one step before it fires.
-        times = {"inputs": first, "driving": first + lag - 1, "modulatory": releases}
-        plastic = PlasticConnection(
-            SYNAPSES, "inputs", "cells", self.synapse, **each, values=unchanging
-        )
+        end = int(releases.max()) + int(np.ceil(7 * float(slowest / self.step))) + 2
+        driving = first + lag - self._kick.latency
+        times = {"inputs": first, "driving": driving, "modulatory": releases}
+        plastic = PlasticConnection(SYNAPSES, "inputs", "cells", synapse, **each, values=unchanging)
         return Experiment(
-            populations=[Population("cells", self.neuron, len(lag))],
+            populations=[Population("cells", self.neuron, len(lag), self._rest)],
             sources=[self._at(name, steps) for name, steps in times.items()],
             connections=[
-                Connection("driving", "cells", "v", **each, weight=KICK),
+                Connection("driving", "cells", synapse.variable, **each, weight=self._kick.size),
                 Connection("modulatory", "cells", conc, **each, weight=1 * umolar),
             ],
             plastic=[plastic],
             traces=[Trace(SYNAPSES, ("eligibility", "E"), shown), Trace("cells", (conc,), shown)],
-            duration=end * self.dt,
-            dt=self.dt,
+            duration=end * self.step,
+            dt=self.step,
             seed=self.seed,
         )
 
     def _at(self, name: str, steps: np.ndarray) -> Spikes:
         """One spike of every neuron."""
         order = np.argsort(steps, kind="stable")
-        return Spikes(name, len(steps), order, steps[order] * self.dt)
+        return Spikes(name, len(steps), order, steps[order] * self.step)
 
     @cached_property
     def _drawn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Onset and stimulus of presentations, steps of releases, and spikes of the inputs."""
-        draw = np.random.default_rng(self.seed)
-        end = steps_in("duration", self.duration, self.dt)
-        least, mean = (float(t / self.dt) for t in (self.least_interval, self.interval))
+        """Step and stimulus of presentations, steps of releases, and the raster of the inputs."""
+        draw, raster = np.random.default_rng(self.seed), self._raster * self.step
+        end = steps_in("duration", self.duration, self.step) // self._raster
+        least, mean = (float(t / raster) for t in (self.least_interval, self.interval))
         gaps = least + draw.exponential(mean - least, int(2 * end / mean) + 20)
         onsets = np.cumsum(gaps).astype(int)
         onsets = onsets[onsets < end - mean]
         # In random order, each as often as the others.
         shown = draw.permutation(np.arange(len(onsets)) % self.stimuli)
-        low, high = np.asarray(self.reward_delays / self.dt)
+        low, high = np.asarray(self.reward_delays / raster)
         late = draw.uniform(low, high, len(onsets)).astype(int)
         releases = np.unique((onsets + late)[shown == 0])
         size = self.stimuli * self.volley
-        spikes = draw.random((end, size)) < float(self.noise * self.dt)
+        spikes = draw.random((end, size)) < float(self.noise * raster)
         inputs = shown[:, None] * self.volley + np.arange(self.volley)
-        spread = max(1, int(self.jitter / self.dt))
+        spread = max(1, int(self.jitter / raster))
         spikes[onsets[:, None] + draw.integers(0, spread, inputs.shape), inputs] = True
-        return onsets, shown, releases[releases < end], spikes
+        releases = releases[releases < end]
+        return onsets * self._raster, shown, releases * self._raster, spikes
 
     @cached_property
     def _tissue(self) -> tuple[Quantity, Quantity]:
@@ -242,44 +360,73 @@ class RewardLearning(Protocol):
 
     def _conditioning(self) -> Experiment:
         _, _, releases, spikes = self._drawn
-        step, neuron = np.nonzero(spikes)
-        inputs = Spikes("inputs", spikes.shape[1], neuron, step * self.dt)
-        reward = Spikes("reward", 1, np.zeros(len(releases), int), releases * self.dt)
+        at, neuron = np.nonzero(spikes)
+        inputs = Spikes("inputs", spikes.shape[1], neuron, at * self._raster * self.step)
+        reward = Spikes("reward", 1, np.zeros(len(releases), int), releases * self.step)
+        synapse = self._weighted
         mean = self._released * len(releases) * self.neuron.tau_clear / self.duration
         tonic = np.asarray(-self.expected * self.neuron.sensitivity * mean)
         i, j = (side.ravel() for side in np.indices((inputs.size, self.cells)))
         drawn = np.random.default_rng([self.seed, 2]).uniform(0.5, 1.5, len(i))
-        weights = {"w": drawn * self.synapse.w}
+        weights = {"w": drawn * synapse.w}
         every = {"i": np.zeros(self.releasing, int), "j": np.arange(self.releasing)}
-        plastic = PlasticConnection(
-            SYNAPSES, "inputs", "cells", self.synapse, i=i, j=j, values=weights
-        )
+        plastic = PlasticConnection(SYNAPSES, "inputs", "cells", synapse, i=i, j=j, values=weights)
         return Experiment(
             populations=[
-                Population("cells", self.neuron, self.cells, {"tonic": tonic}),
+                Population("cells", self.neuron, self.cells, self._rest | {"tonic": tonic}),
                 Population("modulatory", PlasticLIF(), self.releasing),
             ],
             sources=[inputs, reward],
             connections=[Connection("reward", "modulatory", "v", **every, weight=KICK)],
             plastic=[plastic],
             duration=self.duration,
-            dt=self.dt,
+            dt=self.step,
             seed=self.seed,
         ).add(self._delivery)
+
+    def _credit(self, recording: Recording) -> pd.DataFrame:
+        """Change by every isolated pair, and its closed form: a sum over the cell's spikes."""
+        lag, delay = (steps * self.step for steps in self._grid)
+        first, releases = self._schedule
+        spikes = recording.spikes["cells"]
+        at, cell = np.round(np.asarray(spikes.times / self.step)).astype(int), spikes.neurons
+        since, later = at - first[cell], np.maximum(at, first[cell])
+        gained = self.synapse.credit(
+            self.neuron, since * self.step, (releases[cell] - later) * self.step, 1 * umolar
+        )
+        credit = {
+            "lag_ms": lag / ms,
+            "delay_s": delay / second,
+            "credit": np.asarray(recording.totals[SYNAPSES]["E"]),
+            "closed_form": np.bincount(cell, gained, len(lag)),
+        }
+        return pd.DataFrame(credit)
+
+    def _firing(self) -> pd.DataFrame:
+        """What makes a cell fire, in base units."""
+        found = {
+            "variable": self.synapse.variable,
+            "unit": unit_of(self._kick.size),
+            "weight_of_1": float(self._unit),
+            "kick": float(self._kick.size),
+            "latency_ms": self._kick.latency * float(self.step / ms),
+            "spikes": self._kick.spikes,
+        }
+        return pd.DataFrame([found])
 
     def _responses(self, recording: Recording) -> pd.DataFrame:
         """Spikes per cell in answer to every presentation, until the next may come."""
         onsets, shown, _, _ = self._drawn
-        at = np.sort(np.round(np.asarray(recording.spikes["cells"].times / self.dt)))
-        window = int(self.least_interval / self.dt)
+        at = np.sort(np.round(np.asarray(recording.spikes["cells"].times / self.step)))
+        window = int(self.least_interval / self.step)
         found = np.searchsorted(at, onsets + window) - np.searchsorted(at, onsets)
-        times = onsets * float(self.dt / second)
+        times = onsets * float(self.step / second)
         return pd.DataFrame({"time_s": times, "stimulus": shown, "response": found / self.cells})
 
     def _gains(self, plastic: np.ndarray, responses: pd.DataFrame) -> pd.DataFrame:
         """Plastic traces and responses of every stimulus."""
         onsets = self._drawn[0]
-        quarter = onsets * QUARTERS // steps_in("duration", self.duration, self.dt)
+        quarter = onsets * QUARTERS // steps_in("duration", self.duration, self.step)
         found = responses.groupby("stimulus").response
         first, last = (
             responses[quarter == number].groupby("stimulus").response.mean()

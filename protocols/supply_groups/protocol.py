@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from neuromod.experiment import Experiment
 from neuromod.parameters import not_negative, parameter
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families import networks
-from neuromod.protocols.families.memory import UNTUNED, Memory, check_mirrors
+from neuromod.protocols.families.memory import Memory, check_mirrors, untuned_supply
 from neuromod.protocols.supply_groups import page
 from neuromod.protocols.supply_groups.tuner import Tuner, recipe
 from neuromod.recording import Recording
@@ -62,6 +62,13 @@ class SupplyGroups(networks.NetworkOnChip):
     tuned before, and nothing else is kept of that.
     """
 
+    small: ClassVar[Mapping[str, Any]] = {
+        "studies": ("rails",),
+        "rails": (5,),
+        "seeds": 1,
+        "images": 3,
+    }
+
     shown = ("supplies",)
 
     studies: tuple[str, ...] = parameter(
@@ -95,13 +102,7 @@ class SupplyGroups(networks.NetworkOnChip):
     images: int = parameter(
         0, "test images that networks are simulated with, 0 for all", "chosen here", low=0
     )
-    untuned: Quantity = parameter(
-        UNTUNED,
-        "supply of a gain of 1",
-        "calibrated here: that of the protocol chip-network",
-        low=conversion.VDD_LOW,
-        high=conversion.VDD_HIGH,
-    )
+    untuned: Quantity = untuned_supply()
 
     plot = page.plot
     report = page.report

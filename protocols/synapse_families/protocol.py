@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from brian2 import Quantity, khertz, mV, nA, nsiemens, ohm, usecond, uwatt, volt
 from brian2.units.allunits import fjoule, pjoule
 
 from neuromod.checks import steps_in
-from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, gain_of
+from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, gain_of, nearest
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.inputs.spikes import circuit_inputs
@@ -43,6 +44,10 @@ class SynapseFamilies(ChipProtocol):
     """
 
     shown: ClassVar[tuple[str, ...]] = ("summary",)
+    small: ClassVar[Mapping[str, Any]] = {
+        "stored": np.array([0, 0.31, 1]),
+        "duration": 31 * usecond,
+    }
 
     vdd: Quantity = supply()
     optocoupler: Optocoupler = parameter(
@@ -112,7 +117,7 @@ class SynapseFamilies(ChipProtocol):
     @cached_property
     def units(self) -> dict[str, np.ndarray]:
         """Units of current or conductance that every stored value stands for, by family."""
-        whole = np.round(self.stored * self.circuit.code_max)
+        whole = nearest(self.stored * self.circuit.code_max)
         led = self.stored * self.optocoupler.current_for(self._full_scale)
         analog = self.optocoupler.conductance(led) / self._conducting.G_unit
         return {"mirror": whole, "optocoupler": np.asarray(analog), "digital": whole}
@@ -179,7 +184,7 @@ class SynapseFamilies(ChipProtocol):
 
         The pulse begins one step after the start.
         """
-        leak = 1 / chip.R_leak
+        leak = 1 / chip.leak_resistance
         wait = np.exp(-float(self.dt * leak / chip.C))
         at_start = chip.v_rest + (begun - chip.v_rest) * wait
         if chip.synapse == "mirror":

@@ -26,15 +26,18 @@ def plot(protocol: TwoReceptors, tables: Tables, recordings: Recordings) -> Figu
     surface = tables["surface"]
     figure, axes = panels([["gain", "product", "rates"]], width=13, height=4.3)
     (at, first), (up, second) = _places(protocol.conc_first), _places(protocol.conc_second)
-    closed = [(at, up, values[1:, 1:].T) for values in protocol.closed_form(first, second)]
+    closed: list[tuple[np.ndarray, ...]] = [(), ()]
+    if protocol.closed:
+        closed = [(at, up, values[1:, 1:].T) for values in protocol.closed_form(first, second)]
     gain, index = surface.recovered_gain, surface.rate_interaction
     limit = max(index.abs().max(), 1e-3)
     diverging = {"cmap": "PuOr", "vmin": -limit, "vmax": limit}
     _plot_map(axes["gain"], protocol, gain, closed[0], cmap="cividis")
     _plot_map(axes["rates"], protocol, index, closed[1], **diverging)
-    axes["gain"].set_title("a  Gain from rates; closed form (lines)")
-    axes["rates"].set_title("c  Interaction of rates; closed form (lines)")
-    low, high = surface.gain.min(), surface.gain.max()
+    lines = "; closed form (lines)" if protocol.closed else ""
+    axes["gain"].set_title(f"a  Gain from rates{lines}")
+    axes["rates"].set_title(f"c  Interaction of rates{lines}")
+    low, high = surface.single_gains_product.min(), surface.single_gains_product.max()
     axes["product"].plot([low, high], [low, high], color=BLACK, lw=1, label="equal: log gains add")
     look = {"fmt": "o", "color": BLUE, "ms": 4, "label": "recovered from the rates"}
     axes["product"].errorbar(surface.single_gains_product, gain, surface.recovered_gain_se, **look)
@@ -57,9 +60,10 @@ def _plot_map(
 ) -> None:
     image = axes.pcolormesh(protocol.grid_of(column).T, edgecolors="white", lw=0.3, **look)
     axes.figure.colorbar(image, ax=axes, label=column_label(column.name))
-    lines = axes.contour(*exact, colors=BLACK, linewidths=0.8)
-    for text in axes.clabel(lines, fontsize=7):
-        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+    if exact:
+        lines = axes.contour(*exact, colors=BLACK, linewidths=0.8)
+        for text in axes.clabel(lines, fontsize=7):
+            text.set_path_effects([withStroke(linewidth=2, foreground="white")])
     for axis, (ligand, conc) in zip((axes.xaxis, axes.yaxis), protocol.doses.items(), strict=True):
         names = [number(c, 3) for c in np.asarray(conc / umolar)]
         axis.set_ticks(np.arange(len(conc)) + 0.5, names)
@@ -70,6 +74,16 @@ def report(protocol: TwoReceptors, tables: Tables) -> list[Section]:
     """Interaction of gains and of rates."""
     surface = tables["surface"]
     off = (surface.recovered_gain / surface.single_gains_product - 1).abs().max()
+    if not protocol.closed:
+        measured = (
+            f"{protocol.about_recovered(surface)} In both modulators it differs by at most "
+            f"{percent(off, 2)} from the product of the gains in each alone."
+        )
+        return [
+            Section("Together and alone", measured, "surface"),
+            *protocol.about_excitability(tables),
+            Section("All cells", "Rates, gains and what else was measured.", "table"),
+        ]
     together = (
         "Gains recovered from the rates of cells in both modulators differ by at most "
         f"{percent(off, 2)} from the product of the gains in each alone, no more than rounding "

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Hz, Quantity, linspace, nA, umolar
+from brian2 import Hz, Quantity, linspace, nA, second, umolar
 
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptive import Receptive
 from neuromod.models.receptor_library import library
-from neuromod.parameters import not_negative, parameter, positive
+from neuromod.parameters import not_negative, positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import BathProtocol, check_ascending
+from neuromod.protocols.families.neurons import neuron_setting
 from neuromod.protocols.two_receptors import page
 
 
@@ -24,16 +27,22 @@ class TwoReceptors(BathProtocol):
 
     Each modulator has a receptor of its own, and the gain is the product of the gains that they
     set: their logarithms add, and the interaction index ln(g_ab g_00/(g_a0 g_0b)) is 0. The gain
-    in every bath is recovered from simulated rates, by inverting the closed form of the f-I
-    curve. Rates are not proportional to the gain, so that the same index of rates is not 0.
+    in every bath is recovered from simulated rates, by inverting the f-I curve, in closed form or
+    as simulated without modulators. Rates are not proportional to the gain, so that the same index
+    of rates is not 0.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("surface",)
+    small: ClassVar[Mapping[str, Any]] = {
+        "conc_first": [0, 0.7, 3.1] * umolar,
+        "conc_second": [0, 0.03, 0.7] * umolar,
+        "I": [0.9, 1.3] * nA,
+        "duration": 0.3 * second,
+    }
 
-    neuron: GainLIF = parameter(
+    neuron: Receptive = neuron_setting(
         GainLIF(receptors=(library["D1"], library["alpha2"])),
-        "the neuron, with two receptors",
-        "chosen here: a Gs and a Gi receptor of prefrontal pyramidal cells",
+        "the neuron, with two receptors: a Gs and a Gi receptor of prefrontal pyramidal cells",
     )
     conc_first: Quantity = not_negative(
         [0, 0.1, 0.3, 1, 3, 10] * umolar,
@@ -60,7 +69,7 @@ class TwoReceptors(BathProtocol):
         for name in ("conc_first", "conc_second"):
             if getattr(self, name)[0] > 0 * umolar:
                 raise UserError(f"{name} must begin with 0, where the other modulator is alone.")
-        if len(self.neuron.receptors) != 2:
+        if len(self.neuron.receptors) != 2 or len(self.neuron.acting) != 2:
             raise UserError(
                 f"The neuron must have two receptors, not {len(self.neuron.receptors)}, such as "
                 "D1 and alpha2."
@@ -72,13 +81,12 @@ class TwoReceptors(BathProtocol):
                     f"{ligand} binds to both receptors, {one.name} and {other.name}: take two "
                     "that share no ligand."
                 )
-        self.check_closed()
         self.check_rheobase()
 
     @property
     def ligands(self) -> tuple[str, ...]:
         """What the two receptors bind."""
-        return tuple(receptor.ligand for receptor in self.neuron.receptors)
+        return tuple(receptor.ligands[0] for receptor in self.neuron.receptors)
 
     @property
     def doses(self) -> dict[str, Quantity]:
@@ -88,26 +96,29 @@ class TwoReceptors(BathProtocol):
     def measure(self, recordings: Recordings) -> Tables:
         """Every cell, and the surface over both concentrations."""
         table = self.by_cell(recordings)
+        theory = {"gain": ("gain", "first")} if self.neuron.has_gain else {}
+        closed = {"closed_form_Hz": ("closed_form_Hz", "mean")} if self.closed else {}
         surface = table.groupby(
             [f"conc_{ligand}_uM" for ligand in self.ligands], as_index=False
         ).agg(
-            gain=("gain", "first"),
+            **theory,
             recovered_gain=("recovered_gain", "mean"),
             recovered_gain_se=("recovered_gain", "sem"),
             rate_Hz=("rate_Hz", "mean"),
-            closed_form_Hz=("closed_form_Hz", "mean"),
+            **closed,
         )
-        gain, rate, exact = (
+        gain, rate, *exact = (
             _interaction(self.grid_of(surface[name])).ravel()
-            for name in ("recovered_gain", "rate_Hz", "closed_form_Hz")
+            for name in ("recovered_gain", "rate_Hz", *closed)
         )
         surface = surface.assign(
             single_gains_product=surface.recovered_gain * np.exp(-gain),
             gain_interaction=gain,
             rate_interaction=rate,
-            exact_rate_interaction=exact,
+            **dict(zip(("exact_rate_interaction",), exact, strict=False)),
         )
-        return {"table": table, "surface": surface}
+        found = {"table": table, "surface": surface}
+        return found if self.closed else found | {"excitability": self.excitability(table)}
 
     def grid_of(self, column: pd.Series) -> np.ndarray:
         """A column of the surface over the first and the second concentration."""
@@ -117,8 +128,8 @@ class TwoReceptors(BathProtocol):
         """Gain, and interaction of the mean rates, over concentrations in uM, none first."""
         pairs = np.meshgrid(first, second, indexing="ij")
         conc = zip(self.ligands, (side.ravel() * umolar for side in pairs), strict=True)
-        gain = self.neuron.steady_gain(dict(conc))
-        rates = [self.neuron.rate(injected, gain) / Hz for injected in self.I]
+        gain = self.lif.steady_gain(dict(conc))
+        rates = [self.lif.rate(injected, gain) / Hz for injected in self.I]
         shape = pairs[0].shape
         return gain.reshape(shape), _interaction(np.mean(rates, axis=0).reshape(shape))
 

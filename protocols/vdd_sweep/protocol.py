@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -31,10 +33,16 @@ class VddSweep(DrivenProtocol):
     neuron that differ in VDD alone, as in figures 4 and 8 of Barton et al. 2022.
     """
 
+    small: ClassVar[Mapping[str, Any]] = {
+        "vdd": np.linspace(0.5, 1, 7) * volt,
+        "duration": 31 * usecond,
+    }
+
     costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
     vdd: Quantity = supply(linspace(0.5, 1.0, 51) * volt, "synapse supplies, one neuron each")
     duration: Quantity = time(40 * usecond, "length of the run", "two membrane time constants")
 
+    by_row: ClassVar[tuple[str, ...]] = ("vdd",)
     plot = page.plot
     report = page.report
 

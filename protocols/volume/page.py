@@ -23,11 +23,12 @@ COURSES = 6
 
 def plot(protocol: Volume, tables: Tables, recordings: Recordings) -> Figure:
     """Distance and time after the burst, the profile of a release, and the tissue's map."""
+    tables, effect = protocol.as_gains(tables), protocol.effect
     layout = [["map", "conc", "gain"], ["profile", "tissue", "mean"]]
     figure, axes = panels(layout, width=14, height=8)
     conc, gain = protocol.signals(recordings["burst"])
     times, distance = recordings["burst"].times, protocol.distances("burst")[:, 0]
-    _plot_distance_and_time(axes["map"], np.asarray(times / second), distance, gain)
+    _plot_distance_and_time(axes["map"], np.asarray(times / second), distance, gain, effect)
     exact, table = protocol.exact_conc("burst", times), tables["table"]
     wanted = np.arange(COURSES) * float(protocol.length / um) * 0.75
     nearest = (int(table.cell[(table.distance_um - d).abs().idxmin()]) for d in wanted)
@@ -40,7 +41,7 @@ def plot(protocol: Volume, tables: Tables, recordings: Recordings) -> Figure:
     family.explain(axes["gain"])
     title = "b  Burst: concentration; closed form (dotted)"
     label(axes["conc"], title, "time (s)", f"{protocol.ligand} (µM)")
-    label(axes["gain"], "c  Burst: gain", "time (s)", "gain")
+    label(axes["gain"], f"c  Burst: {effect}", "time (s)", effect)
     _plot_profile(axes["profile"], protocol, recordings["burst"])
     _plot_tissue(axes["tissue"], protocol, tables["tissue"])
     _plot_means(axes["mean"], protocol, tables["tissue"])
@@ -48,9 +49,9 @@ def plot(protocol: Volume, tables: Tables, recordings: Recordings) -> Figure:
 
 
 def _plot_distance_and_time(
-    axes: Any, times: np.ndarray, distance: np.ndarray, gain: np.ndarray
+    axes: Any, times: np.ndarray, distance: np.ndarray, gain: np.ndarray, effect: str
 ) -> None:
-    """Mean gain over rings around the burst; a map changes slowly enough to be thinned evenly."""
+    """Mean effect over rings around the burst; a map changes slowly enough to be thinned evenly."""
     edges = np.linspace(0, distance.max(), BINS + 1)
     ring = np.digitize(distance, edges[1:-1])
     rows = np.full((BINS, len(times)), np.nan)
@@ -59,8 +60,8 @@ def _plot_distance_and_time(
     every = slice(None, None, max(1, len(times) // 600))
     middles = (edges[1:] + edges[:-1]) / 2
     image = axes.pcolormesh(times[every], middles, rows[:, every], cmap="viridis", rasterized=True)
-    axes.figure.colorbar(image, ax=axes, label="gain")
-    label(axes, "a  Burst: gain", "time (s)", "distance (µm)")
+    axes.figure.colorbar(image, ax=axes, label=effect)
+    label(axes, f"a  Burst: {effect}", "time (s)", "distance (µm)")
 
 
 def _plot_profile(axes: Any, protocol: Volume, recording: Recording) -> None:
@@ -78,7 +79,7 @@ def _plot_tissue(axes: Any, protocol: Volume, tissue: pd.DataFrame) -> None:
     dots = axes.scatter(tissue.x_um, tissue.y_um, c=tissue.mean_gain, s=14, cmap="viridis")
     x, y = (sites["tissue"][:, k] / um for k in (0, 1))
     axes.plot(x, y, "x", color=RED, ms=8, mew=2, label="release", clip_on=False)
-    axes.figure.colorbar(dots, ax=axes, label="mean gain")
+    axes.figure.colorbar(dots, ax=axes, label=f"mean {protocol.effect}")
     depth = "" if protocol.dimensions == 2 else ", seen from above"
     label(axes, f"e  Tissue{depth}", "x (µm)", "y (µm)", aspect="equal")
     legend(axes, below=True)
@@ -95,7 +96,7 @@ def _plot_means(axes: Any, protocol: Volume, tissue: pd.DataFrame) -> None:
 
 def report(protocol: Volume, tables: Tables) -> list[Section]:
     """The burst over distance, the fitted space constant, and the steady mean."""
-    del protocol
+    tables, effect = protocol.as_gains(tables), protocol.effect
     table, tissue = tables["table"], tables["tissue"]
     profile = tables["profile"].iloc[0]
     near, far = table.iloc[0], table.iloc[-1]
@@ -108,10 +109,11 @@ def report(protocol: Volume, tables: Tables) -> list[Section]:
         "constants, where 0.1 % of it is left."
     )
     burst = (
-        f"The cell {say(near.distance_um, 'µm', 3)} from the burst reaches a gain of "
+        f"The cell {say(near.distance_um, 'µm', 3)} from the burst reaches {effect} "
         f"{number(near.peak_gain, 3)} after {say(near.peak_s, 's', 3)}, the one "
         f"{say(far.distance_um, 'µm', 3)} away {number(far.peak_gain, 3)}. Concentrations peak "
-        "with the last spike everywhere, because the kernel spreads at once; gains peak later."
+        "with the last spike everywhere, because the kernel spreads at once; "
+        f"the {effect} peaks later."
     )
     means = (
         "Means are taken from four time constants of clearance on until the neurons fall silent. "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,12 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes
 from neuromod.inputs.modulators import volume
 from neuromod.inputs.spikes import poisson
-from neuromod.models.gain_lif import GainLIF
+from neuromod.models.receptive import Receptive
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import DeliveryProtocol
-from neuromod.protocols.families.timing import time
+from neuromod.protocols.families.neurons import neuron_setting
+from neuromod.protocols.families.timing import sampling, time
 from neuromod.protocols.volume import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
@@ -37,8 +39,15 @@ class Volume(DeliveryProtocol):
     """
 
     shown: ClassVar[tuple[str, ...]] = ("profile", "tissue")
+    small: ClassVar[Mapping[str, Any]] = {
+        "cells": 23,
+        "tau_clear": 60 * ms,
+        "active": 0.3 * second,
+        "after": 0.1 * second,
+        "burst": 3,
+    }
 
-    neuron: GainLIF = parameter(GainLIF(), "the cells", "see its own")
+    neuron: Receptive = neuron_setting(meaning="the cells")
     side: Quantity = positive(200 * um, "side of the square, or cube, of tissue", "chosen here")
     dimensions: int = parameter(2, "of the tissue", "chosen here", low=2, high=3)
     cells: int = parameter(300, "cells at random places", "chosen here", low=2)
@@ -74,10 +83,11 @@ class Volume(DeliveryProtocol):
                 f"length = {say(self.length)} must be at most half of the tissue's side of "
                 f"{say(self.side)}."
             )
-        if self.active < SETTLED * self.tau_clear:
+        if self.active < SETTLED * self.tau_clear + self.every:
             raise UserError(
                 f"active = {say(self.active)} must be at least {SETTLED} times tau_clear = "
-                f"{say(self.tau_clear)}, for a mean in the steady state."
+                f"{say(self.tau_clear)}, and {say(self.every)} more, for a mean in the steady "
+                "state."
             )
 
     def experiments(self) -> dict[str, Experiment]:
@@ -91,11 +101,12 @@ class Volume(DeliveryProtocol):
             exact = self.exact_conc(kind, recording.times)
             off.append(np.abs(self.signals(recording)[0] - exact).max() / exact.max())
         profile = self._profile(recordings["burst"]) | {"conc_deviation": max(off)}
-        return {
+        found = {
             "table": self._responses(recordings["burst"]),
             "profile": pd.DataFrame([profile]),
             "tissue": self._means(recordings["tissue"]),
         }
+        return self.told(found)
 
     def places(self) -> tuple[Quantity, dict[str, Quantity]]:
         """Where the cells are, and where each experiment's neurons release."""
@@ -125,10 +136,20 @@ class Volume(DeliveryProtocol):
         return np.asarray(float(self.amount / umolar) * self.kernel(self.distances(kind)) @ left)
 
     def first_release(self, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
-        """Distance of the cells that the burst's first release reaches, and uM when it is seen."""
-        step = steps_in("release", self._releases("burst").times[0], self.dt) + 2
-        level, distance = self.signals(recording)[0][:, step], self.distances("burst")[:, 0]
+        """Distance of the cells that the burst's first release reaches, and by how many uM."""
+        seen = self._releases("burst").times[0] + 1.5 * self.dt
+        sample = int(np.searchsorted(recording.times, seen))
+        level, distance = self.signals(recording)[0][:, sample], self.distances("burst")[:, 0]
+        # It acted from the start of the step after its own.
+        cleared = (recording.times[sample] - seen + 0.5 * self.dt) / self.tau_clear
+        level = level * np.exp(float(cleared))
         return distance[level > 0], level[level > 0]
+
+    @property
+    def every(self) -> Quantity:
+        """A hundredth of clearance, and at most half of the time between spikes of the burst."""
+        longest = min(self.tau_clear / 100, self.burst_interval / 2)
+        return sampling(longest, self.dt, self.active)
 
     def _releases(self, kind: str) -> Spikes:
         if kind == "burst":
@@ -141,7 +162,7 @@ class Volume(DeliveryProtocol):
         places, sites = self.places()
         releases = self._releases(kind)
         silent_from = releases.times[-1] + self.dt if kind == "burst" else self.active
-        cells = Population("cells", self.neuron, self.cells, {"I_ext": self.I})
+        cells = Population("cells", self.neuron, self.cells, {self.neuron.current: self.I})
         kinetics = (self.amount, self.length, self.tau_clear)
         released = volume(self.ligand, cells, releases.name, sites[kind], places, *kinetics)
         released = replace(released, sources=(releases,))
@@ -157,7 +178,7 @@ class Volume(DeliveryProtocol):
                 "distance_um": self.distances("burst")[:, 0],
                 "peak_conc_uM": conc.max(axis=1),
                 "peak_gain": gain[np.arange(self.cells), at],
-                "peak_s": at * float(self.dt / second) - first,
+                "peak_s": np.asarray(recording.times / second)[at] - first,
                 "spikes": recording.spikes["cells"].counts(),
             }
         )
@@ -169,7 +190,7 @@ class Volume(DeliveryProtocol):
         amount = length = error = np.nan
         if len(level) >= 3:
             (slope, start), variance = np.polyfit(distance, np.log(level), 1, cov=True)
-            amount, length = float(np.exp(start + float(self.dt / self.tau_clear))), -1 / slope
+            amount, length = float(np.exp(start)), -1 / slope
             error = np.sqrt(variance[0, 0]) / slope**2
         return {
             "amount_uM": float(self.amount / umolar),
@@ -182,7 +203,7 @@ class Volume(DeliveryProtocol):
     def _means(self, recording: Recording) -> pd.DataFrame:
         """Means from the steady state on until the neurons fall silent."""
         ends = (SETTLED * self.tau_clear, self.active)
-        steady = slice(*(round(float(end / self.dt)) for end in ends))
+        steady = slice(*(round(float(end / self.every)) for end in ends))
         distance, (places, _) = self.distances("tissue"), self.places()
         released = float(self.amount / umolar * self.rate * self.tau_clear)
         conc, gain = self.signals(recording)

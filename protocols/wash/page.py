@@ -10,6 +10,7 @@ from brian2 import second, umolar
 from matplotlib.figure import Figure
 
 from neuromod.protocol import Recordings, Section, Tables
+from neuromod.protocols.families.measured import ROW, about_measured, draw_measured
 from neuromod.recording import Recording
 from neuromod.support.figures import BLACK, Family, label, legend, panels, thin
 from neuromod.support.text import number, percent, say
@@ -23,14 +24,19 @@ LIMITS = {"slow exchange": STEADY, "a step": {"ls": ":", "color": BLACK, "lw": 1
 
 def plot(protocol: Wash, tables: Tables, recordings: Recordings) -> Figure:
     """Time courses and loops at the highest concentration, and time constants of all."""
-    figure, axes = panels([["course", "course", "loop"], ["on", "off", "occupancy"]], 13, 7.5)
+    tables, effect = protocol.as_gains(tables), protocol.effect.capitalize()
+    layout = [["course", "course", "loop"], ["on", "off", "occupancy"]]
+    layout += [[*ROW, "."]] if "read" in tables else []
+    figure, axes = panels(layout, 13, 3.75 * len(layout))
     _plot_courses(axes["course"], axes["loop"], protocol, recordings["wash"])
     table = tables["time_constants"]
     conc = Family(protocol.conc, protocol.ligand, hue="orange")
-    _plot_constants(axes["on"], conc, table, "tau_on", "c  Gain, washing in")
-    _plot_constants(axes["off"], conc, table, "tau_off", "d  Gain, washing out")
+    _plot_constants(axes["on"], conc, table, "tau_on", f"c  {effect}, washing in")
+    _plot_constants(axes["off"], conc, table, "tau_off", f"d  {effect}, washing out")
     conc.explain(axes["off"], also=LIMITS)
     _plot_occupancy(axes["occupancy"], protocol, table, conc)
+    if "read" in tables:
+        draw_measured(axes, tables, "f")
     return figure
 
 
@@ -44,11 +50,16 @@ def _plot_courses(course: Any, loop: Any, protocol: Wash, recording: Recording) 
         # Fast exchange has all of its loop in a few steps of time.
         loop.plot(conc, row, color=color, lw=1)
     fine = np.linspace(0, float(protocol.conc[-1] / umolar), 400)
-    loop.plot(fine, protocol.steady_gain(fine), **STEADY, label="steady")
+    loop.plot(fine, protocol.steady_effect(fine), **STEADY, label="steady")
     exchange.explain(course)
     legend(loop)
-    label(course, f"a  {say(protocol.conc[-1])} in and out", "time since the wash-in (s)", "gain")
-    label(loop, "b  Hysteresis in (a)", f"momentary {protocol.ligand} (µM)", "gain")
+    label(
+        course,
+        f"a  {say(protocol.conc[-1])} in and out",
+        "time since the wash-in (s)",
+        protocol.effect,
+    )
+    label(loop, "b  Hysteresis in (a)", f"momentary {protocol.ligand} (µM)", protocol.effect)
 
 
 def _plot_constants(axes: Any, conc: Family, table: pd.DataFrame, name: str, title: str) -> None:
@@ -77,28 +88,29 @@ def _plot_occupancy(axes: Any, protocol: Wash, table: pd.DataFrame, conc: Family
 
 def report(protocol: Wash, tables: Tables) -> list[Section]:
     """Hysteresis and time constants in words."""
-    del protocol
+    tables, effect = protocol.as_gains(tables), protocol.effect
     table, constants = tables["table"], tables["time_constants"]
     exchange = constants.tau_exchange_s
     fastest, slowest = constants[exchange == exchange.min()], constants[exchange == exchange.max()]
     step = (fastest.tau_on_s / fastest.tau_on_step_s - 1).abs().max()
     quasi = (slowest.tau_on_s / slowest.tau_on_quasi_static_s - 1).abs().max()
     loops = (
-        "Hysteresis is the largest difference, at one concentration, between the gain on the way "
-        "out and on the way in. It vanishes when exchange is slow compared with binding and "
-        "messenger. Gains differ from an independent integration of the cascade by at most "
-        f"{number(table.gain_deviation.max(), 1)}."
+        f"Hysteresis is the largest difference, at one concentration, between the {effect} on the "
+        "way out and on the way in. It vanishes when exchange is slow compared with binding and "
+        f"messenger. The {effect} differs from an independent integration of the cascade by at "
+        f"most {number(table.gain_deviation.max(), 1)}."
     )
     fits = (
         "Exponentials are fitted to the part of each change from 10 to 90 %, and in the same way "
-        "to two limits: the steady gain of the momentary concentration, and the gain after a "
-        f"step. Washing in, the slowest exchange is within {percent(quasi, 2)} of the first limit "
-        f"and the fastest within {percent(step, 2)} of the second. After a step, occupancy rises "
-        "with the time constant 1/(k_on*c + k_off), and falls with 1/k_off whatever the "
-        "concentration. The gain falls later from higher concentrations, because it stays "
-        "saturated until much has unbound."
+        f"to two limits: the steady {effect} of the momentary concentration, and the {effect} "
+        f"after a step. Washing in, the slowest exchange is within {percent(quasi, 2)} of the "
+        f"first limit and the fastest within {percent(step, 2)} of the second. After a step, "
+        "occupancy rises with the time constant 1/(k_on*c + k_off), and falls with 1/k_off "
+        f"whatever the concentration. The {effect} falls later from higher concentrations, because "
+        "it stays saturated until much has unbound."
     )
     return [
-        Section("Gain and hysteresis", loops, "table"),
+        Section(f"{effect.capitalize()} and hysteresis", loops, "table"),
         Section("Time constants", fits, "time_constants"),
+        *about_measured(tables),
     ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from brian2 import Hz, Quantity, ms, second, umolar
 
 from neuromod.analysis.spike_trains import between, steady_rates
-from neuromod.analysis.time_course import integrated_gain, time_constant
+from neuromod.analysis.time_course import time_constant
 from neuromod.checks import steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
@@ -18,7 +20,15 @@ from neuromod.inputs.modulators import exchanged, wash
 from neuromod.parameters import positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.cells import DeliveryProtocol, check_ascending
-from neuromod.protocols.families.timing import time, time_step
+from neuromod.protocols.families.measured import (
+    TEXTS,
+    Compared,
+    courses,
+    fitted,
+    measured_points,
+    read,
+)
+from neuromod.protocols.families.timing import sampling, time, time_step
 from neuromod.protocols.wash import page
 from neuromod.recording import Recording
 from neuromod.support.text import say
@@ -38,7 +48,15 @@ class Wash(DeliveryProtocol):
     at the same concentration on the way out.
     """
 
-    shown: ClassVar[tuple[str, ...]] = ("table", "time_constants")
+    shown: ClassVar[tuple[str, ...]] = ("table", "time_constants", "receptor_fit")
+    text_columns: ClassVar[tuple[str, ...]] = TEXTS
+    small: ClassVar[Mapping[str, Any]] = {
+        "conc": [3] * umolar,
+        "tau_exchange": [0.03] * second,
+        "onset": 0.1 * second,
+        "offset": 5.2 * second,
+        "duration": 11 * second,
+    }
 
     conc: Quantity = positive(
         [0.3, 1, 10] * umolar,
@@ -57,6 +75,11 @@ class Wash(DeliveryProtocol):
     )
     dt: Quantity = time_step(
         1 * ms, "a thirtieth of the fastest exchange; intervals between spikes are multiples of it"
+    )
+
+    data: str = measured_points(
+        "washes: columns time_s from the start of the wash-in, gain or another "
+        "response, conc_uM, tau_exchange_s"
     )
 
     plot = page.plot
@@ -86,8 +109,10 @@ class Wash(DeliveryProtocol):
 
     def experiments(self) -> dict[str, Experiment]:
         """One network, one neuron per concentration and exchange."""
+        # A file is refused before anything runs.
+        _ = self.compared
         conc, tau = self.grid()
-        cells = Population("neurons", self.neuron, len(conc), {"I_ext": self.I})
+        cells = Population("neurons", self.neuron, len(conc), {self.neuron.current: self.I})
         washed = wash(self.ligand, cells, conc, self.onset, self.offset, tau, self.dt)
         occupancy = f"occupancy_{self.receptor.name}"
         return {"wash": self.delivery(cells, washed, self.duration, occupancy)}
@@ -97,15 +122,15 @@ class Wash(DeliveryProtocol):
         recording = recordings["wash"]
         conc, tau = self.grid()
         level, gain = self.signals(recording)
-        into, _ = self._phases
-        late = (into.start + into.stop - 1) // 2 * self.dt
+        into, _ = self._phases(self.every)
+        late = (into.start + into.stop - 1) // 2 * self.every
         late_spikes = between(recording.spikes["neurons"], late, self.offset, self.dt)
         washes = {"conc_uM": np.asarray(conc / umolar), "tau_exchange_s": np.asarray(tau / second)}
         table = pd.DataFrame(
             washes
             | {
                 "gain_washed_in": gain[:, into.stop - 1],
-                "steady_gain": self.steady_gain(washes["conc_uM"]),
+                "steady_gain": self.steady_effect(washes["conc_uM"]),
                 "gain_washed_out": gain[:, -1],
                 "rate_washed_in_Hz": np.asarray(steady_rates(late_spikes) / Hz),
                 "hysteresis": [self._hysteresis(*loop) for loop in zip(level, gain, strict=True)],
@@ -117,12 +142,27 @@ class Wash(DeliveryProtocol):
         k_on, k_off = self.receptor.k_on, self.receptor.k_off
         constants["binding_s"] = np.asarray(1 / (k_on * conc + k_off) / second)
         constants["unbinding_s"] = float(1 / k_off / second)
-        return {"table": table, "time_constants": constants}
+        told = self.told({"table": table, "time_constants": constants})
+        return told | self.compared.told()
+
+    @cached_property
+    def compared(self) -> Compared:
+        """What was measured, and the receptor fitted to it."""
+        if not self.data:
+            return Compared()
+        points = read(self.data)
+        width = self.offset - self.onset
+        sets = courses(self.data, points, self.conc, width, self.tau_exchange)
+        return fitted(self.data, points, sets, self.receptor)
 
     @property
-    def _phases(self) -> tuple[slice, slice]:
+    def every(self) -> Quantity:
+        """A third of the fastest exchange, of which an exponential's 10 to 90 % is 2.2."""
+        return sampling(self.tau_exchange[0] / 3, self.dt, self.onset, self.offset)
+
+    def _phases(self, every: Quantity) -> tuple[slice, slice]:
         """Samples of the wash-in, up to the start of the wash-out, and of the wash-out."""
-        start, turn = (steps_in(name, getattr(self, name), self.dt) for name in ("onset", "offset"))
+        start, turn = (steps_in(n, getattr(self, n), every) for n in ("onset", "offset"))
         return slice(start, turn + 1), slice(turn, None)
 
     def _share(self, times: Quantity, tau: Quantity) -> np.ndarray:
@@ -139,7 +179,7 @@ class Wash(DeliveryProtocol):
             return np.asarray(supply * self._share(np.full(len(tau), time) * second, tau))
 
         kinks = [self.onset / second, self.offset / second]
-        return integrated_gain(self.neuron, level, times, kinks)
+        return self.integrated(level, times, kinks)
 
     def _time_constants(self, recording: Recording, cell: int) -> dict[str, float]:
         """Fitted time constants of a neuron's gain and occupancy, and of the limits."""
@@ -150,25 +190,29 @@ class Wash(DeliveryProtocol):
         def step(time: float) -> np.ndarray:
             return np.array([float(conc) * (on <= time < off)])
 
-        gains = {
-            "": recording.trace("neurons", "gain", cell),
-            "_quasi_static": self.steady_gain(conc / umolar * self._share(recording.times, tau)),
-            "_step": integrated_gain(self.neuron, step, recording.times, [on, off])[0],
-        }
+        # Under a fast exchange the quasi-static gain is there within a few samples.
+        fine = np.arange(steps_in("duration", self.duration, self.dt)) * self.dt
+        momentary = self.steady_effect(conc / umolar * self._share(fine, tau))
+        sampled, every_step = (times, self.every), (np.asarray(fine / second), self.dt)
+        gain = self.signals(recording)[1][cell]
         occupancy = recording.trace("neurons", f"occupancy_{self.receptor.name}", cell)
-        phases = list(zip(("on", "off"), self._phases, strict=True))
-        found = {
-            f"tau_{phase}{limit}_s": time_constant(times[part], gain[part])
-            for phase, part in phases
-            for limit, gain in gains.items()
+        stepped = self.integrated(step, recording.times, [on, off])[0]
+        courses = {
+            "tau_{}_s": (gain, *sampled),
+            "tau_{}_quasi_static_s": (momentary, *every_step),
+            "tau_{}_step_s": (stepped, *sampled),
+            "occupancy_tau_{}_s": (occupancy, *sampled),
         }
-        for phase, part in phases:
-            found[f"occupancy_tau_{phase}_s"] = time_constant(times[part], occupancy[part])
-        return found
+        return {
+            name.format(phase): time_constant(at[part], values[part])
+            for number, phase in enumerate(("on", "off"))
+            for name, (values, at, every) in courses.items()
+            for part in [self._phases(every)[number]]
+        }
 
     def _hysteresis(self, level: np.ndarray, gain: np.ndarray) -> float:
         """Largest difference of the gain, out minus in, at equal concentrations."""
-        into, out = self._phases
+        into, out = self._phases(self.every)
         at = np.linspace(level[out].min(), level[into].max(), 2000)
         up = np.interp(at, level[into], gain[into])
         down = np.interp(at, level[out][::-1], gain[out][::-1])

@@ -9,7 +9,7 @@ import pandas as pd
 from brian2 import mV, usecond
 from matplotlib.figure import Figure
 
-from neuromod.chip.xor import ROW_NAMES, ROWS
+from neuromod.chip.xor import CODES, ROW_NAMES, ROWS
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.recording import Recording
 from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, label, legend, panels
@@ -36,7 +36,8 @@ def plot(protocol: Xor, tables: Tables, recordings: Recordings) -> Figure:
     """Rasters and membranes of the four rows; networks and margins against the supply."""
     below = ["networks"] * 2 + ["margin"] * 2
     membranes = [f"v{name}" for name in ROW_NAMES]
-    figure, axes = panels([[*ROW_NAMES], membranes, membranes, below, below, below], 11, 8.5)
+    figure, axes = panels([[*ROW_NAMES], membranes, membranes, below, below, below], 11, 9)
+    figure.suptitle(_say_network(tables["designs"].iloc[-1]), fontsize=9)
     for row, name in enumerate(ROW_NAMES):
         _plot_row(protocol, (axes[name], axes[f"v{name}"]), recordings["rows"], row)
     axes["00"].set_yticklabels(TRAINS)
@@ -53,6 +54,12 @@ def plot(protocol: Xor, tables: Tables, recordings: Recordings) -> Figure:
     axes["margin"].set_ylim(0)
     legend(axes["networks"], below=True)
     return figure
+
+
+def _say_network(design: pd.Series) -> str:
+    """Which network the rows show, and what its synapses store."""
+    codes = ", ".join(f"{name.replace('_', ' ')} {say(int(design[name]))}" for name in CODES)
+    return f"a to d: the network {NAMES[design.design]}, at {say(design.vdd_V, 'V')}; {codes}"
 
 
 def _plot_row(protocol: Xor, axes: Any, recording: Recording, row: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ class Xor(GateProtocol):
     """
 
     shown: ClassVar[tuple[str, ...]] = ("designs", "table", "supplies")
+    small: ClassVar[Mapping[str, Any]] = {"vdd": [0.75, 0.9] * volt}
 
     costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
 

@@ -7,43 +7,25 @@ skip.
 from __future__ import annotations
 
 import time
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
-import numpy as np
 import pytest
-from brian2 import Quantity, ms, nA, pA
+from brian2 import Quantity, nA
 
+from neuromod.agreement.speed import DT, network as cells
 from neuromod.devices.simulation import check_request, simulate
 from neuromod.errors import UserError
-from neuromod.experiment import Connection, Experiment, Population, Spikes
-from neuromod.models.gain_lif import GainLIF
+from neuromod.experiment import Experiment
 
-DT = 0.1 * ms
 # The same work at every size, so many updates of a cell, but long enough that some spike.
 UPDATES = 50_000_000
 LEAST_STEPS = 300
 ROUNDS = 3
-SOURCES, INDEGREE, RATE_HZ = 1000, 20, 50
 
 
 def network(size: int, current: Quantity = 0.4 * nA) -> Experiment:
-    """Modulated cells with a constant current and 1000 synaptic events per second each."""
-    draw = np.random.default_rng(1)
-    steps = max(UPDATES // size, LEAST_STEPS)
-    count = int(RATE_HZ * SOURCES * float(steps * DT))
-    at = np.unique(draw.integers(0, steps * SOURCES, count))
-    inputs = Spikes("inputs", SOURCES, at % SOURCES, at // SOURCES * DT)
-    j = np.repeat(np.arange(size), INDEGREE)
-    i = draw.integers(0, SOURCES, len(j))
-    synapses = Connection("inputs", "cells", "I_syn", i=i, j=j, weight=60 * pA)
-    cells = Population("cells", GainLIF(), size, {"I_ext": current})
-    return Experiment(
-        populations=(cells,),
-        sources=(inputs,),
-        connections=(synapses,),
-        duration=steps * DT,
-        dt=DT,
-        seed=1,
-    )
+    """The cells that `neuromod agree` times, for as long as the same work takes."""
+    return cells(size, duration=max(UPDATES // size, LEAST_STEPS) * DT, current=current)
 
 
 def needs(device: str) -> None:
@@ -100,3 +82,29 @@ def test_another_value_needs_no_compiler(benchmark, device, tmp_path, monkeypatc
     later_s = benchmark.stats.stats.min
     benchmark.extra_info.update(first_s=first_s, later_s=later_s)
     print(f"\n{device}: first run {first_s:.1f} s, with another value {later_s:.2f} s")
+
+
+@pytest.mark.slow
+def test_another_size_needs_no_compiler(benchmark, tmp_path, monkeypatch):
+    """Whole calls on ``cpp`` in seconds of the processor, its children's included."""
+    monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
+    began = processor_s()
+    assert simulate(network(1_000), "cpp").provenance["compiled"]
+    first_s, later = processor_s() - began, []
+
+    def again(size: int) -> None:
+        began = processor_s()
+        assert not simulate(network(size), "cpp").provenance["compiled"]
+        later.append(processor_s() - began)
+
+    for size in (1_001, 3_001, 10_007):
+        again(size)
+    benchmark.pedantic(again, args=(1_009,), rounds=1)
+    benchmark.extra_info.update(first_s=first_s, later_s=max(later))
+    print(f"\ncpp: first run {first_s:.1f} s, at other sizes at most {max(later):.2f} s")
+
+
+def processor_s() -> float:
+    """Seconds of the processor that this process and its children took."""
+    used = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)

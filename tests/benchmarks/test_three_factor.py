@@ -16,7 +16,8 @@ import pytest
 
 from neuromod.devices.simulation import simulate
 from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
-from neuromod.models.three_factor import LIGAND, PlasticLIF, ThreeFactor
+from neuromod.models.postsynaptic import LIGAND
+from neuromod.models.three_factor import PlasticLIF, ThreeFactor
 
 DT = 1 * b2.ms
 # The same work at every size: this many updates of one synapse.

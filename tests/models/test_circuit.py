@@ -3,7 +3,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, second, uA, volt
+from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, second, uA, uF, volt
 from brian2.units.allunits import ffarad
 from brian2.units.fundamentalunits import DimensionMismatchError
 from hypothesis import given, settings, strategies as st
@@ -217,7 +217,8 @@ SLOPE = 1.7 * 1.380649e-23 * 311 / 1.602176634e-19
 
 @cache
 def decay(leak):
-    chip = CircuitNeuron(leak=leak, slope_factor=1.7, temperature=311 * kelvin)
+    warm = {"temperature": 311 * kelvin, "T_nominal": 311 * kelvin}
+    chip = CircuitNeuron(leak=leak, slope_factor=1.7, **warm)
     values = {"v": (REST + DISPLACED) * volt}
     return alone(chip, values, 300, "v")[1][0] - REST
 
@@ -458,11 +459,8 @@ def test_the_supply_pays_for_what_is_pushed_and_not_for_what_is_pulled():
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize(("output", "modulation"), [("ideal", 0), ("mosfet", 0), ("mosfet", 0.13)])
-def test_a_resistance_in_the_supply_loads_every_mirror_with_all_that_conducts(
-    law, output, modulation
-):
-    settings = {"law": law, "output": output, "channel_modulation": modulation / volt}
+def test_a_resistance_in_the_supply_loads_every_mirror_with_all_that_conducts(law):
+    settings = {"law": law}
     onto, references = np.array([0.0, 3.0, 11.0]), np.array([1.0, 1.0, 4.0])
     values = {"up": onto, "mirrors": references, "vdd": [0.93] * 3 * volt}
     chip = CircuitNeuron(R_supply=17 * Mohm, **settings)
@@ -473,10 +471,30 @@ def test_a_resistance_in_the_supply_loads_every_mirror_with_all_that_conducts(
     expected = np.array([float(c.unit_current(0.93 * volt) / amp) for c in alike])
     np.testing.assert_allclose(own[:, 1], references * expected, rtol=1e-5)
     assert expected[2] < 0.2 * float(chip.unit_current(0.93 * volt) / amp)
-    if output == "ideal":
-        np.testing.assert_allclose(
-            energy[:, 1], 0.93 * (onto + references) * expected * float(DT), rtol=1e-5
-        )
+    np.testing.assert_allclose(
+        energy[:, 1], 0.93 * (onto + references) * expected * float(DT), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("modulation", [0, 0.13])
+def test_transistors_load_their_supply_by_what_they_push_at_their_real_drain(law, modulation):
+    # From far below the supply to beyond it; so large a capacitor that the membrane stays there.
+    near = [0.25, 0.52, 0.7, 0.79, 0.86, 0.97]
+    values = {"up": [11.0] * 6, "mirrors": [2.0] * 6, "vdd": [0.93] * 6 * volt, "v": near * volt}
+    settings = {"law": law, "output": "mosfet", "channel_modulation": modulation / volt}
+    chip = CircuitNeuron(R_supply=1.7 * Mohm, C=1 * uF, v_th=1.1 * volt, **settings)
+    _, (rail, pushed, own) = alone(chip, values, 2, "V_rail", "I_up", "I_reference")
+    rail, pushed, own = rail[:, 1], pushed[:, 1], own[:, 1]
+    np.testing.assert_allclose(0.93 - rail, 1.7e6 * (pushed + own), rtol=1e-6)
+    # A reference only sees what is left of its supply.
+    np.testing.assert_allclose(own, 2 * chip.unit_current(rail * volt) / amp, rtol=1e-9)
+    # Saturated transistors would push 11 units whatever the membrane's potential.
+    share = pushed / (11 * own / 2)
+    assert abs(share[0] - 1) < (0.01 if modulation == 0 else 0.1)
+    assert np.all(np.diff(share) < 1e-6)
+    assert share[3] < 0.95
+    assert share[-1] < 0
 
 
 def test_a_current_that_the_supply_cannot_give_is_never_drawn():
@@ -619,3 +637,53 @@ def test_the_bias_for_a_width_is_the_bias_that_gave_it(chip, law, log_width):
 def test_a_bias_at_threshold_gives_no_spike_an_end():
     with pytest.raises(UserError, match=r"without current: above 0\.35 V was expected"):
         CHIP.spike_width([0.5, 0.35] * volt)
+
+
+def test_one_temperature_carries_threshold_mobility_slope_and_leak():
+    warm = CircuitNeuron(temperature=361 * kelvin, leak="symmetric", law="ekv")
+    ratio, slope = 361 / 300, 1.5 * 1.380649e-23 * 361 / 1.602176634e-19
+    same = CircuitNeuron(
+        **{"leak": "symmetric", "law": "ekv", "temperature": 361 * kelvin},
+        T_nominal=361 * kelvin,
+        vto=0.35 * volt - 61 * mV,
+        beta=0.5 * ratio**-1.5 * uA / volt**2,
+        # A transistor below threshold, whose current goes as beta*U_T**2*exp(-vto/(n*U_T)).
+        R_leak=400 * Mohm * ratio**0.5 * np.exp((0.35 - 0.061) / slope - 0.35 * ratio / slope),
+    )
+    values = {
+        "up": [3.0, 0.0],
+        "down": [0.0, 2.0],
+        "vdd": [0.8, 0.7] * volt,
+        "v": [0.29, 0.3] * volt,
+    }
+    # Brian2's constants of nature are those of 2014.
+    (found,), (expected,) = (alone(chip, values, 9, "v")[1] for chip in (warm, same))
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+    assert warm.bias_for(113 * nsecond) == same.bias_for(113 * nsecond)
+
+
+def test_what_is_given_for_single_neurons_holds_at_the_nominal_temperature():
+    own = {
+        "vto": [0.31, 0.36] * volt,
+        "beta": [0.4, 0.6] * uA / volt**2,
+        "R_leak": [333, 415] * Mohm,
+    }
+    values = {"up": [3.0, 2.0], "vdd": [0.8, 0.7] * volt, "v": [0.29, 0.21] * volt}
+    warm = {"temperature": 341 * kelvin, "output": "mosfet"}
+    _, (v,) = alone(CircuitNeuron(**warm), values | own, 9, "v")
+    for n in range(2):
+        chip = CircuitNeuron(**warm, **{name: value[n] for name, value in own.items()})
+        # The leak's transistor is that of the design.
+        factor = CircuitNeuron(**warm).leak_resistance / (400 * Mohm)
+        chip = replace(
+            chip, R_leak=own["R_leak"][n] * factor / (chip.leak_resistance / chip.R_leak)
+        )
+        alike = alone(chip, {name: value[n : n + 1] for name, value in values.items()}, 9, "v")[1][
+            0
+        ]
+        np.testing.assert_allclose(v[n], alike[0], rtol=1e-12)
+
+
+def test_a_threshold_that_warmth_takes_below_nothing_is_refused():
+    with pytest.raises(UserError, match=r"At temperature = 660 K vto is -10 mV, below 0 V"):
+        CircuitNeuron(temperature=660 * kelvin)

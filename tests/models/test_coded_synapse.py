@@ -49,6 +49,7 @@ def changes(model, tonic):
 
 
 @pytest.mark.parametrize("polarity", [1.0, -1.0])
+@pytest.mark.thorough
 def test_the_gate_has_one_sign_and_the_range_of_its_supply(polarity):
     wanted = np.array([-3.1, -0.4, 0.0, 0.11, 0.13, 0.19, 0.26, 0.9, 1.87, 1.9, 5.3])
     given = np.array([0, 0, 0, 0, 0.25, 0.25, 0.26, 0.9, 1.87, 1.88, 1.88])
@@ -69,6 +70,7 @@ def test_without_limits_it_is_the_three_factor_synapse():
     np.testing.assert_allclose(changes(open_gate, tonic), expected, rtol=1e-7)
 
 
+@pytest.mark.thorough
 def test_the_modulator_moves_the_gate_as_the_tonic_part_does():
     chosen = {"rule": "bcm", "gate": "direct", "w": 0.0, "alpha": 0.0, "eta": 3.7 * Hz}
     cells = {

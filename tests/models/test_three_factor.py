@@ -8,7 +8,8 @@ from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes, Trace
 from neuromod.inputs.modulators import volume
-from neuromod.models.three_factor import LIGAND, PlasticLIF, ThreeFactor
+from neuromod.models.postsynaptic import LIGAND
+from neuromod.models.three_factor import PlasticLIF, ThreeFactor
 
 DT, STEP = 1 * ms, 1e-3
 RULES = [

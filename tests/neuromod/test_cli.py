@@ -77,7 +77,7 @@ def test_a_receptor_is_described_by_its_name(neuromod):
     ended = neuromod("describe", "D1")
     assert ended.out.startswith("Dopamine D1: Gs.")
     assert library["D1"].equations in ended.out
-    assert re.search(r"k_off +8 /s +unbinding rate.* above 0 /s +estimate: sensors", ended.out)
+    assert re.search(r"k_off +8/s +unbinding rate.* above 0/s +estimate: sensors", ended.out)
 
 
 @pytest.mark.parametrize(
@@ -285,6 +285,16 @@ def test_doctor_fails_with_the_default_device(works, code, neuromod, monkeypatch
     assert ("cython, does not work" in ended.err) is not works
 
 
+@pytest.mark.parametrize(("works", "code"), [(True, 0), (False, 1)])
+def test_doctor_of_one_device_fails_with_that_device(works, code, neuromod, monkeypatch):
+    monkeypatch.setattr(
+        doctor, "examine_device", lambda device: {"Devices": [finding(device, works)]}
+    )
+    ended = neuromod("doctor", "--device", "genn-cpu")
+    assert ended.code == code
+    assert ("The device genn-cpu does not work." in ended.err) is not works
+
+
 def test_pretraining_tells_the_accuracy(neuromod, monkeypatch):
     backbone = pytest.importorskip("neuromod.tuning.backbone")
 
@@ -311,8 +321,10 @@ def test_version(neuromod):
 
 NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="needs torch")
 MISTAKES = [
+    (["sweep", "vdd-sweep", *2 * ["--grid", "vdd=[0.6, 0.7]*volt"]], "given twice by --grid"),
+    (["sweep", "vdd-sweep", "--grid", "vdd=[0.6]*volt", "--resume"], "Give the folder"),
     (["run", "vddsweep"], "no protocol named 'vddsweep': did you mean vdd-sweep?"),
-    (["describe", "gainlif"], "method or receptor named 'gainlif': did you mean gain-lif?"),
+    (["describe", "gainlif"], "receptor or sensor named 'gainlif': did you mean gain-lif or"),
     (["run", "needy"], "needs no_such_package, which is not installed: pip install 'tiny[dream]'"),
     (["run", "tiny", "--set", "tua_m=3*ms"], "no setting named 'tua_m': did you mean tau_m"),
     (["run", "tiny", "--device", "cp"], "no device named 'cp': did you mean cpp?"),
@@ -410,6 +422,7 @@ def test_an_unexpected_error_is_named(neuromod, tmp_path):
 MAIN = "from neuromod.cli import main; main()"
 
 
+@pytest.mark.thorough
 def test_an_ascii_terminal_gets_escapes_and_the_whole_run(plugin, tmp_path):
     ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
     place = "Läufe µ".encode()
@@ -486,7 +499,8 @@ def runs_program(pid, name):
         return any(
             Path(f"/proc/{child}/comm").read_text().strip() == name for child in descendants(pid)
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        # It ended between being listed and being read.
         return False
 
 
@@ -495,9 +509,9 @@ def runs_program(pid, name):
     ("device", "program", "number"),
     [
         ("cython", "", signal.SIGINT),
-        ("cython", "", signal.SIGTERM),
+        pytest.param("cython", "", signal.SIGTERM, marks=pytest.mark.thorough),
         ("cpp", "make", signal.SIGINT),
-        pytest.param("cpp", "main", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("cpp", "main", signal.SIGINT, marks=pytest.mark.thorough),
         pytest.param("cpp", "main", signal.SIGTERM, marks=pytest.mark.thorough),
     ],
 )

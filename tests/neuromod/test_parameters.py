@@ -2,15 +2,17 @@ import copy
 import dataclasses
 import inspect
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
-from brian2 import Quantity, ms, mV, nA, second, volt
+from brian2 import Equations, Quantity, cm, ms, mV, nA, nS, second, uF, um, umolar, volt
 from hypothesis import given, strategies as st
 
 from neuromod.errors import UserError
-from neuromod.models import CircuitNeuron, GainLIF
+from neuromod.models import CircuitNeuron, GainLIF, Messenger, Receptor
 from neuromod.parameters import (
     About,
     Parameters,
@@ -203,6 +205,13 @@ def test_units_are_written_as_brian_wants_them(value, unit):
     assert unit_of(value) == unit
 
 
+@pytest.mark.parametrize(
+    "value", [2 * um**2, 3 * mV / ms, 1 * uF / cm**2, 1 / (umolar * ms), 1 * nA / um**2]
+)
+def test_brian_reads_every_unit_back(value):
+    assert Equations(f"x : {unit_of(value)}")["x"].dim == value.dim
+
+
 @pytest.mark.parametrize("name", registry.names("model"))
 def test_every_parameter_of_every_model_has_meaning_and_source(name):
     if registry.missing("model", name) or not issubclass(registry.find("model", name), Parameters):
@@ -210,3 +219,57 @@ def test_every_parameter_of_every_model_has_meaning_and_source(name):
     described = list(parameters(registry.find("model", name)))
     assert described
     assert all(about.meaning and about.source for _, _, about in described)
+
+
+@dataclass(frozen=True, eq=False)
+class Holder(Parameters):
+    amounts: Mapping[str, Any] = parameter({}, "numbers", "the user", any_unit=True)
+    texts: Mapping[str, Any] = parameter({}, "texts", "the user")
+    weight: Any = parameter(3.0, "of any unit", "the user", any_unit=True)
+    model: Parameters = parameter(Receptor(), "one of two", "x", kinds=(Receptor, Messenger))
+    models: tuple[Any, ...] = parameter((), "a list", "x", kinds=(Receptor, Messenger))
+
+
+def test_a_mapping_of_numbers_takes_any_unit_and_keeps_its_names():
+    amounts = {"a": 3.7 * nS, "b_2": 5, "c": -1 * mV}
+    held = Holder(amounts=amounts)
+    assert dict(held.amounts) == amounts
+    assert held == Holder(amounts=dict(reversed(amounts.items())))
+    assert held != Holder(amounts=amounts | {"b_2": 5.1})
+    assert held != Holder(amounts={"a": 3.7 * nS})
+    assert held != Holder(amounts=amounts | {"c": -1 * nS})
+    amounts["a"] = 0 * nS
+    assert held.amounts["a"] == 3.7 * nS
+    with pytest.raises(TypeError):
+        held.amounts["a"] = 1 * nS
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"amounts": {"a": "3"}}, "amounts.a = '3' is not a number"),
+        ({"amounts": {"a": float("nan")}}, "amounts.a = nan must be finite"),
+        ({"amounts": {"a": [1, 2] * nS}}, "amounts.a takes one value, not 2"),
+        ({"amounts": {"a": True}}, "amounts.a = True is not a number"),
+        ({"amounts": {"a b": 3}}, "names of letters, digits and underscores, not 'a b'"),
+        ({"amounts": {"a.b": 3}}, "names of letters, digits and underscores, not 'a.b'"),
+        ({"amounts": {3: 3}}, "names of letters, digits and underscores, not 3"),
+        ({"amounts": [3]}, "amounts needs values by name"),
+        ({"texts": {"a": 3}}, "texts.a = 3 must be text"),
+        ({"weight": "3"}, "weight = '3' is not a number"),
+        ({"weight": [1, 2] * mV}, "weight takes one value, not 2"),
+        ({"model": GainLIF()}, "model must be a Receptor or Messenger, not GainLIF"),
+        ({"models": (GainLIF(),)}, "must be a Receptor or Messenger, not GainLIF"),
+    ],
+)
+def test_what_a_mapping_or_one_of_several_kinds_cannot_hold_is_refused(changed, words):
+    with pytest.raises(UserError, match=words):
+        Holder(**changed)
+
+
+def test_a_parameter_takes_any_of_its_kinds_and_a_list_may_mix_them():
+    assert isinstance(Holder(model=Messenger()).model, Messenger)
+    mixed = Holder(models=[Messenger(), Receptor(name="D1")]).models
+    assert [type(model).__name__ for model in mixed] == ["Messenger", "Receptor"]
+    assert Holder().models == ()
+    assert Holder(weight=3.1 * nS).weight == 3.1 * nS

@@ -8,7 +8,7 @@ import pytest
 from brian2 import Hz, ms, umolar
 
 from neuromod.devices.genn.limits import refuse
-from neuromod.devices.simulation import check_request, simulate
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes, Trace
 from neuromod.models.three_factor import PlasticLIF, ThreeFactor
@@ -148,12 +148,10 @@ def test_traces_of_synapses_and_totals_survive_a_file(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpp", "genn-cpu"])
-def test_other_devices_step_plastic_synapses_in_the_same_order(device):
+@pytest.mark.thorough
+def test_other_devices_step_plastic_synapses_in_the_same_order(device, needs):
     """Spikes on either side in the same step, a release and a bound make any other order show."""
-    try:
-        check_request(device, "double")
-    except UserError as error:
-        pytest.skip(str(error))
+    needs(device)
     model = ThreeFactor(rule="stdp", w=1.3, eta=90 * Hz, bound=0.7)
     experiment = connected(model)
     cells = Population("cells", PlasticLIF(tonic=0.9), 2, {"conc_modulator": 0.4 * umolar})

@@ -49,6 +49,16 @@ def test_a_protocol_simulates_every_experiment_and_measures_all():
     assert results.tables["table"].spikes.tolist() == [0, 0, 0]
 
 
+def test_a_zero_in_a_table_has_no_sign():
+    class Signed(Training):
+        def train(self):
+            return {"table": pd.DataFrame({"name": ["a", "b"], "step_mV": [-0.0, -1.3]})}
+
+    column = Signed().perform(None).tables["table"].step_mV
+    assert column.tolist() == [0.0, -1.3]
+    assert str(column[0]) == "0.0"
+
+
 def test_a_training_simulates_nothing():
     def simulate(_):
         raise AssertionError

@@ -4,13 +4,27 @@ import time
 import hypothesis
 import numpy as np
 import pytest
-from brian2 import Quantity, ms, mV, nA, nS, second, volt
+from brian2 import Quantity, ms, mV, nA, nS, ohm, pA, pF, second, uM, volt
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from neuromod.errors import UserError
-from neuromod.models import CircuitNeuron, GainLIF, Optocoupler, Receptor, library
+from neuromod.models import (
+    AdEx,
+    CircuitNeuron,
+    GainLIF,
+    HodgkinHuxley,
+    Izhikevich,
+    Messenger,
+    Optocoupler,
+    Receptor,
+    library,
+    modulate,
+    scaled_by,
+    shifted_by,
+)
 from neuromod.parameters import Parameters, unit_of
+from neuromod.protocols.puff import Puff
 from neuromod.protocols.vdd_sweep import VddSweep
 from neuromod.protocols.volume import Volume
 from neuromod.protocols.wash import Wash
@@ -48,6 +62,14 @@ def same(a, b):
         ("[0.5, 0.75]*volt", [0.5, 0.75] * volt),
         ("[250*mV, 0.75*volt]", [0.25, 0.75] * volt),
         ("linspace(0.5, 1, 3)*volt", [0.5, 0.75, 1] * volt),
+        ("geomspace(0.2, 5, 3)*uM", [0.2, 1, 5] * uM),
+        ("geomspace(-0.2*nA, -5*nA, 3)", [-0.2, -1, -5] * nA),
+        ("logspace(-1, 1, 3)*uM", [0.1, 1, 10] * uM),
+        ("arange(1, 1.3, 0.1)*ms", [1, 1.1, 1.2] * ms),
+        ("arange(3*mV, 1*mV, -0.75*mV)", [3, 2.25, 1.5] * mV),
+        ("5.5*µM", 5.5 * uM),
+        ("3*MΩ", 3e6 * ohm),
+        ("0.55*V", 0.55 * volt),
         ("1, 2", (1, 2)),
         ("1.5,", (1.5,)),
         ("none, nt1", ("none", "nt1")),
@@ -168,6 +190,15 @@ def test_what_would_take_for_ever_is_refused_at_once(text):
         ("[]", "at least one value"),
         ("linspace(1*ms, 2*mV, 3)", "same unit"),
         ("linspace(0, 1, 2.5)", "whole number"),
+        ("1uM", r"write 1\*uM"),
+        ("0.25 nA", r"write 0.25\*nA"),
+        ("[1, 2.5]ms", r"write \[1, 2.5\]\*ms"),
+        ("1e-3mM", r"write 1e-3\*mM"),
+        ("geomspace(-1, 1, 3)", "same sign"),
+        ("geomspace(1*ms, 2*mV, 3)", "same unit"),
+        ("logspace(1*ms, 2, 3)", "powers of ten"),
+        ("logspace(0, 400, 2)", "cannot be computed"),
+        ("arange(0, 1, -0.1)", "towards its end"),
         ("[ms, [1, 2]]", "single numbers"),
         ("(1, 2)*ms", "arithmetic"),
         ("ms**0.5", "whole number"),
@@ -413,3 +444,96 @@ def test_messages_about_long_texts_are_short(text):
     with pytest.raises(UserError) as caught:
         change(VddSweep(), read(VddSweep(), {"dt": text}))
     assert len(str(caught.value)) < 300
+
+
+OWN = """
+dv/dt = (g_L*(E_L - v) - w + I)/C_m : volt (unless refractory)
+dw/dt = (a*(v - E_L) - w)/tau_w : amp
+I : amp
+"""
+RECEPTORS = [
+    Receptor(name="R1", ligand="glue", n=1.7, gain_max=1.31),
+    Receptor(name="R2", ligand="paste", antagonist="solvent", k_off=0.37 / second),
+]
+OWN_NEURON = modulate(
+    OWN,
+    RECEPTORS,
+    on={
+        "I": ["R1", shifted_by("R2", 71 * pA)],
+        "b": scaled_by("R2", 0.1),
+        "tau_w": "tau_w*(2 - exp(-3.7*activation_R1)) + 0.3*ms",
+    },
+    threshold="v > -47.3*mV and w < 1*nA",
+    reset="v = -61*mV; w += b",
+    refractory=1.9 * ms,
+    method="rk2",
+    namespace={
+        "g_L": 17 * nS,
+        "E_L": -69.3 * mV,
+        "C_m": 210 * pF,
+        "a": 3.7 * nS,
+        "tau_w": 83 * ms,
+        "b": 61 * pA,
+    },
+    start={"v": -66.3 * mV},
+    current="I",
+    around=["paste", "thinner"],
+)
+SHARED = Messenger(
+    name="IP3", raised_by=("R1",), lowered_by=("R2",), basal=0.17, n=2.3, tau_messenger=91 * ms
+)
+CAMP = Messenger(lowered_by=("D2",), gain_max=0.7)
+NEURONS = {
+    "own": OWN_NEURON,
+    "messenger": modulate(OWN_NEURON.own, [*RECEPTORS, SHARED], on={"a": "IP3", "I": "IP3"}),
+    "modulated-shelf": modulate(HodgkinHuxley(), RECEPTORS[:1], on={"g_Kd": "R1"}),
+    "shelf": AdEx(b=17 * pA, receptors=(*RECEPTORS, SHARED)),
+    "library": Izhikevich(receptors=(library.D1, library.D2, CAMP)),
+    "renamed": AdEx(receptors=(RECEPTORS[0], Messenger(name="cGMP", raised_by=("R1",)))),
+}
+
+
+@pytest.mark.parametrize("neuron", NEURONS.values(), ids=NEURONS)
+def test_any_neuron_in_a_protocol_comes_back_from_its_settings_as_text(neuron):
+    protocol = Puff(neuron=neuron)
+    texts = {name: format_value(value) for name, value in flatten(protocol).items()}
+    found = change(Puff(), read(Puff(), texts))
+    assert found == protocol
+    assert found.neuron.equations == neuron.equations
+    assert found.neuron.constants == neuron.constants
+
+
+def test_a_neuron_of_the_shelf_is_chosen_by_its_name_and_then_has_settings_of_its_own():
+    given = {"neuron": "adex", "receptors": "D1, IP3", "b": "17*pA", "IP3.raised_by": "D1,"}
+    found = change(Puff(), read(Puff(), given)).neuron
+    shared = Messenger(name="IP3", raised_by=("D1",))
+    assert found == AdEx(b=17 * pA, receptors=(library.D1, shared))
+    named = change(Puff(), read(Puff(), {"neuron": "izhikevich", "receptors": "D1, cAMP"})).neuron
+    assert named == Izhikevich(receptors=(library.D1, Messenger()))
+
+
+def test_values_of_a_neuron_of_one_s_own_are_changed_by_name():
+    protocol = Puff(neuron=OWN_NEURON)
+    texts = {"neuron.own.values.tau_w": "91*ms", "neuron.amounts.shift_I_R2": "13*pA"}
+    found = change(protocol, read(protocol, texts)).neuron
+    assert found.constants["tau_w"] == 91 * ms
+    assert found.constants["shift_I_R2"] == 13 * pA
+    assert found.constants["b"] == 61 * pA
+    assert OWN_NEURON.constants["tau_w"] == 83 * ms
+    with pytest.raises(UserError, match="wrong unit"):
+        change(protocol, read(protocol, {"neuron.own.values.tau_w": "91*mV"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"neuron": "adx"}, "no neuron named 'adx': did you mean adex"),
+        ({"neuron": "circuit-neuron"}, "no neuron named 'circuit-neuron'; there are adex,"),
+        ({"neuron": "adex", "receptors": "D1, M4x"}, "named 'M4x'"),
+        ({"neuron": "adex", "receptors": "cAMP,"}, "no receptor for cAMP named 'D1'"),
+        ({"neuron": "modulated"}, "needs a receptor"),
+    ],
+)
+def test_a_neuron_that_is_not_known_is_refused(given, words):
+    with pytest.raises(UserError, match=words):
+        change(Puff(), read(Puff(), given))

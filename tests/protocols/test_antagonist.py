@@ -149,3 +149,16 @@ def test_a_receptor_of_the_library_is_given_an_antagonist_and_the_run_is_read_ag
     assert again.protocol == run.protocol
     assert again.tables["schild"].exact_pA2[0] == pytest.approx(-np.log10(0.021e-6 / 0.31))
     assert again.tables["schild"].pA2[0] == pytest.approx(-np.log10(0.021e-6 / 0.31), abs=0.06)
+
+
+def test_a_cell_of_one_s_own_is_shifted_by_gaddums_dose_ratio(own_cell):
+    tiny = SMALL | {"I": [0.71, 0.93, 1.17] * nA, "duration": 0.4 * second, "dt": 0.2 * ms}
+    made = neuromod.run(Antagonist(neuron=own_cell("exponential_euler"), **tiny))
+    curves = made.tables["curves"].iloc[1:]
+    assert np.allclose(curves.exact_dose_ratio, 1 + np.array([0.27, 1.9, 11]) / 0.57, rtol=1e-9)
+    assert np.allclose(curves.dose_ratio, curves.exact_dose_ratio, rtol=0.1)
+    assert "closed_form_Hz" not in made.table
+    assert made.tables["schild"].slope[0] == pytest.approx(1, abs=0.07)
+    words = " ".join(section.text for section in made.protocol.report(made.tables))
+    assert "closed form" not in words
+    assert draw(made.protocol, made.tables, made.recordings)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
-from brian2 import ms, nsecond, usecond
+from brian2 import Mohm, ms, mV, nsecond, usecond
 
 import neuromod
+from neuromod.models import AdEx, library, modulate
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 from neuromod.protocols.bio_vs_circuit import BioVsCircuit
@@ -25,6 +29,7 @@ def continuous():
     return neuromod.run(BioVsCircuit(gain=GAINS, duration=90 * usecond, circuit=circuit))
 
 
+@pytest.mark.thorough
 def test_with_a_continuous_comparator_both_neurons_are_the_same_but_for_the_cells_step(continuous):
     # A cell's spike is up to a step early; a comparator's crossing is found within its step.
     circuit = continuous.protocol.circuit
@@ -69,8 +74,69 @@ def test_gains_that_no_supply_gives_are_refused():
         BioVsCircuit(gain=np.array([1.0, 2.5]))
 
 
-def test_synapses_of_another_shape_are_refused():
-    with pytest.raises(neuromod.UserError, match="pulse"):
-        BioVsCircuit(bio=GainLIF(t_ref=0.1 * ms))
-    with pytest.raises(neuromod.UserError, match="site"):
-        BioVsCircuit(bio=GainLIF(synapse="pulse", receptors=(), site="threshold"))
+@pytest.mark.parametrize("bio", [GainLIF(t_ref=0.1 * ms), AdEx(receptors=(library["D1"],))])
+def test_receptors_are_refused_because_the_gains_are_given(bio):
+    with pytest.raises(neuromod.UserError, match=r"bio\.receptors=none"):
+        BioVsCircuit(bio=bio)
+
+
+COARSE = {"duration": 90 * usecond, "dt": 100 * nsecond}
+OURS = replace(BioVsCircuit().bio, tau_m=13.7 * ms, R=37 * Mohm, v_th=-52 * mV)
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return neuromod.run(BioVsCircuit(bio=OURS, gain=GAINS[::4], **COARSE))
+
+
+def test_a_lif_of_ones_own_equations_fires_as_ours_does_at_every_gain(ours, tmp_path):
+    # Nothing is known of it: what one code is to it is measured, and its input has the gain.
+    own = modulate(
+        """
+        dV/dt = (E - V + R_in*drive)/tau : volt (unless refractory)
+        drive : amp
+        """,
+        threshold="V >= -52*mV",
+        reset="V = E",
+        refractory=0.1 * ms,
+        method="exact",
+        namespace={"E": -70 * mV, "R_in": 37 * Mohm, "tau": 13.7 * ms},
+        start={"V": -70 * mV},
+        current="drive",
+        potential="V",
+    )
+    settings = {"bio": own, "gain": GAINS[::4], **COARSE}
+    found = neuromod.run(BioVsCircuit(**settings), out=tmp_path / "run")
+    here, there = (run.recordings["bio"].spikes["cell"] for run in (found, ours))
+    assert len(there.times) > 100
+    np.testing.assert_array_equal(here.neurons, there.neurons)
+    np.testing.assert_array_equal(here.times, there.times)
+    assert float(found.protocol.unit / ours.protocol.unit) == pytest.approx(1, abs=1e-6)
+    assert found.tables["scale"].variable[0] == "drive"
+    # Nobody says where it rests, nor that its threshold stays.
+    assert "rmse_of_swing" not in found.table
+    assert neuromod.load_run(tmp_path / "run").protocol == found.protocol
+    assert "membranes" not in " ".join(part.text for part in found.protocol.report(found.tables))
+
+
+def test_a_gain_on_the_threshold_is_that_on_the_input(ours):
+    bio = replace(OURS, site="threshold")
+    found = neuromod.run(BioVsCircuit(bio=bio, gain=GAINS[::4], **COARSE))
+    pd.testing.assert_frame_equal(found.table, ours.table, rtol=1e-9)
+
+
+@pytest.mark.thorough
+def test_an_adaptive_exponential_neuron_is_compared_by_its_spikes_alone(tmp_path):
+    run = neuromod.run(
+        BioVsCircuit(bio=AdEx(tau_w=71 * ms), gain=np.array([0.3, 1, 1.8]), **COARSE),
+        out=tmp_path / "run",
+    )
+    scale = run.tables["scale"].iloc[0]
+    assert scale.variable == "I_syn"
+    assert np.isnan(scale.pulse_ms)
+    assert scale.unit == "amp"
+    assert (np.diff(run.table.bio_spikes) > 0).all()
+    assert "rmse_of_swing" not in run.table
+    again = neuromod.load_run(tmp_path / "run")
+    assert again.protocol.bio == run.protocol.bio
+    assert "5.01 codes in one event" in again.report()

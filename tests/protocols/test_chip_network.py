@@ -66,6 +66,7 @@ def methods(run, bits):
     return table[table.bits == bits].set_index("method")
 
 
+@pytest.mark.thorough
 def test_circuit_neurons_do_what_codes_times_steps_say(run):
     assert run.table.neurons_compared.min() > 600
     assert (run.table.neurons_differ == 0).all()
@@ -77,6 +78,7 @@ def test_circuit_neurons_count_what_codes_times_steps_say(counted):
     assert (counted.table.neurons_differ == 0).all()
 
 
+@pytest.mark.thorough
 def test_what_is_trained_on_codes_is_what_runs(run):
     for method in ("on codes", "groups"):
         row = methods(run, 3).loc[method]
@@ -85,6 +87,7 @@ def test_what_is_trained_on_codes_is_what_runs(run):
         assert row.test_accuracy_mean == pytest.approx(row.trained_accuracy_mean, abs=6 / 269)
 
 
+@pytest.mark.thorough
 def test_gains_tuned_freely_lose_most_without_new_codes(run):
     found = methods(run, 3)
     assert found.test_accuracy_mean["clipped"] + 0.1 < found.test_accuracy_mean["free"]
@@ -92,12 +95,14 @@ def test_gains_tuned_freely_lose_most_without_new_codes(run):
     assert found.trained_accuracy_mean["bounded"] + 0.03 < found.trained_accuracy_mean["free"]
 
 
+@pytest.mark.thorough
 def test_two_supplies_a_neuron_by_sign_reach_more_than_one(run):
     found = methods(run, 3)
     assert found.supplies.tolist() == [173] * 4 + [2 * 173]
     assert found.test_accuracy_mean["groups"] > found.test_accuracy_mean["on codes"] + 0.05
 
 
+@pytest.mark.thorough
 def test_each_group_is_a_sign_s_and_its_supply_has_the_trained_gain(run):
     (chip,) = chips(run, method="groups", bits=3)
     for layer, tuned in zip(chip.layers, chip.tuned.classifier.modulated_layers, strict=True):
@@ -109,6 +114,7 @@ def test_each_group_is_a_sign_s_and_its_supply_has_the_trained_gain(run):
         np.testing.assert_allclose(ratio[table != 0], of_sign[table != 0], rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_the_page_says_how_many_of_all_test_images_ran_through_neurons(run, folder):
     assert (run.table.test_images == 269).all()
     page = (folder / "report.html").read_text()
@@ -116,6 +122,7 @@ def test_the_page_says_how_many_of_all_test_images_ran_through_neurons(run, fold
     assert "2 a neuron, the chip has 346 supplies instead of 173" in page
 
 
+@pytest.mark.thorough
 def test_only_free_gains_and_given_supplies_rewrite_the_memory(run):
     same = {
         name: codes(chips(run, study="method", method=name)[0])
@@ -130,6 +137,7 @@ def test_only_free_gains_and_given_supplies_rewrite_the_memory(run):
         assert kept == (chip.about["memory"] == "kept")
 
 
+@pytest.mark.thorough
 def test_supplies_stay_in_range_and_carry_the_gains_of_their_neurons(run):
     for chip in chips(run):
         assert (supplies(chip) >= 0.5).all()
@@ -143,6 +151,7 @@ def test_supplies_stay_in_range_and_carry_the_gains_of_their_neurons(run):
     np.testing.assert_allclose(ratio, chip.tuned.gains, rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_there_are_as_many_supplies_as_the_table_says(run):
     for chip in chips(run, study="supplies", memory="kept"):
         different = len(np.unique(supplies(chip).round(9)))
@@ -156,6 +165,7 @@ def test_there_are_as_many_supplies_as_the_table_says(run):
         assert all(np.ptp(np.asarray(layer.vdd / volt)) == 0 for layer in layered.layers)
 
 
+@pytest.mark.thorough
 def test_a_few_supplies_do_nearly_what_one_for_each_neuron_does_and_a_single_one_does_not(run):
     shares = run.tables["supplies"].set_index(SUPPLIES).test_accuracy_mean
     own = shares["neuron", 173, "kept", False]
@@ -163,11 +173,13 @@ def test_a_few_supplies_do_nearly_what_one_for_each_neuron_does_and_a_single_one
     assert shares["k-means", 1, "kept", False] < own - 0.2
 
 
+@pytest.mark.thorough
 def test_rewritten_codes_take_back_what_a_single_supply_costs(run):
     shares = run.tables["supplies"].set_index(SUPPLIES).test_accuracy_mean
     assert shares["k-means", 1, "rewritten", False] > shares["k-means", 1, "kept", False] + 0.1
 
 
+@pytest.mark.thorough
 def test_energy_comes_from_the_recording(run):
     recording = run.recordings["seed 1"]
     alone = run.table[run.table.method != "groups"]
@@ -201,6 +213,7 @@ def test_three_spikes_alone_may_decide_instead_of_the_most(counted):
     assert ChipNetwork(coding="counts", decision="three").right(output, indices) == 0.5
 
 
+@pytest.mark.thorough
 def test_a_stored_run_is_rendered_again_without_tuning(run, folder):
     before = (folder / "figure.png").read_bytes()
     assert render(folder).is_file()
@@ -229,6 +242,7 @@ def test_what_cannot_be_is_refused(settings, sentence):
         ChipNetwork(**settings)
 
 
+@pytest.mark.thorough
 def test_what_memory_cannot_hold_is_refused_before_tuning(run):  # noqa: ARG001
     with pytest.raises(neuromod.UserError, match="set images to 42 or less"):
         neuromod.run(ChipNetwork(images=200))

@@ -7,12 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brian2 import Hz, pA, second
+from brian2 import Hz, ms, pA, second
 
 import neuromod
+from neuromod.models.adex import AdEx
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.hodgkin_huxley import HodgkinHuxley
 from neuromod.models.structural import StructuralPlasticity
 from neuromod.protocols.engram import Engram
+from neuromod.protocols.families.neurons import NEURONS
+from neuromod.runs.repeat import repeat
 from neuromod.runs.report import draw
 
 SMALL = Engram(
@@ -139,7 +143,7 @@ def test_the_same_seed_gives_the_same_experiments_and_another_one_others():
 
 
 def test_report_and_figure_say_what_was_found(run):
-    learning, recall, forgetting, theory = run.protocol.report(run.tables)
+    learning, recall, forgetting, method = run.protocol.report(run.tables)
     wanted = run.tables["wirings"].homeostatic_indegree[0]
     assert f"{wanted:.3g} synapses per neuron" in learning.text
     row = run.table[(run.table.moment == "learned") & (run.table.cue == 0.55)].iloc[0]
@@ -147,7 +151,7 @@ def test_report_and_figure_say_what_was_found(run):
     turnover = run.tables["history"].set_index("time_s").turnover
     left = 100 * np.exp(turnover.loc[1050:].iloc[0] - turnover.iloc[-1])
     assert f"{left:.3g} % would be by turnover alone" in forgetting.text
-    assert "off theory" in theory.text
+    assert "off the theory" in method.text
     assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")
 
 
@@ -160,9 +164,9 @@ def test_report_and_figure_say_what_was_found(run):
         ("cues", np.array([0, 0.7, 0.4]), "ascending"),
         ("growing", 21 * second, "growing"),
         ("dwell", 0.10003 * second, "dwell"),
-        ("neuron", GainLIF(), "receptors must be empty"),
         ("neuron", GainLIF(receptors=(), synapse="pulse"), "exponential"),
-        ("neuron", GainLIF(receptors=(), b=3 * pA), "b and g_K"),
+        ("neuron", AdEx(synapse="pulse"), "exponential"),
+        ("probing", 0.10003 * second, "probing"),
         ("plasticity", StructuralPlasticity(target=510 * Hz), "must be below 500 Hz"),
     ],
 )
@@ -186,7 +190,115 @@ def test_what_no_machine_can_do_is_refused_before_the_network_develops(settings,
     assert time.process_time() - started < 2
 
 
+@pytest.mark.thorough
 def test_a_network_that_has_not_grown_begins_without_synapses():
     wirings = neuromod.run(replace(TINY, growing=0 * second)).tables["wirings"]
     naive = wirings.set_index("moment").loc["naive"]
     assert (naive.time_s, naive.indegree) == (0, 0)
+
+
+def test_receptors_that_no_ligand_reaches_change_nothing():
+    alone, bare = (
+        replace(TINY, neuron=neuron).experiments()["learned"]
+        for neuron in (GainLIF(), GainLIF(receptors=()))
+    )
+    assert np.array_equal(alone.connections[0].j, bare.connections[0].j)
+
+
+@pytest.fixture(scope="module")
+def adaptive():
+    """A run with a neuron without closed form, by its name, as from the command line."""
+    stronger = replace(TINY, weight=420 * pA, drive=31 * Hz, cues=np.array([0, 0.55]))
+    coarse = replace(stronger, dt=0.2 * ms, probing=0.3 * second, dwell=0.9 * second)
+    return neuromod.run(replace(coarse, neuron=NEURONS["adex"]))
+
+
+@pytest.mark.thorough
+def test_a_neuron_without_closed_form_is_wired_by_its_measured_transfer_function(adaptive):
+    table, measured = adaptive.table, adaptive.tables["transfer_function"]
+    assert not [column for column in table if column.startswith("mean_field")]
+    for group in ("cued", "uncued", "others", "inhibitory"):
+        simulated, predicted = (
+            table[f"{name}_Hz"].dropna() for name in (group, f"transfer_function_{group}")
+        )
+        assert np.allclose(simulated, predicted, rtol=0.3), group
+    # From next to silence to well above the target of 8 Hz, at every level of inhibition.
+    ranges = measured.groupby("inhibition_Hz").interpolated_Hz.agg(["min", "max"])
+    assert (ranges["min"] < 0.7).all()
+    assert (ranges["max"] > 30).all()
+
+
+@pytest.mark.thorough
+def test_the_report_of_a_measured_neuron_speaks_of_no_theory(adaptive):
+    *_, method, measured = adaptive.protocol.report(adaptive.tables)
+    assert "off the transfer function" in method.text
+    assert "No ligand reaches" in method.text
+    tested = adaptive.tables["transfer_function"].query("point == 'between'")
+    off = np.sqrt(np.mean((tested.rate_Hz - tested.interpolated_Hz) ** 2))
+    assert f"off by {off:.2g} Hz" in measured.text
+    figure = draw(adaptive.protocol, adaptive.tables, adaptive.recordings)
+    assert figure.startswith(b"\x89PNG")
+
+
+@pytest.mark.thorough
+def test_a_neuron_that_cannot_hold_its_target_is_refused_before_the_network_develops():
+    weak = replace(TINY, dt=0.2 * ms, probing=10 * ms, neuron=GainLIF(receptors=(), b=20 * pA))
+    with pytest.raises(neuromod.UserError, match="any number of plastic synapses"):
+        replace(weak, weight=10 * pA).experiments()
+
+
+@pytest.mark.thorough
+def test_adaptive_neurons_store_and_recall_an_engram():
+    run = neuromod.run(replace(SMALL, neuron=AdEx()))
+    naive, learned, _ = run.tables["wirings"].itertuples()
+    assert naive.indegree == pytest.approx(naive.homeostatic_indegree, rel=0.03)
+    assert learned.within_engram > 2 * naive.within_engram
+    assert learned.within_engram > 2 * learned.onto_engram
+    table = run.table.set_index(["moment", "cue"])
+    assert table.loc["learned", 0].uncued_Hz == pytest.approx(8, rel=0.1)
+    row = table.loc["learned", 0.55]
+    assert row.recall > 0.5 + 3 * row.chance_sd
+    for group in ("cued", "uncued", "others", "inhibitory"):
+        simulated, predicted = (
+            table[f"{name}_Hz"].dropna() for name in (group, f"transfer_function_{group}")
+        )
+        assert np.allclose(simulated, predicted, rtol=0.15), group
+
+
+@pytest.mark.thorough
+def test_a_run_with_a_measured_neuron_repeats_to_the_bit(tmp_path):
+    coarse = replace(TINY, dt=0.2 * ms, probing=0.1 * second, neuron=NEURONS["adex"])
+    neuromod.run(coarse, out=tmp_path / "run")
+    again = repeat(tmp_path / "run")
+    assert not again.different
+    assert "transfer_function.csv" in again.same
+
+
+# Above the rates at which the noise of the network alone makes the squid's axon fire.
+SQUID = replace(
+    SMALL,
+    neuron=HodgkinHuxley(),
+    weight=125 * pA,
+    drive=55 * Hz,
+    plasticity=replace(SMALL.plasticity, target=40 * Hz),
+    probing=0.5 * second,
+    forgetting=20 * second,
+    cues=np.array([0, 0.55]),
+)
+
+
+@pytest.mark.thorough
+def test_a_neuron_that_fires_fast_holds_a_high_target_and_stores_what_a_cue_does_not_recall():
+    run = neuromod.run(SQUID)
+    naive, learned, _ = run.tables["wirings"].itertuples()
+    assert naive.indegree == pytest.approx(naive.homeostatic_indegree, rel=0.03)
+    assert learned.within_engram > 1.15 * naive.within_engram
+    table = run.table.set_index(["moment", "cue"])
+    for group in ("cued", "uncued", "others", "inhibitory"):
+        simulated, predicted = (
+            table[f"{name}_Hz"].dropna() for name in (group, f"transfer_function_{group}")
+        )
+        assert np.allclose(simulated, predicted, rtol=0.12), group
+    row = table.loc["learned", 0.55]
+    assert row.recall == pytest.approx(0.5, abs=3 * row.chance_sd)
+    assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")

@@ -8,6 +8,7 @@ from brian2 import linspace, ms, mV, nA, pA, second, umolar
 
 import neuromod
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.messenger import Messenger
 from neuromod.models.receptors import Receptor
 from neuromod.protocols.gain_curve import GainCurve
 from neuromod.runs.report import draw
@@ -96,9 +97,45 @@ def test_what_has_no_curve_under_a_modulator_is_refused(settings, message):
         GainCurve(**settings)
 
 
-def test_a_neuron_without_closed_form_is_refused_before_the_run():
-    with pytest.raises(neuromod.UserError, match="set b and g_K to 0"):
-        GainCurve(neuron=GainLIF(b=20 * pA))
+def test_a_neuron_without_closed_form_has_its_gain_measured_by_its_own_curve():
+    run = neuromod.run(
+        GainCurve(
+            neuron=GainLIF(b=40 * pA),
+            conc=[0, 1.3] * umolar,
+            I=[0.4, 0.7, 1.1, 1.7] * nA,
+            duration=0.4 * second,
+        )
+    )
+    assert "closed_form_Hz" not in run.table
+    gains = run.tables["gains"].set_index("conc_uM")
+    # Occupancy 1.3/2.3, Hill function with n = 2 and K = 0.5, at most a gain of 3.
+    expected = 1 + 2 * (1.3 / 2.3) ** 2 / ((1.3 / 2.3) ** 2 + 0.25)
+    assert gains.recovered_gain[1.3] == pytest.approx(expected, rel=0.01)
+    assert gains.recovered_gain[0] == pytest.approx(1, rel=0.01)
+    excitability = run.tables["excitability"].set_index("conc_uM")
+    # Below rheobase, 20 mV over 40 Mohm, there is no spike; the gain divides it.
+    assert excitability.rheobase_nA[0] == pytest.approx(0.55)
+    assert np.isnan(excitability.rheobase_nA[1.3])
+    assert np.allclose(excitability.rest_mV, -70)
+    assert draw(run.protocol, run.tables, run.recordings)
+    assert "closed form" in " ".join(s.text for s in run.protocol.report(run.tables))
+
+
+def test_a_basal_messenger_s_gain_is_recovered_too():
+    receptor = Receptor(name="D1", ligand="dopamine")
+    cAMP = Messenger(raised_by=("D1",), basal=0.3, gain_max=2.3)
+    run = neuromod.run(
+        GainCurve(
+            neuron=GainLIF(b=13 * pA, receptors=(receptor, cAMP)),
+            conc=[0, 1.7] * umolar,
+            I=[0.7, 1.1, 1.7] * nA,
+            duration=0.3 * second,
+        )
+    )
+    gains = run.tables["gains"]
+    # Without dopamine the messenger is at 0.3, where the Hill function with K = 0.3 is one half.
+    assert gains.gain[0] == pytest.approx(1.65)
+    assert np.allclose(gains.recovered_gain, gains.gain, rtol=0.02)
 
 
 def test_a_control_alone_is_drawn():

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
-from brian2 import ms, second, umolar, volt
+from brian2 import ms, nS, nsecond, second, umolar, volt
 
 import neuromod
+from neuromod.chip.conversion import gain_of
+from neuromod.models import AdEx, Izhikevich
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.receptor_library import library
 from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
@@ -85,6 +88,44 @@ def test_one_resolution_is_drawn_and_told():
     assert "Of the resolutions" in few.protocol.report(few.tables)[0].text
 
 
+CLOSED = replace(QUICK, gain_max=1.0, g_K=-3 * nS)
+
+
+def without_gain():
+    few = {**SMALL, "bits": (3,), "duration": 160 * ms, "bin": 40 * ms, "dt": 100 * nsecond}
+    return GainTrace(**{**few, "bio": Izhikevich(receptors=(CLOSED,))})
+
+
+@pytest.mark.thorough
+def test_a_neuron_without_gain_fires_and_is_followed_in_the_same_steps_on_cpp():
+    runs = [neuromod.run(without_gain(), device=device) for device in ("cython", "cpp")]
+    pd.testing.assert_frame_equal(*(run.tables["gain_by_activation"] for run in runs))
+    for side, name in (("bio", "cell"), ("circuit", "chip")):
+        one, other = (run.recordings[side].spikes[name] for run in runs)
+        assert len(one.times)
+        np.testing.assert_array_equal(one.neurons, other.neurons)
+        np.testing.assert_array_equal(one.times, other.times)
+
+
+@pytest.mark.thorough
+def test_the_gain_of_a_neuron_without_one_is_measured_and_the_supply_follows_it(tmp_path):
+    run = neuromod.run(without_gain(), out=tmp_path / "run")
+    cell = run.protocol.bio
+    curve = run.tables["gain_by_activation"]
+    steady = cell.activations({"modulator": curve.conc_uM.to_numpy() * umolar})["generic"]
+    np.testing.assert_allclose(curve.activation, steady, rtol=1e-9)
+    assert curve.gain.iloc[0] == 1
+    # Less K+ current excites.
+    assert curve.gain.iloc[-1] > 1.05
+    chip = CircuitNeuron()
+    supply = np.asarray(run.recordings["circuit"].trace("chip", "vdd", 0) / volt)
+    bio = run.recordings["bio"]
+    activation = np.asarray(bio.trace("cell", "activation_generic", 0))
+    wanted = np.interp(activation, curve.activation, curve.gain)
+    assert np.abs(gain_of(chip, supply * volt) - wanted).max() < 0.02
+    assert "measured instead" in neuromod.load_run(tmp_path / "run").report()
+
+
 BIO = GainTrace().bio
 
 
@@ -100,9 +141,12 @@ BIO = GainTrace().bio
             },
             "Change conc",
         ),
-        ({"bio": replace(BIO, site="threshold")}, "site=input"),
-        ({"bio": replace(BIO, synapse="exponential")}, "pulse"),
+        ({"bio": replace(BIO, receptors=())}, "one ligand, .*not none"),
         ({"bio": replace(BIO, receptors=(library["D1"], library["M1"]))}, "one ligand"),
+        (
+            {"bio": AdEx(receptors=(QUICK, replace(QUICK, name="other", ahp_max=0.3)))},
+            "not of generic and other",
+        ),
         ({"width": 3 * second}, "must end before"),
         ({"update": 1.003 * ms}, "update"),
         ({"codes": (8,)}, "code 8"),

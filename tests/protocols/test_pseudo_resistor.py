@@ -13,7 +13,13 @@ from neuromod.protocols.pseudo_resistor import PseudoResistor
 from neuromod.runs.report import draw
 
 K_OVER_Q = 1.380649e-23 / 1.602176634e-19
-CHIP = CircuitNeuron(R_leak=370 * Mohm, C=53 * ffarad, slope_factor=1.4, temperature=310 * kelvin)
+CHIP = CircuitNeuron(
+    R_leak=370 * Mohm,
+    C=53 * ffarad,
+    slope_factor=1.4,
+    temperature=310 * kelvin,
+    T_nominal=310 * kelvin,
+)
 TAU_US = 370 * 53 * 1e-3
 
 
@@ -47,7 +53,11 @@ CONDITIONS = [(1.4, 310.0), (1.7, 310.0), (1.4, 250.0), (1.7, 250.0)]
 @pytest.mark.parametrize(("n", "kelvins"), CONDITIONS)
 def test_each_element_obeys_its_diode_law_at_its_temperature(run, n, kelvins):
     v, bend = curve(run, "resistor").v_mV, n * K_OVER_Q * kelvins * 1e3
-    scale = 1e3 * bend / 370
+    # At 310 K 370 Mohm; as a transistor below threshold whose vto falls by 1 mV/K.
+    vto, ratio = 350 + (310 - kelvins), kelvins / 310
+    fall = np.exp(vto / bend - 350 * ratio / bend) / ratio**-1.5 / ratio
+    assert (fall > 10) == (kelvins == 250)
+    scale = 1e3 * bend / (370 * fall)
     for device, expected in {
         "one_sided": scale * np.expm1(v / bend),
         "symmetric": scale * np.sinh(v / bend),
@@ -74,7 +84,7 @@ def test_the_asymmetry_of_one_element_is_a_hyperbolic_tangent(run):
 
 def test_two_elements_in_opposition_leak_equally_up_and_down(run):
     for device in ("symmetric", "pair"):
-        assert np.abs(curve(run, device).asymmetry).max() < 1e-9
+        assert np.abs(curve(run, device).asymmetry).max() < 1e-8
 
 
 def test_a_pair_of_elements_conducts_what_its_elements_conduct_together(run):
@@ -99,7 +109,8 @@ def test_a_pair_s_resistance_falls_towards_the_ends_of_the_swing(run):
 def test_decays_reach_one_over_e_when_their_closed_forms_do(run):
     table = run.tables["summary"]
     reached = table.dropna()
-    assert len(reached) == len(table)
+    # In the cold a membrane holds what it has.
+    assert len(reached) == (table.temperature_K == 310).sum()
     for end in ("up", "down"):
         exact = reached[f"decay_{end}_closed_form_us"]
         np.testing.assert_allclose(reached[f"decay_{end}_us"], exact, rtol=1e-5)
@@ -116,9 +127,11 @@ def test_one_element_holds_the_membrane_below_rest_longer_than_above(run):
 
 
 def test_warmth_and_a_larger_slope_factor_straighten_the_elements(run):
-    own = summary(run, "symmetric").chord_up_Mohm
-    assert summary(run, "symmetric", 1.4, 250.0).chord_up_Mohm < own
-    assert summary(run, "symmetric", 1.7, 310.0).chord_up_Mohm > own
+    def straightness(*condition):
+        pair = summary(run, "symmetric", *condition)
+        return pair.chord_up_Mohm / pair.R_zero_Mohm
+
+    assert straightness(1.4, 250.0) < straightness(1.4, 310.0) < straightness(1.7, 310.0)
 
 
 def test_both_readings_of_the_paper_s_resistance_are_told(run):

@@ -83,6 +83,7 @@ def test_a_pulse_costs_supply_times_charge_and_a_diode_shines_all_the_time(run):
     assert summary.static_power_uW["optocoupler"] > 1
 
 
+@pytest.mark.thorough
 def test_another_supply_moves_all_families_as_far_as_a_mirror_there():
     stored = np.array([0, 0.43, 1])
     run = neuromod.run(SynapseFamilies(vdd=0.6 * volt, stored=stored, **SMALL))
@@ -98,6 +99,7 @@ def test_more_stored_gives_no_fewer_spikes(run):
         assert counts.iloc[-1] > counts.iloc[0]
 
 
+@pytest.mark.thorough
 def test_the_figure_and_the_words_need_no_more_than_two_values():
     few = neuromod.run(SynapseFamilies(stored=np.array([0, 1]), **SMALL))
     assert draw(few.protocol, few.tables, few.recordings)
@@ -124,3 +126,9 @@ def test_what_cannot_be_compared_is_refused(settings, message):
 def test_a_darker_coupler_has_a_smaller_smallest_weight():
     dark = SynapseFamilies(optocoupler=Optocoupler(R_dark=20 * Gohm))
     assert dark.units["optocoupler"][0] < SynapseFamilies().units["optocoupler"][0] / 5
+
+
+def test_evenly_spaced_values_become_every_code_equally_often():
+    # In steps of a quarter of a code: four for each, and at the ends the half that lies within.
+    whole = SynapseFamilies().units["mirror"]
+    assert np.bincount(whole.astype(int)).tolist() == [2, 4, 4, 4, 4, 4, 4, 3]

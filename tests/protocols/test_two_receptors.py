@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import linspace, nA, nS, pA, second, umolar
+from brian2 import linspace, nA, pA, second, umolar
 
 import neuromod
 from neuromod.models.gain_lif import GainLIF
@@ -105,8 +105,6 @@ def test_silence_in_one_modulator_leaves_the_rates_index_open():
             {"neuron": GainLIF(receptors=(UP, Receptor(ligand="third", antagonist="one")))},
             "one binds to both",
         ),
-        ({"neuron": GainLIF(receptors=(UP, DOWN), b=3 * pA)}, "set b and g_K to 0"),
-        ({"neuron": GainLIF(receptors=(UP, Receptor(name="K", g_K=3 * nS)))}, "set b and g_K to 0"),
         ({"conc_first": [0.3, 1.1, 4.7] * umolar}, "conc_first must begin with 0"),
         ({"conc_second": [0, 4.7, 1.1] * umolar}, "conc_second must be at least 3 values in asc"),
         ({"conc_second": [0, 4.7] * umolar}, "conc_second must be at least 3"),
@@ -117,3 +115,21 @@ def test_silence_in_one_modulator_leaves_the_rates_index_open():
 def test_settings_without_a_surface_are_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
         TwoReceptors(**settings)
+
+
+def test_an_adapting_neuron_has_its_gains_measured_and_they_multiply():
+    run = neuromod.run(
+        TwoReceptors(
+            neuron=GainLIF(receptors=(UP, DOWN), b=13 * pA),
+            conc_first=[0, 1.1, 4.7] * umolar,
+            conc_second=[0, 0.3, 4.7] * umolar,
+            I=[1.1, 1.7] * nA,
+            duration=0.3 * second,
+        )
+    )
+    surface = run.tables["surface"]
+    assert np.allclose(surface.recovered_gain, surface.gain, rtol=0.02)
+    assert np.allclose(surface.recovered_gain, surface.single_gains_product, rtol=0.03)
+    assert "exact_rate_interaction" not in surface
+    assert draw(run.protocol, run.tables, run.recordings)
+    assert "no closed form" in " ".join(s.text for s in run.protocol.report(run.tables))

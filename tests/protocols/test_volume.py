@@ -2,7 +2,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from brian2 import Hz, ms, second, um, umolar
+from brian2 import Hz, ms, nA, second, um, umolar
 
 import neuromod
 from neuromod.errors import UserError
@@ -85,6 +85,8 @@ def test_the_figure_can_be_drawn_in_three_dimensions():
     [
         ({"length": 120 * um}, "at most half of the tissue"),
         ({"active": 300 * ms}, "at least 4 times tau_clear"),
+        # Nothing would be left to average.
+        ({"active": 0.2 * second, "tau_clear": 50 * ms}, "at least 4 times tau_clear = 50 ms, and"),
         ({"dimensions": 4}, "dimensions"),
         ({"after": 0.3015 * second}, "whole number of time steps"),
         ({"neuron": GainLIF(receptors=())}, "needs a receptor"),
@@ -93,3 +95,19 @@ def test_the_figure_can_be_drawn_in_three_dimensions():
 def test_what_no_tissue_can_be_is_refused(settings, message):
     with pytest.raises(UserError, match=message):
         Volume(**{**SMALL, **settings})
+
+
+def test_cells_of_one_s_own_lie_in_the_tissue_and_their_activation_is_told(own_cell):
+    changed = {"cells": 13, "tau_clear": 50 * ms, "active": 0.3 * second, "after": 0.1 * second}
+    tiny = SMALL | changed | {"amount": 1.37 * umolar, "dt": 0.5 * ms, "I": 0.9 * nA}
+    made = neuromod.run(Volume(neuron=own_cell("rk2"), **tiny))
+    assert {"peak_activation"} <= set(made.table)
+    assert {"mean_activation", "peak_activation"} <= set(made.tables["tissue"])
+    assert not [name for found in made.tables.values() for name in found if "gain" in name]
+    cells = made.table.sort_values("peak_conc_uM")
+    assert cells.peak_activation.is_monotonic_increasing
+    assert cells.peak_activation.iloc[-1] > 0.2
+    words = " ".join(section.text for section in made.protocol.report(made.tables))
+    assert "reaches activation" in words
+    assert "gain" not in words
+    assert draw(made.protocol, made.tables, made.recordings)

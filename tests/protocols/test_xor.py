@@ -71,12 +71,14 @@ def test_the_report_says_that_no_input_gives_no_spike(run):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_networks_work_with_transistors_that_leave_saturation():
     chip = CircuitNeuron(output="mosfet")
     run = neuromod.run(Xor(circuit=chip, vdd=[0.76, 0.91] * volt))
     assert run.table.right.all()
 
 
+@pytest.mark.thorough
 def test_supplies_at_which_nothing_computes_xor_are_refused():
     with pytest.raises(neuromod.UserError, match="No network of such codes computes XOR"):
         neuromod.run(Xor(vdd=[0.52, 0.6] * volt))

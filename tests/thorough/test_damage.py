@@ -24,8 +24,8 @@ from brian2 import ms, nA, second
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
-from neuromod.devices import builds  # noqa: E402
 from neuromod.devices.simulation import simulate  # noqa: E402
+from neuromod.devices.standalone import Standalone  # noqa: E402
 from neuromod.errors import UserError  # noqa: E402
 from neuromod.experiment import Experiment, Population  # noqa: E402
 from neuromod.models.gain_lif import GainLIF  # noqa: E402
@@ -401,11 +401,11 @@ def half_learned(key: int) -> None:
 
 
 def simulated(key: int) -> Any:
-    size = 1 + key
+    size, name = 1 + key, f"cells_{key}"
     current = {"I_ext": np.linspace(0.7, 0.9, size) * nA}
-    cells = Population("cells", GainLIF(receptors=()), size, current)
+    cells = Population(name, GainLIF(receptors=()), size, current)
     found = simulate(Experiment(populations=(cells,), duration=20 * ms, dt=0.1 * ms), "cpp")
-    spikes = found.spikes["cells"]
+    spikes = found.spikes[name]
     return [spikes.neurons, np.asarray(spikes.times)]
 
 
@@ -430,7 +430,7 @@ def programs() -> dict[str, bytes]:
 @pytest.fixture
 def no_compiler(monkeypatch: pytest.MonkeyPatch, programs: dict[str, bytes]) -> None:
     """Compile each program once in all these tests."""
-    make = builds.Standalone.make
+    make = Standalone.make
 
     def once(self: Any, folder: Path) -> None:
         text = (folder / "objects.cpp").read_text()
@@ -440,7 +440,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch, programs: dict[str, bytes]) -> 
         (folder / "main").write_bytes(programs[text])
         (folder / "main").chmod(0o755)
 
-    monkeypatch.setattr(builds.Standalone, "make", once)
+    monkeypatch.setattr(Standalone, "make", once)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -34,7 +34,7 @@ from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.parameters import Parameters, parameters
 from neuromod.protocol import Study
-from neuromod.runs.registry import name_of, names
+from neuromod.runs.registry import find, name_of, names
 from neuromod.settings import change, flatten
 
 pytestmark = pytest.mark.thorough
@@ -89,7 +89,8 @@ def module(name: str) -> ModuleType:
 def protocols() -> dict[str, Study]:
     """All protocols at a small size."""
     devices = module("test_devices")
-    found = {name: case.make() for name, case in devices.PROTOCOLS.items()}
+    classes = {name: find("protocol", name) for name in devices.PROTOCOLS}
+    found = {name: made(**made.small) for name, made in classes.items()}
     for name in devices.TRAININGS:
         found[name] = module(f"test_{name.replace('-', '_')}").SMALL
     return found

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import sys
 import warnings
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,8 +20,10 @@ from typing import Any
 import numpy as np
 from packaging.version import parse
 
-from neuromod.devices.builds import CompiledOnce, call, compiler, flags
-from neuromod.devices.genn.installation import cuda_path, genn_path, said
+from neuromod.devices.builds import CompiledOnce, call, compiler
+from neuromod.devices.genn.compiling import copy_constants, gpu_tools, optimising
+from neuromod.devices.genn.installation import cuda_path, genn_environment, genn_path
+from neuromod.support.claim import TEMPORARY
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -50,9 +51,16 @@ NO_RANDOMKIT = """\
 GeNNUserCodeObject.templater.env.globals.setdefault("timed_arrays", {})
 
 
-# How the code of a group of neurons begins on a CPU, and what takes its place.
-BEHIND_POINTER = re.compile(r"const auto \*group = &(merged\w+)\[g\];")
-OWN_COPY = r"const auto own = \1[g]; const auto *group = &own;"
+def remove_links(folder: Path, place: Path = Path("/tmp")) -> None:
+    """Remove the links to a folder that GeNN's script leaves behind when it is interrupted.
+
+    Those of builds that were killed go as well, once their temporary folders are gone.
+    """
+    for link in place.glob("genn.*"):
+        with suppress(OSError):
+            target = link.readlink()
+            if target == folder or (TEMPORARY in str(target) and not target.exists()):
+                link.unlink()
 
 
 class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
@@ -88,7 +96,7 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
         path = genn_path()
         machine = [compiler(), str(path), (path / "version.txt").read_text()]
         if self.use_GPU:
-            machine += [said(f"{cuda_path()}/bin/nvcc", "--version"), said("nvidia-smi", "-L")]
+            machine += gpu_tools()
         return "\0".join([*machine, *self._most_synapses()])
 
     def make(self, folder: Path) -> None:
@@ -97,16 +105,18 @@ class GeNN(CompiledOnce, GeNNDevice):  # type: ignore[misc]
         if not self.use_GPU:
             generate.append("-c")
         include = f"{folder}:{folder / 'brianlib' / 'randomkit'}"
-        cuda = {"CUDA_PATH": str(cuda_path())} if self.use_GPU else {}
-        call([*generate, "-i", include, "magicnetwork_model.cpp"], folder, cuda)
+        try:
+            call(
+                [*generate, "-i", include, "magicnetwork_model.cpp"],
+                folder,
+                genn_environment() if self.use_GPU else {},
+            )
+        finally:
+            remove_links(folder)
         if not self.use_GPU:
-            # Behind a pointer any write might change a model's constants, so that every exponential
-            # of a time constant is computed for each cell in each step. That took 6 times as long.
-            update = folder / "magicnetwork_model_CODE" / "neuronUpdate.cc"
-            update.write_text(BEHIND_POINTER.sub(OWN_COPY, update.read_text()))
-        # GeNN's own makefile does not optimise what it generates for a CPU: 5 times slower.
-        optimised = " ".join([os.environ.get("CXX") or "g++", *flags()])
-        call(["make"], folder, {"CXX": optimised, **cuda})
+            copy_constants(folder / "magicnetwork_model_CODE" / "neuronUpdate.cc")
+        cuda = {"CUDA_PATH": str(cuda_path())} if self.use_GPU else {}
+        call(["make"], folder, {"CXX": optimising(), **cuda})
 
     def generate_makefile(self, directory: str, use_GPU: bool) -> None:
         """Write the makefile, its files in the same order in every process."""

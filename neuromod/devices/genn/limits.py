@@ -1,21 +1,24 @@
 """What GeNN cannot run, or would run wrongly without warning, refused before code is generated.
 
-Each entry was tried through Brian2GeNN 1.7 and GeNN 4.9 against Brian2's runtime. What an
-experiment cannot express is not looked for: random connections, several clocks, delays of single
-synapses, operations run regularly.
+Each entry was tried against Brian2's runtime: through Brian2GeNN 1.7 and GeNN 4.9, or through
+PyGeNN 5.4, which has far fewer. What an experiment cannot express is not looked for: random
+connections, several clocks, delays of single synapses, operations run regularly.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from brian2 import Equations
+from brian2 import Equations, second
 from brian2.equations.equations import BOOLEAN, PARAMETER
 
-from neuromod.errors import UserError
-from neuromod.experiment import Experiment, Model, Plastic
+from neuromod.devices.genn import translation
+from neuromod.errors import UnsupportedError, listed
+from neuromod.experiment import Experiment, Model, Plastic, PlasticConnection
+from neuromod.models.own_equations import read_equations
 
 # GeNN's own names in the code of a neuron; with the first of them nothing ever spiked.
 RESERVED_WORDS = (
@@ -35,11 +38,27 @@ INSTEAD = {
     "log1p": "write log(1 + x)",
     "exprel": "write (exp(x) - 1)/x",
 }
+INSTEAD_OF_CALLABLE = (
+    "is a function or an array over time; write it as a closed form of t, or as spikes that add to "
+    "a variable"
+)
+# All that Brian2 has but for random numbers.
+KNOWN = translation.FUNCTIONS.keys()
 DRAW = "draw numbers beforehand with numpy.random.Generator and give them as values or as spikes"
 
 
-def refuse(experiment: Experiment) -> None:
-    """Refuse an experiment that GeNN cannot run, or would run wrongly: what is in the way."""
+def refuse(experiment: Experiment, target: str = "brian2genn") -> None:
+    """Refuse an experiment that GeNN cannot run, or would run wrongly: what is in the way.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    target : str
+        Who takes it to GeNN: ``"pygenn"`` or ``"brian2genn"``.
+    """
+    if target == "pygenn":
+        _refuse_on_pygenn(experiment)
+        return
     for population in experiment.populations:
         traces = (trace for trace in experiment.traces if trace.population == population.name)
         traced = [name for trace in traces for name in trace.variables]
@@ -47,35 +66,50 @@ def refuse(experiment: Experiment) -> None:
             f"population {population.name}",
             *obstacles(population.model, population.equations, population.constants),
             *_texts(population.model.start),
-            *_untraceable(Equations(population.equations), traced),
+            *_untraceable(read_equations(population.equations), traced),
         )
     for changing in experiment.plastic:
         _refuse_first(f"plastic connection {changing.name}", *obstacles(changing.model))
 
 
+def _refuse_on_pygenn(experiment: Experiment) -> None:
+    targets = {population.name: population for population in experiment.populations}
+    for population in experiment.populations:
+        reasons = lacking(population.model, population.equations, population.constants)
+        _refuse_first(f"population {population.name}", *reasons)
+    for changing in experiment.plastic:
+        model, target = changing.model, targets[changing.target]
+        plastic = [other for other in experiment.plastic if other.target == target.name]
+        added = {name for other in plastic for name in _changed(other.model.on_pre)}
+        wired = {wire.variable for wire in experiment.connections if wire.target == target.name}
+        _refuse_first(
+            f"plastic connection {changing.name}",
+            *lacking(model),
+            *_unfit_additions(model),
+            *_unfit_readings(changing, read_equations(target.equations), added, wired),
+        )
+
+
 def _refuse_first(what: str, *reasons: str) -> None:
     if reasons:
-        raise UserError(f"GeNN cannot run the {what}: {reasons[0]} (cython and cpp can).")
+        raise UnsupportedError(f"GeNN cannot run the {what}: {reasons[0]} (cython and cpp can).")
 
 
 def obstacles(
     model: Model | Plastic, text: str = "", constants: Mapping[str, Any] | None = None
 ) -> Iterator[str]:
-    """What in a model GeNN cannot run, each with what to do instead.
+    """What in a model Brian2GeNN cannot run, each with what to do instead.
 
     `text` has its equations together with those of its inputs, and `constants` what they name; by
     default they are the model's own.
     """
-    equations = Equations(text or model.equations)
+    equations = read_equations(text or model.equations)
     constants = model.constants if constants is None else constants
     for name in sorted((equations.names | constants.keys()) & RESERVED):
         yield f"the name {name} is GeNN's own; choose another one"
     for name, value in constants.items():
         if callable(value):
-            yield (
-                f"{name} is a function or an array over time; write it as a closed form of t, or "
-                "as spikes that add to a variable"
-            )
+            yield f"{name} {INSTEAD_OF_CALLABLE}"
     for equation in equations.values():
         if "constant over dt" in equation.flags:
             yield (
@@ -106,13 +140,138 @@ def _codes(model: Model | Plastic, equations: Equations) -> Iterator[str]:
 
 def _unfit_events(model: Plastic, equations: Equations) -> Iterator[str]:
     """What GeNN cannot do when a spike comes to a plastic synapse."""
-    tree = ast.parse(f"{model.on_pre}\n{model.on_post}")
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names = _named(f"{model.on_pre}\n{model.on_post}")
     for name in sorted(names & equations.subexpr_names):
         yield f"a spike cannot read {name}, which is a subexpression; write it out"
     for name in sorted(names):
         if name.endswith("_pre"):
             yield f"a spike cannot read {name} of the source; keep it in the synapse"
+    for name in sorted(_named(model.on_post)):
+        if name.endswith("_post"):
+            yield f"a spike of the target cannot read its {name}; keep it in the synapse"
+
+
+def lacking(
+    model: Model | Plastic, text: str = "", constants: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """What in a model PyGeNN cannot run, each with what to do instead; see `obstacles`."""
+    equations = read_equations(text or model.equations)
+    constants = model.constants if constants is None else constants
+    for name, value in constants.items():
+        if callable(value):
+            yield f"{name} {INSTEAD_OF_CALLABLE}"
+    for equation in equations.values():
+        if "summed" in equation.flags:
+            yield f"{equation.varname} is (summed); let spikes add to it"
+    if str(model.method).startswith("gsl"):
+        yield f"the method {model.method} needs GSL; choose rk4"
+    for code in _codes(model, equations):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Name) and (node.id == "xi" or node.id.startswith("xi_")):
+                yield f"{node.id} is noise that no seed of yours decides on; {DRAW}"
+            name = _called(node)
+            if name in RANDOM:
+                yield f"{name}() draws what no seed of yours decides on; {DRAW}"
+            elif name and name not in KNOWN and name not in constants:
+                yield f"it has no function {name}; there are {', '.join(sorted(KNOWN))}"
+
+
+def _unfit_additions(model: Plastic) -> Iterator[str]:
+    """What spikes do to a target that GeNN's synapses cannot."""
+    added = sorted(_changed(model.on_pre))
+    if len(added) > 1:
+        yield f"a spike can only add to one variable of the target, not to {listed(added)}"
+    for name in sorted(_changed(model.on_post)):
+        yield f"a spike of the target cannot change its own {name}; let its reset do so"
+    for node in ast.walk(ast.parse(model.on_pre)):
+        name = _written(node)
+        if name.endswith("_post") and not _is_addition(node, name):
+            yield f"a spike can only add to {name.removesuffix('_post')} of the target"
+
+
+def _unfit_readings(
+    changing: PlasticConnection, target: Equations, added: set[str], wired: set[str]
+) -> Iterator[str]:
+    """What synapses read of neurons that GeNN would show them at another time.
+
+    `added` are variables of the target to which plastic synapses add, `wired` those to which others
+    do. GeNN adds all of it after the spikes of a time step; elsewhere a spike sees what was added
+    before it: first that of plastic synapses, then that of others, then come spikes of the target.
+    """
+    model = changing.model
+    whole = "\n".join([model.equations, model.on_pre, model.on_post])
+    if changing.delay > 0 * second and (late := sorted(re.findall(r"\b\w+_pre\b", whole))):
+        yield f"with a delay synapses cannot read {late[0]} of the source; keep it in the synapse"
+    for name in sorted({name for name in re.findall(r"\b(\w+)_post\b", whole) if name in target}):
+        moving = [n for n in sorted({name} | _reads(target, name)) if n in target]
+        if held := [n for n in moving if _is_held(target[n])]:
+            yield (
+                f"synapses cannot read {held[0]} of the target, which is (constant over dt) or "
+                "(shared)"
+            )
+    own = read_equations(model.equations)
+    for code, fed, whose in (
+        (model.on_pre, added, "a spike"),
+        (model.on_post, added | wired, "a spike of the target"),
+    ):
+        names = _read(code)
+        names |= {n for name in names & own.names for n in _reads(own, name)}
+        for name in sorted(names):
+            word = name.removesuffix("_post")
+            if name.endswith("_post") and word in target and _reads(target, word) & fed:
+                yield (
+                    f"{whose} cannot read {word} of the target, to which spikes add in the same "
+                    "step; keep it in the synapse"
+                )
+
+
+def _is_held(equation: Any) -> bool:
+    """Whether a variable changes, but not with the state of each neuron."""
+    changes = equation.type != PARAMETER
+    return changes and bool({"constant over dt", "shared"} & set(equation.flags))
+
+
+def _called(node: ast.AST) -> str:
+    """The function that an expression calls; empty where it is no call."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id
+    return ""
+
+
+def _written(node: ast.AST) -> str:
+    """The variable that a statement writes; empty for none."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name)):
+            return name
+    return ""
+
+
+def _changed(code: str) -> set[str]:
+    """Variables of the target that statements change."""
+    names = map(_written, ast.walk(ast.parse(code)))
+    return {name.removesuffix("_post") for name in names if name.endswith("_post")}
+
+
+def _is_addition(node: ast.AST, name: str) -> bool:
+    return (
+        isinstance(node, ast.AugAssign)
+        and isinstance(node.op, ast.Add | ast.Sub)
+        and name not in _named(ast.unparse(node.value))
+    )
+
+
+def _read(code: str) -> set[str]:
+    """Names that statements read; one that is only added to is not read."""
+    return {
+        node.id
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def _named(code: str) -> set[str]:
+    """Names in statements."""
+    return {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
 
 
 def _unfit(tree: ast.AST, logical: set[str]) -> Iterator[str]:

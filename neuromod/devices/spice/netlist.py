@@ -266,11 +266,14 @@ def _family(population: Population, neuron: int) -> str:
 def _transistors(population: Population, name: str, neuron: int) -> str:
     """Synapses as subcircuits, with the transistors of one neuron."""
     circuit: Any = population.model
-    held = {key: _value(population, key, neuron) for key in TRANSISTOR}
-    own = {key: Quantity(value, dim=getattr(circuit, key).dim) for key, value in held.items()}
-    mirror = circuit.mirror(**own)
+    # As given, at the nominal temperature.
+    own = {key: np.broadcast_to(population.own(key), population.size) for key in TRANSISTOR}
+    dims = {key: getattr(circuit, key).dim for key in TRANSISTOR}
+    mirror = circuit.mirror(**{key: Quantity(own[key][neuron], dim=dims[key]) for key in own})
     numbers = {
-        **own,
+        "beta": mirror.beta,
+        "vto": mirror.vto,
+        "R_S": mirror.R_S,
         "G_unit": circuit.G_unit,
         "slope_factor": circuit.slope_factor,
         "modulation": mirror.modulation,
@@ -361,6 +364,7 @@ def _shared(circuit: Any) -> dict[str, Any]:
     """Values that hold for all neurons that have none of their own."""
     return {
         **namespace(circuit),
+        "R_leak": circuit.leak_resistance,
         **circuit.start,
         "v_slope": circuit.mirror().v_ekv / 2,
         "v_offset": 0.0,
@@ -369,7 +373,7 @@ def _shared(circuit: Any) -> dict[str, Any]:
 
 def _value(population: Population, name: str, neuron: int) -> float:
     """A parameter's or state's value of one neuron, in SI units."""
-    known = {**_shared(population.model), **population.completed, **population.values}
+    known = {**_shared(population.model), **population.values, **population.completed}
     held = np.asarray(known[name])
     return float(held if held.ndim == 0 else held[neuron])
 

@@ -13,7 +13,7 @@ import pandas as pd
 from brian2 import second, volt
 from brian2.units.allunits import pjoule
 
-from neuromod.devices.genn.installation import said
+from neuromod.devices.finding import said
 from neuromod.devices.spice.netlist import netlist, saved
 from neuromod.devices.spice.wiring import Neurons
 from neuromod.errors import UserError

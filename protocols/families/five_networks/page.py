@@ -12,7 +12,7 @@ from neuromod.plasticity.network import NETWORKS
 from neuromod.plasticity.rules import RULES, START
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support.figures import BLACK, BLUE, ORANGE, PURPLE, SKY, label, panels
-from neuromod.support.text import listed, number, percent, say
+from neuromod.support.text import listed, number, percent, say, signed
 
 if TYPE_CHECKING:
     from neuromod.protocols.families.five_networks.study import FiveNetworks
@@ -166,7 +166,7 @@ def _on_best(summary: pd.DataFrame) -> str:
         )
     pairs = [rule for rule in RULES if {rule, f"modulated-{rule}"} <= set(mean.index)]
     if pairs:
-        changes = [f"{mean[f'modulated-{r}'] - mean[r]:+.1f} points ({r})" for r in pairs]
+        changes = [f"{signed(mean[f'modulated-{r}'] - mean[r], 1)} points ({r})" for r in pairs]
         said += f"Modulation changes success by {listed(changes)}."
     return said
 

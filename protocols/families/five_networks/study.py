@@ -23,11 +23,12 @@ from neuromod.plasticity.learning import (
     learn_all,
     success,
 )
-from neuromod.plasticity.network import NETWORKS, OWN_GATES, Shape, State
+from neuromod.plasticity.network import Shape, State
 from neuromod.plasticity.storage import save_network
 from neuromod.plasticity.tasks import Difficulty, Task
 from neuromod.protocol import Tables, Training
 from neuromod.protocols.families.five_networks import page
+from neuromod.protocols.families.five_networks.settings import compared_networks, gate_of_modulation
 from neuromod.protocols.families.networks import check_distinct
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.support.log import stage
@@ -52,18 +53,8 @@ class FiveNetworks(Training):
     task: Task = parameter(Task(), "the task", "see its own")
     noise: Any = not_negative(np.zeros(1), "noise in the test", "chosen here")
     learned_noise: Any = not_negative(np.zeros(1), "noise in learning", "chosen here")
-    networks: tuple[str, ...] = parameter(
-        tuple(NETWORKS),
-        "networks compared",
-        "Schmidgall et al. 2021: Oja's and the BCM rule, both also modulated, and none",
-        choices=tuple(NETWORKS),
-    )
-    gate: str = parameter(
-        "direct",
-        "what modulation gates: the change itself, or an eligibility trace of past changes",
-        "chosen here; Miconi et al. 2019 have both",
-        choices=OWN_GATES,
-    )
+    networks: tuple[str, ...] = compared_networks()
+    gate: str = gate_of_modulation()
     seeds: int = parameter(3, "networks of each kind", "chosen here", low=1)
     hidden: int = parameter(20, "neurons of the plastic layer", "chosen here", low=1)
     modulators: int = parameter(

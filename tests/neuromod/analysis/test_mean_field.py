@@ -9,13 +9,15 @@ from scipy.integrate import quad
 from scipy.sparse import csr_matrix
 from scipy.special import erfcx, zeta
 
-from neuromod.analysis.mean_field import NeuronRates, input_moments, network_rates, noisy_rate
+from neuromod.analysis.mean_field import LIFRates, input_moments, network_rates, noisy_rate
 from neuromod.analysis.spike_trains import between
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population
 from neuromod.inputs.spikes import fixed_indegree, poisson
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.messenger import Messenger
+from neuromod.models.receptor_library import library
 from neuromod.models.receptors import Receptor
 
 NEURON = GainLIF(receptors=())
@@ -76,7 +78,8 @@ def test_a_gain_is_a_gain_of_mean_and_noise():
     assert noisy_rate(NEURON, 9 * mV, 4 * mV, 1.7) == noisy_rate(NEURON, 15.3 * mV, 6.8 * mV)
 
 
-@pytest.mark.parametrize("drive", [81, pytest.param(93, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("drive", [81, 93])
 def test_simulated_neurons_under_poisson_input_fire_at_the_predicted_rate(drive):
     # Below threshold in the mean at gain 1, and above it at gain 1.6.
     size, duration, dt = 400, 2.1 * second, 0.05 * ms
@@ -147,7 +150,7 @@ def test_runaway_excitation_ends_at_the_refractory_period():
 
 
 def test_without_synapses_every_neuron_is_alone():
-    theory = NeuronRates(HIGHER)
+    theory = LIFRates(HIGHER)
     indegree = np.array([61, 97, 143])
     rates = theory.settled(SILENT, theory.outside(indegree, 117e-12, 23), np.zeros(3))
     alone = [
@@ -169,7 +172,7 @@ def test_neurons_with_equal_indegrees_fire_as_populations_do():
         axis=1,
     )
     weights = np.where(pre < 120, 230, -1270) * 1e-12
-    theory = NeuronRates(HIGHER)
+    theory = LIFRates(HIGHER)
     outside = theory.outside(np.full(150, 28), 230e-12, 43)
     rates = theory.settled(csr_matrix((weights, (post, pre)), (150, 150)), outside, np.zeros(150))
     populations = network_rates(
@@ -180,7 +183,7 @@ def test_neurons_with_equal_indegrees_fire_as_populations_do():
 
 
 def test_two_synapses_from_one_neuron_are_one_of_twice_the_weight():
-    theory = NeuronRates(HIGHER)
+    theory = LIFRates(HIGHER)
     outside = theory.outside(np.array([140, 90, 90]), 117e-12, 23)
 
     def rate(weight, pre):
@@ -193,12 +196,31 @@ def test_two_synapses_from_one_neuron_are_one_of_twice_the_weight():
     assert pair < twice
 
 
+def test_a_basal_messenger_is_a_gain_of_neurons_in_no_bath():
+    cAMP = Messenger(raised_by=("D1",), lowered_by=(), basal=0.31, gain_max=2.3, n=2, K=0.4)
+    theory = LIFRates(GainLIF(v_reset=-61 * mV, receptors=(library["D1"], cAMP)))
+    gain = 1 + 1.3 * 0.31**2 / (0.31**2 + 0.4**2)
+    arriving = np.array([61]), [117] * pA, [23] * Hz
+    assert theory.alone(*arriving) == pytest.approx(
+        noisy_rate(HIGHER, *input_moments(HIGHER, *arriving), gain) / Hz
+    )
+    assert gain > 1.05
+
+
 def test_a_network_that_never_settles_is_refused():
     # Strong inhibition of all by all flips the rates at every step of the search.
-    weights = csr_matrix(-6e-9 * (1 - np.eye(40)))
-    theory = NeuronRates(HIGHER)
+    weights = csr_matrix(-2e-9 * (1 - np.eye(400)))
+    theory = LIFRates(HIGHER)
     with pytest.raises(UserError, match="did not settle"):
-        theory.settled(weights, theory.outside(np.full(40, 300), 117e-12, 23), np.zeros(40))
+        theory.settled(weights, theory.outside(np.full(400, 3000), 117e-12, 23), np.zeros(400))
+
+
+def test_strong_inhibition_that_a_whole_step_overshoots_settles_by_smaller_ones():
+    theory, weights = LIFRates(HIGHER), csr_matrix(-6e-9 * (1 - np.eye(40)))
+    rates = theory.settled(weights, theory.outside(np.full(40, 300), 117e-12, 23), np.zeros(40))
+    arriving = np.array([39, 300]), [-6000, 117] * pA, np.array([rates[0], 23]) * Hz
+    assert rates == pytest.approx(theory.alone(*arriving), abs=0.02)
+    assert rates[0] > 3
 
 
 @pytest.mark.parametrize(
@@ -208,4 +230,4 @@ def test_what_the_theory_leaves_out_is_refused(neuron):
     with pytest.raises(UserError, match="b and g_K"):
         noisy_rate(neuron, 13 * mV, 4 * mV)
     with pytest.raises(UserError, match="b and g_K"):
-        NeuronRates(neuron)
+        LIFRates(neuron)

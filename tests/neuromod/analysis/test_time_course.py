@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from brian2 import ms, second, umolar
 from hypothesis import given, settings, strategies as st
 
 from neuromod.analysis.time_course import (
+    integrated_activations,
     integrated_gain,
     measure_response,
     momentary_rates,
@@ -16,6 +19,7 @@ from neuromod.analysis.time_course import (
 from neuromod.errors import UserError
 from neuromod.experiment import Spikes
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.messenger import Messenger
 from neuromod.models.receptors import PER_UMOLAR_SECOND, Receptor
 
 TIMES = np.arange(0, 40, 0.003)
@@ -119,5 +123,46 @@ def test_in_the_end_every_receptor_is_in_its_steady_state():
 
 def test_a_gain_that_no_solver_can_follow_is_refused():
     at = np.linspace(0, 3, 11) * second
-    with pytest.raises(UserError, match="gain by generic over time cannot be integrated"):
+    with pytest.raises(UserError, match="gain over time cannot be integrated"):
         integrated_gain(GainLIF(), lambda now: np.array([1e40 * now]), at)
+
+
+GS = Receptor(name="D1", ligand="dopamine", k_on=1.9 * PER_UMOLAR_SECOND, k_off=0.7 / second)
+GI = Receptor(name="D2", ligand="dopamine", k_on=3.1 * PER_UMOLAR_SECOND, k_off=0.37 / second)
+SHARED = {"tau_messenger": 0.23 * second, "n": 3.0, "K": 0.31, "gain_max": 2.2}
+
+
+def test_a_messenger_that_one_receptor_raises_is_that_receptor_s_own():
+    alone = Receptor(**{**vars(GS), **SHARED})
+    times = np.linspace(0, 4, 60) * second
+    own = integrated_activations(GainLIF(receptors=(alone,)), bath(0.6, 4.3), times)
+    shared = Messenger(raised_by=("D1",), **SHARED)
+    found = integrated_activations(GainLIF(receptors=(GS, shared)), bath(0.6, 4.3), times)
+    assert set(found) == {"cAMP"}
+    assert np.allclose(found["cAMP"], own["D1"], rtol=1e-6, atol=1e-9)
+
+
+def test_two_receptors_of_one_ligand_pull_a_messenger_as_two_exponentials_say():
+    neuron = GainLIF(receptors=(GS, GI, Messenger(lowered_by=("D2",), basal=0.2, **SHARED)))
+    times = np.linspace(0, 6, 1500)
+    found = integrated_activations(neuron, bath(1.3), times * second)["cAMP"][0]
+    rates = np.array([[1.9 * 1.3, 0.7], [3.1 * 1.3, 0.37]])
+    bound = [on / (on + off) * -np.expm1(-(on + off) * times) for on, off in rates]
+    production = (1 - 0.8 * (1 - bound[0])) * (1 - bound[1])
+    # The messenger is the production seen through an exponential of its time constant.
+    step = times[1] - times[0]
+    level = [0.2]
+    for before, after in pairwise(production):
+        decay = np.exp(-step / 0.23)
+        rise = (after - before) * (1 - 0.23 / step * (1 - decay))
+        level.append(level[-1] * decay + before * (1 - decay) + rise)
+    level = np.array(level) ** 3
+    assert np.allclose(found, level / (level + 0.31**3), rtol=2e-4)
+    assert np.ptp(found) > 0.01
+
+
+def test_a_messenger_ends_in_its_steady_state():
+    neuron = GainLIF(receptors=(GS, GI, Messenger(lowered_by=("D2",), basal=0.2, **SHARED)))
+    gain = integrated_gain(neuron, bath(0.4, 7.1), [0, 90] * second)
+    expected = neuron.steady_gain({"dopamine": [0.4, 7.1] * umolar})
+    assert gain[:, 1] == pytest.approx(expected, rel=1e-6)

@@ -15,6 +15,7 @@ from neuromod.chip.conversion import (
     energies,
     gain_of,
     ledger,
+    nearest,
     reachable_gains,
     stored,
     vdd_of,
@@ -26,6 +27,13 @@ from neuromod.models.mirror import LAWS
 CHIP = CircuitNeuron()
 WAY = 0.1
 LEAST, MOST = (float(CHIP.step(end * volt) / volt) for end in (0.5, 1.0))
+
+
+def test_halves_go_to_codes_away_from_zero_and_not_to_even_ones():
+    values = [0, 0.49, 0.5, 1.5, 2.5, 2.51, -0.5, -1.5, -2.49, -0.2]
+    found = nearest(np.array(values))
+    assert found.tolist() == [0, 0, 1, 2, 3, 3, -1, -2, -2, 0]
+    assert not np.signbit(found[values.index(-0.2)])
 
 
 def test_the_gain_at_three_quarters_of_a_volt_is_one():

@@ -148,19 +148,19 @@ def test_a_corner_that_does_not_exist_is_refused():
 
 
 def test_at_its_own_temperature_a_circuit_is_as_designed():
-    shift = at_temperature(CIRCUIT, Process(), 300 * kelvin)
+    shift = at_temperature(CIRCUIT, 300 * kelvin)
     assert (shift.vto, shift.beta, shift.R_leak, shift.thermal_voltage) == (0, 0, 0, 0)
 
 
 def test_threshold_and_mobility_cancel_at_one_overdrive():
     # d ln I/dT = -exponent/T + 2*drift/overdrive, 0 at an overdrive of 2*T*drift/exponent.
-    chip, process = CircuitNeuron(R_S=1 * ohm), Process(vto_drift=0.9 * mV / kelvin)
+    chip = CircuitNeuron(R_S=1 * ohm, vto_drift=0.9 * mV / kelvin)
     balance = 0.35 + 2 * 300 * 0.9e-3 / 1.5
     vdd = np.array([balance - 0.1, balance, balance + 0.1]) * volt
     warm, cold = (
-        effective_codes(
-            chip, np.ones((3, 1)), vdd, at_temperature(chip, process, (300 + d) * kelvin)
-        )[0][:, 0]
+        effective_codes(chip, np.ones((3, 1)), vdd, at_temperature(chip, (300 + d) * kelvin))[0][
+            :, 0
+        ]
         for d in (1, -1)
     )
     slope = np.log(warm / cold) / 2
@@ -170,7 +170,7 @@ def test_threshold_and_mobility_cancel_at_one_overdrive():
 
 
 def test_a_pseudo_resistor_leaks_as_a_transistor_below_threshold():
-    hot = at_temperature(CIRCUIT, Process(), 347 * kelvin)
+    hot = at_temperature(CIRCUIT, 347 * kelvin)
     # 1/R ~ mobility*U_T*exp(-vto/(n*U_T)).
     ratio = 347 / 300
     conductance = ratio**-1.5 * ratio * np.exp(0.35 / SLOPE - (0.35 - 0.047) / (SLOPE * ratio))
@@ -180,12 +180,16 @@ def test_a_pseudo_resistor_leaks_as_a_transistor_below_threshold():
 
 def test_subthreshold_slopes_follow_temperature():
     chip = CircuitNeuron(law="ekv", leak="symmetric", R_leak=313 * Mohm)
-    cold = at_temperature(chip, Process(), 250 * kelvin)
+    cold = at_temperature(chip, 250 * kelvin)
     values = neuron_values(chip, cold, (2,))
     np.testing.assert_allclose(values["v_slope"] / volt, SLOPE * 250 / 300, rtol=1e-6)
     found, _ = effective_codes(chip, np.array([[1]]), [0.62] * volt, cold)
     made = CircuitNeuron(
-        law="ekv", temperature=250 * kelvin, vto=0.4 * volt, beta=chip.beta * 1.2**1.5
+        law="ekv",
+        temperature=250 * kelvin,
+        T_nominal=250 * kelvin,
+        vto=0.4 * volt,
+        beta=chip.beta * 1.2**1.5,
     )
     ratio = made.unit_current(0.62 * volt) / chip.unit_current(0.62 * volt)
     assert found[0, 0] == pytest.approx(float(ratio))

@@ -1,20 +1,27 @@
 import importlib
+from contextlib import nullcontext
 
 import pytest
 
 from neuromod.devices import doctor
 from neuromod.devices.finding import Finding
+from neuromod.devices.target import target_of
+from neuromod.errors import UserError
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.thorough
 def test_the_default_device_works():
     assert doctor.try_device("cython").works
 
 
-def test_what_is_tried_is_compiled_on_every_device(python):
-    code = "from neuromod.devices import doctor, simulation; neurons = doctor.two_neurons(); "
-    assert python(f"{code} assert neurons.duration/neurons.dt > simulation.SHORT").code == 0
+def test_what_is_tried_is_compiled_on_the_default_device_too(monkeypatch):
+    chosen = []
+    look = lambda experiment, _: chosen.append(target_of(experiment))  # noqa: E731
+    monkeypatch.setattr(doctor, "simulate", look)
+    doctor.try_device("cython")
+    assert chosen == ["cython"]
+    assert target_of(doctor.two_neurons()) == "numpy"
 
 
 @pytest.mark.slow
@@ -36,6 +43,7 @@ def test_a_device_that_fails_says_why_and_what_to_do(monkeypatch):
     assert found.get
 
 
+@pytest.mark.thorough
 def test_a_device_that_miscounts_does_not_work(monkeypatch):
     monkeypatch.setattr(doctor, "expected_spikes", lambda: 1000.5)
     found = doctor.try_device("cython")
@@ -47,21 +55,55 @@ def test_every_device_is_examined(monkeypatch):
     monkeypatch.setattr(doctor, "try_device", lambda name: Finding(name, True, ""))
     found = doctor.examine()
     assert [finding.name for finding in found["Devices"]] == ["cython", "cpp", "genn", "genn-cpu"]
-    assert found["GeNN (optional)"][0].name == "brian2genn"
+    firsts = [found[heading][0].name for heading in found if heading.startswith("GeNN")]
+    assert firsts == ["pygenn", "brian2genn"]
+
+
+@pytest.mark.parametrize(
+    ("device", "seen", "unseen"),
+    [
+        ("cpp", {"g++", "make"}, {"pygenn", "GPU"}),
+        ("genn-cpu", {"g++", "make", "pygenn", "brian2genn", "GeNN tree"}, {"GPU"}),
+        ("genn", {"pygenn's CUDA back end", "GeNN version", "GPU"}, set()),
+    ],
+)
+def test_every_step_to_one_device_is_shown_and_the_device_tried(device, seen, unseen, monkeypatch):
+    monkeypatch.setattr(doctor, "try_device", lambda name: Finding(name, True, ""))
+    found = doctor.examine_device(device)
+    names = {finding.name for findings in found.values() for finding in findings}
+    assert seen <= names
+    assert not unseen & names
+    assert found["Devices"] == [Finding(device, True, "")]
+
+
+def test_only_devices_are_examined():
+    with pytest.raises(UserError, match="device"):
+        doctor.examine_device("gem-cpu")
 
 
 @pytest.mark.parametrize("device", ["genn", "genn-cpu"])
 def test_a_genn_device_is_not_tried_while_a_step_to_it_fails(device, monkeypatch):
     lacking = Finding("GeNN", False, "not found", "get it")
-    monkeypatch.setattr(doctor, "steps", lambda **_: [Finding("brian2genn", True, "2"), lacking])
+    monkeypatch.setattr(doctor.installation, "first_lacking", lambda _: lacking)
     monkeypatch.setattr(doctor, "simulate", None)
     found = doctor.try_device(device)
     assert found == Finding(device, False, "GeNN: not found", "get it")
 
 
-def test_missing_programs_and_packages_say_what_brings_them(monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    assert doctor._program("g++", "CXX") == Finding("g++", False, "not found", doctor.GET_COMPILER)
+def test_a_genn_device_that_works_says_by_which_way(monkeypatch):
+    monkeypatch.setattr(doctor.installation, "first_lacking", lambda _: None)
+    monkeypatch.setattr(doctor.installation, "taken", lambda: "PyGeNN")
+    simulate = doctor.simulate
+    monkeypatch.setattr(doctor, "simulate", lambda experiment, _: simulate(experiment))
+    monkeypatch.setattr(doctor, "compiled", nullcontext)
+    found = doctor.try_device("genn-cpu")
+    assert found.works
+    assert "through PyGeNN" in found.found
+
+
+def test_missing_headers_and_packages_say_what_brings_them(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    assert doctor._python_headers() == (f"no {tmp_path}/Python.h", doctor.GET_HEADERS)
     assert doctor._package("no-such-package").get == "pip install no-such-package"
 
 

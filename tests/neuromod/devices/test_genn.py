@@ -1,145 +1,25 @@
-"""What GeNN needs, what it cannot run, and that it runs the rest as Brian2 does."""
+"""What GeNN needs, and that it runs experiments as Brian2 does."""
 
-from dataclasses import dataclass, field
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
 from importlib.metadata import PackageNotFoundError
-from typing import Any
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from brian2 import TimedArray, check_units, ms, mV, nA
+from brian2 import ms, mV, nA
 
+from neuromod.devices.finding import look_at
 from neuromod.devices.genn import installation
-from neuromod.devices.genn.limits import RESERVED, obstacles, refuse
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
-from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
 
 DT = 0.1 * ms
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A model as a third party would write it, as plain as can be."""
-
-    equations: str = "dv/dt = (I - v)/(9.7*ms) : 1\nI : 1"
-    threshold: str = "v > 1"
-    reset: str = "v = 0"
-    refractory: Any = False
-    method: str = "euler"
-    constants: dict[str, Any] = field(default_factory=dict)
-    start: dict[str, Any] = field(default_factory=dict)
-
-
-def drawn(drive):
-    return f"dv/dt = ({drive} - v)/(9.7*ms) : 1\nI : 1\nd = 1 : 1"
-
-
-@check_units(x=1, result=1)
-def double(x):
-    return 2 * x
-
-
-REFUSED = {
-    "rand": (Cell(threshold="v > 1 + 0.1*rand()"), "draw numbers beforehand"),
-    "randn": (Cell(reset="v = 0.1*randn()"), "draw numbers beforehand"),
-    "poisson": (Cell(reset="v = 0\nI = poisson(3.7)"), "draw numbers beforehand"),
-    "xi": (Cell("dv/dt = (I - v)/(9.7*ms) + 0.1*xi*ms**-0.5 : 1\nI : 1"), "noise drawn on"),
-    "xi of two": (Cell("dv/dt = (I - v)/(9.7*ms) + 0.1*xi_1*ms**-0.5 : 1\nI : 1"), "xi_1 is noise"),
-    "int of a number": (Cell(drawn("int(I*3.3)")), r"write floor\(I \* 3.3\)"),
-    "int of a sum": (Cell(reset="v = int((v > 1) + (I > 2))"), "would be 0 or 1"),
-    "clip": (Cell(drawn("clip(I, 0, 2)")), "single precision"),
-    "expm1": (Cell(drawn("expm1(I)")), r"write exp\(x\) - 1"),
-    "exprel": (Cell(threshold="v > exprel(I)"), "exprel"),
-    "held for a step": (
-        Cell("dv/dt = (d - v)/(9.7*ms) : 1\nI : 1\nd = 2*I : 1 (constant over dt)"),
-        "leave the flag out",
-    ),
-    "array over time": (
-        Cell(drawn("I*f(t)"), constants={"f": TimedArray([1.3, 0.2], dt=10 * ms)}),
-        "closed form of t",
-    ),
-    "function": (Cell(drawn("double(I)"), constants={"double": double}), "double is a function"),
-    "GSL": (Cell(method="gsl_rkf45"), "choose rk4"),
-    "refractory": (Cell(refractory="v > 0.1*rand()"), "draw numbers beforehand"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_genn_lacks_or_does_otherwise_is_refused_with_what_to_do(name):
-    model, instead = REFUSED[name]
-    cells = Experiment(
-        populations=(Population("cells", model, 2, {"I": 1.7}),), duration=3 * ms, dt=DT, seed=1
-    )
-    with pytest.raises(UserError, match="GeNN cannot run the population cells: ") as told:
-        refuse(cells)
-    assert told.match(instead)
-    assert "\n" not in str(told.value)
-
-
-@pytest.mark.parametrize("name", sorted(RESERVED))
-def test_names_that_genn_uses_itself_are_refused_as_variables_and_as_constants(name):
-    for model in (
-        Cell(f"dv/dt = (I + {name} - v)/(9.7*ms) : 1\nI : 1\n{name} : 1"),
-        Cell(f"dv/dt = (I + {name} - v)/(9.7*ms) : 1\nI : 1", constants={name: 0.3}),
-    ):
-        assert next(obstacles(model)) == f"the name {name} is GeNN's own; choose another one"
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        Cell(drawn("I*int(v > 0.5 and not (t < 3*ms))")),
-        Cell("dv/dt = (I*int(high) - v)/(9.7*ms) : 1\nI : 1\nhigh = v > 0.5 : boolean"),
-        Cell(
-            "dv/dt = (I - v)/(9.7*ms) : 1 (unless refractory)\nI : 1",
-            refractory=2 * ms,
-            reset="v = 0.1*int(not_refractory)",
-        ),
-        Cell(drawn("I*sqrt(1 + tanh(v)**2)*(1 + floor(3*v) % 2)")),
-        GainLIF(),
-        GainLIF(site="threshold", synapse="pulse"),
-        GainLIF(receptors=()),
-        *(CircuitNeuron(leak=leak) for leak in ("linear", "one_sided", "symmetric")),
-    ],
-)
-def test_what_genn_runs_as_brian2_does_is_not_refused(model):
-    assert not list(obstacles(model))
-
-
-@pytest.mark.parametrize(
-    ("equations", "traced", "reason"),
-    [
-        ("dv/dt = (I*g - v)/(9.7*ms) : 1\nI : 1\ng : 1 (shared)", "g", "shared by all neurons"),
-        (drawn("I") + "\nr = s + 1 : 1\ns = sin(t/ms) : 1", "r", "r depends on time"),
-        (drawn("I") + "\nr = dt/ms : 1", "r", "r depends on time"),
-    ],
-)
-def test_what_genn_cannot_trace_is_refused_only_if_it_is_traced(equations, traced, reason):
-    cells = (Population("cells", Cell(equations), 2, {"I": 1.7}),)
-    one = np.array([1])
-    refuse(
-        Experiment(
-            populations=cells, traces=(Trace("cells", ("v",), one),), duration=3 * ms, dt=DT, seed=1
-        )
-    )
-    with pytest.raises(UserError, match=reason):
-        refuse(
-            Experiment(
-                populations=cells,
-                traces=(Trace("cells", (traced,), one),),
-                duration=3 * ms,
-                dt=DT,
-                seed=1,
-            )
-        )
-
-
-def test_values_computed_on_the_device_are_refused():
-    cells = Population("cells", Cell(start={"v": "0.1*rand()"}), 2)
-    with pytest.raises(UserError, match="give numbers"):
-        refuse(Experiment(populations=(cells,), duration=3 * ms, dt=DT, seed=1))
 
 
 @pytest.fixture
@@ -151,9 +31,14 @@ def tree(tmp_path, monkeypatch):
     (tmp_path / "cuda" / "bin" / "nvcc").write_text("")
     (tmp_path / "cuda" / "include" / "curand_kernel.h").write_text("")
     (tmp_path / "version.txt").write_text("4.9.0\n")
+    for program in ("g++", "make"):
+        (tmp_path / program).write_text("")
+        (tmp_path / program).chmod(0o755)
     monkeypatch.setenv("GENN_PATH", str(tmp_path))
     monkeypatch.setenv("CUDA_PATH", str(tmp_path / "cuda"))
-    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
     versions = {"brian2genn": "1.7.0", "brian2": "2.9.0"}
 
     def version(name):
@@ -167,34 +52,132 @@ def tree(tmp_path, monkeypatch):
     return tmp_path, versions, words
 
 
-def last_step(gpu=True):
-    return list(installation.steps(gpu))[-1]
+@pytest.fixture
+def pygenn(tree, monkeypatch):
+    """PyGeNN beside them, with a back end for GPUs."""
+    tree[1]["pygenn"] = "5.4.0"
+    module = SimpleNamespace(__file__="pygenn/__init__.py", backend_modules={"cuda": None})
+    monkeypatch.setattr(installation, "import_module", lambda _: module)
+    return module
+
+
+def lacking(gpu=True, way="Brian2GeNN"):
+    """What does not work on a way, and can be judged."""
+    found = look_at(installation.ways(gpu)[way])
+    return [step for step in found if not step.works and step.get]
+
+
+def the_one_lacking(**options):
+    (step,) = lacking(**options)
+    return step.name, step.found, step.get
 
 
 @pytest.mark.usefixtures("tree")
 def test_with_everything_in_place_nothing_is_refused():
-    assert all(step.works for step in installation.steps(gpu=True))
+    assert not lacking()
+    assert installation.taken() == "Brian2GeNN"
     installation.require(gpu=True)
     installation.require(gpu=False)
+
+
+@pytest.mark.usefixtures("pygenn")
+def test_pygenn_is_taken_where_it_is_installed(tree):
+    assert installation.taken() == "PyGeNN"
+    assert installation.genn_version() == "5.4.0"
+    assert not lacking(way="PyGeNN")
+    # What the other way lacks is no obstacle then.
+    (tree[0] / "version.txt").unlink()
+    assert lacking()
+    installation.require(gpu=True)
+
+
+def test_with_neither_pygenn_is_what_helps(tree):
+    del tree[1]["brian2genn"]
+    assert installation.taken() == "PyGeNN"
+    with pytest.raises(UserError, match=r"pygenn: not installed \(next step: apt install libffi"):
+        installation.require(gpu=False)
+
+
+@pytest.mark.parametrize("version", ["5.3.0", "6.0.0"])
+def test_another_pygenn_than_the_tested_is_refused(version, tree, pygenn):
+    tree[1]["pygenn"] = version
+    name, found, get = the_one_lacking(way="PyGeNN")
+    assert (name, found) == ("pygenn", f"{version}; 5.4.0 was tested")
+    assert "5.4.0.tar.gz" in get
+    del pygenn
+
+
+@pytest.mark.usefixtures("pygenn")
+def test_a_pygenn_that_does_not_import_is_to_be_built_again(monkeypatch):
+    def fail(_):
+        raise ImportError("libgenn.so: undefined symbol\nand more")
+
+    monkeypatch.setattr(installation, "import_module", fail)
+    name, found, get = the_one_lacking(way="PyGeNN")
+    assert (name, found) == ("pygenn's library", "cannot be imported: libgenn.so: undefined symbol")
+    assert "--force-reinstall" in get
+
+
+def test_a_pygenn_without_cuda_is_refused_on_a_gpu_alone(pygenn):
+    pygenn.backend_modules.clear()
+    assert the_one_lacking(way="PyGeNN")[0] == "pygenn's CUDA back end"
+    installation.require(gpu=False)
+    with pytest.raises(UserError, match="built without it"):
+        installation.require(gpu=True)
 
 
 @pytest.mark.parametrize(
     ("versions", "name", "get"),
     [
-        ({"brian2genn": None}, "brian2genn", "pip install --no-deps 'brian2genn>=1.7'"),
         ({"brian2genn": "1.6"}, "brian2genn", "pip install --no-deps 'brian2genn>=1.7'"),
-        ({"brian2": "3.0.1"}, "brian2 for GeNN", "pip install brian2==2.9.0"),
+        ({"brian2": "3.0.1"}, "brian2 for Brian2GeNN", "pip install brian2=="),
     ],
 )
 def test_packages_that_do_not_fit_say_which_do(versions, name, get, tree):
     tree[1].update(versions)
-    if versions.get(name, "") is None:
-        del tree[1][name]
-    step = last_step()
-    assert (step.name, step.works, step.get) == (name, False, get)
+    step = the_one_lacking()
+    assert step[0] == name
+    assert step[2].startswith(get)
     with pytest.raises(UserError, match="The device genn-cpu cannot be used here") as told:
         installation.require(gpu=False)
     assert get in str(told.value)
+    assert "doctor --device genn-cpu" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("python", "get"),
+    [((3, 13), "pip install brian2==2.9.0 'numpy<2.4'"), ((3, 14), installation.GET_PYGENN)],
+)
+def test_the_brian2_that_is_advised_exists_for_this_python(python, get, tree, monkeypatch):
+    tree[1]["brian2"] = "3.0.1"
+    monkeypatch.setattr(installation.sys, "version_info", python)
+    assert the_one_lacking()[2] == get
+
+
+def test_steps_that_hang_on_a_missing_one_are_shown_all_the_same(tree, monkeypatch):
+    monkeypatch.delenv("GENN_PATH")
+    tree[1]["brian2genn"] = "1.6"
+    tree[2]["nvidia-smi"] = ""
+    assert [step.name for step in lacking()] == ["brian2genn", "GeNN", "GPU"]
+    found = {step.name: step.found for step in look_at(installation.ways(True)["Brian2GeNN"])}
+    assert found["GeNN version"] == found["GeNN tree"] == "not judged before GeNN works"
+
+
+@pytest.mark.parametrize("name", ["with a space", "cost$", "a#b", "it's", "a:b", "a;b"])
+def test_a_path_that_make_cannot_take_is_refused_with_what_helps(name, tree, monkeypatch):
+    odd = tree[0] / name
+    odd.mkdir()
+    for part in ("bin", "cuda", "version.txt"):
+        (tree[0] / part).rename(odd / part)
+    monkeypatch.setenv("GENN_PATH", str(odd))
+    monkeypatch.setenv("CUDA_PATH", str(odd / "cuda"))
+    monkeypatch.setattr(tempfile, "tempdir", str(odd))
+    steps = {step.name: step for step in lacking()}
+    assert set(steps) == {"GeNN", "temporary folder", "CUDA"}
+    assert all("in it, at which make fails" in step.found for step in steps.values())
+    assert steps["temporary folder"].get == "export TMPDIR=/tmp"
+    assert shlex.split(steps["GeNN"].get)[:2] == ["mv", str(odd)]
+    assert shlex.split(steps["CUDA"].get)[:3] == ["ln", "-s", str(odd / "cuda")]
 
 
 @pytest.mark.parametrize(
@@ -207,19 +190,19 @@ def test_packages_that_do_not_fit_say_which_do(versions, name, get, tree):
 )
 def test_other_releases_of_genn_are_refused(version, reason, tree):
     (tree[0] / "version.txt").write_text(version)
-    step = last_step()
-    assert (step.name, step.works) == ("GeNN version", False)
-    assert reason in step.found
-    assert "--branch 4.9.0" in step.get
+    name, found, get = the_one_lacking()
+    assert name == "GeNN version"
+    assert reason in found
+    assert "--branch 4.9.0" in get
 
 
 def test_genn_that_is_nowhere_is_told_where_it_is_to_be_had(tree, monkeypatch):
     (tree[0] / "bin" / "genn-buildmodel.sh").unlink()
-    assert "holds no bin/genn-buildmodel.sh" in last_step().found
+    assert "holds no bin/genn-buildmodel.sh" in the_one_lacking()[1]
     monkeypatch.delenv("GENN_PATH")
-    step = last_step()
-    assert "not found" in step.found
-    assert "GENN_PATH" in step.get
+    _, found, get = the_one_lacking()
+    assert "not found" in found
+    assert "GENN_PATH" in get
 
 
 def test_genn_is_found_on_the_path_as_well(tree, monkeypatch):
@@ -231,38 +214,104 @@ def test_genn_is_found_on_the_path_as_well(tree, monkeypatch):
 
 @pytest.mark.usefixtures("tree")
 def test_a_tree_that_cannot_be_written_is_to_be_copied(monkeypatch):
-    monkeypatch.setattr(installation.os, "access", lambda *_: False)
-    step = last_step()
-    assert (step.name, step.works) == ("GeNN tree", False)
-    assert "GENN_PATH=~/genn" in step.get
+    # What looks for programs asks as well.
+    may = os.access
+    monkeypatch.setattr(
+        installation.os, "access", lambda path, mode: mode != os.W_OK and may(path, mode)
+    )
+    name, _, get = the_one_lacking()
+    assert name == "GeNN tree"
+    assert "GENN_PATH=~/genn" in get
 
 
-def test_cuda_13_is_refused_with_the_reason_and_only_for_gpus(tree):
+def test_cuda_13_is_taken_with_a_header_before_every_source(tree, monkeypatch):
+    assert set(installation.genn_environment()) == {"CUDA_PATH"}
     tree[2]["nvcc"] = "Cuda compilation tools, release 13.0, V13.0.88"
-    step = last_step()
-    assert (step.name, step.works) == ("CUDA version", False)
-    assert "cuCtxCreate" in step.found
-    assert "toolkit 11 or 12" in step.get
+    assert not lacking()
+    monkeypatch.setenv("CXXFLAGS", "-O2")
+    flags = installation.genn_environment()["CXXFLAGS"]
+    assert flags == f"-O2 -include {installation.SHIM}"
+    assert installation.SHIM.is_file()
+
+
+def test_a_header_that_make_cannot_be_given_is_refused(tree, monkeypatch, tmp_path):
+    tree[2]["nvcc"] = "Cuda compilation tools, release 13.0, V13.0.88"
+    monkeypatch.setattr(installation, "SHIM", tmp_path / "a place" / "cuda13.h")
+    name, found, _ = the_one_lacking()
+    assert name == "CUDA version"
+    assert "a space" in found
+    installation.require(gpu=False)
+
+
+def test_a_cuda_that_was_never_tried_is_refused_on_gpus_alone(tree):
+    tree[2]["nvcc"] = "Cuda compilation tools, release 14.1, V14.1.1"
     installation.require(gpu=False)
     with pytest.raises(
-        UserError, match=r"The device genn cannot be used here, CUDA version: 13\.0"
+        UserError, match=r"The device genn cannot be used here, CUDA version: 14\.1"
     ):
         installation.require(gpu=True)
 
 
+# As cuda.h has it; what is called says how many arguments it was given.
+CUDA_H = """\
+#pragma once
+#define CUDA_VERSION {version}
+typedef int CUresult;
+typedef int CUdevice;
+typedef struct context *CUcontext;
+{arguments}
+#define CU_CTX_FLAGS 7
+"""
+OLD = """
+inline CUresult cuCtxCreate_v2(CUcontext *, unsigned int, CUdevice) { return 3; }
+#define cuCtxCreate cuCtxCreate_v2
+"""
+NEW = """
+struct CUctxCreateParams;
+extern "C" inline CUresult cuCtxCreate_v4(
+    CUcontext *, CUctxCreateParams *usual, unsigned int flags, CUdevice device)
+{ return usual == nullptr && flags == 7 && device == 5 ? 4 : 1; }
+#define cuCtxCreate cuCtxCreate_v4
+"""
+CALL = """
+#include <cuda.h>
+int main() { CUcontext made; return cuCtxCreate(&made, CU_CTX_FLAGS, 5); }
+"""
+
+
+@pytest.mark.parametrize(("version", "arguments"), [(12040, OLD), (13000, NEW)])
+def test_the_header_lets_old_calls_compile_with_either_cuda(version, arguments, tmp_path):
+    if not shutil.which("g++"):
+        pytest.skip("there is no g++")
+    (tmp_path / "cuda.h").write_text(CUDA_H.format(version=version, arguments=arguments))
+    (tmp_path / "call.cc").write_text(CALL)
+    flags = ["-std=c++11", "-Wall", "-Wpedantic", "-Werror", "-Wno-unused-function"]
+    given = [*flags, "-include", str(installation.SHIM), f"-I{tmp_path}"]
+    subprocess.run(["g++", *given, "call.cc", "-o", "call"], cwd=tmp_path, check=True)
+    ended = subprocess.run([tmp_path / "call"], check=False)
+    assert ended.returncode == (3 if version < 13000 else 4)
+
+
+@pytest.mark.parametrize("way", ["PyGeNN", "Brian2GeNN"])
 @pytest.mark.parametrize(
     ("missing", "name"), [("bin/nvcc", "CUDA"), ("include/curand_kernel.h", "CUDA headers")]
 )
-def test_parts_of_cuda_that_are_missing_are_named(missing, name, tree):
+def test_parts_of_cuda_that_are_missing_are_named(missing, name, way, tree, pygenn):
     (tree[0] / "cuda" / missing).unlink()
-    assert (last_step().name, last_step().works) == (name, False)
+    assert the_one_lacking(way=way)[0] == name
+    del pygenn
+
+
+def test_the_headers_that_are_to_be_installed_are_of_the_cuda_that_is_here(tree):
+    (tree[0] / "cuda" / "include" / "curand_kernel.h").unlink()
+    assert "libcurand-dev-12-4" in the_one_lacking()[2]
 
 
 def test_a_machine_without_a_gpu_is_sent_to_the_cpu(tree):
     tree[2]["nvidia-smi"] = ""
-    step = last_step()
-    assert (step.name, step.works) == ("GPU", False)
-    assert "genn-cpu" in step.get
+    name, _, get = the_one_lacking()
+    assert name == "GPU"
+    assert "genn-cpu" in get
 
 
 def needs_genn():
@@ -272,11 +321,32 @@ def needs_genn():
         pytest.skip(str(error))
 
 
+def test_links_of_interrupted_builds_are_removed_and_those_of_others_stay(tmp_path):
+    needs_genn()
+    device = pytest.importorskip("neuromod.devices.genn.device")
+    mine, theirs = tmp_path / "neuromod-x1" / "work", tmp_path / "neuromod-x2" / "work"
+    for folder in (mine, theirs):
+        folder.mkdir(parents=True)
+    targets = {
+        "genn.mine": mine,
+        "genn.running": theirs,
+        "genn.killed": tmp_path / "neuromod-x3" / "work",
+        "genn.foreign": tmp_path / "elsewhere",
+    }
+    for name, target in targets.items():
+        (tmp_path / name).symlink_to(target)
+    device.remove_links(mine, tmp_path)
+    left = {path.name for path in tmp_path.glob("genn.*")}
+    assert left == {"genn.running", "genn.foreign"}
+
+
 def wired(i, j, weight, *, steps=(0, 1, 30, 31, 200, 299), traced=("v", "I_syn")):
     """Cells that spikes reach over given pairs of neurons, at once and later."""
     inputs = Spikes("inputs", 3, np.arange(len(steps)) % 3, np.array(steps) * DT)
     cells = Population("cells", GainLIF(receptors=(), v_th=-69.1 * mV, v_reset=-70.3 * mV), 4)
     i, j, weight = np.array(i), np.array(j), np.array(weight) * nA
+    # GeNN records every step: of the second variable it leaves six of seven out.
+    intervals = zip(traced, (None, 7 * DT), strict=False)
     return Experiment(
         populations=(cells,),
         sources=(inputs,),
@@ -287,7 +357,7 @@ def wired(i, j, weight, *, steps=(0, 1, 30, 31, 200, 299), traced=("v", "I_syn")
                 "cells", "cells", "I_syn", i=np.array([2, 1]), j=np.array([0, 3]), weight=0.9 * nA
             ),
         ),
-        traces=(Trace("cells", traced, np.array([3, 0, 2])),),
+        traces=[Trace("cells", name, np.array([3, 0, 2]), every) for name, every in intervals],
         duration=300 * DT,
         dt=DT,
         seed=1,

@@ -402,6 +402,21 @@ def test_several_cpp_runs_in_one_process_are_independent_and_leave_no_device(cal
     assert callers_state() == callers_own
 
 
+@pytest.mark.parametrize("device", ["cython", pytest.param("cpp", marks=pytest.mark.slow)])
+def test_a_trace_with_an_interval_has_the_samples_of_those_steps_and_changes_no_spike(device):
+    driven = {"I_ext": [0.83, 1.27] * nA}
+    every = lone(driven, steps=503, model=GainLIF(receptors=()))
+    seldom = Trace("cell", ("v",), np.arange(2), 7 * DT), Trace("cell", ("gain",), [1], 11 * DT)
+    whole, sparse = simulate(every), simulate(replace(every, traces=seldom), device)
+    assert len(whole.spikes["cell"].neurons) > 5
+    np.testing.assert_array_equal(sparse.spikes["cell"].times, whole.spikes["cell"].times)
+    np.testing.assert_allclose(
+        sparse.signals["cell"]["v"].values, whole.signals["cell"]["v"].values[:, ::7], rtol=1e-12
+    )
+    np.testing.assert_array_equal(sparse.times_of("cell", "v"), whole.times[::7])
+    assert len(sparse.times_of("cell", "gain")) == sparse.signals["cell"]["gain"].values.shape[1]
+
+
 def test_traces_have_the_unit_of_their_variable():
     cells = Experiment(
         populations=(Population("cell", GainLIF(), 1),),

@@ -47,6 +47,10 @@ CIRCUITS = {
     "clocked": CHIP,
     "continuous": CircuitNeuron(comparator="continuous"),
     "one_sided": CircuitNeuron(leak="one_sided", R_leak=133 * Mohm, temperature=321 * kelvin),
+    "hot": CircuitNeuron(
+        leak="symmetric", law="ekv", output="mosfet", temperature=353 * kelvin, R_supply=1 * Mohm
+    ),
+    "cold": CircuitNeuron(leak="one_sided", output="mosfet", temperature=257 * kelvin),
     "symmetric": CircuitNeuron(leak="symmetric", R_leak=133 * Mohm, slope_factor=1.23),
     "ekv": CircuitNeuron(law="ekv", vto=0.47 * volt),
     "transistors": CircuitNeuron(output="mosfet", channel_modulation=0.13 / volt),
@@ -55,6 +59,9 @@ CIRCUITS = {
     "sagging": CircuitNeuron(R_supply=3 * Mohm),
     "sagging_transistors": CircuitNeuron(R_supply=3 * Mohm, output="mosfet"),
     "sagging_ekv": CircuitNeuron(R_supply=3 * Mohm, law="ekv", vto=0.47 * volt),
+    "sagging_ekv_transistors": CircuitNeuron(
+        R_supply=2 * Mohm, law="ekv", output="mosfet", channel_modulation=0.13 / volt
+    ),
     "conducting": CircuitNeuron(synapse="conductance", G_unit=23 * nsiemens),
     "bits": CircuitNeuron(bits=5, C=173 * ffarad, t_spike=83 * nsecond),
 }
@@ -153,7 +160,7 @@ def own_transistors():
 
 def kicked():
     """Thermal noise a thousand times hotter, beside pulses."""
-    circuit = CircuitNeuron(temperature=3e5 * kelvin)
+    circuit = CircuitNeuron(temperature=3e5 * kelvin, T_nominal=3e5 * kelvin)
     chip = Population("chip", circuit, 4, {"vdd": 0.71 * volt, "C": [50, 41, 66, 50] * ffarad})
     quiet = together([chip], wires("chip", CODES[[0, 1, 2, 0]]))
     return quiet.add(thermal(chip, 63 * DT, STEPS * DT, DT, np.random.default_rng(5)))

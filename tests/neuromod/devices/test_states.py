@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -7,11 +7,12 @@ from brian2 import Hz, Mohm, Quantity, kohm, ms, mV, nsecond, umolar, usecond, v
 
 from neuromod.chip.pulses import code_pulses
 from neuromod.devices import simulation
-from neuromod.devices.simulation import check_request, simulate
+from neuromod.devices.simulation import simulate
 from neuromod.devices.states import check_states
 from neuromod.errors import UserError
-from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes, Trace, parsed
+from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes, Trace
 from neuromod.models import CircuitNeuron, GainLIF
+from neuromod.models.own_equations import read_equations
 from neuromod.models.three_factor import PlasticLIF, ThreeFactor
 from neuromod.recording import Signal
 from neuromod.support import machine
@@ -42,18 +43,13 @@ def growing(traced=()):
     )
 
 
-COMPILED = [pytest.param(device, marks=pytest.mark.slow) for device in ("cpp", "genn-cpu")]
+COMPILED = ("cpp", "genn-cpu")
 
 
-def needs(device):
-    try:
-        check_request(device, "double")
-    except UserError as error:
-        pytest.skip(str(error))
-
-
-@pytest.mark.parametrize("device", ["cython", *COMPILED])
-def test_a_state_that_is_no_number_at_the_end_names_population_variable_and_neuron(device):
+@pytest.mark.parametrize(
+    "device", ["cython", *(pytest.param(name, marks=pytest.mark.thorough) for name in COMPILED)]
+)
+def test_a_state_that_is_no_number_at_the_end_names_population_variable_and_neuron(device, needs):
     needs(device)
     with pytest.raises(UserError, match=r"x of cell is inf at the end of the run in neuron 2, whi"):
         simulate(growing(), device)
@@ -61,14 +57,16 @@ def test_a_state_that_is_no_number_at_the_end_names_population_variable_and_neur
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("device", COMPILED)
-def test_every_device_tells_the_states_at_the_end(device, monkeypatch):
+def test_every_device_tells_the_states_at_the_end(device, needs, monkeypatch):
     needs(device)
     ends = []
 
     def keep(experiment, _signals, final):
         (cells,), (synapses,) = experiment.populations, experiment.plastic
-        names = [(cells.name, name) for name in parsed(cells.equations).diff_eq_names]
-        names += [(synapses.name, name) for name in parsed(synapses.model.equations).diff_eq_names]
+        names = [(cells.name, name) for name in read_equations(cells.equations).diff_eq_names]
+        names += [
+            (synapses.name, name) for name in read_equations(synapses.model.equations).diff_eq_names
+        ]
         ends.append({name: np.array(final(*name)) for name in names})
 
     monkeypatch.setattr(simulation, "check_states", keep)
@@ -160,6 +158,9 @@ def test_more_than_the_machine_holds_is_refused_before_the_run_unless_forced(mon
         simulate(lif)
     with machine.forced():
         assert simulate(lif).signals["cell"]["v"].values.shape == (4, 93)
+    # Of every fourth step there are 24 samples, and as many fit.
+    seldom = Trace("cell", ("v", "I_syn"), np.arange(4), 0.4 * ms)
+    assert simulate(replace(lif, traces=(seldom,))).signals["cell"]["v"].values.shape == (4, 24)
 
 
 def test_a_run_of_years_is_refused_before_the_run():

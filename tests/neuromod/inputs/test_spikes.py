@@ -6,7 +6,14 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import chisquare, kstest
 
 from neuromod.errors import UserError
-from neuromod.inputs.spikes import circuit_inputs, fixed_indegree, poisson, regular, staircase
+from neuromod.inputs.spikes import (
+    circuit_inputs,
+    fixed_indegree,
+    inhomogeneous,
+    poisson,
+    regular,
+    staircase,
+)
 from neuromod.models.circuit import CircuitNeuron
 
 DT = 0.01 * ms
@@ -206,3 +213,64 @@ def test_the_same_seed_draws_the_same_synapses():
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def swelling(size=3000, seed=41, dt=0.5 * ms, rates=(12, 310, 310, 0)):
+    """Rates that rise, stay, and are cut off, over 0.9 s."""
+    times = [0.1, 0.4, 0.7, 0.701] * second
+    draw = np.random.default_rng(seed)
+    return inhomogeneous("inputs", size, times, rates * Hz, 0.9 * second, dt, draw)
+
+
+def test_counts_of_an_inhomogeneous_process_have_the_mean_and_fano_factor_of_its_rate():
+    counts = swelling().counts()
+    k = np.arange(1800)
+    share = np.interp(0.5 * k + 0.25, [100, 400, 700, 701], [12, 310, 310, 0]) * 0.5e-3
+    mean = 0.1 * 12 + 0.3 * 161 + 0.3 * 310 + 0.0005 * 310
+    assert share.sum() == pytest.approx(mean, rel=1e-9)
+    fano = 1 - (share**2).sum() / share.sum()
+    assert fano < 0.88
+    assert counts.mean() == pytest.approx(mean, abs=4 * np.sqrt(mean * fano / 3000))
+    # The standard error of a variance is sqrt(2/n) of it.
+    assert counts.var() / counts.mean() == pytest.approx(fano, rel=4 * np.sqrt(2 / 3000))
+
+
+def test_spikes_of_an_inhomogeneous_process_come_when_its_rate_is_high():
+    spikes = swelling()
+    when = np.asarray(spikes.times / ms)
+    bins = np.arange(0, 701, 50)
+    expected = np.interp(bins[:-1] + 25, [100, 400], [12, 310]) * 0.05 * 3000
+    found = np.histogram(when, bins)[0]
+    assert chisquare(found, expected * found.sum() / expected.sum()).pvalue > 1e-3
+    assert not (when > 701).any()
+    assert (np.diff(when) >= 0).all()
+
+
+def test_trains_may_have_rates_of_their_own_and_a_constant_rate_is_homogeneous():
+    rates = np.array([[30, 200], [30, 200]]) * Hz
+    draw = np.random.default_rng(5)
+    spikes = inhomogeneous("inputs", 2, [0, 1] * second, rates, 60 * second, 0.1 * ms, draw)
+    counts = spikes.counts()
+    assert abs(counts[0] - 1800) < 4 * np.sqrt(1800)
+    assert abs(counts[1] - 12000) < 4 * np.sqrt(12000)
+    intervals = gaps(spikes, 0.1 * ms)[: counts[0] - 1] * 1e-4
+    assert kstest(intervals, "expon", (0, 1 / 30)).pvalue > 1e-3
+    still = inhomogeneous("inputs", 2, [0] * second, [0] * Hz, 1 * second, 0.1 * ms, draw)
+    assert not len(still.neurons)
+
+
+@pytest.mark.parametrize(
+    ("times", "rates", "message"),
+    [
+        ([0, 0] * second, [1, 2] * Hz, "must increase"),
+        ([0, 1] * second, [1, 2, 3] * Hz, "a rate for each of 2 times"),
+        ([0, 1] * second, [[1, 2]] * Hz, "a rate for each of 2 times"),
+        ([0, 1] * second, [-1, 2] * Hz, "between 0 and 10 kHz"),
+        ([0, 1] * second, [1, 10001] * Hz, "between 0 and 10 kHz, a spike a step"),
+        ([0, 1] * second, [1, 2] * second, "wrong unit"),
+    ],
+)
+def test_rates_that_cannot_be_are_refused(times, rates, message):
+    draw = np.random.default_rng(1)
+    with pytest.raises(UserError, match=message):
+        inhomogeneous("inputs", 3, times, rates, 1 * second, 0.1 * ms, draw)

@@ -61,6 +61,7 @@ def test_what_was_learned_is_kept():
     assert_same(first, again)
 
 
+@pytest.mark.thorough
 def test_several_networks_learn_as_each_does_alone():
     recipes = [RECIPE, replace(RECIPE, seed=4)]
     learned = learn_all(recipes)

@@ -9,7 +9,7 @@ import pytest
 from brian2 import Hz, amp, pA, second
 from scipy.sparse import csr_matrix
 
-from neuromod.analysis.mean_field import network_rates
+from neuromod.analysis.mean_field import LIFRates, network_rates
 from neuromod.errors import UserError
 from neuromod.inputs.spikes import fixed_indegree
 from neuromod.models.gain_lif import GainLIF
@@ -22,6 +22,7 @@ from neuromod.plasticity.rewiring import (
 )
 
 NEURON = GainLIF(receptors=())
+RATES = LIFRates(NEURON)
 INDEGREES, WEIGHTS, DRIVE = np.array([44, 11, 44]), [190, -1430, 190] * pA, 33 * Hz
 EXCITATORY, CELLS = 440, 550
 RULE = StructuralPlasticity(target=7.7 * Hz, growth=0.07, tau_calcium=9 * second)
@@ -37,7 +38,7 @@ def network(irregularity):
     values = np.where(pre < EXCITATORY, *(WEIGHTS[:2] / amp))
     fixed = csr_matrix((values, (post, pre)), (CELLS, CELLS))
     groups = (np.arange(EXCITATORY) < 55).astype(int)
-    return RewiredNetwork(NEURON, RULE, WEIGHTS[0], fixed, groups, irregularity)
+    return RewiredNetwork(RATES, RULE, WEIGHTS[0], fixed, groups, irregularity)
 
 
 def developed(irregularity, schedule, kept=()):
@@ -58,9 +59,10 @@ def learning():
     return history.set_index("time_s"), wirings
 
 
+@pytest.mark.thorough
 def test_synapses_grow_until_rates_and_their_number_are_those_of_the_fixed_point(learning):
     history, _ = learning
-    wanted = homeostatic_indegree(NEURON, RULE.target, INDEGREES, WEIGHTS, DRIVE)
+    wanted = homeostatic_indegree(RATES, RULE.target, INDEGREES, WEIGHTS, DRIVE)
     grown = history.loc[450 : GROWING - 1].mean()
     assert grown.others_Hz == pytest.approx(7.7, rel=0.01)
     assert grown.engram_Hz == pytest.approx(7.7, rel=0.01)
@@ -70,13 +72,39 @@ def test_synapses_grow_until_rates_and_their_number_are_those_of_the_fixed_point
 
 def test_the_fixed_point_is_the_network_whose_rates_are_the_target():
     rates = network_rates(NEURON, np.ones(2), INDEGREES, WEIGHTS, DRIVE)
-    found = homeostatic_indegree(NEURON, rates[0], INDEGREES, WEIGHTS, DRIVE)
+    found = homeostatic_indegree(RATES, rates[0], INDEGREES, WEIGHTS, DRIVE)
     assert found == pytest.approx(INDEGREES[0], rel=0.01)
 
 
 def test_a_target_below_what_the_drive_alone_gives_is_refused():
+    with pytest.raises(UserError, match="without any plastic synapse") as refused:
+        homeostatic_indegree(RATES, 5.3 * Hz, INDEGREES, WEIGHTS, 2 * DRIVE)
+    # The drive that is named leaves as many to grow as there are onto inhibitory neurons.
+    named = float(str(refused.value).partition("such as ")[2].partition(" Hz")[0]) * Hz
+    found = homeostatic_indegree(RATES, 5.3 * Hz, INDEGREES, WEIGHTS, named)
+    assert found == pytest.approx(INDEGREES[0], rel=0.05)
+    # The target that is named is the lowest, to a tenth, that synapses hold.
+    least = float(str(refused.value).rpartition("target of ")[2].partition(" Hz")[0])
+    assert homeostatic_indegree(RATES, least * Hz, INDEGREES, WEIGHTS, 2 * DRIVE) < 0.2 * 44
     with pytest.raises(UserError, match="without any plastic synapse"):
-        homeostatic_indegree(NEURON, 0.3 * Hz, INDEGREES, WEIGHTS, 2 * DRIVE)
+        homeostatic_indegree(RATES, least / 1.2 * Hz, INDEGREES, WEIGHTS, 2 * DRIVE)
+
+
+def test_a_neuron_without_refractory_period_has_a_fixed_point_too():
+    # A refractory period of a millionth of an interval is as good as none.
+    found = [
+        homeostatic_indegree(
+            LIFRates(replace(NEURON, t_ref=t_ref)), RULE.target, INDEGREES, WEIGHTS, DRIVE
+        )
+        for t_ref in (0 * second, 1e-7 * second)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_a_target_that_no_synapses_reach_is_refused():
+    inhibiting = np.array([-3, -1430, 190]) * pA
+    with pytest.raises(UserError, match="any number of plastic synapses"):
+        homeostatic_indegree(RATES, RULE.target, INDEGREES, inhibiting, DRIVE)
 
 
 def test_a_stimulated_group_loses_its_synapses_and_regrows_them_with_itself(learning):

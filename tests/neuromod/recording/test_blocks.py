@@ -31,7 +31,8 @@ RECORDING = Recording(
             "v": Signal(np.array([2, 0]), RNG.normal(size=(2, STEPS)) * volt),
             "I_syn": Signal(np.array([2]), RNG.normal(size=(1, STEPS)) * nA),
             "gain": Signal(np.array([1]), RNG.normal(size=(1, STEPS))),
-            "conc": Signal(np.array([1]), RNG.normal(size=(1, STEPS)) * mmolar),
+            "conc": Signal(np.array([1]), RNG.normal(size=(1, STEPS)) * mmolar, DT),
+            "slow": Signal(np.array([3]), RNG.normal(size=(1, -(-STEPS // 11))), 11 * DT),
         }
     },
     STEPS * DT,

@@ -37,6 +37,7 @@ RECORDING = Recording(
             "v": Signal(np.array([3, 1]), V),
             "conc": Signal(np.array([2, 0, 3]), CONCENTRATION),
             "I_ext": Signal(np.array([1]), INJECTED),
+            "gain": Signal(np.array([0]), RNG.uniform(1, 2, (1, 6)), 7 * DT),
         },
         "control": {"v": Signal(np.array([1]), V[:1] - 1 * mV)},
     },
@@ -86,6 +87,12 @@ def test_a_membrane_s_potential_is_a_current_clamp_in_volts_on_an_electrode_of_i
     assert series.rate == pytest.approx(1e3 / 0.13)
     assert (series.electrode.name, series.electrode.cell_id) == ("drug[1]", "drug[1]")
     assert set(file.icephys_electrodes) == {"drug[1]", "drug[3]", "control[1]"}
+
+
+def test_a_variable_that_was_sampled_less_often_has_a_rate_of_its_own(file):
+    series = file.acquisition["drug.gain"]
+    assert series.rate == pytest.approx(1e3 / (7 * 0.13))
+    assert series.data.shape == (6, 1)
 
 
 def test_an_injected_current_is_a_stimulus_in_amperes(file):

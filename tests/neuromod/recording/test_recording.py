@@ -29,9 +29,12 @@ SPIKES = {
     "cells": Spikes("cells", 13, np.array([4, 11, 4, 0]), np.array([0, 3, 17, 39]) * DT),
     "silent": Spikes("silent", 3, np.array([], dtype=int), np.array([]) * second),
 }
+# Of every third step.
+SPARSE = Signal(np.array([11, 2]), DRAW.normal(size=(2, 14)) * nA, 0.39 * ms)
+TRACED = {name: Signal(NEURONS, values) for name, values in VALUES.items()}
 RECORDING = Recording(
     SPIKES,
-    {"cells": {name: Signal(NEURONS, values) for name, values in VALUES.items()}},
+    {"cells": TRACED | {"I_ext": SPARSE}},
     STEPS * DT,
     DT,
     {"device": "cython", "seed": 3, "wall_s": 0.123456789, "note": "µ"},
@@ -67,6 +70,9 @@ def assert_same(after, before):
         for variable, signal in signals.items():
             found = after.signals[population][variable]
             np.testing.assert_array_equal(found.neurons, signal.neurons)
+            np.testing.assert_array_equal(
+                after.times_of(population, variable), before.times_of(population, variable)
+            )
             assert_same_values(found.values, signal.values)
     assert {n: list(t) for n, t in after.totals.items()} == {
         n: list(t) for n, t in before.totals.items()
@@ -123,7 +129,12 @@ def recordings(draw):
         spikes[name] = Spikes(name, size, who, when * dt * second)
         neurons = st.lists(st.integers(0, size - 1), unique=True, min_size=1)
         traced = {v: np.array(draw(neurons)) for v in draw(st.lists(NAMES, unique=True))}
-        signals[name] = {v: Signal(n, draw(values(len(n), steps))) for v, n in traced.items()}
+        stride = draw(st.sampled_from([None, 1, 2, 3]))
+        samples = -(-steps // (stride or 1))
+        signals[name] = {
+            v: Signal(n, draw(values(len(n), samples)), stride and stride * dt * second)
+            for v, n in traced.items()
+        }
         totals[name] = {v: draw(values(size)) for v in draw(st.lists(NAMES, unique=True))}
     about = draw(st.dictionaries(st.text(), st.text() | st.integers() | st.booleans() | st.none()))
     return Recording(spikes, signals, steps * dt * second, dt * second, about, totals)
@@ -148,7 +159,7 @@ def test_any_recording_comes_back_from_neo_to_the_bit(recording):
 def test_loaded_spikes_are_counted_as_before(loaded):
     np.testing.assert_array_equal(loaded.spikes["cells"].counts(), SPIKES["cells"].counts())
     np.testing.assert_array_equal(loaded.spikes["silent"].counts(), [0, 0, 0])
-    np.testing.assert_array_equal(loaded.times, RECORDING.times)
+    np.testing.assert_array_equal(loaded.times_of("cells", "v"), np.arange(40) * DT)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -232,7 +243,19 @@ def test_spike_trains_of_what_was_not_recorded_are_refused(asked, message):
 def test_a_trace_is_found_by_the_number_of_its_neuron():
     np.testing.assert_array_equal(RECORDING.trace("cells", "v", 2), VALUES["v"][1])
     assert RECORDING.trace("cells", "v", 2).dim == volt.dim
-    assert len(RECORDING.times) == STEPS
+
+
+def test_every_variable_has_times_of_its_own_and_all_together_where_they_are_the_same():
+    assert len(RECORDING.times_of("cells", "v")) == STEPS
+    sparse = RECORDING.times_of("cells", "I_ext")
+    # To the bit those of the steps, of which the last third began with step 39.
+    np.testing.assert_array_equal(sparse, RECORDING.times_of("cells", "v")[::3])
+    assert len(sparse) == 14
+    with pytest.raises(UserError, match=r"different intervals: .*times_of\(population, variable\)"):
+        _ = RECORDING.times
+    alone = Recording({}, {"cells": {"I_ext": SPARSE}}, STEPS * DT, DT)
+    np.testing.assert_array_equal(alone.times, sparse)
+    assert len(BARE.times) == STEPS
 
 
 @pytest.mark.parametrize(

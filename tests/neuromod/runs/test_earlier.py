@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 from brian2 import ms
@@ -23,10 +24,19 @@ RECEPTOR = {
 }
 
 
+@pytest.fixture(scope="module")
+def kept():
+    """Place of a run that all tests copy, once the first has made it."""
+    return {}
+
+
 @pytest.fixture
-def earlier(tiny, tmp_path):
+def earlier(tiny, kept, tmp_path, tmp_path_factory):
     """Turns a run of today into one as version 0.1 stored it, with these settings more."""
-    run(tiny(), out=tmp_path / "run", tau_m=17.3 * ms)
+    if not kept:
+        kept["run"] = tmp_path_factory.mktemp("kept") / "run"
+        run(tiny(), out=kept["run"], tau_m=17.3 * ms)
+    shutil.copytree(kept["run"], tmp_path / "run")
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     del info["settings"]["neuron.receptors"]
     for later in ("files", "sha256", "target"):

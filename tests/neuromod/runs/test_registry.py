@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import neuromod.models
+import neuromod.models as neuromod_models
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.runs import registry
@@ -203,25 +204,70 @@ def test_a_registered_name_comes_first():
 def test_one_name_may_be_of_several_kinds():
     assert registry.kinds_of("wash") == ["protocol", "delivery"]
     assert registry.kinds_of("alpha2") == ["receptor"]
-    with pytest.raises(UserError, match=r"delivery, method or receptor named 'voluem': .* volume"):
+    with pytest.raises(UserError, match=r"method, receptor or sensor named 'voluem': .* volume"):
         registry.kinds_of("voluem")
 
 
 def test_every_model_of_the_door_is_known_by_name():
     pytest.importorskip("torch")
     known = {registry.find("model", name).__name__ for name in registry.names("model")}
-    assert set(neuromod.models.__all__) - {"library", "Classifier"} <= known
+    door = {name: getattr(neuromod.models, name) for name in neuromod.models.__all__}
+    classes = {name for name, found in door.items() if isinstance(found, type)}
+    # What `modulate` makes of equations, and bases, are nothing by themselves.
+    bases = {"Classifier", "Postsynaptic"}
+    assert classes - {"Modulated", "ModulatedSynapse"} - bases <= known
 
 
-def test_receptors_are_those_of_the_library():
+def test_receptors_and_sensors_are_those_of_their_tables():
     assert registry.names("receptor") == list(neuromod.models.library)
     assert registry.find("receptor", "D1") is neuromod.models.library["D1"]
+    assert registry.names("sensor") == list(neuromod.models.sensors)
+
+
+RECEPTOR = """
+from neuromod.models import Receptor
+Guest = Receptor(name="H3", ligand="histamine", n=1.3)
+"""
+
+
+def test_a_receptor_of_another_package_is_listed_and_described(guest, neuromod):
+    guest("H3", RECEPTOR, kind="receptor")
+    assert registry.kinds_of("h3") == ["receptor"]
+    assert registry.flaw("receptor", "H3") == ""
+    listed, described = neuromod("list"), neuromod("describe", "H3")
+    assert re.search(r"^H3 +Histamine H3\.", listed.out, re.MULTILINE)
+    assert "doccupancy_H3/dt = k_on_H3*conc_histamine*" in described.out
+
+
+def test_a_broken_receptor_is_named_and_the_others_are_listed(guest, neuromod):
+    guest("H3", "raise OSError('no licence')", kind="receptor")
+    ended = neuromod("list")
+    assert ended.code == 0
+    assert "The receptor 'H3' cannot be used" in ended.err
+    assert re.search(r"^D1 +Dopamine D1", ended.out, re.MULTILINE)
+
+
+def test_a_receptor_in_a_file_is_described(neuromod, tmp_path):
+    table = Path(neuromod_models.__file__).with_name("receptor_library.toml").read_text("utf-8")
+    (tmp_path / "mine.toml").write_text(table.replace("[D1]", "[X1]"), "utf-8")
+    ended = neuromod("describe", "mine.toml:X1")
+    assert "doccupancy_X1/dt" in ended.out, ended.err
 
 
 def test_deliveries_are_functions_that_give_inputs():
     for name in registry.names("delivery"):
         delivery = registry.find("delivery", name)
         assert (delivery.__name__, delivery.__annotations__["return"]) == (name, "Input")
+
+
+def test_stimuli_are_functions_that_give_inputs_or_spikes():
+    given = {}
+    for name in registry.names("stimulus"):
+        stimulus = registry.find("stimulus", name)
+        assert stimulus.__name__ == name
+        given[name] = stimulus.__annotations__["return"]
+    assert set(given.values()) == {"Input", "Spikes"}
+    assert given["ornstein_uhlenbeck"] == "Input"
 
 
 def test_tuning_methods_are_those_that_can_be_attached():

@@ -86,7 +86,7 @@ def test_settings_of_inner_models_are_described(tiny):
     assert rows["current"]["value"] == "0 to 1 nA, 9 values"
     k_on = rows["neuron.receptors.generic.k_on"]
     assert k_on["source"].startswith("chosen here")
-    assert (k_on["value"], k_on["range"]) == ("1 /(µM s)", "above 0 /(µM s)")
-    assert rows["neuron.receptors.generic.k_off"]["value"] == "1 /s"
+    assert (k_on["value"], k_on["range"]) == ("1/(µM s)", "above 0/(µM s)")
+    assert rows["neuron.receptors.generic.k_off"]["value"] == "1/s"
     assert rows["mode"]["range"] == "plain or fancy"
     assert rows["weights"]["value"] == "1.5 and 2.5"

@@ -13,6 +13,7 @@ from neuromod.models.gain_lif import GainLIF
 from neuromod.runs.compare import compare
 from neuromod.runs.files import verify
 from neuromod.runs.repeat import repeat
+from neuromod.runs.report import summary
 from neuromod.runs.run import load_run, render, run
 
 FILES = {"run.json", "table.csv", "tiny.nix", "figure.png", "report.html"}
@@ -52,6 +53,43 @@ def test_a_stored_run_says_how_to_repeat_it(tiny, folder):
     spikes, before = (r.recordings["tiny"].spikes["cells"] for r in (again, stored))
     np.testing.assert_array_equal(spikes.neurons, before.neurons)
     np.testing.assert_array_equal(np.asarray(spikes.times), np.asarray(before.times))
+
+
+def test_a_run_shows_itself_in_a_word_a_figure_a_page_and_a_folder(tiny, tmp_path):
+    done = run("tiny", seed=23)
+    assert repr(done) == "<Run of tiny on cython (computed by numpy), seed 23>"
+    html = done._repr_html_()
+    assert html.count("<img") == 1
+    for column in done.table.columns:
+        assert f"<th>{column}</th>" in html
+    assert html.count("<tr>") == 1 + len(done.table)
+    figure = done.plot()
+    assert figure.axes
+    # What a notebook asks for, whether or not Matplotlib's own backend is loaded.
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    page = done.report(tmp_path / "page.html")
+    assert page == done.report() == (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "computed by numpy" in page
+    assert done.save(tmp_path / "kept") == tmp_path / "kept"
+    assert listed(tmp_path / "kept") == FILES
+    kept = load_run(tmp_path / "kept")
+    assert kept.protocol == tiny(seed=23)
+    pd.testing.assert_frame_equal(kept.table, done.table, check_exact=True)
+    assert verify(tmp_path / "kept") == len(FILES)
+    assert kept._repr_html_() == html
+    with pytest.raises(UserError, match="in a folder already: copy that"):
+        kept.save(tmp_path / "again")
+    with pytest.raises(UserError, match="already holds a run"):
+        done.save(tmp_path / "kept")
+
+
+def test_a_notebook_s_table_is_cut_and_says_what_is_left_out():
+    table = pd.DataFrame({"<x>": np.arange(19.0)})
+    html = summary("a title", {"table": table, "other_one": table.head(2)}, b"png")
+    assert html.count("<tr>") == 1 + 16 + 1 + 2
+    assert '3 more rows in run.tables["table"].' in html
+    assert "<th>&lt;x&gt;</th>" in html
+    assert "<b>Other one</b>" in html
 
 
 def test_run_json_tells_the_circumstances(folder):

@@ -30,6 +30,17 @@ def test_without_a_task_nothing_is_shown(screen):
     assert screen.getvalue() == ""
 
 
+def test_hidden_tasks_are_not_shown(screen):
+    with progress.bars():
+        progress.task("counting sheep")(3, 7)
+        with progress.hidden():
+            progress.task("counting every leg")(1, 4)
+        progress.task("counting goats")(1, 2)
+    assert "sheep" in screen.getvalue()
+    assert "goats" in screen.getvalue()
+    assert "leg" not in screen.getvalue()
+
+
 def test_without_a_terminal_short_work_says_nothing(capfd):
     with progress.bars():
         progress.task("counting sheep")(1, 2)
@@ -66,6 +77,80 @@ def test_a_reader_of_lines_who_has_gone_stops_nothing(monkeypatch):
     with progress.bars():
         list(progress.watched("counting sheep", [time.sleep(0.13)]))
         time.sleep(0.13)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(progress, "REDRAWN_S", 0.02)
+
+
+@progress.seen()
+def counted(takes_s):
+    update = progress.task("counting sheep")
+    update(3, 7)
+    time.sleep(takes_s)
+    with progress.seen():
+        progress.task("counting goats")(7, 7)
+    return 7
+
+
+@pytest.mark.usefixtures("impatient")
+def test_called_from_python_long_work_is_shown_on_a_terminal_and_its_bars_are_gone_then(
+    screen, monkeypatch
+):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert counted(0.4) == 7
+    assert "counting sheep" in screen.getvalue()
+    assert " 43%" in screen.getvalue()
+    # Both lines are cleared at the end.
+    assert screen.getvalue().rstrip().endswith("\x1b[2K")
+
+
+def test_called_from_python_short_work_says_nothing_on_a_terminal(screen, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    counted(0.01)
+    assert screen.getvalue() == ""
+
+
+@pytest.mark.usefixtures("impatient")
+def test_called_from_python_nothing_is_written_into_a_file_or_pipe(capfd):
+    counted(0.2)
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
+
+
+@pytest.mark.usefixtures("impatient")
+def test_in_a_notebook_long_work_is_a_picture_that_changes_until_it_is_done(monkeypatch):
+    IPython = pytest.importorskip("IPython")
+    monkeypatch.setattr(
+        progress, "Console", lambda **_: Console(force_jupyter=True, file=io.StringIO())
+    )
+    pictures = []
+
+    class Handle:
+        def update(self, table):
+            pictures.append(table._repr_mimebundle_([], [])["text/html"])
+
+    def display(table, display_id):
+        assert display_id
+        Handle().update(table)
+        return Handle()
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    counted(0.4)
+    assert len(pictures) > 2
+    assert " 43%" in pictures[0]
+    assert "100%" in pictures[-1]
+    shown = len(pictures)
+    counted(0)
+    assert len(pictures) == shown
+
+
+def test_within_the_bars_of_a_command_there_is_one_display(screen):
+    with progress.bars():
+        counted(0)
+    assert "counting sheep" in screen.getvalue()
 
 
 def test_outside_the_bars_a_task_does_nothing():

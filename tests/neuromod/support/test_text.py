@@ -32,6 +32,7 @@ from neuromod.support.text import (
     percent,
     plain_sections,
     say,
+    signed,
     span,
     typed,
 )
@@ -61,7 +62,7 @@ from neuromod.support.text import (
         (300 * kelvin, "300 K"),
         (598 * um**2, "598 µm²"),
         (0.5 * uamp / volt**2, "0.5 µA/V²"),
-        (0.05 / uM / second, "0.05 /(µM s)"),
+        (0.05 / uM / second, "0.05/(µM s)"),
         (6 * siemens / siemens, "6"),
     ],
 )
@@ -127,23 +128,29 @@ def test_lists_are_written_out_or_by_their_ends(value, text):
 @pytest.mark.parametrize(
     ("unit", "text"),
     [
-        (1 / ms, "/ms"),
-        (1 / second, "/s"),
+        (1 / ms, "1/ms"),
+        (1 / second, "1/s"),
         (uM, "µM"),
         (mV, "mV"),
         (Mohm, "MΩ"),
         (uF / cmetre**2, "µF/cm²"),
-        (1 / (uM * second), "/(µM s)"),
-        (uM**-1 * second**-1, "/(µM s)"),
+        (1 / (uM * second), "1/(µM s)"),
+        (uM**-1 * second**-1, "1/(µM s)"),
     ],
 )
 def test_a_unit_alone_is_its_symbol(unit, text):
     assert say(unit) == text
 
 
+def test_a_change_that_rounds_to_nothing_has_no_sign():
+    assert [signed(change) for change in (3.4, -0.3, 0.2, -2.6)] == ["+3", "0", "0", "-3"]
+    assert signed(-0.04, 1) == "0"
+    assert signed(-0.36, 1) == "-0.4"
+
+
 def test_a_unit_may_be_asked_for():
     assert say(0.75 * volt, volt) == "0.75 V"
-    assert say(2 / ms, 1 / ms) == "2 /ms"
+    assert say(2 / ms, 1 / ms) == "2/ms"
     assert say(11.8041, "µM") == "11.8 µM"
     assert say(0.30000001 * ms, digits=8) == "0.30000001 ms"
 
@@ -193,7 +200,7 @@ def test_a_list_in_a_sentence():
     [
         ("peak_conc_uM", "peak conc (µM)"),
         ("gain", "gain"),
-        ("slope_per_V", "slope (/V)"),
+        ("slope_per_V", "slope (1/V)"),
         ("relative_percent_per_mV", "relative (%/mV)"),
         ("exact_pA2", "exact pA2"),
         ("s", "s"),

@@ -61,6 +61,7 @@ def assert_same(one: TuningResult, other: TuningResult) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_training_that_was_killed_ends_with_the_same_gains(
     features: Features, backbone: Backbone, tmp_path: Path, python
 ) -> None:

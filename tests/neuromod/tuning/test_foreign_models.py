@@ -265,6 +265,7 @@ SAVED = [case for case in CASES if case[1] in ("nt1", "tft")]
 SAVED += [("GPT-2", "nt1_inputs"), ("Conv2d of groups", "nt1_both")]
 
 
+@pytest.mark.thorough
 def test_what_is_saved_loads_in_a_fresh_process(tmp_path: Path) -> None:
     expected = {}
     for kind, method in SAVED:
@@ -454,6 +455,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.thorough
 def test_two_processes_send_trained_tensors_alone_and_find_the_same_gradients(
     together: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

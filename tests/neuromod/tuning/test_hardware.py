@@ -43,6 +43,7 @@ np.savez(f"{sys.argv[1]}/{rank}.npz", gains=gains, losses=result.history["loss"]
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_processes_end_with_the_gains_of_one(
     features: Features, backbone: Backbone, tmp_path: Path, together
 ) -> None:

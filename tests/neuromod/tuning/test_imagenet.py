@@ -19,6 +19,7 @@ def lite0():
 
 
 @pytest.mark.parametrize(("photograph", "label"), [("china.jpg", 442), ("flower.jpg", 985)])
+@pytest.mark.thorough
 def test_it_sees_a_bell_cote_and_a_daisy(lite0, photograph: str, label: int) -> None:
     pixels = torch.from_numpy(load_sample_image(photograph).copy()).permute(2, 0, 1) / 255
     with torch.no_grad():

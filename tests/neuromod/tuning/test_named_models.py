@@ -101,6 +101,7 @@ def test_old_weights_that_count_no_batches_fit(mobile, tmp_path) -> None:
         "torchvision:mobilenet_v3_small",
     ],
 )
+@pytest.mark.thorough
 def test_all_ways_tune_a_convolutional_network_whole(name: str) -> None:
     network = load_backbone(name, "random").network
     for contender in CONTENDERS:

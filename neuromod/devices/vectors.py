@@ -1,0 +1,77 @@
+"""What lets C++ standalone compute many plastic synapses at once.
+
+A compiler makes vectors of a loop over synapses only if none can read what another writes. Every
+synapse reads variables of its target through an index, and GCC does not try to find out that those
+are never written there: it has to be told. And what depends on the target alone, such as the third
+factor, would be computed for each of its synapses, from variables that are gathered one by one:
+here the target holds it, computed once a time step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from brian2.equations.codestrings import Expression
+from brian2.equations.equations import SUBEXPRESSION, SingleEquation
+from brian2.utils.stringtools import get_identifiers, word_substitute
+
+from neuromod.experiment import PlasticConnection
+from neuromod.models.own_equations import read_equations
+
+POST = "_post"
+LOOP = re.compile(r"^( *for\(int _idx=0; _idx<_N; _idx\+\+\))", re.MULTILINE)
+INDEPENDENT = r"#pragma GCC ivdep\n\1"
+GATHERED = "_postsynaptic_idx ="
+# Processors gather eight numbers at once in more time than twice four.
+NARROW = """\
+#ifdef __x86_64__
+#pragma GCC target("prefer-vector-width=256")
+#endif
+"""
+
+
+def independent(text: str) -> str:
+    """Code of a time step that tells the compiler that no neuron or synapse changes another."""
+    return NARROW * (GATHERED in text) + LOOP.sub(INDEPENDENT, text)
+
+
+def held(changing: PlasticConnection) -> dict[str, SingleEquation]:
+    """What plastic synapses compute from variables of their target alone.
+
+    Returns
+    -------
+    dict of str to SingleEquation
+        Equations for the target, which computes them at the start of a time step, by the names of
+        the subexpressions of the synapses whose place they take. There are none where a spike reads
+        subexpressions, because the target may have changed within the step by then.
+    """
+    model, found = changing.model, {}
+    equations = read_equations(model.equations)
+    if equations.subexpr_names & get_identifiers(f"{model.on_pre}\n{model.on_post}"):
+        return {}
+    for name, equation in equations.items():
+        names = equation.identifiers
+        if equation.type == SUBEXPRESSION and names and all(n.endswith(POST) for n in names):
+            own = word_substitute(equation.expr.code, {n: n.removesuffix(POST) for n in names})
+            found[name] = _like(equation, f"{name}_of_{changing.name}", own, ["constant over dt"])
+    return found
+
+
+def reading(changing: PlasticConnection, there: Mapping[str, SingleEquation]) -> str:
+    """Equations of plastic synapses that read what their target holds."""
+    equations = read_equations(changing.model.equations)
+    read = {
+        name: _like(equations[name], name, f"{equation.varname}{POST}")
+        for name, equation in there.items()
+    }
+    return "\n".join(str(read.get(name, equation)) for name, equation in equations.items())
+
+
+def _like(
+    equation: SingleEquation, name: str, code: str, flags: Sequence[str] = ()
+) -> SingleEquation:
+    """An equation for another expression of the same kind."""
+    return SingleEquation(
+        SUBEXPRESSION, name, equation.dim, equation.var_type, Expression(code), list(flags)
+    )

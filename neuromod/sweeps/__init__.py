@@ -1,0 +1,1 @@
+"""Sweeps of any settings of any protocol, on one machine or many."""
