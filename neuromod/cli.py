@@ -297,6 +297,7 @@ def sweep(
             **read(default, texts),
         )
     print(finished.dataset)
+    _print_table(finished.extremes, "Extremes", ROWS_SHOWN, "extremes.csv")
     print(f"Computed now: {finished.computed} of {len(finished.points)} points.")
     print(f"Results: {where / 'results.zarr'} (neuromod.load_sweep or xarray.open_zarr)")
     print(f"Figure: {where / 'figure.png'}")

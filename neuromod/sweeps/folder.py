@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import xarray
 
 INFO, CHUNKS, RESULTS = "sweep.json", "chunks", "results.zarr"
-TABLE, FAILURES, FIGURE = "table.csv", "failures.csv", "figure.png"
+TABLE, EXTREMES, FAILURES = "table.csv", "extremes.csv", "failures.csv"
+FIGURE = "figure.png"
 LOCK = ".lock"
 MOST_ROWS = 100_000
 """Of a tidy table; more are in the data set alone."""

@@ -23,8 +23,9 @@ from neuromod.support.machine import forced
 from neuromod.support.progress import seen, task
 from neuromod.support.text import say
 from neuromod.sweeps.chunks import Chunk, Request, by_row, chunk_size
+from neuromod.sweeps.extremes import extremes
 from neuromod.sweeps.figure import draw
-from neuromod.sweeps.folder import FAILURES, MOST_ROWS, RESULTS, TABLE, Folder, taken
+from neuromod.sweeps.folder import EXTREMES, FAILURES, MOST_ROWS, RESULTS, TABLE, Folder, taken
 from neuromod.sweeps.points import Axis, Points, from_table, points
 from neuromod.sweeps.results import Gathered, tidy
 from neuromod.sweeps.workers import connected, crowd, outcomes
@@ -50,17 +51,25 @@ class Sweep:
         A row for every point that failed: its settings and why.
     computed : int
         Points computed now; the others were there already.
+    usual : mapping of str to value
+        What the protocol has for each setting that varies.
     """
 
     dataset: xarray.Dataset
     failures: pd.DataFrame
     points: Points
     computed: int
+    usual: Mapping[str, Any]
 
     @property
     def table(self) -> pd.DataFrame:
         """Main table of all points, their settings before it."""
         return tidy(self.dataset)
+
+    @property
+    def extremes(self) -> pd.DataFrame:
+        """Lowest and highest of every number that varies, and where: see `extremes`."""
+        return extremes(self.dataset, self.points, self.usual)
 
     def plot(self, *names: str) -> Figure:
         """Lines, families of lines or heat maps of results over the settings.
@@ -354,12 +363,24 @@ def _gathered(folder: Folder, plan: Plan, computed: int) -> Sweep:
     ]
     told = pd.DataFrame(rows, columns=[*plan.points.names, "error"])
     about = {name: str(value) for name, value in plan.info.items()}
-    return Sweep(gathered.dataset(about), told, plan.points, computed)
+    usual = _usual(plan.request.base(), plan.points.names)
+    return Sweep(gathered.dataset(about), told, plan.points, computed, usual)
+
+
+def _usual(study: Study, names: Iterable[str]) -> dict[str, Any]:
+    """What a study has for settings, as far as it has them."""
+    held, found = flatten(study), {}
+    for name in names:
+        # What is unknown may be of a model that only some points have.
+        with suppress(UserError):
+            found[name] = held[resolve(name, held)]
+    return found
 
 
 def _write(folder: Folder, finished: Sweep) -> None:
     folder.write_results(finished.dataset)
     folder.write_table(FAILURES, finished.failures)
+    folder.write_table(EXTREMES, finished.extremes)
     rows = int(
         np.prod([size for dim, size in finished.dataset.sizes.items() if "." not in str(dim)])
     )

@@ -93,7 +93,8 @@ def test_a_folder_has_results_table_failures_figure_and_what_was_asked(tmp_path)
     assert found.failures.broken.tolist() == ["True", "True"]
     names = {path.name for path in (tmp_path / "s").iterdir()}
     assert names == {
-        *("chunks", "failures.csv", "figure.png", "results.zarr", "sweep.json", "table.csv")
+        *("chunks", "extremes.csv", "failures.csv", "figure.png", "results.zarr", "sweep.json"),
+        "table.csv",
     }
     about = json.loads((tmp_path / "s" / "sweep.json").read_text())
     assert about["protocol"] == "tiny"
