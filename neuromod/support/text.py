@@ -50,10 +50,13 @@ LADDERS: dict[Dimension, tuple[Unit, ...]] = {
         (units.volt**-1,),
         ((stdunits.uM * units.second) ** -1,),
         (units.uamp / units.volt**2,),
-        (units.ufarad / units.cmetre**2,),
+        (units.ffarad / units.umetre**2, units.ufarad / units.cmetre**2),
         (units.msiemens / units.cmetre**2,),
         (units.uamp / units.cmetre**2,),
         (units.mvolt / units.msecond,),
+        (units.mvolt / units.kelvin,),
+        (units.mvolt * units.umetre,),
+        ((units.mvolt * units.msecond) ** -1,),
         (units.umetre**2 / units.msecond,),
     )
 }
@@ -65,6 +68,7 @@ HOMES = {
         (units.namp, 0.1),
         (stdunits.uM, 0.1),
         (units.volt, 0.2),
+        (units.ufarad / units.cmetre**2, 0.3),
     )
 }
 

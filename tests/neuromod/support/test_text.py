@@ -63,6 +63,11 @@ from neuromod.support.text import (
         (598 * um**2, "598 µm²"),
         (0.5 * uamp / volt**2, "0.5 µA/V²"),
         (0.05 / uM / second, "0.05/(µM s)"),
+        (0.9 * mV / kelvin, "0.9 mV/K"),
+        (2.3 * mV * um, "2.3 mV µm"),
+        (0.04 / (mV * ms), "0.04/(mV ms)"),
+        (1.9 * ffarad / um**2, "1.9 fF/µm²"),
+        (0.7 * uF / cmetre**2, "0.7 µF/cm²"),
         (6 * siemens / siemens, "6"),
     ],
 )
