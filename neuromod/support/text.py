@@ -29,6 +29,7 @@ DIGITS = 4
 LISTED = 7
 """Values of a list that are written one by one; a longer list is given by its ends."""
 
+OF_MEMBRANES = units.ufarad / units.cmetre**2
 # From small to large, by dimension; the first value in reach of a unit decides.
 LADDERS: dict[Dimension, tuple[Unit, ...]] = {
     ladder[0].dim: ladder
@@ -50,7 +51,7 @@ LADDERS: dict[Dimension, tuple[Unit, ...]] = {
         (units.volt**-1,),
         ((stdunits.uM * units.second) ** -1,),
         (units.uamp / units.volt**2,),
-        (units.ffarad / units.umetre**2, units.ufarad / units.cmetre**2),
+        (units.ffarad / units.umetre**2, OF_MEMBRANES),
         (units.msiemens / units.cmetre**2,),
         (units.uamp / units.cmetre**2,),
         (units.mvolt / units.msecond,),
@@ -68,7 +69,7 @@ HOMES = {
         (units.namp, 0.1),
         (stdunits.uM, 0.1),
         (units.volt, 0.2),
-        (units.ufarad / units.cmetre**2, 0.3),
+        (OF_MEMBRANES, 0.3),
     )
 }
 
