@@ -58,8 +58,10 @@ def plot(protocol: Xor, tables: Tables, recordings: Recordings) -> Figure:
 
 def _say_network(design: pd.Series) -> str:
     """Which network the rows show, and what its synapses store."""
-    codes = ", ".join(f"{name.replace('_', ' ')} {say(int(design[name]))}" for name in CODES)
-    return f"a to d: the network {NAMES[design.design]}, at {say(design.vdd_V, 'V')}; {codes}"
+    pairs = zip(TRAINS[2:], CODES[::2], CODES[1::2], strict=True)
+    codes = "; ".join(f"{name}: {int(design[a])} and {int(design[b])}" for name, a, b in pairs)
+    where = f"the network {NAMES[design.design]}, at {say(design.vdd_V, 'V')}"
+    return f"a to d: {where}; codes of {codes}; threshold dotted"
 
 
 def _plot_row(protocol: Xor, axes: Any, recording: Recording, row: int) -> None:
