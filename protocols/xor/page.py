@@ -41,7 +41,7 @@ def plot(protocol: Xor, tables: Tables, recordings: Recordings) -> Figure:
     for row, name in enumerate(ROW_NAMES):
         _plot_row(protocol, (axes[name], axes[f"v{name}"]), recordings["rows"], row)
     axes["00"].set_yticklabels(TRAINS)
-    axes["v00"].set_ylabel("membrane (mV)")
+    axes["v00"].set_ylabel("membrane (mV),\nthreshold dotted")
     supplies = tables["supplies"]
     for column, look in FOUND.items():
         found = supplies[column].where(supplies[column] > 0)
@@ -61,7 +61,7 @@ def _say_network(design: pd.Series) -> str:
     pairs = zip(TRAINS[2:], CODES[::2], CODES[1::2], strict=True)
     codes = "; ".join(f"{name}: {int(design[a])} and {int(design[b])}" for name, a, b in pairs)
     where = f"the network {NAMES[design.design]}, at {say(design.vdd_V, 'V')}"
-    return f"a to d: {where}; codes of {codes}; threshold dotted"
+    return f"a to d: {where}; codes of {codes}"
 
 
 def _plot_row(protocol: Xor, axes: Any, recording: Recording, row: int) -> None:
