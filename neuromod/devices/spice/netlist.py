@@ -1,4 +1,4 @@
-"""An experiment's circuit neurons as a netlist for ngspice.
+"""An experiment's circuit neurons as a netlist, in the language of a simulator.
 
 Where the model stands for transistors the netlist has them: square-law mirrors are level-1
 MOSFETs, EKV's are sources that follow its law, and the mirror's equation is left to SPICE to
@@ -11,13 +11,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from brian2 import Quantity, nsecond, second
 
+from neuromod.devices.spice import circuits
+from neuromod.devices.spice.dialects import NGSPICE, Spice
+from neuromod.devices.spice.parts import (
+    Capacitor,
+    Current,
+    Instance,
+    Lines,
+    Part,
+    Points,
+    Start,
+    Transconductance,
+    Voltage,
+)
 from neuromod.devices.spice.wiring import Neurons, changes, synapses
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
@@ -31,134 +43,12 @@ MAX_STEP = 1 * nsecond
 # A comparator that decides at any time does so at the end of the step of its crossing.
 CROSSING_STEP = 0.1 * nsecond
 RAMP = 10e-12
-ZERO_CELSIUS = 273.15
 # What may differ between the neurons of a population: of the neuron itself, and around it.
 OWN = ("C", "v_rest", "v_th", "v_offset", "R_leak", "t_spike", "v_slope")
 AROUND = ("R_supply", "G_unit", "v")
 
-HEADER = """\
-* $title
-* Written by neuromod: seconds, volts, amperes; energies on capacitors of 1 pF, so 1 V is 1 pJ.
-.options method=gear reltol=1e-5 abstol=1e-15 vntol=1e-8 chgtol=1e-20 gmin=1e-15
-.model switch sw(vt=0.5 ron=1 roff=1e16)
-.model reset sw(vt=0.5 ron=1k roff=1e16)
-.model high d_pullup
-.model low d_pulldown
-.model above adc_bridge(in_low=0 in_high=0 rise_delay=1p fall_delay=1p)
-.model on adc_bridge(in_low=0.5 in_high=0.5 rise_delay=1p fall_delay=1p)
-.model level dac_bridge(out_low=0 out_high=1 t_rise=10p t_fall=10p)
-.model not d_inverter(rise_delay=1p fall_delay=1p)
-.model flipflop d_dff(clk_delay=1p set_delay=1p reset_delay=1p rise_delay=1p fall_delay=1p)
 
-* A pulse, some time after a spike.
-.subckt pulse spike out start=1n width=100n
-Aspike [spike] [begun] on
-Astart begun clock wait
-Ahigh one high
-Alow zero low
-Aflipflop one clock zero ended q nq flipflop
-Awidth q ended last
-Aout [q] [out] level
-.model wait d_buffer(rise_delay={start} fall_delay={start})
-.model last d_buffer(rise_delay={width} fall_delay=1p)
-.ends
-"""
-
-NEURON = """
-* $name: membrane, leak, comparator, and a flip-flop that resets itself after a spike's width.
-.subckt ${name}_neuron out inputs spike $own
-C out 0 {C}
-Vrest rest 0 {v_rest}
-$leak
-Sreset out rest spike 0 reset
-Gspike 0 inputs spike 0 1
-Rinputs inputs 0 1
-Ethreshold over 0 vol='V(out) - {v_th + v_offset}'
-Aabove [over] [above] above
-Abusy [inputs] [busy] on
-Anor busy nor not
-Ahigh one high
-Alow zero low
-Aflipflop $decision zero ended q nq flipflop
-Awidth q ended last
-Aspike [q] [spike] level
-.model last d_buffer(rise_delay={t_spike} fall_delay=1p)
-.ends
-"""
-LEAK = {
-    "linear": "Rleak out rest {R_leak}",
-    "one_sided": "Dleak out rest diode temp=$celsius\n"
-    ".model diode d(is={v_slope/R_leak} n={v_slope/$U_T} tnom=$celsius)",
-    "symmetric": "Dleak out rest diode temp=$celsius\nDback rest out diode temp=$celsius\n"
-    ".model diode d(is={v_slope/R_leak/2} n={v_slope/$U_T} tnom=$celsius)",
-}
-DECISION = {"clocked": "above nor", "continuous": "one above"}
-
-TRANSISTORS = {
-    "square": """
-.model ${name}_nmos nmos(level=1 kp=$beta vto=$vto lambda=$modulation is=1e-25)
-.model ${name}_pmos pmos(level=1 kp=$beta vto=-$vto lambda=$modulation is=1e-25)
-.subckt ${name}_n d g s m=1
-M d g s s ${name}_nmos w=1u l=1u m={m}
-.ends
-.subckt ${name}_p d g s m=1
-M d g s s ${name}_pmos w=1u l=1u m={m}
-.ends
-""",
-    "ekv": """
-.subckt ${name}_n d g s m=1
-B d s I={m}*$I_spec*(1 + $modulation*abs(V(d,s)))*
-+ (ln(1 + exp((V(g,s) - $vto)/$v_ekv))^2
-+ - ln(1 + exp((V(g,s) - $vto - $slope_factor*V(d,s))/$v_ekv))^2)
-.ends
-.subckt ${name}_p d g s m=1
-B s d I={m}*$I_spec*(1 + $modulation*abs(V(s,d)))*
-+ (ln(1 + exp((V(s,g) - $vto)/$v_ekv))^2
-+ - ln(1 + exp((V(s,g) - $vto - $slope_factor*V(s,d))/$v_ekv))^2)
-.ends
-""",
-}
-MIRROR = """
-* $name: a reference behind its load, and its copies; both conduct while the pulse is on.
-.subckt ${name}_push pulse vdd out units=1 references=1
-Xreference gate gate vdd ${name}_p m={references}
-Vreference gate load 0
-Rload load foot {$R_S/references}
-Sreference foot 0 pulse 0 switch
-$push
-.ends
-.subckt ${name}_pull pulse vdd out units=1 references=1
-Sreference vdd head pulse 0 switch
-Rload head load {$R_S/references}
-Vreference load gate 0
-Xreference gate gate 0 ${name}_n m={references}
-$pull
-.ends
-"""
-OUTPUT = {
-    "ideal": {
-        "push": "Fcopies vdd out Vreference {units/references}",
-        "pull": "Fcopies out 0 Vreference {units/references}",
-    },
-    "mosfet": {
-        "push": "Xcopies drain gate vdd ${name}_p m={units}\nSout drain out pulse 0 switch",
-        "pull": "Xcopies drain gate 0 ${name}_n m={units}\nSout out drain pulse 0 switch",
-    },
-}
-CONDUCTANCE = """
-* $name: conductances to the supply and to ground.
-.subckt ${name}_push pulse vdd out units=1 G_unit=$G_unit
-Runits vdd end {1/(units*G_unit)}
-Sunits end out pulse 0 switch
-.ends
-.subckt ${name}_pull pulse vdd out units=1 G_unit=$G_unit
-Runits out end {1/(units*G_unit)}
-Sunits end 0 pulse 0 switch
-.ends
-"""
-
-
-def netlist(experiment: Experiment, neurons: Neurons) -> str:
+def netlist(experiment: Experiment, neurons: Neurons, dialect: Spice = NGSPICE) -> str:
     """Netlist of some neurons of an experiment, with the experiment's inputs.
 
     Parameters
@@ -166,11 +56,13 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
     experiment : Experiment
     neurons : mapping of str to sequence of int
         Closed against spikes from others, as `wiring.choose` gives them.
+    dialect : Spice
+        Of the simulator that is to run it.
 
     Returns
     -------
     str
-        To be run by ``ngspice -b -r FILE.raw FILE.cir``; see `saved` for what it saves.
+        See `saved` for what it saves.
 
     Raises
     ------
@@ -184,33 +76,23 @@ def netlist(experiment: Experiment, neurons: Neurons) -> str:
             f"most {MOST_NEURONS} with {MOST_SYNAPSES}; --neurons 0,3 picks some, with those that "
             "drive them."
         )
-    chosen = {p.name: p for p in experiment.populations if p.name in neurons}
-    title = ", ".join(f"{name} {_listed(numbers)}" for name, numbers in neurons.items())
-    parts = [Template(HEADER).substitute(title=f"Circuit neurons: {title}")]
-    for name, population in chosen.items():
-        _check_values(population)
-        parts += _subcircuits(population, neurons[name])
     # A pulse's timing in picoseconds tells those of one source apart.
     wired["pulse"] = [
         f"pulse_{s.source}_{s.i}_{round(s.start * 1e12)}_{round(s.width * 1e12)}"
         for s in wired.itertuples()
     ]
-    parts += _pulses(experiment, wired)
-    changed = changes(experiment, neurons)
-    for name, population in chosen.items():
-        for neuron in neurons[name]:
-            parts += _neuron(population, neuron, changed)
-    for synapse in wired.itertuples():
-        parts += _synapse(synapse, chosen[synapse.target])
-    circuits: list[Any] = [population.model for population in chosen.values()]
-    continuous = any(circuit.comparator == "continuous" for circuit in circuits)
-    step = min(experiment.dt, CROSSING_STEP if continuous else MAX_STEP)
-    parts += [
-        ".save " + "\n+ ".join(name for column in saved(neurons).values() for name in column),
-        f".tran {_number(step)} {_number(experiment.duration)} 0 {_number(step)}",
-        ".end",
+    chosen = {p.name: p for p in experiment.populations if p.name in neurons}
+    for population in chosen.values():
+        _check_values(population)
+    title = ", ".join(f"{name} {_listed(numbers)}" for name, numbers in neurons.items())
+    nodes = [node for names in _nodes(neurons).values() for node in names]
+    text = [
+        *dialect.title(f"Circuit neurons: {title}"),
+        *dialect.options(None),
+        dialect.write(_parts(experiment, neurons, chosen, wired, dialect)),
+        *dialect.analysis(nodes, float(_step(experiment, chosen)), float(experiment.duration)),
     ]
-    return "\n".join(parts) + "\n"
+    return "\n".join(text) + "\n"
 
 
 def save(text: str, path: Path) -> None:
@@ -221,13 +103,47 @@ def save(text: str, path: Path) -> None:
         temporary.write_text(text)
 
 
-def saved(neurons: Neurons) -> dict[tuple[str, int], tuple[str, str, str]]:
+def saved(neurons: Neurons) -> dict[tuple[str, int], tuple[str, ...]]:
     """Vectors that a netlist saves: membrane, spike (0 or 1 V) and energy (1 V is 1 pJ)."""
+    found = _nodes(neurons)
+    return {neuron: tuple(f"v({node})" for node in nodes) for neuron, nodes in found.items()}
+
+
+def _nodes(neurons: Neurons) -> dict[tuple[str, int], tuple[str, ...]]:
     return {
-        (name, n): (f"v({name}_{n})", f"v({name}_{n}_spike)", f"v({name}_{n}_energy)")
+        (name, n): (f"{name}_{n}", f"{name}_{n}_spike", f"{name}_{n}_energy")
         for name, numbers in neurons.items()
         for n in numbers
     }
+
+
+def _step(experiment: Experiment, chosen: dict[str, Population]) -> Quantity:
+    """Longest time step that a simulator may take, seconds."""
+    models: list[Any] = [population.model for population in chosen.values()]
+    continuous = any(circuit.comparator == "continuous" for circuit in models)
+    return min(experiment.dt, CROSSING_STEP if continuous else MAX_STEP)
+
+
+def _parts(
+    experiment: Experiment,
+    neurons: Neurons,
+    chosen: dict[str, Population],
+    wired: pd.DataFrame,
+    dialect: Spice,
+) -> Iterator[Part]:
+    """All that a netlist consists of."""
+    yield from circuits.pulses(dialect)
+    for name, population in chosen.items():
+        yield from _subcircuits(dialect, population, neurons[name])
+    yield Lines(f"\n{dialect.comment} Pulses.")
+    yield from _pulses(experiment, wired, chosen, dialect)
+    changed = changes(experiment, neurons)
+    for name, population in chosen.items():
+        for neuron in neurons[name]:
+            yield Lines("")
+            yield from _neuron(dialect, population, neuron, changed)
+    for synapse in wired.itertuples():
+        yield from _synapse(synapse, chosen[synapse.target])
 
 
 def _check_values(population: Population) -> None:
@@ -241,20 +157,14 @@ def _check_values(population: Population) -> None:
         )
 
 
-def _subcircuits(population: Population, neurons: Sequence[int]) -> Iterator[str]:
+def _subcircuits(dialect: Spice, population: Population, neurons: Sequence[int]) -> Iterator[Part]:
     """A population's neuron, and its synapses: those of all, or each neuron's own."""
     circuit: Any = population.model
-    values = {
-        "name": population.name,
-        "own": " ".join(f"{key}={_number(_shared(circuit)[key])}" for key in OWN),
-        "decision": DECISION[circuit.comparator],
-        "celsius": _number(float(circuit.temperature) - ZERO_CELSIUS),
-        "U_T": _number(circuit.mirror().v_ekv / 2 / circuit.slope_factor),
-    }
-    leak = Template(LEAK[circuit.leak]).substitute(values)
-    yield Template(NEURON).substitute(values, leak=leak)
+    shared = _shared(circuit)
+    own = {key: float(np.asarray(shared[key])) for key in OWN}
+    yield circuits.neuron(dialect, population.name, circuit, own)
     for name, neuron in {_family(population, n): n for n in neurons}.items():
-        yield _transistors(population, name, neuron)
+        yield from circuits.synapses(dialect, name, circuit, _mirror(population, neuron))
 
 
 def _family(population: Population, neuron: int) -> str:
@@ -263,39 +173,24 @@ def _family(population: Population, neuron: int) -> str:
     return population.name if alike else f"{population.name}_{neuron}"
 
 
-def _transistors(population: Population, name: str, neuron: int) -> str:
-    """Synapses as subcircuits, with the transistors of one neuron."""
+def _mirror(population: Population, neuron: int) -> Any:
+    """The mirror of one neuron."""
     circuit: Any = population.model
     # As given, at the nominal temperature.
     own = {key: np.broadcast_to(population.own(key), population.size) for key in TRANSISTOR}
     dims = {key: getattr(circuit, key).dim for key in TRANSISTOR}
-    mirror = circuit.mirror(**{key: Quantity(own[key][neuron], dim=dims[key]) for key in own})
-    numbers = {
-        "beta": mirror.beta,
-        "vto": mirror.vto,
-        "R_S": mirror.R_S,
-        "G_unit": circuit.G_unit,
-        "slope_factor": circuit.slope_factor,
-        "modulation": mirror.modulation,
-        "v_ekv": mirror.v_ekv,
-        "I_spec": mirror.specific_current,
-    }
-    values = {"name": name} | {key: _number(value) for key, value in numbers.items()}
-    if circuit.synapse == "conductance":
-        return Template(CONDUCTANCE).substitute(values)
-    outputs = {k: Template(v).substitute(values) for k, v in OUTPUT[circuit.output].items()}
-    return Template(TRANSISTORS[circuit.law] + MIRROR).substitute(values, **outputs)
+    return circuit.mirror(**{key: Quantity(own[key][neuron], dim=dims[key]) for key in own})
 
 
-def _pulses(experiment: Experiment, wired: pd.DataFrame) -> Iterator[str]:
+def _pulses(
+    experiment: Experiment, wired: pd.DataFrame, chosen: dict[str, Population], dialect: Spice
+) -> Iterator[Part]:
     """Every pulse that reaches a synapse, as a voltage of 0 or 1 V."""
     sources = {source.name: source for source in experiment.sources}
-    yield "\n* Pulses."
     for pulse in wired.drop_duplicates("pulse").itertuples():
-        node = pulse.pulse
         if pulse.source not in sources:
-            times = f"start={_number(pulse.start)} width={_number(pulse.width)}"
-            yield f"X{node} {pulse.source}_{pulse.i}_spike {node} pulse {times}"
+            width = _value(chosen[pulse.source], "t_spike", pulse.i)
+            yield from circuits.delayed(dialect, f"{pulse.source}_{pulse.i}_spike", pulse, width)
             continue
         spikes = sources[pulse.source]
         at = np.asarray(spikes.times / second)[spikes.neurons == pulse.i] + pulse.start
@@ -303,39 +198,41 @@ def _pulses(experiment: Experiment, wired: pd.DataFrame) -> Iterator[str]:
         # Pulses that touch are one.
         touch = np.flatnonzero(np.diff(edges) < RAMP)
         edges = np.delete(edges, [*touch, *touch + 1])
-        yield _steps(f"V{node} {node} 0", 0.0, pd.Series(np.resize([1, -1], len(edges)), edges))
+        steps = pd.Series(np.resize([1, -1], len(edges)), edges)
+        yield _stepped(f"V{pulse.pulse}", pulse.pulse, 0.0, steps)
 
 
 def _neuron(
-    population: Population, neuron: int, changed: dict[tuple[str, int, str, str], pd.Series]
-) -> Iterator[str]:
+    dialect: Spice,
+    population: Population,
+    neuron: int,
+    changed: dict[tuple[str, int, str, str], pd.Series],
+) -> Iterator[Part]:
     """A neuron, its supplies and the energy that they give, and what kicks it."""
     circuit: Any = population.model
     name = f"{population.name}_{neuron}"
-    own = [key for key in OWN if key in population.values]
-    values = " ".join(f"{key}={_number(_value(population, key, neuron))}" for key in own)
-    yield f"\nX{name} {name} {name}_inputs {name}_spike {population.name}_neuron {values}".rstrip()
-    powers = []
+    own = {key: _value(population, key, neuron) for key in OWN if key in population.values}
+    nodes = (name, f"{name}_inputs", f"{name}_spike")
+    yield Instance(f"X{name}", nodes, f"{population.name}_neuron", own)
     for domain in circuit.domains:
         mark = suffix(domain)
-        supply = f"{name}_vdd{mark}"
         start = _value(population, f"vdd{mark}", neuron)
         steps = changed.get((population.name, neuron, "vdd", domain), pd.Series(dtype=float))
-        end = supply
-        if float(circuit.R_supply):
-            end = f"{name}_source{mark}"
-            yield f"R{supply} {end} {supply} {_number(_value(population, 'R_supply', neuron))}"
-        yield _steps(f"V{supply} {end} 0", start, steps)
-        powers.append(f"V({end})*I(V{supply})")
-    yield f"B{name}_power 0 {name}_energy I=-({' + '.join(powers)})"
-    yield f"C{name}_energy {name}_energy 0 1p"
+        behind = bool(float(circuit.R_supply))
+        end = f"{name}_source{mark}" if behind else f"{name}_vdd{mark}"
+        resistance = _value(population, "R_supply", neuron) if behind else None
+        source = _stepped(f"V{name}_vdd{mark}", end, start, steps)
+        yield from circuits.supply(name, mark, resistance, source)
+    yield Capacitor(f"C{name}_energy", f"{name}_energy", "0", 1e-12)
     kicks = changed.get((population.name, neuron, "v", circuit.domains[0]))
     if kicks is not None:
-        yield _kicks(f"I{name}_kicks 0 {name}", kicks * _value(population, "C", neuron))
-    yield f".ic v({name})={_number(_value(population, 'v', neuron))} v({name}_energy)=0"
+        yield _kicks(f"I{name}_kicks", name, kicks * _value(population, "C", neuron))
+    yield Start((name,), _value(population, "v", neuron))
+    yield Start((f"{name}_energy",), 0)
+    yield from circuits.at_rest(dialect, f"X{name}", f"{name}_spike")
 
 
-def _synapse(synapse: Any, population: Population) -> Iterator[str]:
+def _synapse(synapse: Any, population: Population) -> Iterator[Part]:
     """A synapse's mirrors or conductances, and its line to the NOR."""
     circuit: Any = population.model
     target, pulse = f"{synapse.target}_{synapse.j}", synapse.pulse
@@ -349,15 +246,16 @@ def _synapse(synapse: Any, population: Population) -> Iterator[str]:
             f"{synapse.mirrors:g} references: a mirror needs both."
         )
     for kind in (kind for kind in units if units[kind]):
+        own = {"units": float(units[kind])}
         if circuit.synapse == "mirror":
             # References of a bundle, which may push and pull, are shared out by its units.
-            own = f"references={_number(synapse.mirrors * units[kind] / total)}"
+            own["references"] = float(synapse.mirrors * units[kind] / total)
         else:
-            own = f"G_unit={_number(_value(population, 'G_unit', synapse.j))}"
-        nodes = f"{pulse} {supply} {target} {_family(population, synapse.j)}_{kind}"
-        yield f"X{kind}_{name} {nodes} units={_number(units[kind])} {own}"
+            own["G_unit"] = _value(population, "G_unit", synapse.j)
+        circuit_name = f"{_family(population, synapse.j)}_{kind}"
+        yield Instance(f"X{kind}_{name}", (pulse, supply, target), circuit_name, own)
     if synapse.active:
-        yield f"G{name} 0 {target}_inputs {pulse} 0 1"
+        yield Transconductance(f"G{name}", "0", f"{target}_inputs", pulse, 1)
 
 
 def _shared(circuit: Any) -> dict[str, Any]:
@@ -378,31 +276,25 @@ def _value(population: Population, name: str, neuron: int) -> float:
     return float(held if held.ndim == 0 else held[neuron])
 
 
-def _steps(line: str, start: float, changes: pd.Series) -> str:
+def _stepped(name: str, node: str, start: float, changes: pd.Series) -> Voltage:
     """A voltage source that steps."""
     if changes.empty:
-        return f"{line} {_number(start)}"
+        return Voltage(name, node, "0", start)
     at = changes.index.to_numpy(dtype=float)
     levels = np.concatenate([[start], start + changes.cumsum().to_numpy()])
-    return _piecewise(line, np.column_stack([at, at + RAMP]), np.repeat(levels, 2)[1:-1], start)
+    points = _points(np.column_stack([at, at + RAMP]), np.repeat(levels, 2)[1:-1], start)
+    return Voltage(name, node, "0", start, points)
 
 
-def _kicks(line: str, charges: pd.Series) -> str:
+def _kicks(name: str, node: str, charges: pd.Series) -> Current:
     """A current source that gives charges, coulomb, each as a triangle of one ramp's width."""
     at = np.add.outer(charges.index.to_numpy(dtype=float), np.array([-1, 0, 1]) * RAMP)
-    return _piecewise(line, at, np.outer(charges.to_numpy() / RAMP, [0, 1, 0]))
+    return Current(name, "0", node, _points(at, np.outer(charges.to_numpy() / RAMP, [0, 1, 0])))
 
 
-def _piecewise(line: str, times: np.ndarray, values: np.ndarray, start: float = 0) -> str:
-    """A source that goes in straight lines from a value at 0 through others at their times."""
-    points = zip(times.ravel(), values.ravel(), strict=True)
-    pairs = [f"{_number(time)} {_number(value)}" for time, value in points]
-    return f"{line} PWL(0 {_number(start)}\n+ " + "\n+ ".join(pairs) + ")"
-
-
-def _number(value: Any) -> str:
-    """In SI units; SPICE reads no unit."""
-    return f"{float(np.asarray(value)):.15g}"
+def _points(times: np.ndarray, values: np.ndarray, start: float = 0) -> Points:
+    """Straight lines from a value at 0 through others at their times."""
+    return [(0, start), *zip(times.ravel().tolist(), values.ravel().tolist(), strict=True)]
 
 
 def _listed(numbers: Any) -> str:

@@ -1,0 +1,283 @@
+"""Subcircuits of a circuit neuron: its membrane, its comparator and spike, and its mirrors.
+
+Each has two forms. ngspice is given its own level-1 transistors, diodes and digital parts; other
+simulators are given sources that follow the same laws, and a flip-flop made of capacitors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from neuromod.devices.spice.dialects import Spice, number, on
+from neuromod.devices.spice.parts import (
+    Behaviour,
+    Capacitor,
+    Copy,
+    Instance,
+    Lines,
+    Meter,
+    Part,
+    Resistor,
+    Start,
+    Subcircuit,
+    Switch,
+    Transconductance,
+    Voltage,
+)
+
+ZERO_CELSIUS = 273.15
+STATES = ("held", "ramp")
+"""Nodes of a flip-flop made of capacitors, which are 0 V at the start."""
+# A comparator's smooth step: half of it within 5 uV.
+SHARP = 1e5
+
+NATIVE_GENERATOR = """\
+Ahigh one high
+Alow zero low
+Aflipflop {data} {clock} zero ended q nq flipflop
+Awidth q ended last
+Aspike [q] [{out}] level
+.model last d_buffer(rise_delay={{{width}}} fall_delay=1p)"""
+NATIVE_DECISION = """\
+Ethreshold over 0 vol='V(out) - {v_th + v_offset}'
+Aabove [over] [above] above
+Abusy [inputs] [busy] on
+Anor busy nor not"""
+NATIVE_WAIT = """\
+Aspike_in [spike] [begun] on
+Astart begun clock wait
+.model wait d_buffer(rise_delay={start} fall_delay={start})"""
+NATIVE_LEAK = {
+    "one_sided": "Dleak out rest diode temp={celsius}\n"
+    ".model diode d(is={{v_slope/R_leak}} n={{v_slope/{U_T}}} tnom={celsius})",
+    "symmetric": "Dleak out rest diode temp={celsius}\nDback rest out diode temp={celsius}\n"
+    ".model diode d(is={{v_slope/R_leak/2}} n={{v_slope/{U_T}}} tnom={celsius})",
+}
+LEAK = {
+    "one_sided": "v_slope/R_leak*(exp(V(out,rest)/v_slope) - 1)",
+    "symmetric": "v_slope/R_leak/2*(exp(V(out,rest)/v_slope) - exp(-V(out,rest)/v_slope))",
+}
+# What a comparator is clocked by, and what it then decides on.
+DECISION = {"clocked": ("nor", "above"), "continuous": ("above", "one")}
+SQUARE = "{count}*{beta}/2*(1 + {modulation}*abs({v_ds}))*(max({v_on},0)**2 - max({v_off},0)**2)"
+EKV = (
+    "{count}*{I_spec}*(1 + {modulation}*abs({v_ds}))*"
+    "(ln(1 + exp(({v_on})/{v_ekv}))**2 - ln(1 + exp(({v_off})/{v_ekv}))**2)"
+)
+
+
+def generator(dialect: Spice, clock: str, data: str, out: str, width: str) -> Iterator[Part]:
+    """A flip-flop that resets itself after a width: a spike, or a pulse.
+
+    It takes up its data where its clock rises, and no clock while it is on.
+    """
+    if dialect.native:
+        yield Lines(NATIVE_GENERATOR.format(clock=clock, data=data, out=out, width=width))
+        return
+    yield Voltage("Vone", "one", "0", 1)
+    high, q, held = on(clock), on(out), on("held")
+    # Open while the clock is low, then held; a decision that was taken is forgotten.
+    follow = f"(1 - {high})*({on(data)}*(1 - {q}) - V(held))"
+    yield Behaviour("Bheld", "0", "held", "I", f"1e-3*({follow} - {high}*{q}*V(held))")
+    yield Capacitor("Cheld", "held", "0", 1e-14)
+    # A ramp that reaches 1 V at the end of the width; below 0.25 V the spike is over.
+    lasting = f"(0.5*(1 + tanh(40*(V({out}) - 0.25))))"
+    ramp = f"{lasting}*1e-12/({width}) - (1 - {lasting})*1e-2*V(ramp)"
+    yield Behaviour("Bramp", "0", "ramp", "I", ramp)
+    yield Capacitor("Cramp", "ramp", "0", 1e-12)
+    ended = "0.5*(1 + tanh(1000*(V(ramp) - 1)))"
+    kept = f"0.5*(1 + tanh(40*(V({out}) + {high}*{held} - {ended} - 0.5)))"
+    yield Behaviour("Bout", "0", out, "I", f"1e-3*({kept} - V({out}))")
+    yield Capacitor("Cout", out, "0", 2e-13)
+
+
+def pulses(dialect: Spice) -> Iterator[Subcircuit]:
+    """What makes pulses of spikes."""
+    if dialect.native:
+        values = {"start": 1e-9, "width": 1e-7}
+        parts = [Lines(NATIVE_WAIT), *generator(dialect, "clock", "one", "out", "width")]
+        yield Subcircuit("pulse", ("spike", "out"), values, parts, "A pulse, after a spike.")
+        return
+    for name, when, clock in (
+        ("at_rise", "rises", "V(before)"),
+        ("at_fall", "falls", "1 - V(before)"),
+    ):
+        parts = [
+            Behaviour("Bclock", "clock", "0", "V", clock),
+            *generator(dialect, "clock", "one", "out", "width"),
+        ]
+        about = f"A pulse, when a voltage {when}."
+        yield Subcircuit(name, ("before", "out"), {"width": 1e-7}, parts, about)
+
+
+def delayed(dialect: Spice, spike: str, pulse: Any, longest: float) -> Iterator[Part]:
+    """A pulse that a neuron's spikes make after a time, and the state that it starts with.
+
+    Flip-flops made of capacitors wait one after another: none as long as another spike may take.
+    """
+    out = pulse.pulse
+    if dialect.native:
+        yield Instance(
+            f"X{out}", (spike, out), "pulse", {"start": pulse.start, "width": pulse.width}
+        )
+        return
+    waits = int(np.ceil(pulse.start / longest))
+    nodes = [spike, *(f"{out}_wait{n}" for n in range(waits)), out]
+    widths = [pulse.start / waits] * waits + [pulse.width]
+    for n, width in enumerate(widths):
+        name = f"X{nodes[n + 1]}"
+        circuit = "at_fall" if n else "at_rise"
+        yield Instance(name, (nodes[n], nodes[n + 1]), circuit, {"width": width})
+        yield from at_rest(dialect, name, nodes[n + 1])
+
+
+def at_rest(dialect: Spice, name: str, out: str) -> Iterator[Part]:
+    """A flip-flop made of capacitors, in an instance, starts with nothing in them."""
+    if not dialect.native:
+        yield Start((out,), 0)
+        yield from (Start((name, state), 0) for state in STATES)
+
+
+def neuron(dialect: Spice, name: str, circuit: Any, own: dict[str, float]) -> Subcircuit:
+    """Membrane, leak, comparator, and a flip-flop that resets itself after a spike's width."""
+    clock, data = DECISION[circuit.comparator]
+    parts = [
+        Capacitor("Cmembrane", "out", "0", "C"),
+        Voltage("Vrest", "rest", "0", "v_rest"),
+        leak(dialect, circuit),
+        Switch("Sreset", "out", "rest", "spike", 1000),
+        Transconductance("Gspike", "0", "inputs", "spike", 1),
+        Resistor("Rinputs", "inputs", "0", 1),
+        *comparator(dialect),
+        *generator(dialect, clock, data, "spike", "t_spike"),
+    ]
+    about = f"{name}: membrane, leak, comparator, and a flip-flop that resets itself after a spike."
+    return Subcircuit(f"{name}_neuron", ("out", "inputs", "spike"), own, parts, about)
+
+
+def comparator(dialect: Spice) -> Iterator[Part]:
+    """Whether the membrane is above threshold, and whether no pulse is on."""
+    if dialect.native:
+        yield Lines(NATIVE_DECISION)
+        return
+    above = f"0.5*(1 + tanh({number(SHARP)}*(V(out) - (v_th + v_offset))))"
+    yield Behaviour("Babove", "above", "0", "V", above)
+    yield Behaviour("Bnor", "nor", "0", "V", f"1 - {on('inputs')}")
+
+
+def leak(dialect: Spice, circuit: Any) -> Part:
+    """The leak element, a diode with a slope where it is no resistor."""
+    if circuit.leak == "linear":
+        return Resistor("Rleak", "out", "rest", "R_leak")
+    if not dialect.native:
+        return Behaviour("Bleak", "out", "rest", "I", LEAK[circuit.leak])
+    celsius = number(float(circuit.temperature) - ZERO_CELSIUS)
+    U_T = number(circuit.mirror().v_ekv / 2 / circuit.slope_factor)
+    return Lines(NATIVE_LEAK[circuit.leak].format(celsius=celsius, U_T=U_T))
+
+
+def synapses(dialect: Spice, name: str, circuit: Any, mirror: Any) -> Iterator[Part]:
+    """What pushes and pulls, with the transistors of a mirror."""
+    if circuit.synapse == "conductance":
+        yield from conductances(name, circuit)
+        return
+    yield from transistors(dialect, name, circuit, mirror)
+    yield from mirrors(name, circuit, mirror)
+
+
+def transistors(dialect: Spice, name: str, circuit: Any, mirror: Any) -> Iterator[Part]:
+    """A number of equal n-type transistors, and of p-type ones."""
+    values = {
+        "beta": mirror.beta,
+        "vto": mirror.vto,
+        "slope_factor": circuit.slope_factor,
+        "modulation": mirror.modulation,
+        "v_ekv": mirror.v_ekv,
+        "I_spec": mirror.specific_current,
+    }
+    text = {key: number(value) for key, value in values.items()} | {"count": "count"}
+    native = dialect.native and circuit.law == "square"
+    if native:
+        card = (
+            f"level=1 kp={text['beta']} vto={{}}{text['vto']} lambda={text['modulation']} is=1e-25"
+        )
+        yield Lines(f"\n.model {name}_nmos nmos({card.format('')})")
+        yield Lines(f".model {name}_pmos pmos({card.format('-')})")
+    for kind in "np":
+        ds, gs = ("d,s", "g,s") if kind == "n" else ("s,d", "s,g")
+        if native:
+            part: Part = Lines(f"Mcopies d g s s {name}_{kind}mos w=1u l=1u m={{count}}")
+        else:
+            part = Behaviour("Bcopies", *ds.split(","), "I", _law(circuit.law, text, ds, gs))
+        yield Subcircuit(f"{name}_{kind}", ("d", "g", "s"), {"count": 1}, [part])
+
+
+def _law(law: str, values: dict[str, str], ds: str, gs: str) -> str:
+    """Current from drain to source, or from source to drain, by voltages between nodes."""
+    v_ds, v_on = f"V({ds})", f"V({gs}) - {values['vto']}"
+    back = v_ds if law == "square" else f"{values['slope_factor']}*{v_ds}"
+    formula = {"square": SQUARE, "ekv": EKV}[law]
+    return formula.format(**values, v_ds=v_ds, v_on=v_on, v_off=f"{v_on} - {back}")
+
+
+def mirrors(name: str, circuit: Any, mirror: Any) -> Iterator[Subcircuit]:
+    """A reference behind its load, and its copies; both conduct while the pulse is on."""
+    load = f"{number(mirror.R_S)}/references"
+    ports = ("pulse", "vdd", "out")
+    values = {"units": 1, "references": 1}
+    push = [
+        Instance("Xreference", ("gate", "gate", "vdd"), f"{name}_p", {"count": "references"}),
+        Voltage("Vreference", "gate", "load", 0),
+        Resistor("Rload", "load", "foot", load),
+        Switch("Sreference", "foot", "0", "pulse", 1),
+    ]
+    pull = [
+        Switch("Sreference", "vdd", "head", "pulse", 1),
+        Resistor("Rload", "head", "load", load),
+        Voltage("Vreference", "load", "gate", 0),
+        Instance("Xreference", ("gate", "gate", "0"), f"{name}_n", {"count": "references"}),
+    ]
+    push += _output(name, circuit, "vdd", "out", "p")
+    pull += _output(name, circuit, "out", "0", "n")
+    about = f"{name}: a reference behind its load, and its copies, while a pulse is on."
+    yield Subcircuit(f"{name}_push", ports, values, push, about)
+    yield Subcircuit(f"{name}_pull", ports, values, pull)
+
+
+def _output(name: str, circuit: Any, a: str, b: str, kind: str) -> list[Part]:
+    """A mirror's copies, from a to b: a source, or transistors with a switch at the drain."""
+    if circuit.output == "ideal":
+        return [Copy("Fcopies", a, b, "Vreference", "units/references")]
+    source = "vdd" if kind == "p" else "0"
+    ends = ("drain", "out") if kind == "p" else ("out", "drain")
+    return [
+        Instance("Xcopies", ("drain", "gate", source), f"{name}_{kind}", {"count": "units"}),
+        Switch("Sout", *ends, "pulse", 1),
+    ]
+
+
+def conductances(name: str, circuit: Any) -> Iterator[Subcircuit]:
+    """Conductances to the supply and to ground."""
+    values = {"units": 1, "G_unit": float(circuit.G_unit)}
+    ports = ("pulse", "vdd", "out")
+    about = f"{name}: conductances to the supply and to ground."
+    unit = "1/(units*G_unit)"
+    push = [Resistor("Runits", "vdd", "inner", unit), Switch("Sunits", "inner", "out", "pulse", 1)]
+    pull = [Resistor("Runits", "out", "inner", unit), Switch("Sunits", "inner", "0", "pulse", 1)]
+    yield Subcircuit(f"{name}_push", ports, values, push, about)
+    yield Subcircuit(f"{name}_pull", ports, values, pull)
+
+
+def supply(name: str, mark: str, resistance: float | None, source: Voltage) -> Iterator[Part]:
+    """A supply of a neuron, behind its resistance, whose energy is added up."""
+    if resistance is not None:
+        yield Resistor(f"R{name}_vdd{mark}", source.a, f"{name}_vdd{mark}", resistance)
+    yield source
+    # A megohm makes a volt of a microampere.
+    current = f"{name}_current{mark}"
+    yield Meter(f"H{current}", current, "0", source.name, 1e6)
+    power = f"-V({source.a})*V({current})*1e-6"
+    yield Behaviour(f"B{name}_power{mark}", "0", f"{name}_energy", "I", power)
