@@ -84,6 +84,21 @@ class Mirror:
         slope = self._slope(overdrive) * (1 + self.modulation * (overdrive + self.vto))
         return slope + self.modulation * self._saturated(overdrive)
 
+    def output(self, overdrive: Any, drop: Any, slope_factor: float = 1.0) -> Any:
+        """Current of a copy of the reference, whose gate it shares, A.
+
+        Parameters
+        ----------
+        overdrive : ndarray, shape () or (n,)
+            That of the reference, V.
+        drop : ndarray, shape () or (n,)
+            From the copy's drain to its source, V, not negative.
+        slope_factor : float
+            Of EKV; 1 for the square law.
+        """
+        back = self._saturated(overdrive - slope_factor * drop)
+        return (self._saturated(overdrive) - back) * (1 + self.modulation * drop)
+
     def overdrive_for(self, current: Any) -> Any:
         """Overdrive at which the reference conducts a current, V.
 

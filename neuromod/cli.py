@@ -39,6 +39,7 @@ HEADINGS = {
     "model": "Models",
     "receptor": "Receptors",
     "sensor": "Fluorescent sensors",
+    "circuit": "Circuit neurons by process",
     "delivery": "Deliveries of modulators",
     "stimulus": "Stimuli",
     "method": "Methods of tuning",
@@ -462,6 +463,46 @@ def validate(
         _say(f"{(~table.agrees).sum()} of {len(table)} neurons miss them.")
         raise typer.Exit(FAILED)
     print(f"All of {len(table)} neurons meet them.")
+
+
+@app.command("fit-mirror")
+def fit_mirror_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Table (vdd_V, current_nA, v_V) or SPICE .raw.")
+    ],
+    law: Annotated[str, typer.Option(help="Law of the transistors: ekv or square.")] = "ekv",
+    vdd: Annotated[
+        str, typer.Option(metavar="VECTOR", help="Supply in a raw file.", show_default="v(vdd)")
+    ] = "",
+    current: Annotated[
+        str,
+        typer.Option(metavar="VECTOR", help="Unit current in a raw file; -i(vout) turns its sign."),
+    ] = "",
+    v: Annotated[
+        str,
+        typer.Option(metavar="VECTOR", help="Voltage across the output transistor in a raw file."),
+    ] = "",
+    temperature: Annotated[str, typer.Option(help="Of the sweep, such as 300*kelvin.")] = (
+        "300*kelvin"
+    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for tables, JSON and figure.", show_default="not written"),
+    ] = None,
+) -> None:
+    """Fit a mirror's transistors to its unit current over the supply, with 95 % intervals."""
+    from neuromod.chip.mirror_data import read_mirror
+    from neuromod.chip.mirror_fit import METHOD, fit_mirror
+    from neuromod.settings import parse_value
+
+    data = read_mirror(file, vdd, current, v)
+    fit = fit_mirror(data, law, parse_value(temperature))
+    print(f"Read: {data.how}.")
+    _print_table(fit.table, "", len(fit.table))
+    print("\n".join((*fit.told(), f"{METHOD}.")))
+    if out is not None:
+        fit.save(out)
+        print(f"Results: {out} (figure.png, fit.json, points.csv)")
 
 
 @app.command()

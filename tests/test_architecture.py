@@ -18,6 +18,7 @@ SOURCES = {
 # What writes runs and netlists, and what keeps weights, features and gains between them.
 WRITERS = {
     "neuromod/agreement/agree.py",
+    "neuromod/chip/mirror_fit.py",
     "neuromod/devices/builds.py",
     "neuromod/devices/standalone.py",
     "neuromod/runs/run.py",
