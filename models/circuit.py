@@ -6,7 +6,11 @@ model. It is no layout: parasitic capacitances are left out.
 A synapse is a current mirror: a reference transistor behind a load resistor from its supply, and
 binary-scaled copies of it, p-type to push current onto the membrane and n-type to pull it off.
 The mirror's equations do not involve the membrane, so that they are solved before a run, once for
-every supply voltage: `unit_current`. While an input pulse is on, the reference conducts too.
+every supply voltage: `unit_current`.
+
+References stay on, and an input pulse switches the copies. A reference that its pulse switches as
+well would have to charge the mirror's gate through the load in every pulse, which takes longer than
+the pulse lasts: see `references`.
 
 Erratum. The mirror obeys ``I = beta/2*(V_G - vto)**2`` with ``V_G = vdd - I*R_S`` (the paper's
 equations 14 and 15). With ``U = vdd - vto`` the physical root is
@@ -21,7 +25,7 @@ root is 10 nA; the printed form gives 32 nA, more than U/R_S = 20 nA could ever 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -31,6 +35,7 @@ from brian2 import (
     Quantity,
     amp,
     exponential_euler,
+    farad,
     kelvin,
     mV,
     nsecond,
@@ -38,24 +43,31 @@ from brian2 import (
     ohm,
     register_new_unit,
     rk4,
+    second,
     siemens,
     uA,
+    um,
     volt,
 )
-from brian2.units.allunits import ffarad
+from brian2.units.allunits import fcoulomb, ffarad
 from brian2.units.constants import boltzmann_constant, elementary_charge
 from brian2.utils.stringtools import word_substitute
 
 from neuromod.errors import UserError
+from neuromod.models import gates
+from neuromod.models.device_table import FACTORS, DeviceTable, drawn
 from neuromod.models.integration import Clocked
 from neuromod.models.mirror import LAWS, Mirror
+from neuromod.models.sagging import sag
 from neuromod.parameters import (
+    About,
     ModelInput,
     Parameters,
     model_input,
     namespace,
     not_negative,
     parameter,
+    parameters,
     positive,
     refuse_where,
     used,
@@ -65,15 +77,13 @@ from neuromod.parameters import (
 register_new_unit(uA / volt**2)
 
 PAPER = "Barton et al. 2022"
+PELGROM = "Pelgrom, Duinmaijer & Welbers 1989, IEEE J. Solid-State Circuits 24:1433-1440"
 NEURON = f"{PAPER}, section 5.2.2"
 CALIBRATED = "calibrated here, not from the paper"
 ESTIMATE = "estimate, chosen here: no process kit was at hand"
 FILANOVSKY = "Filanovsky & Allam 2001, IEEE Trans. Circuits Syst. I 48:876-884"
 RYNDIN = "Ryndin et al. 2021, Nano- i Mikrosistemnaya Tekhnika 23:317-326"
 
-VDD = model_input(
-    0.75 * volt, "synapse supply", source=f"{PAPER}, figure 4", low=0.5 * volt, high=1 * volt
-)
 # One beyond the swing makes a chip fail, which is no mistake.
 OFFSET = model_input(
     0 * mV, "offset of the comparator, added to its threshold", "chosen here: none by design"
@@ -86,12 +96,15 @@ I_syn = I_up - I_down : amp
 I_up = up*I_unit : amp
 I_down = down*I_unit : amp
 I_reference = mirrors*I_unit : amp
+I_idle = (built - mirrors)*I_unit : amp
 denergy/dt = vdd*(I_up + I_reference) : joule
+didle/dt = vdd*I_idle : joule  # Of references between their pulses, if they stay on
 vdd : volt
 I_unit : amp  # Of a mirror at this supply, solved before the run
 up : 1  # Sum of the positive codes whose pulses are on
 down : 1  # Of the negative codes
-mirrors : 1  # References that conduct
+mirrors : 1  # References whose pulses are on
+built : 1  # All that the neuron has
 active : 1  # Pulses that the comparator's NOR sees
 nor : 1  # Level of that NOR
 edge : 1  # 1 in the step in which it rises
@@ -107,15 +120,19 @@ CONDUCTANCE = """
 I_unit = G_unit*(vdd - v) : amp
 I_down = down*G_unit*v : amp
 I_reference = 0*amp : amp
+I_idle = 0*amp : amp
 """
 SAG = """
 I_up = up*I_sag : amp
 I_down = down*I_sag : amp
 I_reference = mirrors*I_sag : amp
+I_idle = (built - mirrors)*I_sag : amp
 V_ov : volt  # Overdrive of a mirror at the full supply, solved before the run
 V_sag : volt  # What is left of it
 I_sag : amp
 """
+SHARED = "others : 1  # Units that other neurons draw from the same supply"
+HELD = "V_domain : volt  # The shared supply, behind its resistance"
 MOSFET = """
 I_up = up*I_push*(1 + channel_modulation*abs(V_drop)) : amp
 I_down = down*I_pull*(1 + channel_modulation*abs(v)) : amp
@@ -142,67 +159,32 @@ I_pull = I_spec*(log(1 + exp(V_on/v_ekv))**2 - log(1 + exp(V_pull/v_ekv))**2) : 
 """,
 }
 REACHED = "v >= v_th + v_offset"
+DUE = "due : 1  # Steps until a decision takes effect"
+# What the decision of a comparator sees is from before its kick.
+DECIDING = (
+    f"_decides = edge*int(v - edge*Q_kick/C >= {REACHED.partition(' >= ')[2]})",
+    "due = due - 1 + _decides*(t_comparator/dt + 1 - due)",
+)
+# As the clock rises, and back as it falls, if no switch holds the membrane.
+KICK = "v = v + (_nor - nor)*int(not_refractory)*Q_kick/C"
+INJECTED = "held : 1  # 1 from a spike's start to the release of the membrane"
+RELEASE = (
+    "_released = held*int(not_refractory)",
+    "v = v + _released*Q_reset/C",
+    "held = held - _released",
+)
 COMPARATOR = {"clocked": f"{REACHED} and edge > 0.5", "continuous": REACHED}
 LATE = "late : 1  # Part of a step between a spike's start and the crossing"
 SOLVED = ("I_unit", "V_ov")
 """What a mirror does at a supply, which is worked out before a run."""
 TRANSISTOR = ("beta", "vto", "R_S")
 """Parameters of a mirror that neurons may have of their own."""
+OF_TRANSISTORS = (*TRANSISTOR, "channel_modulation", "R_supply", "R_domain", "C_gate")
+"""Parameters that mean something for a law of transistors only."""
 WARMED = ("beta", "vto", "R_leak")
 """Parameters given at the nominal temperature."""
 
-# Current of a saturated transistor and its slope, by overdrive; that of the reference.
-SATURATED = {
-    "square": """
-_current = beta/2*V_sag**2
-_slope = beta*V_sag
-""",
-    "ekv": """
-_current = I_spec*log(1 + exp(V_sag/v_ekv))**2
-_slope = 2*I_spec*log(1 + exp(V_sag/v_ekv))/(v_ekv*(1 + exp(-V_sag/v_ekv)))
-""",
-}
-MODULATED = """
-_rise = 1 + channel_modulation*(V_sag + vto)
-_slope = _slope*_rise + channel_modulation*_current
-_current = _current*_rise
-"""
-# Supply behind its resistance, as the reference's load leaves it.
-RAIL = """
-_rail = vto + V_sag + R_S*_current
-_rail_slope = 1 + R_S*_slope
-"""
-# What a transistor pushes, whose drain is the membrane, by its law; a source copies the reference.
-PUSHED = {
-    "square": """
-_back = int(V_sag > _rail - v)*(V_sag - _rail + v)
-_push = beta/2*(V_sag**2 - _back**2)
-_push_slope = beta*(V_sag - _back*(1 - _rail_slope))
-""",
-    "ekv": """
-_back = (V_sag - slope_factor*(_rail - v))/v_ekv
-_push = I_spec*(log(1 + exp(V_sag/v_ekv))**2 - log(1 + exp(_back))**2)
-_push_slope = log(1 + exp(V_sag/v_ekv))/(1 + exp(-V_sag/v_ekv))
-_push_slope = _push_slope - log(1 + exp(_back))/(1 + exp(-_back))*(1 - slope_factor*_rail_slope)
-_push_slope = 2*I_spec/v_ekv*_push_slope
-""",
-}
-PUSHED_MODULATED = """
-_rise = 1 + channel_modulation*abs(_rail - v)
-_rise_slope = channel_modulation*_rail_slope*(2*int(_rail > v) - 1)
-_push_slope = _push_slope*_rise + _push*_rise_slope
-_push = _push*_rise
-"""
-# Newton's step towards the overdrive at which the supply's resistance takes up what is left.
-NEWTON = """
-_off = _rail + R_supply*(mirrors*_current + up*_push) - vdd
-_off_slope = _rail_slope + R_supply*(mirrors*_slope + up*_push_slope)
-V_sag = V_sag - _off/_off_slope
-"""
 RK4_STABLE = 2.785
-# Newton's steps from the overdrive without sag, which at first roughly halve it: of 40 000 circuits
-# drawn at random, with supplies' resistances up to 200 Mohm, eleven took all to 1e-8 V.
-SAG_STEPS = 12
 
 
 def _lines(equations: str) -> dict[str, str]:
@@ -214,9 +196,18 @@ def _lines(equations: str) -> dict[str, str]:
 # Variables that a neuron has once for each power domain.
 OF_SUPPLY = {
     name
-    for text in (EQUATIONS, SAG, MOSFET, SAGGING_MOSFET, *CHANNEL.values())
+    for text in (
+        EQUATIONS,
+        SAG,
+        SHARED,
+        HELD,
+        gates.GATE,
+        MOSFET,
+        SAGGING_MOSFET,
+        *CHANNEL.values(),
+    )
     for name in _lines(text)
-} - {"v", "I_leak", "I_syn", "energy", "active", "nor", "edge", "clocks"}
+} - {"v", "I_leak", "I_syn", "energy", "idle", "active", "nor", "edge", "clocks"}
 
 
 def suffix(domain: str) -> str:
@@ -233,7 +224,9 @@ class CircuitNeuron(Parameters):
     section 5.2.1: supplies of single synapses or of groups), each with its own state, such as
     ``up_soma``.
 
-    State: `energy` is what the synapses have drawn from their supplies; for the rest see
+    State: `energy` is what outputs, and references during their pulses, have drawn from their
+    supplies, and `idle` what references draw between pulses, if they stay on. How many mirrors a
+    neuron has, `built`, is counted from its synapses unless it is given. For the rest see
     `EQUATIONS`.
     """
 
@@ -254,6 +247,15 @@ class CircuitNeuron(Parameters):
         "calibrated here: 100 ns at a bias of 0.55 V",
     )
     V_core: Quantity = positive(1 * volt, "supply of the core", f"{PAPER}, section 5.2.1")
+    vdd_low: Quantity = positive(
+        0.5 * volt, "lowest supply of a synapse", f"{PAPER}, section 5.2.1: 0.5 to 1 V"
+    )
+    vdd_high: Quantity = positive(
+        1 * volt, "highest supply of a synapse", f"{PAPER}, section 5.2.1: 0.5 to 1 V"
+    )
+    vdd_reference: Quantity = positive(
+        0.75 * volt, "supply of a synapse at which its gain is 1", f"{PAPER}, figure 4"
+    )
     synapse: str = parameter(
         "mirror",
         "current mirror, or a conductance to the supply or to ground",
@@ -267,10 +269,17 @@ class CircuitNeuron(Parameters):
     )
     law: str = parameter(
         "square",
-        "transistors of the mirror: square law, or EKV, which conducts below threshold too",
+        "transistors of the mirror: square law; EKV, which conducts below threshold too; or those "
+        "of a table",
         f"{PAPER}, equation 14; EKV: Enz, Krummenacher & Vittoz 1995, Analog Integr. "
         "Circuits Signal Process. 8:83-114",
-        choices=LAWS,
+        choices=(*LAWS, "table"),
+    )
+    table: tuple[DeviceTable, ...] = parameter(
+        (),
+        "unit current of one's own mirror, for law=table: on the command line a file's path",
+        "measured or simulated by the user",
+        kinds=(DeviceTable,),
     )
     output: str = parameter(
         "ideal",
@@ -279,10 +288,34 @@ class CircuitNeuron(Parameters):
         f"{NEURON}; ideal chosen here",
         choices=("ideal", "mosfet"),
     )
+    references: str = parameter(
+        "always",
+        "when the mirrors' references conduct: always, or only while their pulse is on",
+        "chosen here: a load of 20 Mohm charges no gate within a pulse",
+        choices=("always", "pulsed"),
+    )
     channel_modulation: Quantity = not_negative(
         0 / volt,
         "relative rise of a saturated transistor's current with drain voltage, for output=mosfet",
         "chosen here: none; 0.1 to 0.3/V is usual for short channels",
+    )
+    C_gate: Quantity = not_negative(
+        0 * ffarad,
+        "capacitance of a mirror's gate, which its load charges; 0 for one that settles at once",
+        "chosen here: none; W*L*C_ox for the reference and for each unit of its copies",
+    )
+    gate_step: Quantity = positive(
+        10 * nsecond,
+        "time step for which gates of pulsed references are solved, which is that of the run",
+        "chosen here: the protocols' own",
+    )
+    R_domain: Quantity = not_negative(
+        0 * ohm,
+        "resistance of a supply that neurons share, over which it sags under all that they draw",
+        "chosen here: none",
+    )
+    C_domain: Quantity = not_negative(
+        0 * ffarad, "capacitor that holds a shared supply", "chosen here: none"
     )
     R_supply: Quantity = not_negative(
         0 * ohm,
@@ -294,8 +327,37 @@ class CircuitNeuron(Parameters):
     )
     R_S: Quantity = positive(20 * Mohm, "load resistor of the mirror", CALIBRATED)
     vto: Quantity = not_negative(
-        0.35 * volt, "threshold of the mirror's transistor", CALIBRATED, high=0.7 * volt
+        0.35 * volt, "threshold of the mirror's transistor", CALIBRATED, high=2 * volt
     )
+    W: Quantity = positive(
+        0.1 * um,
+        "channel width of the mirror's unit transistor, which is that of beta",
+        "chosen here: about the least of a 28-nm process",
+    )
+    L: Quantity = positive(
+        60 * um,
+        "channel length of the mirror's unit transistor, which is that of beta; a stack in series",
+        "chosen here: with beta a transconductance parameter of 300 uA/V^2, usual at 28 nm",
+    )
+    A_vt: Quantity = not_negative(
+        2 * mV * um,
+        "threshold voltage's standard deviation times the root of the gate area",
+        f"law: {PELGROM}; value for 28 nm: {ESTIMATE}",
+    )
+    A_beta: Quantity = not_negative(
+        0.01 * um,
+        "beta's relative standard deviation times the root of the gate area",
+        f"law: {PELGROM}; 1 %*um for 28 nm: {ESTIMATE}",
+    )
+    C_ox: Quantity = positive(
+        30 * ffarad / um**2,
+        "gate capacitance of the mirror's transistors, by area",
+        f"{ESTIMATE}; an oxide of 1.15 nm",
+    )
+    corner_vto: Quantity = not_negative(
+        30 * mV, "threshold voltage of a slow process corner above typical", ESTIMATE
+    )
+    corner_beta: float = not_negative(0.1, "beta of a fast process corner above typical", ESTIMATE)
     bits: int = parameter(
         3, "bits of a code besides its sign", f"{PAPER}, section 5.2: six sources", low=1, high=16
     )
@@ -331,13 +393,28 @@ class CircuitNeuron(Parameters):
         NEURON,
         choices=tuple(COMPARATOR),
     )
+    t_comparator: Quantity = not_negative(
+        0 * nsecond,
+        "delay of the clocked comparator, from its decision to the spike",
+        "chosen here: none",
+    )
+    Q_kick: Quantity = parameter(
+        0 * fcoulomb,
+        "charge that a clocked comparator kicks onto the membrane as it decides, and takes back as "
+        "its clock falls",
+        "chosen here: none",
+    )
+    Q_reset: Quantity = parameter(
+        0 * fcoulomb,
+        "charge that the reset switch leaves on the membrane as it opens",
+        "chosen here: none",
+    )
 
     domains: tuple[str, ...] = ("",)
 
-    totals: ClassVar[tuple[str, ...]] = ("energy", "clocks")
+    totals: ClassVar[tuple[str, ...]] = ("energy", "idle", "clocks")
     """State variables that add up over a run."""
 
-    reset: ClassVar[str] = "v = v_rest"
     refractory: ClassVar[str] = "t_spike"
     solvable: ClassVar[tuple[str, ...]] = TRANSISTOR
     """Parameters of single neurons that `complete` may take up, whatever the equations name."""
@@ -348,15 +425,113 @@ class CircuitNeuron(Parameters):
         refuse_where(v_rest >= v_th, "v_rest = {} must lie below v_th = {}", v_rest, v_th)
         warm, heat = self.warm("vto", own("vto")), self.temperature
         refuse_where(warm < 0 * volt, "At temperature = {} vto is {}, below 0 V", heat, warm)
-        if self.synapse == "conductance" and (self._sags or self.output != "ideal"):
+        low, one, high = (own(f"vdd_{name}") for name in ("low", "reference", "high"))
+        beyond = "vdd_reference = {} must lie between vdd_low = {} and vdd_high = {}"
+        refuse_where(not low < one < high, beyond, one, low, high)
+        if self.synapse == "mirror" and self.law == "square":
+            off = "vto = {} must lie below vdd_reference = {}, at which the mirror must conduct"
+            refuse_where(warm >= one, off, warm, one)
+        self._check_options()
+        self._check_table()
+
+    def _check_table(self) -> None:
+        """Refuse what does not go with a table, or lies outside it."""
+        if self.law != "table" or len(self.table) != 1:
+            if self.law == "table" or self.table:
+                raise UserError(
+                    f"law=table takes one table of a mirror, not law={self.law} with "
+                    f"{len(self.table)}: give table=FILE, in Python read_mirror(FILE).table."
+                )
+            return
+        (table,) = self.table
+        for name, default, _ in parameters(type(self)):
+            if name in OF_TRANSISTORS and getattr(self, name) != default:
+                raise UserError(
+                    f"{name} needs transistors, and a table has but their current: leave it out, "
+                    "or take the law that neuromod fit-mirror finds."
+                )
+        if self.synapse != "mirror" or self.temperature != self.T_nominal:
             raise UserError(
-                "A conductance has no mirror: output=mosfet and R_supply are for synapse=mirror."
+                "A table is that of a mirror at one temperature: law=table goes with "
+                "synapse=mirror and temperature = T_nominal."
             )
+        if table.drops != (self.output == "mosfet"):
+            has = "has currents by v" if table.drops else "has no voltages v"
+            raise UserError(
+                f"The table {table.name} {has}: use output="
+                f"{'mosfet' if table.drops else 'ideal'}."
+            )
+        low, high = table.supplies
+        if self.vdd_low < low or self.vdd_high > high:
+            raise UserError(
+                f"The table {table.name} has supplies from {_volts(low)} to {_volts(high)}, and "
+                f"synapses have {self.supply_range}: set vdd_low and vdd_high to what it has."
+            )
+        if table.drops and table.at_drop[-1] < self.vdd_high:
+            raise UserError(
+                f"The table {table.name} has v up to {_volts(table.at_drop[-1])}, and needs it up "
+                f"to vdd_high = {_volts(self.vdd_high)}, which the membrane may reach."
+            )
+        if self.unit_current(self.vdd_reference) <= 0 * amp:
+            raise UserError(
+                f"The table {table.name} has no current at vdd_reference = "
+                f"{_volts(self.vdd_reference)}."
+            )
+
+    def _check_options(self) -> None:
+        """Refuse options that do not go together."""
+        gate, shared = self._gated, bool(self.R_domain)
+        slow = self.t_comparator > self.t_pulse
+        for refused, why in (
+            (
+                self.synapse == "conductance" and (self._sags or gate or self.output != "ideal"),
+                "A conductance has no mirror: output=mosfet, C_gate, R_supply and R_domain are for "
+                "synapse=mirror.",
+            ),
+            (
+                gate and self._sags,
+                "Gates that take time are solved for a supply that does not sag: set C_gate, or "
+                "R_supply or R_domain.",
+            ),
+            (
+                gate == "pulsed" and self.output != "ideal",
+                "Gates of pulsed references are solved for output=ideal: use it, or "
+                "references=always.",
+            ),
+            (
+                shared and (self.R_supply or self.output != "ideal"),
+                "A supply that neurons share is solved for output=ideal and R_supply = 0 ohm: add "
+                "what is private to the loads R_S.",
+            ),
+            (
+                self.C_domain and not shared,
+                "C_domain holds a supply behind R_domain: give R_domain as well.",
+            ),
+            (
+                self._deciding and self.comparator != "clocked",
+                "t_comparator and Q_kick are a clocked comparator's: use comparator=clocked.",
+            ),
+            (
+                slow,
+                f"t_comparator = {self.t_comparator} must be at most t_pulse = {self.t_pulse}, so "
+                "that one decision ends before the next.",
+            ),
+        ):
+            if refused:
+                raise UserError(why)
 
     @property
     def inputs(self) -> dict[str, ModelInput]:
         """Supplies and comparators' offsets, which a population is given."""
-        return {f"vdd{suffix(domain)}": VDD for domain in self.domains} | {"v_offset": OFFSET}
+        low, high = self.vdd_low, self.vdd_high
+        source = "the circuit's vdd_low, vdd_high and vdd_reference"
+        vdd = model_input(self.vdd_reference, "synapse supply", source, low=low, high=high)
+        return {f"vdd{suffix(domain)}": vdd for domain in self.domains} | {"v_offset": OFFSET}
+
+    @property
+    def supply_range(self) -> str:
+        """The supplies that synapses may have, in words."""
+        return About("", "", low=self.vdd_low, high=self.vdd_high).range
 
     def given(self, values: Mapping[str, Any]) -> CircuitNeuron:
         """The circuit with the power domains whose supplies a population is given."""
@@ -377,29 +552,46 @@ class CircuitNeuron(Parameters):
             texts.append(CONDUCTANCE)
         if self._sags:
             texts.append(SAG)
-        if self.output == "mosfet":
+        if self.output == "mosfet" and self.law == "table":
+            texts.append(drawn(np.asarray(self.table[0].at_drop / volt)))
+        elif self.output == "mosfet":
             texts += [MOSFET, CHANNEL[self.law]]
         if self._sags and self.output == "mosfet":
             texts.append(SAGGING_MOSFET)
-        if self.comparator == "continuous":
-            texts.append(LATE)
+        if self._gated == "standing":
+            texts.append(gates.standing(self.law, self.output))
+        if self._gated == "pulsed":
+            texts.append(self._pulsed_gates[0])
+        options = {SHARED: self.R_domain, HELD: self.C_domain, INJECTED: self.Q_reset}
+        options |= {DUE: self._deciding, LATE: self.comparator == "continuous"}
+        texts += [text for text, wanted in options.items() if wanted]
         lines = {name: line for text in texts for name, line in _lines(text).items()}
-        return "\n".join(_for_domains(lines, self.domains)) + "\n"
+        return "\n".join(_for_domains(lines, self.domains, self._of_supply)) + "\n"
 
     @property
     def threshold(self) -> str:
         """Condition for a spike."""
-        return COMPARATOR[self.comparator]
+        return "abs(due) < 0.5" if self._deciding else COMPARATOR[self.comparator]
+
+    @property
+    def reset(self) -> str:
+        """What a spike does."""
+        return "v = v_rest\nheld = 1" if self.Q_reset else "v = v_rest"
 
     @property
     def method(self) -> Clocked:
         """Exponential Euler, which is exact, where all is linear."""
         # A conductance's charge depends on the membrane, which moves within a step.
         mirrored = self.synapse == "mirror" and self.output == "ideal"
-        linear = self.leak == "linear" and mirrored
-        sag = tuple(_marked(line, domain) for domain in self.domains for line in self._sag)
-        late = self.comparator == "continuous"
-        return Clocked(exponential_euler if linear else rk4, sag, interpolated=late)
+        linear = self.leak == "linear" and mirrored and self._gated != "standing"
+        of_supply = self._of_supply
+        kept = [_marked(line, d, of_supply) for d in self.domains for line in self._solved]
+        return Clocked(
+            exponential_euler if linear else rk4,
+            ((KICK,) if self.Q_kick else ()) + (RELEASE if self.Q_reset else ()) + tuple(kept),
+            interpolated=self.comparator == "continuous",
+            last=DECIDING if self._deciding else (),
+        )
 
     @property
     def constants(self) -> dict[str, Any]:
@@ -408,15 +600,23 @@ class CircuitNeuron(Parameters):
             **{name: self.warm(name, getattr(self, name)) for name in WARMED},
             "v_slope": self._v_slope,
             "v_ekv": 2 * self._v_slope,
-            "I_spec": self.mirror().specific_current * amp,
         }
-        texts = [self.equations, self.threshold, self.reset, self.refractory, *self.method.first]
+        if self.law != "table":
+            values["I_spec"] = self.mirror().specific_current * amp
+        code = [*self.method.first, *self.method.last]
+        texts = [self.equations, self.threshold, self.reset, self.refractory, *code]
         return used(values, "\n".join(texts))
 
     @property
     def start(self) -> dict[str, Any]:
         """State at the start: at rest."""
-        return {"v": self.v_rest, "nor": 1}
+        return {"v": self.v_rest, "nor": 1} | ({"due": -1} if self._deciding else {})
+
+    def wired(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """How many mirrors neurons have, by power domain, from the sums of their synapses."""
+        marks = [suffix(domain) for domain in self.domains]
+        found = {mark: f"mirrors{mark}" for mark in marks}
+        return {f"built{m}": weights[name] for m, name in found.items() if name in weights}
 
     def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """A population's values, its supplies, and what its mirrors do at them.
@@ -430,7 +630,7 @@ class CircuitNeuron(Parameters):
         if self.synapse == "conductance":
             return completed
         own = {name: values[name] for name in TRANSISTOR if name in values}
-        mirror = self.mirror(**own)
+        mirror = self.mirror(**own) if own or self.law != "table" else None
         if own:
             completed["I_spec"] = mirror.specific_current * amp
             unnamed = {*TRANSISTOR, "I_spec"} - self.constants.keys()
@@ -440,11 +640,45 @@ class CircuitNeuron(Parameters):
             for name in SOLVED:
                 if f"{name}{mark}" in values:
                     raise UserError(f"{name}{mark} follows from the supply: give vdd{mark}.")
-            overdrive = mirror.overdrive(np.asarray(completed[f"vdd{mark}"] / volt))
-            completed[f"I_unit{mark}"] = mirror.current(overdrive) * amp
-            if self.output == "mosfet" or self._sags:
-                completed[f"V_ov{mark}"] = overdrive * volt
+            solved = self._solve(mirror, np.asarray(completed[f"vdd{mark}"] / volt))
+            completed |= {f"{name}{mark}": value for name, value in solved.items()}
+            if self.C_domain:
+                completed[f"V_domain{mark}"] = self._at_rest(mirror, completed, mark)
         return completed
+
+    def _solve(self, mirror: Mirror | None, vdd: np.ndarray) -> dict[str, Quantity]:
+        """What a mirror, or that of the table, does at a supply, V, by the name of a state."""
+        if mirror is None:
+            return self._look_up(vdd)
+        overdrive = mirror.overdrive(vdd)
+        if self._gated == "standing":
+            return {"V_gate": (overdrive + mirror.vto) * volt}
+        solved = {"I_unit": mirror.current(overdrive) * amp}
+        if self.output == "mosfet" or self._sags:
+            solved["V_ov"] = overdrive * volt
+        if self._gated == "pulsed":
+            times = float(self.C_gate / farad), float(self.gate_step / second)
+            charged = gates.charging(mirror, vdd, *times, self._pulse_steps)
+            solved |= {name: current * amp for name, current in charged.items()}
+        return solved
+
+    def _look_up(self, vdd: np.ndarray) -> dict[str, Quantity]:
+        """The table at a supply, V, by the name of a state."""
+        (table,) = self.table
+        found = {"I_unit": self.unit_current(vdd * volt)}
+        for k, factors in enumerate(table.pieces(vdd)[1] if table.drops else ()):
+            for (name, power), factor in zip(FACTORS.items(), factors, strict=True):
+                found[f"{name}_{k}"] = factor * amp / volt**power
+        return found
+
+    def _at_rest(self, mirror: Mirror, values: Mapping[str, Any], mark: str) -> Quantity:
+        """A shared supply behind its resistance before any pulse."""
+        vdd, resistance = np.asarray(values[f"vdd{mark}"] / volt), float(self.R_domain / ohm)
+        units = np.asarray(values.get(f"others{mark}", 0)) * 1.0
+        if self.references == "always":
+            units = units + values.get(f"built{mark}", 0)
+        loaded = replace(mirror, R_S=mirror.R_S + resistance * units)
+        return (vdd - resistance * units * loaded.current(loaded.overdrive(vdd))) * volt
 
     def warm(self, name: str, value: Any) -> Any:
         """One of `WARMED` at the circuit's temperature, of its value at the nominal one.
@@ -485,7 +719,18 @@ class CircuitNeuron(Parameters):
         return float(self.temperature / self.T_nominal)
 
     def mirror(self, **own: Quantity) -> Mirror:
-        """The mirror that is solved for every supply; `own` are values of single neurons."""
+        """The mirror that is solved for every supply; `own` are values of single neurons.
+
+        Raises
+        ------
+        UserError
+            For ``law=table``, which has no transistors.
+        """
+        if self.law == "table":
+            raise UserError(
+                "A table has no beta, vto or R_S, which this needs: take the law that neuromod "
+                "fit-mirror finds."
+            )
         value = {name: own.get(name, getattr(self, name)) for name in TRANSISTOR}
         return Mirror(
             self.law,
@@ -498,35 +743,49 @@ class CircuitNeuron(Parameters):
 
     @property
     def _v_slope(self) -> Quantity:
-        """Slope factor times thermal voltage."""
+        """Slope factor times thermal voltage, volt."""
         return self.slope_factor * boltzmann_constant * self.temperature / elementary_charge
 
     @property
     def _sags(self) -> bool:
-        return bool(self.R_supply > 0 * ohm)
+        return bool(self.R_supply or self.R_domain)
 
     @property
-    def _sag(self) -> list[str]:
-        """Code that solves the mirrors of a supply behind its resistance.
+    def _gated(self) -> str:
+        """How gates take time: not at all, those of references that stand, or of pulsed ones."""
+        standing = self.references == "always"
+        return ("standing" if standing else "pulsed") if self.C_gate else ""
 
-        References and what pushes load it: ``vto + V_sag + R_S*I(V_sag)`` is what they leave of
-        the supply. Pulses are constant over a time step, and transistors that push see the
-        membrane at its start.
-        """
-        if not self._sags:
-            return []
-        reference = SATURATED[self.law]
-        if self.output == "mosfet":
-            reference += MODULATED
-            newton = PUSHED[self.law] + PUSHED_MODULATED + NEWTON
-        else:
-            newton = word_substitute(NEWTON, {"_push": "_current", "_push_slope": "_slope"})
-        # A line such as V_sag = V_ov would make both one array to NumPy.
-        code = ["V_sag = 1*V_ov", *[reference + RAIL + newton] * SAG_STEPS, reference]
-        code.append("I_sag = 1*_current")
-        if self.output == "mosfet":
-            code.append("V_rail = vto + V_sag + R_S*I_sag")
-        return [line for line in "\n".join(code).splitlines() if line]
+    @property
+    def _deciding(self) -> bool:
+        """Whether a decision of the comparator takes more than a condition to find."""
+        return bool(self.t_comparator or self.Q_kick)
+
+    @property
+    def _pulse_steps(self) -> int:
+        return round(float(self.t_pulse / self.gate_step))
+
+    @property
+    def _pulsed_gates(self) -> tuple[str, list[str]]:
+        return gates.pulsed(self._pulse_steps)
+
+    @property
+    def _of_supply(self) -> Set[str]:
+        """Variables that a neuron has once for each power domain."""
+        own: Set[str] = set()
+        if self._gated == "pulsed":
+            own = _lines(self._pulsed_gates[0]).keys()
+        elif self.law == "table" and self.output == "mosfet":
+            own = _lines(drawn(np.asarray(self.table[0].at_drop / volt))).keys()
+        return OF_SUPPLY | own
+
+    @property
+    def _solved(self) -> list[str]:
+        """Code of one power domain that solves mirrors that are not solved before the run."""
+        if self._gated == "pulsed":
+            return self._pulsed_gates[1]
+        shared, held = bool(self.R_domain), bool(self.C_domain)
+        return sag(self.law, self.output, self.references, shared, held) if self._sags else []
 
     @property
     def code_max(self) -> int:
@@ -540,7 +799,16 @@ class CircuitNeuron(Parameters):
 
     def check_step(self, dt: Quantity) -> None:
         """Refuse a time step, seconds, of which pulses and spikes are no whole number."""
-        for name in ("t_pulse", "t_spike"):
+        if self._gated == "pulsed":
+            apart = abs(float(dt / self.gate_step) - 1) > 1e-6
+            problem = (
+                "dt = {} must be gate_step = {}, for which gates of pulsed references are solved"
+            )
+            refuse_where(apart, problem, dt, self.gate_step)
+        names = (
+            ("t_pulse", "t_spike", "t_comparator") if self.t_comparator else ("t_pulse", "t_spike")
+        )
+        for name in names:
             steps = float(getattr(self, name) / dt)
             off = not 0.5 < steps < np.inf or abs(steps - round(steps)) > 1e-6
             problem = f"dt = {{}} must go into {name} = {{}} a whole number of times"
@@ -563,7 +831,13 @@ class CircuitNeuron(Parameters):
         load = slope / self.warm("R_leak", own("R_leak"))
         if self.synapse == "conductance":
             load = load + own("G_unit")
-        return RK4_STABLE * own("C") / load
+        longest = RK4_STABLE * own("C") / load
+        if self._gated == "standing":
+            mirror = self.mirror()
+            slope = mirror.conductance(mirror.overdrive(float(self.vdd_high / volt)))
+            gate = self.C_gate / ((1 / mirror.R_S + slope) * siemens)
+            longest = np.minimum(longest, RK4_STABLE * np.min(gate))
+        return longest
 
     def rails(self, own: Callable[[str], Any]) -> tuple[Any, Any] | None:
         """Ends of what the membrane can reach, by a swing too wide; None for ideal sources.
@@ -597,10 +871,13 @@ class CircuitNeuron(Parameters):
         -------
         Quantity, shape () or (n,)
             In ampere; 0 at and below a square-law transistor's threshold. See the erratum above.
-            Of a conductance, into a membrane at rest.
+            Of a conductance, into a membrane at rest; of a table with voltages across the
+            transistor, off one.
         """
         if self.synapse == "conductance":
             return self.G_unit * (vdd - self.v_rest)
+        if self.law == "table":
+            return self.table[0].current(np.asarray(vdd / volt), float(self.v_rest / volt)) * amp
         mirror = self.mirror()
         return mirror.current(mirror.overdrive(np.asarray(vdd / volt))) * amp
 
@@ -620,6 +897,9 @@ class CircuitNeuron(Parameters):
         """
         if self.synapse == "conductance":
             return self.v_rest + current / self.G_unit
+        if self.law == "table":
+            rest = float(self.v_rest / volt)
+            return self.table[0].vdd_for(np.asarray(current / amp), rest) * volt
         return self.mirror().vdd_for(np.asarray(current / amp)) * volt
 
     def step(self, vdd: Quantity) -> Quantity:
@@ -692,20 +972,26 @@ class CircuitNeuron(Parameters):
         return replace(self.mirror(), modulation=0.0)
 
 
-def _for_domains(lines: Mapping[str, str], domains: Sequence[str]) -> Iterator[str]:
+def _volts(voltage: Quantity) -> str:
+    return f"{float(voltage / volt):.6g} V"
+
+
+def _for_domains(
+    lines: Mapping[str, str], domains: Sequence[str], of_supply: Set[str]
+) -> Iterator[str]:
     """Lines of a supply once for each domain; those of the neuron add up its domains."""
     for name, line in lines.items():
-        if name in OF_SUPPLY:
-            yield from (_marked(line, domain) for domain in domains)
-        elif _marked(line, "any") != line:
+        if name in of_supply:
+            yield from (_marked(line, domain, of_supply) for domain in domains)
+        elif _marked(line, "any", of_supply) != line:
             left, right = line.split(" = ")
             expression, unit = right.split(" : ")
-            terms = " + ".join(_marked(expression, domain) for domain in domains)
+            terms = " + ".join(_marked(expression, domain, of_supply) for domain in domains)
             yield f"{left} = {terms} : {unit}"
         else:
             yield line
 
 
-def _marked(code: str, domain: str) -> str:
+def _marked(code: str, domain: str, of_supply: Set[str]) -> str:
     """Code whose variables of a supply carry the name of a domain."""
-    return str(word_substitute(code, {name: name + suffix(domain) for name in OF_SUPPLY}))
+    return str(word_substitute(code, {name: name + suffix(domain) for name in of_supply}))

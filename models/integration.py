@@ -68,7 +68,7 @@ class HeldCascade(StateUpdateMethod):  # type: ignore[misc]
 
 
 class Clocked(StateUpdateMethod):  # type: ignore[misc]
-    """A method for the membrane, after which the comparator's clock is worked out.
+    """A method for the membrane, before which the comparator's clock is worked out.
 
     The clock is the NOR of a neuron's input pulses and its own spike; the comparator decides at
     its rising edge. `nor` is its level, `edge` is 1 in the step of an edge, `clocks` counts them.
@@ -83,33 +83,38 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
     membrane : StateUpdateMethod
         One of Brian2's.
     first : tuple of str
-        Code that comes before it, of what is constant over a step.
+        Code that comes before it, of what is constant over a step and of what the clock does to the
+        membrane.
     interpolated : bool
         Whether membranes cross their threshold within steps.
+    last : tuple of str
+        Code that comes after it, of what the comparator finds.
     """
 
     def __init__(
-        self, membrane: StateUpdateMethod, first: tuple[str, ...] = (), interpolated: bool = False
+        self,
+        membrane: StateUpdateMethod,
+        first: tuple[str, ...] = (),
+        interpolated: bool = False,
+        last: tuple[str, ...] = (),
     ) -> None:
         self.membrane = membrane
         self.first = first
         self.interpolated = interpolated
+        self.last = last
 
     def __call__(
         self, equations: Equations, variables: Any = None, method_options: Any = None
     ) -> str:
         """Abstract code of one step, as Brian2 asks for it."""
         step = self.membrane(equations, variables, method_options)
-        clock = [
-            "_nor = int(active < 0.5)*int(not_refractory)",
-            "edge = _nor*(1 - nor)",
-            "nor = _nor",
-            "clocks = clocks + edge",
-        ]
+        # Not a whole number, of which AVX2 has no vectors beside those of real ones.
+        rises = ["_nor = 1.0*int(active < 0.5)*int(not_refractory)", "edge = _nor*(1 - nor)"]
+        risen = ["nor = _nor", "clocks = clocks + edge"]
         if self.interpolated:
             # Negative, because NumPy would give the array itself, which the step changes.
             step = "\n".join(["_minus_before = -v", step, *CROSSING])
-        return "\n".join([*self.first, step, *clock])
+        return "\n".join([*rises, *self.first, *risen, step, *self.last])
 
     def __str__(self) -> str:
         known = StateUpdateMethod.stateupdaters.items()

@@ -51,8 +51,10 @@ class Model(Protocol):
     """A neuron: equations in Brian2's language and the values of their parameters.
 
     It may also have `inputs`, what reaches it from outside; `given(values)`, the model for a
-    population with these values; `complete(values)`, the values of single neurons with all that
-    follows from them before a run; and `solvable`, the parameters that only `complete` takes up.
+    population with these values; `wired(weights)`, values that follow from the weights of the
+    synapses onto a neuron, summed by variable; `complete(values)`, the values of single neurons
+    with all that follows from them before a run; and `solvable`, the parameters that only
+    `complete` takes up.
 
     Attributes
     ----------
@@ -136,6 +138,8 @@ class Population:
         Equations of what reaches the neurons, beside the model's; see `Input`.
     received : frozenset of str
         Names of the values that came with an `Input`.
+    wired : mapping of str to array, shape (size,)
+        Values that follow from the synapses onto the neurons; an `Experiment` sets them.
 
     Raises
     ------
@@ -150,6 +154,7 @@ class Population:
     values: Mapping[str, Any] = field(default_factory=dict)
     added: tuple[str, ...] = ()
     received: frozenset[str] = frozenset()
+    wired: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name("a population", self.name)
@@ -178,7 +183,8 @@ class Population:
     @cached_property
     def completed(self) -> Mapping[str, Any]:
         """The values, and all that the model makes of them before the run."""
-        return self.model.complete(self.values) if hasattr(self.model, "complete") else self.values
+        values = {**self.wired, **self.values} if self.wired else self.values
+        return self.model.complete(values) if hasattr(self.model, "complete") else values
 
     @cached_property
     def equations(self) -> str:
@@ -546,6 +552,7 @@ class Experiment:
         for connection in self.connections:
             self._check_ends(connection)
             self._check_connection(connection)
+        object.__setattr__(self, "populations", tuple(map(self._wired, self.populations)))
         for changing in self.plastic:
             self._check_ends(changing)
             self._check_plastic(changing)
@@ -591,6 +598,18 @@ class Experiment:
             sources=tuple(sources.values()),
             connections=(*self.connections, *(wire for g in inputs for wire in g.connections)),
         )
+
+    def _wired(self, population: Population) -> Population:
+        """A population with what its model makes of the synapses onto it."""
+        if not hasattr(population.model, "wired"):
+            return population
+        sums: dict[str, Any] = {}
+        for connection in self.connections:
+            if connection.target == population.name:
+                weights = np.broadcast_to(np.asarray(connection.weight), connection.j.shape)
+                added = np.bincount(connection.j, weights, population.size)
+                sums[connection.variable] = sums.get(connection.variable, 0) + added
+        return replace(population, wired=population.model.wired(sums))
 
     @cached_property
     def sizes(self) -> dict[str, int]:

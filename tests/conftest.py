@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +35,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
         prefs["codegen.cpp.extra_compile_args_gcc"] = ["-w", "-O1"]
         prefs["codegen.runtime.cython.cache_dir"] = str(Path(user_cache_dir("neuromod"), "tests"))
+
+
+@pytest.fixture(autouse=True)
+def _as_found() -> Iterator[None]:
+    """Fail a test that leaves later ones to another target of Brian2's."""
+    from brian2 import prefs
+
+    before = prefs["codegen.target"]
+    yield
+    after, prefs["codegen.target"] = prefs["codegen.target"], before
+    assert after == before, f"The test left Brian2's codegen.target at {after!r}, not {before!r}."
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,12 @@ from brian2 import Quantity, nwatt, uwatt, volt
 from brian2.units.allunits import Mhertz, pjoule
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.circuit import CALIBRATED, PAPER, VDD, CircuitNeuron
+from neuromod.models.circuit import CALIBRATED, PAPER, CircuitNeuron
 from neuromod.parameters import Parameters, not_negative
 
-VDD_LOW, VDD_REFERENCE, VDD_HIGH = VDD.about.low, VDD.default, VDD.about.high
 ROUNDING = 1e-12
 SHARED_BY = ("layer", "neuron")
+TOTALS = {"always": "always on", "pulsed": "pulsed"}
 # Biological over chip time: a membrane time constant of 20 ms against 20 us.
 TIME_SCALE = 1000
 # The paper's least energy and its highest rate (abstract; table 9), which it never ties together.
@@ -40,7 +40,7 @@ def nearest(values: Any) -> Any:
 
 
 def gain_of(circuit: CircuitNeuron, vdd: Quantity) -> np.ndarray:
-    """Gain of a synapse at a supply voltage, relative to 0.75 V.
+    """Gain of a synapse at a supply voltage, relative to the circuit's `vdd_reference`.
 
     Parameters
     ----------
@@ -52,11 +52,11 @@ def gain_of(circuit: CircuitNeuron, vdd: Quantity) -> np.ndarray:
     -------
     ndarray, shape () or (n,)
     """
-    return np.asarray(circuit.unit_current(vdd) / circuit.unit_current(VDD_REFERENCE))
+    return np.asarray(circuit.unit_current(vdd) / circuit.unit_current(circuit.vdd_reference))
 
 
 def vdd_of(circuit: CircuitNeuron, gain: np.ndarray) -> Quantity:
-    """Supply voltage that gives a gain relative to 0.75 V: the exact inverse of `gain_of`.
+    """Supply voltage that gives a gain relative to `vdd_reference`: the inverse of `gain_of`.
 
     Parameters
     ----------
@@ -69,30 +69,30 @@ def vdd_of(circuit: CircuitNeuron, gain: np.ndarray) -> Quantity:
     Quantity, shape () or (n,)
         In volt, whether or not a synapse can be run there.
     """
-    vdd = np.asarray(circuit.vdd_for(np.asarray(gain) * circuit.unit_current(VDD_REFERENCE)))
+    one = circuit.unit_current(circuit.vdd_reference)
+    vdd = np.asarray(circuit.vdd_for(np.asarray(gain) * one))
     # Rounding must not take the gain of an end of the range out of it.
-    for end in (VDD_LOW, VDD_HIGH):
+    for end in (circuit.vdd_low, circuit.vdd_high):
         vdd = np.where(np.abs(vdd - float(end)) < ROUNDING, float(end), vdd)
     return vdd * volt
 
 
-def reachable_gains(
-    circuit: CircuitNeuron, untuned: Quantity = VDD_REFERENCE
-) -> tuple[float, float]:
-    """Gains at the ends of the supply's range, relative to that at one supply.
+def reachable_gains(circuit: CircuitNeuron, untuned: Quantity | None = None) -> tuple[float, float]:
+    """Gains at the ends of the circuit's range of supplies, relative to that at one supply.
 
     Parameters
     ----------
     circuit : CircuitNeuron
-    untuned : Quantity
-        Supply at which the gain is 1, volt.
+    untuned : Quantity, optional
+        Supply at which the gain is 1, volt; the circuit's `vdd_reference` without it.
 
     Returns
     -------
     tuple of float
-        Those of 0.5 and 1 V.
+        Those of `vdd_low` and `vdd_high`.
     """
-    ends = Quantity([VDD_LOW, VDD_HIGH, untuned])
+    one = circuit.vdd_reference if untuned is None else untuned
+    ends = Quantity([circuit.vdd_low, circuit.vdd_high, one])
     low, high, one = gain_of(circuit, ends)
     return float(low / one), float(high / one)
 
@@ -122,8 +122,13 @@ class Costs(Parameters):
     )
 
 
+IDLE = "idle references"
 SOURCES = {
-    "synapses": ("synapse", "VDD times the current of outputs and references, integrated"),
+    "synapses": (
+        "synapse",
+        "VDD times the current of outputs and references in pulses, integrated",
+    ),
+    IDLE: ("synapse", "VDD times the current of references between pulses, integrated"),
     "comparator": ("core", CALIBRATED),
     "spike generator": ("core", "calibrated here: what is left of 1.08 pJ (paper's table 9)"),
     "reset": ("core", CALIBRATED),
@@ -145,8 +150,8 @@ def energies(
     circuit : CircuitNeuron
     costs : Costs
     totals : mapping of str to Quantity or ndarray, each of shape (neurons,)
-        ``energy`` that the synapses drew, joule, and ``clocks`` of the comparator; a recording's
-        `totals` of a population.
+        ``energy`` that the synapses drew and ``idle`` of references between pulses, joule, and
+        ``clocks`` of the comparator; a recording's `totals` of a population.
     spikes : ndarray, shape (neurons,)
         Number of output spikes.
     duration : Quantity
@@ -156,7 +161,8 @@ def energies(
     -------
     dict of str to Quantity, each of shape (neurons,)
         In joule, the keys of `SOURCES`. What the synapses pull off a membrane goes to ground and
-        is drawn from no supply; their references are.
+        is drawn from no supply; their references are. `IDLE` is there for either kind of
+        references, and drawn only by those that stay on: see `drawn`.
     """
     every = np.ones(len(spikes))
     if circuit.comparator == "clocked":
@@ -165,6 +171,7 @@ def energies(
         comparator = every * costs.continuous * duration
     return {
         "synapses": totals["energy"],
+        IDLE: totals["idle"],
         "comparator": comparator,
         "spike generator": spikes * costs.spike,
         "reset": spikes * costs.reset,
@@ -172,8 +179,42 @@ def energies(
     }
 
 
-def by_supply(entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
+def drawn(circuit: CircuitNeuron, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the entries that a circuit's supplies pay for.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    entries : mapping of str to Quantity, each of shape (neurons,)
+        From `energies`.
+    """
+    paid = circuit.references == "always"
+    return {name: energy for name, energy in entries.items() if paid or name != IDLE}
+
+
+def by_supply(circuit: CircuitNeuron, entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
     """Energy of each neuron by supply.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    entries : mapping of str to Quantity, each of shape (neurons,)
+        From `energies`.
+
+    Returns
+    -------
+    dict of str to Quantity, each of shape (neurons,)
+        ``"core"`` and ``"synapse"``, joule.
+    """
+    paid = drawn(circuit, entries)
+    return {
+        supply: sum(e for name, e in paid.items() if SOURCES[name][0] == supply)
+        for supply in ("core", "synapse")
+    }
+
+
+def by_references(entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Energy of each neuron for references that stay on, and for those that their pulses switch.
 
     Parameters
     ----------
@@ -183,19 +224,19 @@ def by_supply(entries: Mapping[str, Quantity]) -> dict[str, Quantity]:
     Returns
     -------
     dict of str to Quantity, each of shape (neurons,)
-        ``"core"`` and ``"synapse"``, joule.
+        ``"always"`` and ``"pulsed"``, joule. Where `R_supply` makes a supply sag, the kind that
+        the circuit does not have is an estimate: its references would load the supply otherwise.
     """
-    return {
-        supply: sum(e for name, e in entries.items() if SOURCES[name][0] == supply)
-        for supply in ("core", "synapse")
-    }
+    every = sum(entries.values())
+    return {"always": every, "pulsed": every - entries[IDLE]}
 
 
-def ledger(entries: Mapping[str, Quantity], spikes: float) -> pd.DataFrame:
+def ledger(circuit: CircuitNeuron, entries: Mapping[str, Quantity], spikes: float) -> pd.DataFrame:
     """Table of energies with the source of each.
 
     Parameters
     ----------
+    circuit : CircuitNeuron
     entries : mapping of str to Quantity, each of shape (neurons,)
         From `energies`.
     spikes : float
@@ -205,15 +246,20 @@ def ledger(entries: Mapping[str, Quantity], spikes: float) -> pd.DataFrame:
     -------
     DataFrame
         ``entry``, ``supply``, ``energy_pJ``, ``per_spike_pJ`` (nan without spikes), ``source``; the
-        last row the total.
+        last rows the total of the circuit, and what it would be with references of the other kind.
     """
+    kinds = by_references(entries)
+    other = next(kind for kind in kinds if kind != circuit.references)
+    unpaid = entries.keys() - drawn(circuit, entries).keys()
+    estimate = "sum; the calibrated entries make it an estimate"
     rows = [
-        (name, SOURCES[name][0], float(np.sum(energy) / pjoule), SOURCES[name][1])
+        (name, "none" if name in unpaid else SOURCES[name][0], energy, SOURCES[name][1])
         for name, energy in entries.items()
     ]
-    total = sum(row[2] for row in rows)
-    rows.append(("total", "both", total, "sum; the calibrated entries make it an estimate"))
+    rows.append(("total", "both", kinds[circuit.references], estimate))
+    rows.append((f"total, references {TOTALS[other]}", "both", kinds[other], estimate))
     table = pd.DataFrame(rows, columns=["entry", "supply", "energy_pJ", "source"])
+    table["energy_pJ"] = [float(np.sum(energy) / pjoule) for energy in table.energy_pJ]
     table.insert(3, "per_spike_pJ", table["energy_pJ"] / spikes if spikes else np.nan)
     return table
 
@@ -231,12 +277,13 @@ class Design:
     per : str
         What shares one size of mirrors and one scale of codes: a ``"layer"``, or each
         ``"neuron"``.
-    untuned : Quantity
-        Supply at which the codes are the weights, so that the gain is 1, volt.
+    untuned : Quantity, optional
+        Supply at which the codes are the weights, so that the gain is 1, volt; the circuit's
+        `vdd_reference` without it.
     """
 
     per: str = "layer"
-    untuned: Quantity = field(default_factory=lambda: VDD_REFERENCE)
+    untuned: Quantity | None = None
 
     def __post_init__(self) -> None:
         if self.per not in SHARED_BY:
@@ -286,15 +333,20 @@ class Layer:
         fed = self.supply == supply
         return self.codes * fed[:, :-1], self.bias_codes * fed[:, -1]
 
+    def mirrors(self, supply: int) -> np.ndarray:
+        """How many mirrors of each neuron one of the supplies feeds, shape (neurons,)."""
+        codes, biases = self.fed_by(supply)
+        return np.count_nonzero(codes, axis=1) + (biases != 0.0)
+
     @property
     def _none(self) -> tuple[np.ndarray, np.ndarray]:
         return 0 * self.codes, 0 * self.bias_codes
 
     def vdd_of(self, supply: int) -> Quantity:
-        """Voltage of one of the supplies, shape (neurons,); of one that is not there, 0.75 V."""
-        if supply >= self.supplies:
-            return np.full(len(self.codes), float(VDD_REFERENCE)) * volt
-        return self.vdd if self.supply is None else self.vdd[:, supply]
+        """Voltage of one of the supplies, shape (neurons,); of one that is not there, the first."""
+        if self.supply is None:
+            return self.vdd
+        return self.vdd[:, supply if supply < self.supplies else 0]
 
 
 def grouped(
@@ -319,14 +371,15 @@ def grouped(
         If a gain asks for a supply that synapses cannot be run at.
     """
     vdd = vdd_of(circuit, gain * gain_of(circuit, untuned))
-    outside = (vdd < VDD_LOW - 1e-9 * volt) | (vdd > VDD_HIGH + 1e-9 * volt)
+    low, high = circuit.vdd_low, circuit.vdd_high
+    outside = (vdd < low - 1e-9 * volt) | (vdd > high + 1e-9 * volt)
     if np.any(outside):
-        low, high = reachable_gains(circuit, untuned)
+        least, most = reachable_gains(circuit, untuned)
         raise UserError(
-            f"{np.count_nonzero(outside)} groups of synapses ask for a supply beyond 0.5 to 1 V: "
-            f"gains from {low:.3g} to {high:.3g} are within reach."
+            f"{np.count_nonzero(outside)} groups of synapses ask for a supply beyond "
+            f"{circuit.supply_range}: gains from {least:.3g} to {most:.3g} are within reach."
         )
-    return replace(layer, vdd=np.clip(vdd, VDD_LOW, VDD_HIGH), supply=supply)
+    return replace(layer, vdd=np.clip(vdd, low, high), supply=supply)
 
 
 def deploy(
@@ -342,7 +395,7 @@ def deploy(
 
     Each neuron has one scale, chosen so that its largest weight has the largest code; scale and
     gain together ask for a step per least significant bit, and the mirror's inverse gives the
-    supply for it. Where that supply lies outside 0.5 to 1 V the nearest end is taken and the
+    supply for it. Where that supply is out of the circuit's range the nearest end is taken and the
     scale, hence the codes, make up for it: codes get coarser at the lower end and the largest
     weights saturate at the upper end. A supply cannot turn a current's sign, so a negative gain
     is stored in the codes' signs. With a design, mirrors are sized so that a gain of 1 runs at
@@ -377,16 +430,17 @@ def deploy(
     fit = design or Design("neuron")
     smallest = fit.largest(table) / circuit.code_max * per_unit
     scale = np.ones(len(table)) if design is None else _sized(circuit, smallest, fit.untuned)
-    least, most = (float(circuit.step(end) / volt) for end in (VDD_LOW, VDD_HIGH))
+    ends = circuit.vdd_low, circuit.vdd_high
+    least, most = (float(circuit.step(end) / volt) for end in ends)
     wanted = smallest * scale * np.abs(gain)
     if vdd is None:
         given = np.clip(wanted, least, most)
-        vdd = vdd_of(circuit, given / float(circuit.step(VDD_REFERENCE) / volt))
+        vdd = vdd_of(circuit, given / float(circuit.step(circuit.vdd_reference) / volt))
         # The inverse is exact up to rounding, which must not leave the range.
-        vdd = np.clip(vdd, VDD_LOW, VDD_HIGH)
+        vdd = np.clip(vdd, *ends)
     else:
         given = np.asarray(circuit.step(vdd) / volt)
-    # A mirror that conducts nothing at 0.5 V reaches down to a step of 0.
+    # A mirror that conducts nothing at the lowest supply reaches down to a step of 0.
     per_code = np.divide(gain * per_unit * scale, given, out=np.zeros(len(table)), where=given > 0)
     exact = table * per_code[:, None]
     codes = np.clip(nearest(exact), -circuit.code_max, circuit.code_max).astype(int)
@@ -414,14 +468,15 @@ def check_dense(weight: np.ndarray) -> None:
         )
 
 
-def _sized(circuit: CircuitNeuron, smallest: np.ndarray, untuned: Quantity) -> np.ndarray:
+def _sized(circuit: CircuitNeuron, smallest: np.ndarray, untuned: Quantity | None) -> np.ndarray:
     """How many times weaker mirrors must be so that one unit moves a membrane so far, V."""
     if circuit.synapse != "mirror":
         raise UserError(
             f"Only synapse=mirror can be sized for a network, not {circuit.synapse}; deploy it "
             "without a design."
         )
-    step = np.full(len(smallest), float(circuit.step(untuned) / volt))
+    one = circuit.vdd_reference if untuned is None else untuned
+    step = np.full(len(smallest), float(circuit.step(one) / volt))
     return np.asarray(np.divide(step, smallest, out=np.ones(len(smallest)), where=smallest > 0))
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, second, volt
 
-from neuromod.chip.conversion import VDD_REFERENCE, Layer, check_dense, gain_of, nearest
+from neuromod.chip.conversion import Layer, check_dense, gain_of, nearest
 from neuromod.chip.pulses import PulseTrain, code_pulses, mirror_pulses, respond
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
@@ -281,6 +281,10 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
     supplies = max(layer.supplies for layers in networks for layer in layers)
     domains = {suffix(_domain(n, supplies)): methodcaller("vdd_of", n) for n in range(supplies)}
     values = {f"vdd{mark}": np.asarray(everywhere(vdd)) * volt for mark, vdd in domains.items()}
+    # Volleys share mirrors, and inputs that are silent have theirs too.
+    values |= {
+        f"built{m}": everywhere(lambda la, n=n: la.mirrors(n)) for n, m in enumerate(domains)
+    }
     scale = everywhere(lambda la: np.broadcast_to(la.scale, len(la.codes)))
     if np.any(scale != 1):
         values |= {"beta": circuit.beta / scale, "R_S": circuit.R_S * scale}
@@ -399,7 +403,7 @@ def _at_one_supply(circuit: CircuitNeuron, layer: Layer) -> tuple[np.ndarray, Qu
     if layer.supply is None:
         return codes, layer.vdd
     gains = np.take_along_axis(gain_of(circuit, layer.vdd), layer.supply, axis=1)
-    return codes * gains, VDD_REFERENCE
+    return codes * gains, circuit.vdd_reference
 
 
 def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:

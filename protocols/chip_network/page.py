@@ -47,7 +47,7 @@ def plot(protocol: ChipNetwork, tables: Tables, recordings: Recordings) -> Figur
     del recordings
     figure, axes = panels([["methods", "gains"], ["supplies", "energy"]], width=10, height=8)
     _plot_methods(axes["methods"], tables["methods"], _images(tables["table"]))
-    _plot_gains(axes["gains"], tables["gains"], *protocol.reach)
+    _plot_gains(axes["gains"], tables["gains"], protocol)
     _plot_supplies(axes["supplies"], tables["supplies"], "test_accuracy", 100)
     label(
         axes["supplies"], "c  Accuracy with shared supplies, closed form", y="test images right (%)"
@@ -79,7 +79,8 @@ def _plot_methods(axes: Any, methods: pd.DataFrame, images: str) -> None:
     legend(axes, below=True)
 
 
-def _plot_gains(axes: Any, gains: pd.DataFrame, low: float, high: float) -> None:
+def _plot_gains(axes: Any, gains: pd.DataFrame, protocol: ChipNetwork) -> None:
+    low, high = protocol.reach
     # Edges of bins lie at the ends of the reach, where many bounded gains are.
     width = (high - low) / BINS
     edges = low + width * np.arange(-np.ceil((END + low) / width), np.ceil((END - low) / width) + 1)
@@ -88,7 +89,8 @@ def _plot_gains(axes: Any, gains: pd.DataFrame, low: float, high: float) -> None
     for method, color, ends in kinds:
         own = gains.gain[gains.method == method].clip(*ends)
         axes.hist(own, edges, color=color, histtype="stepfilled", alpha=0.7, label=method)
-    axes.axvspan(low, high, color=BLACK, alpha=0.12, lw=0, label="reach of 0.5 to 1 V")
+    reach = f"reach of {protocol.circuit.supply_range}"
+    axes.axvspan(low, high, color=BLACK, alpha=0.12, lw=0, label=reach)
     across = f"gain of a neuron (beyond ±{END:g} in the last bins)"
     label(axes, "b  Gains, all seeds", across, "neurons")
     legend(axes, below=True)
@@ -123,8 +125,9 @@ def report(protocol: ChipNetwork, tables: Tables) -> list[Section]:
     return [
         Section(
             "Ways of tuning",
-            f"Supplies from 0.5 to 1 V reach gains of {low} to {high}; a gain of 1 lies at "
-            f"{say(protocol.untuned)}. {_compare_methods(tables['methods'], bits, groups)}\n\n"
+            f"Supplies from {protocol.circuit.supply_range} reach gains of {low} to {high}; a gain "
+            f"of 1 lies at {say(protocol.untuned)}. "
+            f"{_compare_methods(tables['methods'], bits, groups)}\n\n"
             f"Of the gains tuned freely {100 * (free < 0).mean():.0f} % are negative and "
             f"{100 * free.between(*protocol.reach).mean():.0f} % within reach of a supply.",
             "methods",
@@ -169,7 +172,7 @@ def _on_mirrors(protocol: ChipNetwork, changes: pd.DataFrame) -> str:
         f"ones; gains and supplies stay as they are. Sized by {protocol.mirrors}, the layers' "
         f"give, one after the other, {_sized(sizes)} at {bits} bits (medians).\n\nThe counts are "
         "those of the first seed. supply_at_lower_end and supply_at_upper_end are neurons that "
-        "needed less than 0.5 V or more than 1 V, for which the codes make up; negative_gain are "
+        "needed a supply below or above the range, for which the codes make up; negative_gain are "
         "those whose codes are stored inverted."
     )
 

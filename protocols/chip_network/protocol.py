@@ -320,12 +320,14 @@ class ChipNetwork(networks.NetworkOnChip):
         test = self.task[1].split.test
         volleys, shown = self._volleys(test), networks.evenly(np.arange(len(test)), self.images)
         # One copy of every network for each image.
-        simulated, drawn = (
+        kinds = conversion.by_references(spent)
+        simulated, *drawn = (
             np.reshape(values, (len(chips), len(shown), -1))
-            for values in (counts, sum(spent.values()) / pjoule)
+            for values in (counts, *(energy / pjoule for energy in kinds.values()))
         )
         outputs = slice(-len(self._pretrained[-1].gain), None)
-        for chip, spikes, energy in zip(chips, simulated, drawn, strict=True):
+        for chip, spikes, *energy in zip(chips, simulated, *drawn, strict=True):
+            per_image = {k: e.sum() / len(shown) for k, e in zip(kinds, energy, strict=True)}
             layers = deployment.expected_spikes(
                 self.circuit, chip.layers, volleys, self.period, self.dt
             )
@@ -339,7 +341,8 @@ class ChipNetwork(networks.NetworkOnChip):
                 "neurons_compared": spikes.size,
                 "neurons_differ": int((spikes != expected[shown]).sum()),
                 "spikes_per_image": spikes.sum() / len(shown),
-                "energy_per_image_pJ": energy.sum() / len(shown),
+                "energy_per_image_pJ": per_image[self.circuit.references],
+                **{f"energy_per_image_{kind}_pJ": own for kind, own in per_image.items()},
             }
 
     def _changes(self) -> pd.DataFrame:
@@ -378,7 +381,8 @@ def _about(
 
 def _summary(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Means and standard deviations over seeds."""
-    measured = ["trained_accuracy", "test_accuracy", "simulated_accuracy", "energy_per_image_pJ"]
+    energies = [f"energy_per_image{kind}_pJ" for kind in ("", "_always", "_pulsed")]
+    measured = ["trained_accuracy", "test_accuracy", "simulated_accuracy", *energies]
     groups = table.groupby(by, sort=False)[measured]
     summary = groups.agg(["mean", "std"]).rename(columns={"std": "sd"})
     return summary.set_axis(summary.columns.map("_".join), axis="columns").reset_index()

@@ -9,7 +9,7 @@ import pandas as pd
 from brian2 import ms
 from matplotlib.figure import Figure
 
-from neuromod.chip.conversion import TIME_SCALE, VDD_HIGH, VDD_LOW
+from neuromod.chip.conversion import TIME_SCALE
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support import figures
 from neuromod.support.figures import BLACK, BLUE, GREEN, label, legend, panels, thin
@@ -17,6 +17,7 @@ from neuromod.support.text import percent, say
 from neuromod.tuning.backbone import RANDOM
 
 if TYPE_CHECKING:
+    from neuromod.models.circuit import CircuitNeuron
     from neuromod.protocols.demo.protocol import Demo
 
 REALISATIONS = {"torch": BLACK, "cells": GREEN, "circuit": BLUE}
@@ -41,7 +42,7 @@ def plot(protocol: Demo, tables: Tables, recordings: Recordings) -> Figure:
     axes["deployed"].bar_label(bars, fmt="%.1f", fontsize=8)
     title, across = "b  Deployed network, codes kept", f"on {run_on}"
     label(axes["deployed"], title, across, "images right (%)", ylim=(0, 105))
-    _plot_supplies(axes["supply"], tables["supplies"])
+    _plot_supplies(axes["supply"], tables["supplies"], protocol.circuit)
     _plot_energy(axes["energy"], tables["ledger"], run_on)
     traces = {letter: axes[letter] for letter in "efgh"}
     _plot_traces(protocol, traces, tables["supplies"], recordings)
@@ -68,10 +69,10 @@ def _plot_methods(axes: Any, summary: pd.DataFrame, task: pd.Series) -> None:
     legend(axes)
 
 
-def _plot_supplies(axes: Any, supplies: pd.DataFrame) -> None:
+def _plot_supplies(axes: Any, supplies: pd.DataFrame, circuit: CircuitNeuron) -> None:
     by_sign = [supplies.vdd_V[supplies.negative == (sign == "negative")] for sign in SIGNS]
     names = [f"{len(vdd)} of {sign} codes" for sign, vdd in zip(SIGNS, by_sign, strict=True)]
-    edges = np.linspace(float(VDD_LOW), float(VDD_HIGH), BINS + 1)
+    edges = np.linspace(float(circuit.vdd_low), float(circuit.vdd_high), BINS + 1)
     axes.hist(by_sign, edges, color=SIGNS.values(), label=names)
     title = "c  Supplies, one for each group of synapses"
     label(axes, title, "supply VDD (V), within its range", "supplies")
@@ -79,14 +80,14 @@ def _plot_supplies(axes: Any, supplies: pd.DataFrame) -> None:
 
 
 def _plot_energy(axes: Any, entries: pd.DataFrame, run_on: str) -> None:
-    parts = entries[entries.entry != "total"].iloc[::-1]
+    parts = entries[~entries.entry.str.startswith("total")].iloc[::-1]
     energy = parts.energy_per_image_pJ
     for supply, color in SUPPLIES.items():
         own = energy.where(parts.supply == supply, 0)
         axes.barh(parts.entry, own, color=color, label=f"{supply}\nsupply")
     for place, value in enumerate(energy):
         axes.text(value, place, f" {value:.3g}", va="center", fontsize=8)
-    total = entries.energy_per_image_pJ.iloc[-1]
+    total = entries.energy_per_image_pJ[entries.entry == "total"].item()
     title = f"d  Circuit: {say(total, 'pJ', 3)} per image"
     across = f"energy per image (pJ), mean over {run_on}"
     label(axes, title, across, xlim=(0, 1.15 * energy.max()))
@@ -248,10 +249,11 @@ def _on_groups(protocol: Demo, tables: Tables) -> str:
     return (
         f"On the chip, weights are codes of {protocol.circuit.bits} bits and a sign that are never "
         "rewritten. A neuron's synapses are dealt to groups by sign and by source, and every group "
-        f"has a gain within reach of a supply from 0.5 to 1 V: {say(len(supplies))} supplies in "
-        "all. Tuned on the codes themselves (nt1_groups), such networks get "
-        f"{percent(groups.mean())} of the test images right{mean}.{compared} In a cell, receptors "
-        "on excitatory and on inhibitory synapses, and on those of one dendrite, are such gains."
+        f"has a gain within reach of a supply from {protocol.circuit.supply_range}: "
+        f"{say(len(supplies))} supplies in all. Tuned on the codes themselves (nt1_groups), such "
+        f"networks get {percent(groups.mean())} of the test images right{mean}.{compared} In a "
+        "cell, receptors on excitatory and on inhibitory synapses, and on those of one dendrite, "
+        "are such gains."
     )
 
 

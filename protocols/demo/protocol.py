@@ -16,7 +16,7 @@ from brian2 import Quantity, volt
 from brian2.units.allunits import pjoule
 
 from neuromod.checks import steps_in
-from neuromod.chip.conversion import TIME_SCALE, Layer, energies, gain_of, ledger
+from neuromod.chip.conversion import TIME_SCALE, Layer, drawn, energies, gain_of, ledger
 from neuromod.chip.deployment import accuracy, agreement, on_cells, on_circuit
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
@@ -154,7 +154,8 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
             )
         images = len(self._shown)
         spent = energies(self.circuit, self.costs, totals, counts, on_chip.duration)
-        entries = ledger({name: e / images for name, e in spent.items()}, counts.sum() / images)
+        of_image = {name: e / images for name, e in spent.items()}
+        entries = ledger(self.circuit, of_image, counts.sum() / images)
         entries = entries.rename(columns={"energy_pJ": "energy_per_image_pJ"})
         changes = [_kept(name, layer) for name, layer in self._layers.items()]
         table = pd.DataFrame([_row(result) for result in self._results])
@@ -272,7 +273,8 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
         self, sides: Mapping[str, Sequence[np.ndarray]], spent: Mapping[str, Quantity]
     ) -> pd.DataFrame:
         labels = np.asarray(self._features.labels[self._shown])
-        total = float(sum(np.sum(entry) for entry in spent.values()) / pjoule)
+        paid = drawn(self.circuit, spent).values()
+        total = float(sum(np.sum(entry) for entry in paid) / pjoule)
         found = {
             "realisation": list(sides),
             "test_accuracy": [accuracy(spikes[-1], labels) for spikes in sides.values()],

@@ -47,14 +47,14 @@ class Ran:
     spikes : list of ndarray, each of shape (images, neurons of the layer)
         Of all test images, in closed form.
     simulated : ndarray, shape (images simulated, neurons)
-    energy : float
-        Of an image, in pJ.
+    energy : dict of str to float
+        Of an image, in pJ, with references that stay on and with pulsed ones.
     """
 
     ran: Pass
     spikes: list[np.ndarray]
     simulated: np.ndarray
-    energy: float
+    energy: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,9 +297,10 @@ class Ensemble(networks.NetworkOnChip):
         """What every pass put out and drew, in closed form for all images and simulated."""
         counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
         spent = conversion.energies(self.circuit, self.costs, totals, counts, recording.duration)
-        spikes, energy = (
+        kinds = conversion.by_references(spent)
+        spikes, *energy = (
             np.reshape(values, (len(passes), len(self._shown), -1))
-            for values in (counts, sum(spent.values()) / pjoule)
+            for values in (counts, *(drawn / pjoule for drawn in kinds.values()))
         )
         return [
             Ran(
@@ -308,9 +309,9 @@ class Ensemble(networks.NetworkOnChip):
                     self.circuit, own.layers, self._volleys, PERIOD, self.dt
                 ),
                 simulated,
-                drawn.sum() / len(self._shown),
+                {k: e.sum() / len(self._shown) for k, e in zip(kinds, drawn, strict=True)},
             )
-            for own, simulated, drawn in zip(passes, spikes, energy, strict=True)
+            for own, simulated, *drawn in zip(passes, spikes, *energy, strict=True)
         ]
 
     def _row(self, seed: int, way: str, size: int, ran: Sequence[Ran]) -> Row:
@@ -323,8 +324,9 @@ class Ensemble(networks.NetworkOnChip):
         simulated = np.sum([own.simulated[:, -classes:] for own in ran], axis=0)
         neurons = ran[0].simulated.shape[1]
         changes = [own.ran.charge(self.rail) for own in ran] if len(ran) > 1 else [0.0]
+        passes = {k: sum(own.energy[k] for own in ran) for k in ran[0].energy}
         energy = {
-            "passes": sum(own.energy for own in ran),
+            "passes": passes[self.circuit.references],
             "resets": len(ran) * neurons * float(self.costs.reset / pjoule),
             "changes": sum(changes) / self.batch,
         }
@@ -347,6 +349,10 @@ class Ensemble(networks.NetworkOnChip):
             "neurons_differ": int(sum(differ)),
             **{f"{what}_energy_pJ": spent for what, spent in energy.items()},
             "energy_per_image_pJ": sum(energy.values()),
+            **{
+                f"energy_per_image_{kind}_pJ": sum(energy.values()) + own - energy["passes"]
+                for kind, own in passes.items()
+            },
         }
 
 

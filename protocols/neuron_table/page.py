@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from brian2 import nsecond, volt
+from brian2 import nsecond, um, volt
 from brian2.units.allunits import Mhertz
 from matplotlib.figure import Figure
 
-from neuromod.chip.conversion import MAX_RATE, VDD_REFERENCE
+from neuromod.chip.area import NEURON, largest_load
+from neuromod.chip.conversion import MAX_RATE
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.support.figures import BLACK, ORANGE, Family, label, panels
 from neuromod.support.text import say, span
@@ -33,7 +34,7 @@ LABELS = {
     FEWEST: ("b  Output, fewest units", VOLLEYS, OUTPUT),
     ALL: ("c  Output, all units", VOLLEYS, OUTPUT),
     "width": ("d  Width of a spike, closed form", BIAS, "width of a spike (ns)"),
-    "rate": (f"e  Fewest units, {say(VDD_REFERENCE)}", BIAS, "highest rate (MHz)"),
+    "rate": ("e  Fewest units, reference supply", BIAS, "highest rate (MHz)"),
 }
 
 
@@ -100,8 +101,8 @@ def report(protocol: NeuronTable, tables: Tables) -> list[Section]:
             "paper's least energy, to which its entries were calibrated at this rate; the synapses "
             "take "
             f"{span(1e3 * alike.energy_synapse_pJ, 'fJ', 3)} by the mirror's equation. Highest "
-            "rates are measured here; areas and all other circuits are the paper's numbers. The "
-            "model's energies are estimates.",
+            "rates are measured here; all other circuits are the paper's numbers. The model's "
+            "energies and areas are estimates.",
             "table",
         ),
         Section(
@@ -122,10 +123,44 @@ def report(protocol: NeuronTable, tables: Tables) -> list[Section]:
             f"{span(fewest.decisions_per_spike, digits=3)}, and the energy with them.",
             "rates",
         ),
+        Section("Area", _say_area(protocol, tables["area"]), "area"),
         Section(
             "Width of a spike",
-            f"At 0.75 V and with the fewest units, {slowest}, and {fastest}. Input pulses keep "
-            "their width here; from neurons of the same bias they would be as wide as their "
-            "spikes. The load of the delay cells is calibrated here to the paper's 100 ns.",
+            f"At {say(protocol.circuit.vdd_reference)} and with the fewest units, {slowest}, and "
+            f"{fastest}. Input pulses keep their width here; from neurons of the same bias they "
+            "would be as wide as their spikes. The load of the delay cells is calibrated here to "
+            "the paper's 100 ns.",
         ),
     ]
+
+
+def _say_area(protocol: NeuronTable, area: pd.DataFrame) -> str:
+    circuit, layout = protocol.circuit, protocol.layout
+    entries = area.set_index("entry")
+    total, paper = entries.area_um2["total"], float(NEURON / um**2)
+    known = (
+        f"A neuron with {protocol.inputs} synapses takes {say(total * um**2, digits=3)}; the "
+        f"paper's, with its synapses and memory, takes {say(NEURON)}. Core and capacitor are those "
+        "of the paper's layout. No other layout was drawn."
+    )
+    if circuit.synapse != "mirror":
+        return f"{known} Conductances are left out: the paper has none."
+    one, count = entries.each_um2["mirrors' loads"], int(entries["count"]["mirrors' loads"])
+    strip = (
+        f"A load of {say(circuit.R_S)}, folded from a strip of polysilicon of {say(layout.sheet)} "
+        f"a square, takes {say(one * um**2, digits=3)}, and there is one in each of {count} mirrors"
+    )
+    if one > paper:
+        fits = f"a single one does not fit into {say(NEURON)}"
+    else:
+        fits = f"{int(paper // one)} of them would fill {say(NEURON)}"
+    others = total - entries.area_um2["mirrors' loads"]
+    room = largest_load(circuit, layout, protocol.inputs)
+    rest = say(others * um**2, digits=3)
+    left = f"beside all else, {rest}, each could have {say(room, digits=2)}"
+    if room == 0:
+        left = f"all else takes {rest}, which leaves no room for any"
+    return (
+        f"{known} {strip}: {fits}; {left}. The paper does not say what its loads are; a transistor "
+        "as the load would be small, but makes the current another function of the supply."
+    )

@@ -16,7 +16,8 @@ from brian2.units.allunits import Mhertz, pjoule
 
 from neuromod.analysis.spike_trains import steady_rates
 from neuromod.checks import steps_in
-from neuromod.chip.conversion import MAX_RATE, VDD_REFERENCE, Costs, by_supply, energies
+from neuromod.chip.area import Layout, area_ledger
+from neuromod.chip.conversion import MAX_RATE, Costs, by_supply, energies
 from neuromod.chip.pulses import mirror_pulses
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
@@ -41,9 +42,11 @@ class NeuronTable(ChipProtocol):
     Table 9 of Barton et al. 2022 compares five neuron circuits. Beside its numbers stand those of
     this model, found by driving neurons with volleys at ever shorter intervals: with the fewest
     units of current that fire them, with all that their synapses have, and with spikes of other
-    widths, set by the bias of the spike generator. Areas are the published ones; the model has
-    none.
+    widths, set by the bias of the spike generator. The model's area is an estimate, added up from
+    its bits, transistors, loads and capacitor.
     """
+
+    shown: ClassVar[tuple[str, ...]] = ("table", "area")
 
     small: ClassVar[Mapping[str, Any]] = {
         "intervals": [190, 300] * nsecond,
@@ -51,6 +54,7 @@ class NeuronTable(ChipProtocol):
     }
 
     costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
+    layout: Layout = parameter(Layout(), "what devices take on a chip", "see its own")
     vdd: Quantity = supply([0.5, 0.75, 1] * volt, "synapse supplies")
     inputs: int = parameter(
         3,
@@ -119,7 +123,8 @@ class NeuronTable(ChipProtocol):
         recording = recordings["volleys"]
         spikes, totals = recording.spikes["chip"], recording.totals["chip"]
         counts = spikes.counts()
-        spent = by_supply(energies(self.circuit, self.costs, totals, counts, self.duration))
+        entries = energies(self.circuit, self.costs, totals, counts, self.duration)
+        spent = by_supply(self.circuit, entries)
         fired = np.where(counts > 0, counts, np.nan)
         core, synapse = (np.asarray(spent[s] / pjoule) / fired for s in ("core", "synapse"))
         sweep = self._cases.assign(
@@ -133,15 +138,20 @@ class NeuronTable(ChipProtocol):
         cases = sweep[~slow].groupby(["drive", "vdd_V", "v_bias_V"], sort=False)
         best = sweep.loc[cases.rate_MHz.idxmax()].reset_index(drop=True)
         best["closed_form_MHz"] = 1e3 / (best.simulated_width_ns + best.charging_ns)
+        area = area_ledger(self.circuit, self.layout, self.inputs)
+        areas = area.set_index("entry").area_um2
         own = self.at_own_width(pd.concat([best, sweep[slow]]))
         own = own.rename(columns={"rate_MHz": "max_rate_MHz"}).assign(
             design=[f"this model, {row.vdd_V:g} V, {row.drive}" for row in own.itertuples()],
             source="simulated here; the core's energies are calibrated, see power-budget",
+            area_um2=areas["total"],
+            core_area_um2=areas["core"] + areas["membrane capacitor"],
         )
         columns = [*PUBLISHED, "source", "energy_core_pJ", "energy_synapse_pJ"]
         published = PUBLISHED.assign(source="Barton et al. 2022, table 9")
         table = pd.concat([published, own], ignore_index=True)[columns]
-        return {"table": table, "rates": best.drop(columns="asked_MHz"), "sweep": sweep}
+        rates = best.drop(columns="asked_MHz")
+        return {"table": table, "area": area, "rates": rates, "sweep": sweep}
 
     def at_own_width(self, table: pd.DataFrame) -> pd.DataFrame:
         """Rows at the circuit's own width of a spike and one of the supplies asked for."""
@@ -149,8 +159,8 @@ class NeuronTable(ChipProtocol):
         return table[own & np.isin(table.vdd_V, self.vdd / volt)]
 
     def biases(self, best: pd.DataFrame) -> pd.DataFrame:
-        """Rows of the fewest units at 0.75 V, by bias."""
-        reference = np.isclose(best.vdd_V, float(VDD_REFERENCE / volt))
+        """Rows of the fewest units at the reference supply, by bias."""
+        reference = np.isclose(best.vdd_V, float(self.circuit.vdd_reference / volt))
         return best[reference & (best.drive == FEWEST)].sort_values("v_bias_V")
 
     def _fewest(self, vdd: Quantity) -> np.ndarray:
@@ -180,7 +190,7 @@ class NeuronTable(ChipProtocol):
             (FEWEST, supplies, own, asked),
             (ALL, supplies, own, asked),
             (PAPER_RATE, supplies, own, [MAX_RATE / Mhertz]),
-            (FEWEST, [VDD_REFERENCE / volt], self.v_bias / volt, asked),
+            (FEWEST, [self.circuit.vdd_reference / volt], self.v_bias / volt, asked),
         ]
         cases = pd.DataFrame(
             [

@@ -9,9 +9,20 @@ import pandas as pd
 from brian2.units.allunits import Mhertz, pjoule
 from matplotlib.figure import Figure
 
-from neuromod.chip.conversion import LEAST_ENERGY, MAX_RATE
+from neuromod.chip.conversion import IDLE, LEAST_ENERGY, MAX_RATE
 from neuromod.protocol import Recordings, Section, Tables
-from neuromod.support.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, label, legend, panels
+from neuromod.support.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    YELLOW,
+    label,
+    legend,
+    panels,
+)
 from neuromod.support.text import say
 
 if TYPE_CHECKING:
@@ -24,6 +35,7 @@ COLORS = {
     "leakage": SKY,
     "reset": PURPLE,
     "synapses": GREEN,
+    IDLE: YELLOW,
 }
 NAMED_FROM = 4
 """Percent of a bar from which a share is written on it."""
@@ -37,14 +49,15 @@ def plot(protocol: PowerBudget, tables: Tables, recordings: Recordings) -> Figur
     figure, axes = panels([["shares", "energy"], ["shares", "power"]], width=10)
     _plot_shares(axes["shares"], tables["budget"])
     table = tables["table"].sort_values("rate_MHz")
-    powers = [table[f"{entry.replace(' ', '_')}_nW"] for entry in COLORS]
+    drawn = [entry for entry in COLORS if entry in set(tables["budget"].entry)]
+    powers = [table[f"{entry.replace(' ', '_')}_nW"] for entry in drawn]
     per_spike = [1e-3 * power / table.rate_MHz for power in powers]
-    axes["energy"].stackplot(table.rate_MHz, per_spike, colors=COLORS.values())
+    axes["energy"].stackplot(table.rate_MHz, per_spike, colors=[COLORS[entry] for entry in drawn])
     axes["energy"].plot(*KNOWN, "D", color=BLACK, ms=5)
     look = {"textcoords": "offset points", "ha": "right", "fontsize": 8}
     axes["energy"].annotate(CALIBRATED_TO, KNOWN, (0, 9), **look)
-    for power, color in zip(powers, COLORS.values(), strict=True):
-        axes["power"].plot(table.rate_MHz, power, color=color)
+    for power, entry in zip(powers, drawn, strict=True):
+        axes["power"].plot(table.rate_MHz, power, color=COLORS[entry])
     rate, energy = "output rate (MHz)", "energy per spike (pJ)"
     label(axes["energy"], "b  Energy per spike", rate, energy, log="x", ylim=(0, None))
     label(axes["power"], "c  Power by entry", rate, "power (nW)", log="xy")
@@ -60,6 +73,8 @@ def _plot_shares(axes: Any, budget: pd.DataFrame) -> None:
     places, bottom = np.arange(len(names)), np.zeros(len(names))
     for entry, color in COLORS.items():
         share = budget.percent[budget.entry == entry].to_numpy()
+        if not len(share):
+            continue
         look = {"color": color, "edgecolor": "white", "lw": 0.5}
         bars = axes.bar(places, share, 0.55, bottom, label=entry, **look)
         texts = [f"{percent:.1f} %" if percent > NAMED_FROM else "" for percent in share]

@@ -11,7 +11,7 @@ import pandas as pd
 from brian2 import Quantity, hertz, khertz, nwatt, usecond
 from brian2.units.allunits import Mhertz, pjoule
 
-from neuromod.chip.conversion import SOURCES, Costs, by_supply, energies
+from neuromod.chip.conversion import SOURCES, Costs, by_references, by_supply, drawn, energies
 from neuromod.chip.pulses import code_pulses
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
@@ -108,20 +108,23 @@ class PowerBudget(ChipProtocol):
                 "decisions_per_spike": np.asarray(totals["clocks"]) / per_spike,
             }
         )
-        powers = {entry: np.asarray(e / self.duration / nwatt) for entry, e in spent.items()}
+        paid = drawn(self.circuit, spent)
+        powers = {entry: np.asarray(e / self.duration / nwatt) for entry, e in paid.items()}
         for entry, power in powers.items():
             table[f"{entry.replace(' ', '_')}_nW"] = power
-        for side, energy in by_supply(spent).items():
+        for side, energy in by_supply(self.circuit, spent).items():
             table[f"energy_{side}_pJ"] = np.asarray(energy / pjoule) / per_spike
         table["energy_per_spike_pJ"] = table.energy_core_pJ + table.energy_synapse_pJ
+        for kind, energy in by_references(spent).items():
+            table[f"energy_per_spike_{kind}_pJ"] = np.asarray(energy / pjoule) / per_spike
         # Shape (rates shown, entries).
         rate = table.rate_MHz.to_numpy()[: len(self.shown_rates), None]
-        shown = np.column_stack([powers[entry] for entry in SOURCES])[: len(rate)]
-        supply, source = zip(*SOURCES.values(), strict=True)
+        shown = np.column_stack(list(powers.values()))[: len(rate)]
+        supply, source = zip(*(SOURCES[entry] for entry in powers), strict=True)
         core = np.where(np.equal(supply, "core"), shown, np.nan)
         budget = {
             "rate_MHz": rate,
-            "entry": list(SOURCES),
+            "entry": list(powers),
             "supply": supply,
             "power_nW": shown,
             # nW per MHz are fJ.

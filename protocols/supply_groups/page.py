@@ -167,9 +167,9 @@ def report(protocol: SupplyGroups, tables: Tables) -> list[Section]:
         Section(
             "Supplies for groups of synapses",
             f"Codes of {protocol.circuit.bits} bits stay in memory as they are. Gains from {low} "
-            f"to {high} are within reach of supplies from 0.5 to 1 V; a gain of 1 lies at "
-            f"{say(protocol.untuned)}. With {own.supplies:.0f} supplies a neuron, {_percent(own)} "
-            f"of the test images are right.\n\n{paragraphs}",
+            f"to {high} are within reach of supplies from {protocol.circuit.supply_range}; a gain "
+            f"of 1 lies at {say(protocol.untuned)}. With {own.supplies:.0f} supplies a neuron, "
+            f"{_percent(own)} of the test images are right.\n\n{paragraphs}",
             "supplies",
         ),
         Section(

@@ -262,9 +262,10 @@ class SupplyGroups(networks.NetworkOnChip):
         ran = _simulated(chips)
         counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
         spent = conversion.energies(self.circuit, self.costs, totals, counts, recording.duration)
-        spikes, energy = (
+        kinds = conversion.by_references(spent)
+        spikes, *energy = (
             np.reshape(values, (len(ran), len(shown), -1))
-            for values in (counts, sum(spent.values()) / pjoule)
+            for values in (counts, *(drawn / pjoule for drawn in kinds.values()))
         )
         for chip in chips:
             row = chip.about | {
@@ -280,13 +281,16 @@ class SupplyGroups(networks.NetworkOnChip):
                 row["test_accuracy"] = deployment.accuracy(layers[-1], labels)
             if chip.about["simulated"]:
                 number = ran.index(chip)
+                own = (drawn[number].sum() / len(shown) for drawn in energy)
+                per_image = dict(zip(kinds, own, strict=True))
                 outputs = spikes[number][:, -layers[-1].shape[1] :]
                 row |= {
                     "simulated_accuracy": deployment.accuracy(outputs, labels[shown]),
                     "images_simulated": len(shown),
                     "neurons_compared": spikes[number].size,
                     "neurons_differ": int((spikes[number] != np.hstack(layers)[shown]).sum()),
-                    "energy_per_image_pJ": energy[number].sum() / len(shown),
+                    "energy_per_image_pJ": per_image[self.circuit.references],
+                    **{f"energy_per_image_{kind}_pJ": own for kind, own in per_image.items()},
                 }
             yield row
 
@@ -308,6 +312,8 @@ def _summary(table: pd.DataFrame) -> pd.DataFrame:
         "test_accuracy",
         "simulated_accuracy",
         "energy_per_image_pJ",
+        "energy_per_image_always_pJ",
+        "energy_per_image_pulsed_pJ",
     ]
     by = ["study", "grouping", "supplies", "sharing", "rails", "bits", "mismatch", "tuned_on"]
     summary = table.groupby(by, sort=False)[measured].agg(["mean", "std"])

@@ -93,8 +93,9 @@ def report(protocol: SynapseFamilies, tables: Tables) -> list[Section]:
         ),
         Section(
             "Range and energy",
-            "A supply from 0.5 to 1 V scales the mirror's step to "
-            f"{span([mirror.gain_low, mirror.gain_high], digits=3)} times that at 0.75 V, a "
+            f"A supply from {protocol.circuit.supply_range} scales the mirror's step to "
+            f"{span([mirror.gain_low, mirror.gain_high], digits=3)} times that at "
+            f"{say(protocol.circuit.vdd_reference)}, a "
             f"conductance's only to {span([digital.gain_low, digital.gain_high], digits=3)} times. "
             "For a full-scale pulse up the mirror draws "
             f"{say(mirror.energy_per_pulse_fJ, 'fJ', 3)}, its reference included, and a "

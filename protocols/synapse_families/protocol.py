@@ -13,7 +13,7 @@ from brian2 import Quantity, khertz, mV, nA, nsiemens, ohm, usecond, uwatt, volt
 from brian2.units.allunits import fjoule, pjoule
 
 from neuromod.checks import steps_in
-from neuromod.chip.conversion import VDD_HIGH, VDD_LOW, gain_of, nearest
+from neuromod.chip.conversion import nearest, reachable_gains
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.inputs.spikes import circuit_inputs
@@ -207,9 +207,11 @@ class SynapseFamilies(ChipProtocol):
         held = self.stored if analog else self.units[family]
         line = np.interp(held / held.max(), [0, 1], up[[0, -1]])
         led = self.optocoupler.current_for(self._full_scale)
-        static = self.optocoupler.power(led) if analog else 0 * uwatt
+        stays_on = family == "mirror" and self.circuit.references == "always"
+        reference = self.vdd * chip.unit_current(self.vdd) if stays_on else 0 * uwatt
+        static = self.optocoupler.power(led) if analog else reference
         pulses = float(self.input_rate * self.duration)
-        low, high = gain_of(chip, Quantity([VDD_LOW, VDD_HIGH]))
+        low, high = reachable_gains(chip)
         return {
             "family": family,
             "levels": "continuous" if analog else str(self.circuit.code_max + 1),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from brian2 import mV, usecond, volt
 from brian2.units.allunits import pjoule
 from matplotlib.figure import Figure
 
 from neuromod.chip.conversion import LEAST_ENERGY, MAX_RATE
+from neuromod.experiment import Spikes
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.recording import Recording
 from neuromod.support.figures import BLACK, BLUE, label, ordered_colors, panels, thin
@@ -33,7 +35,9 @@ def plot(protocol: VddSweep, tables: Tables, recordings: Recordings) -> Figure:
     """Traces at 550 and 750 mV; spikes, unit current and energy per spike against VDD."""
     table = tables["table"]
     figure, axes = panels([["traces", "traces"], ["spikes", "current"], ["spikes", "energy"]])
-    _plot_traces(protocol, axes["traces"], recordings["sweep"])
+    # A stored run is drawn again without the network's file.
+    inputs = int(table.inputs[0]) if "inputs" in table else len(protocol.codes)
+    _plot_traces(protocol, axes["traces"], recordings["sweep"], protocol.drawn(inputs))
     axes["spikes"].plot(table.vdd_V, table.output_spikes, "o-", color=BLUE, ms=3)
     axes["current"].plot(table.vdd_V, table.unit_current_nA, color=BLUE)
     axes["energy"].plot(table.vdd_V, table.energy_per_spike_pJ, "o-", color=BLUE, ms=3)
@@ -47,13 +51,15 @@ def plot(protocol: VddSweep, tables: Tables, recordings: Recordings) -> Figure:
     return figure
 
 
-def _plot_traces(protocol: VddSweep, axes: Any, recording: Recording) -> None:
+def _plot_traces(protocol: VddSweep, axes: Any, recording: Recording, inputs: Spikes) -> None:
     spikes, shown = recording.spikes["chip"], protocol.traced
-    rows = [("inputs", protocol.inputs.times, BLACK)]
-    for neuron, color in zip(shown, ordered_colors(len(shown)), strict=True):
+    rows = [("inputs", inputs.times, BLACK)]
+    traced = recording.signals["chip"]["v"].neurons
+    for copy, neuron, color in zip(shown, traced, ordered_colors(len(shown)), strict=True):
         times, v = thin(recording.times / usecond, recording.trace("chip", "v", neuron) / mV)
         axes.plot(times, v, color=color, lw=1)
-        name = f"output at {say(protocol.vdd[neuron], volt)}"
+        output = "output" if spikes.size == len(protocol.vdd) else "first output"
+        name = f"{output} at {say(protocol.vdd[copy], volt)}"
         rows.append((name, spikes.times[spikes.neurons == neuron], color))
     threshold = float(protocol.circuit.v_th / mV)
     axes.axhline(threshold, color=BLACK, lw=0.8, ls=":")
@@ -67,7 +73,6 @@ def _plot_traces(protocol: VddSweep, axes: Any, recording: Recording) -> None:
 
 def report(protocol: VddSweep, tables: Tables) -> list[Section]:
     """What a higher supply does."""
-    del protocol
     table = tables["table"]
     firing = table[table.output_spikes > 0]
     low, high = table.iloc[0], table.iloc[-1]
@@ -79,6 +84,7 @@ def report(protocol: VddSweep, tables: Tables) -> list[Section]:
             "comparator's decisions and the leakage."
         )
     return [
+        *(_say_network(protocol.network, table) if protocol.network else ()),
         Section(
             "What a higher supply does",
             f"From {say(low.vdd_V, 'V', 3)} to {say(high.vdd_V, 'V', 3)} the current of one least "
@@ -90,5 +96,22 @@ def report(protocol: VddSweep, tables: Tables) -> list[Section]:
             "spike, the paper's least energy, at 3.3 MHz, its highest rate; how they share it is "
             "an estimate.",
             "table",
-        )
+        ),
     ]
+
+
+def _say_network(file: str, table: pd.DataFrame) -> tuple[Section]:
+    first = table.iloc[0]
+    text = (
+        f"{file} has a network of {say(int(first.neurons))} neurons with {say(int(first.inputs))} "
+        f"inputs and {say(int(first.synapses))} synapses. Output spikes are those of its last "
+        "layer, energy is that of all its neurons."
+    )
+    if first.rms_error_lsb:
+        text += (
+            " Its weights are stored as codes, each layer with mirrors sized so that a weight of 1 "
+            "takes a neuron from rest to threshold at the reference supply. Rounding is off by "
+            f"{say(first.rms_error_lsb, digits=2)} of a code, root mean square, in the worst "
+            "layer."
+        )
+    return (Section("The network", text),)

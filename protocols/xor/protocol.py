@@ -78,7 +78,7 @@ class Xor(GateProtocol):
         for name, spikes in recording.spikes.items():
             totals, duration = recording.totals[name], recording.duration
             entries = energies(self.circuit, self.costs, totals, spikes.counts(), duration)
-            spent[name] = by_supply(entries)
+            spent[name] = by_supply(self.circuit, entries)
         # Of the three neurons of each row.
         core, synapse = (
             np.asarray(

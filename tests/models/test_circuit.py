@@ -3,7 +3,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, second, uA, uF, volt
+from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, second, uA, uF, um, volt
 from brian2.units.allunits import ffarad
 from brian2.units.fundamentalunits import DimensionMismatchError
 from hypothesis import given, settings, strategies as st
@@ -132,7 +132,11 @@ def test_brian2s_unit_check_would_notice_a_wrong_unit():
         ({"C": 0 * ffarad}, "C = 0 F is out of range: expected above"),
         ({"C": -3 * ffarad}, "above"),
         ({"C": 50 * nA}, "C = 50 nA has the wrong unit: a value in farad was expected"),
-        ({"vto": 0.71 * volt}, "vto"),
+        ({"vto": 0.76 * volt}, r"vto = 0.76 V must lie below vdd_reference = 0.75 V"),
+        ({"vdd_low": 0.8 * volt}, r"vdd_reference = 0.75 V must lie between vdd_low = 0.8 V"),
+        ({"vdd_high": 0.75 * volt}, r"between vdd_low = 0.5 V and vdd_high = 0.75 V"),
+        ({"vto": 2.1 * volt, "law": "ekv"}, "vto"),
+        ({"W": 0 * um}, "W"),
         ({"R_leak": 0 * ohm}, "R_leak"),
         ({"slope_factor": 0.9}, "slope_factor"),
         ({"temperature": 0 * kelvin}, "temperature"),
@@ -162,7 +166,7 @@ def test_what_no_circuit_can_have_is_refused(values, message):
         ({"vdd_a b": 0.7 * volt}, "no input, parameter or state of chip named 'vdd_a b'"),
         ({"v_rest": [0.25, 0.36] * volt}, r"v_rest = 0.36 V must lie below .* \(neuron 1\)"),
         ({"I_unit": [3, 4] * nA}, "I_unit follows from the supply: give vdd"),
-        ({"vto": [0.3, 0.8] * volt}, "vto of chip = 0.8 V is out of range"),
+        ({"vto": [0.3, 0.8] * volt}, r"vto = 0.8 V must lie below vdd_reference .* \(neuron 1\)"),
     ],
 )
 def test_what_no_neuron_of_a_population_can_have_is_refused(values, message):
@@ -458,11 +462,14 @@ def test_the_supply_pays_for_what_is_pushed_and_not_for_what_is_pulled():
     assert not energy[3:].any()
 
 
+# What loads a supply: all references, or those whose pulses are on.
+@pytest.mark.parametrize(("kind", "load"), [("always", "built"), ("pulsed", "mirrors")])
 @pytest.mark.parametrize("law", LAWS)
-def test_a_resistance_in_the_supply_loads_every_mirror_with_all_that_conducts(law):
-    settings = {"law": law}
+def test_a_resistance_in_the_supply_loads_every_mirror_with_all_that_conducts(law, kind, load):
+    settings = {"law": law, "references": kind}
     onto, references = np.array([0.0, 3.0, 11.0]), np.array([1.0, 1.0, 4.0])
-    values = {"up": onto, "mirrors": references, "vdd": [0.93] * 3 * volt}
+    values = {"mirrors": references, "built": 13 + references, load: references}
+    values |= {"up": onto, "vdd": [0.93] * 3 * volt}
     chip = CircuitNeuron(R_supply=17 * Mohm, **settings)
     _, (own, energy) = alone(chip, values, 2, "I_reference", "energy")
     # A reference's own load and its share of the supply's are in series.
@@ -481,7 +488,7 @@ def test_a_resistance_in_the_supply_loads_every_mirror_with_all_that_conducts(la
 def test_transistors_load_their_supply_by_what_they_push_at_their_real_drain(law, modulation):
     # From far below the supply to beyond it; so large a capacitor that the membrane stays there.
     near = [0.25, 0.52, 0.7, 0.79, 0.86, 0.97]
-    values = {"up": [11.0] * 6, "mirrors": [2.0] * 6, "vdd": [0.93] * 6 * volt, "v": near * volt}
+    values = {"up": [11.0] * 6, "mirrors": [2.0] * 6, "built": [2.0] * 6, "vdd": [0.93] * 6 * volt, "v": near * volt}
     settings = {"law": law, "output": "mosfet", "channel_modulation": modulation / volt}
     chip = CircuitNeuron(R_supply=1.7 * Mohm, C=1 * uF, v_th=1.1 * volt, **settings)
     _, (rail, pushed, own) = alone(chip, values, 2, "V_rail", "I_up", "I_reference")
@@ -497,9 +504,17 @@ def test_transistors_load_their_supply_by_what_they_push_at_their_real_drain(law
     assert share[-1] < 0
 
 
+def test_references_that_stay_on_draw_between_pulses_what_no_pulse_draws():
+    values = {"up": [3.0], "mirrors": [2.0], "built": [5.0], "vdd": [0.83] * volt}
+    _, (energy, idle) = alone(CHIP, values, 40, "energy", "idle")
+    unit = float(CHIP.unit_current(0.83 * volt) / amp)
+    assert energy[0, -1] == pytest.approx(39e-8 * 0.83 * (3 + 2) * unit, rel=1e-9)
+    assert idle[0, -1] == pytest.approx(39e-8 * 0.83 * (5 - 2) * unit, rel=1e-9)
+
+
 def test_a_current_that_the_supply_cannot_give_is_never_drawn():
     chip = CircuitNeuron(R_supply=500 * Mohm, bits=6)
-    values = {"up": [63.0], "mirrors": [1.0], "vdd": [1.0] * volt}
+    values = {"up": [63.0], "mirrors": [1.0], "built": [1.0], "vdd": [1.0] * volt}
     _, (onto, own) = alone(chip, values, 2, "I_up", "I_reference")
     assert 0 < (onto + own)[0, 1] * 500e6 < 1 - 0.35
 
@@ -586,7 +601,7 @@ def test_transistors_of_single_neurons_are_those_of_circuits_that_have_them(law,
     modulation = (0.11 if output == "mosfet" else 0) / volt
     settings = {"law": law, "output": output, "R_supply": 1.3 * Mohm}
     settings |= {"channel_modulation": modulation}
-    inputs = {"up": [3.0], "down": [1.0], "mirrors": [2.0]}
+    inputs = {"up": [3.0], "down": [1.0], "mirrors": [2.0], "built": [2.0]}
     values = {name: value * 3 for name, value in inputs.items()} | {"vdd": [0.8] * 3 * volt}
     _, (v, energy) = alone(CircuitNeuron(**settings), values | own, 7, "v", "energy")
     for n in range(3):

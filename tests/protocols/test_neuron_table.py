@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import Mohm, nsecond, usecond, volt
+from brian2 import Mohm, nsecond, um, usecond, volt
 
 import neuromod
+from neuromod.chip.area import area_ledger
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.protocols.neuron_table import NeuronTable
+from neuromod.protocols.neuron_table import NeuronTable, page
 from neuromod.runs.report import draw
 
 
@@ -83,8 +84,11 @@ def test_at_the_paper_s_rate_the_core_takes_the_paper_s_energy(run):
     own = run.table[run.table.design.str.endswith("at 3.3 MHz")]
     np.testing.assert_allclose(own.max_rate_MHz, 3.3, rtol=2e-3)
     np.testing.assert_allclose(own.energy_core_pJ, 1.08, rtol=3e-3)
-    # 24 units and references of 2.5 nA at 0.5 V, 7 of 10 nA at 0.75 V, for 100 ns.
-    np.testing.assert_allclose(own.energy_synapse_pJ.iloc[:2], [3.0e-3, 5.25e-3], rtol=2e-2)
+    # 21 units of 2.5 nA at 0.5 V, 6 of 10 nA at 0.75 V, for 100 ns; 3 and 1 references all along.
+    resting = np.array([3 * 1.25e-3, 7.5e-3]) / 3.3
+    np.testing.assert_allclose(
+        own.energy_synapse_pJ.iloc[:2], np.array([2.625e-3, 4.5e-3]) + resting, rtol=2e-2
+    )
     total = own.energy_core_pJ + own.energy_synapse_pJ
     np.testing.assert_allclose(own.energy_per_spike_pJ, total)
 
@@ -97,14 +101,13 @@ def test_at_the_highest_rate_a_decision_per_spike_is_spared(run):
     np.testing.assert_allclose(slow.decisions_per_spike, 2, atol=0.03)
 
 
-def test_published_rows_are_the_paper_s_and_the_model_has_no_area(run):
+def test_published_rows_are_the_paper_s(run):
     table = run.table.set_index("design")
     paper = table.loc["Barton et al. 2022"]
     assert (paper.max_rate_MHz, paper.energy_per_spike_pJ, paper.core_area_um2) == (3.3, 1.08, 132)
     assert table.loc["Cruz-Albrecht et al. 2012"].max_rate_MHz == pytest.approx(100e-6)
     own = run.table[run.table.design.str.startswith("this model")]
     assert len(own) == 9
-    assert own.area_um2.isna().all()
     assert own.source.str.contains("calibrated").all()
 
 
@@ -124,7 +127,7 @@ def test_another_leak_and_other_supplies_make_a_figure_too():
         )
     )
     assert draw(few.protocol, few.tables, few.recordings)
-    assert len(few.protocol.report(few.tables)) == 3
+    assert len(few.protocol.report(few.tables)) == 4
 
 
 @pytest.mark.parametrize(
@@ -140,3 +143,36 @@ def test_another_leak_and_other_supplies_make_a_figure_too():
 def test_what_cannot_be_driven_is_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
         NeuronTable(**settings)
+
+
+def test_the_model_s_area_is_that_of_its_ledger(run):
+    area = run.tables["area"].set_index("entry").area_um2
+    own = run.table[run.table.process_nm.isna()]
+    assert (own.area_um2 == area["total"]).all()
+    np.testing.assert_allclose(own.core_area_um2, 132, rtol=1e-12)
+    # Six loads of 10 000 squares, each 0.35 um long and 0.83 um wide.
+    assert area["mirrors' loads"] == pytest.approx(6 * 1e4 * 0.35 * 0.83, rel=1e-12)
+
+
+def area_told(**settings):
+    protocol = NeuronTable(circuit=CircuitNeuron(**settings))
+    tables = {"area": area_ledger(protocol.circuit, protocol.layout, protocol.inputs)}
+    return page._say_area(protocol, tables["area"])
+
+
+def test_a_load_that_does_not_fit_is_said():
+    told = area_told()
+    assert "takes 2905 µm², and there is one in each of 6 mirrors" in told
+    assert "a single one does not fit into 598 µm²" in told
+    assert "leaves no room for any" in told
+
+
+def test_loads_that_fit_are_said_as_well():
+    # Short transistors: 132 + 24 + 48*0.2*1.1 um^2 leave 71.9 for each load, of 2 kohm on 0.2905.
+    told = area_told(R_S=1.3 * Mohm, L=1 * um)
+    assert "3 of them would fill 598 µm²" in told
+    assert "beside all else, 167 µm², each could have 495 kΩ" in told
+
+
+def test_conductances_have_no_loads_to_tell_of():
+    assert "Conductances are left out" in area_told(synapse="conductance")

@@ -10,6 +10,7 @@ from neuromod.chip.conversion import (
     SOURCES,
     Costs,
     Design,
+    by_references,
     by_supply,
     deploy,
     energies,
@@ -204,7 +205,7 @@ def test_a_layer_that_exactly_fits_loses_nothing():
 
 
 def one_neuron(**circuit):
-    totals = {"energy": [9.75] * fjoule, "clocks": np.array([5])}
+    totals = {"energy": [9.75] * fjoule, "idle": [0.83] * pjoule, "clocks": np.array([5])}
     return energies(CircuitNeuron(**circuit), Costs(), totals, np.array([2]), 7 * usecond)
 
 
@@ -214,6 +215,7 @@ def test_the_energies_of_one_neuron_by_hand():
     assert in_pj == pytest.approx(
         {
             "synapses": 9.75e-3,
+            "idle references": 0.83,
             "comparator": 5 * 0.12,
             "spike generator": 2 * spike,
             "reset": 2 * 0.01,
@@ -228,33 +230,38 @@ def test_a_continuous_comparator_draws_power_instead_of_deciding():
     assert float(entries["comparator"][0] / pjoule) == pytest.approx(7.0)
 
 
-def test_the_two_supplies_add_up_to_the_entries():
-    entries = one_neuron()
-    supplies = by_supply(entries)
+@pytest.mark.parametrize(("references", "synapses"), [("always", 0.83975), ("pulsed", 9.75e-3)])
+def test_the_two_supplies_add_up_to_the_entries_that_they_pay_for(references, synapses):
+    chip = CircuitNeuron(references=references)
+    supplies = by_supply(chip, one_neuron())
     assert set(supplies) == {"core", "synapse"}
-    total = sum(float(energy[0] / pjoule) for energy in entries.values())
+    total = float(by_references(one_neuron())[references][0] / pjoule)
     assert sum(float(s[0] / pjoule) for s in supplies.values()) == pytest.approx(total)
-    assert float(supplies["synapse"][0] / pjoule) == pytest.approx(9.75e-3)
+    assert float(supplies["synapse"][0] / pjoule) == pytest.approx(synapses)
 
 
-def test_the_ledgers_total_is_the_sum_of_its_entries_and_each_has_a_source():
-    table = ledger(one_neuron(), 2).set_index("entry")
-    entries = table.drop(index="total")
-    assert table.loc["total", "energy_pJ"] == pytest.approx(entries.energy_pJ.sum())
+@pytest.mark.parametrize(("references", "supply"), [("always", "synapse"), ("pulsed", "none")])
+def test_a_ledger_has_the_total_of_either_kind_of_references(references, supply):
+    table = ledger(CircuitNeuron(references=references), one_neuron(), 2).set_index("entry")
+    entries = table[~table.index.str.startswith("total")]
+    assert entries.supply["idle references"] == supply
+    sums = {"always": entries.energy_pJ.sum(), "pulsed": entries.energy_pJ.sum() - 0.83}
+    other = {"always": "references pulsed", "pulsed": "references always on"}[references]
+    assert table.energy_pJ["total"] == pytest.approx(sums.pop(references))
+    assert table.energy_pJ[f"total, {other}"] == pytest.approx(*sums.values())
     np.testing.assert_allclose(table.per_spike_pJ, table.energy_pJ / 2)
-    assert set(entries.supply) == {"core", "synapse"}
     assert table.source.str.len().min() > 0
 
 
 def test_without_spikes_there_is_no_energy_per_spike():
-    assert ledger(one_neuron(), 0).per_spike_pJ.isna().all()
+    assert ledger(CHIP, one_neuron(), 0).per_spike_pJ.isna().all()
 
 
 def test_at_the_maximum_rate_a_spike_costs_the_core_the_papers_energy():
     for count in (33, 70):
-        totals = {"energy": [0.3] * pjoule, "clocks": np.array([2 * count])}
+        totals = {"energy": [0.3] * pjoule, "idle": [0.7] * pjoule, "clocks": np.array([2 * count])}
         entries = energies(CHIP, Costs(), totals, np.array([count]), count / (3.3 * Mhertz))
-        core = float(by_supply(entries)["core"][0] / pjoule)
+        core = float(by_supply(CHIP, entries)["core"][0] / pjoule)
         assert core / count == pytest.approx(1.08, rel=1e-12)
 
 
