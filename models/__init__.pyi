@@ -36,6 +36,7 @@ from .modulation import (
 from .optocoupler import Optocoupler as Optocoupler
 from .pospischil import BurstingHH as BurstingHH, CorticalHH as CorticalHH
 from .postsynaptic import Postsynaptic as Postsynaptic, with_plasticity as with_plasticity
+from .process import circuits as circuits, read_circuits as read_circuits
 from .receptor_library import library as library, read_receptors as read_receptors
 from .receptors import Receptor as Receptor
 from .sensor import Sensor as Sensor

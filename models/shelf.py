@@ -102,8 +102,8 @@ class Shelf(Mapping[str, Ready], Generic[Ready]):
         """Refuse what an installed package brings unless it is one of these, of its own name."""
         if not isinstance(found, self._base):
             raise TypeError(f"it is no {self._base.__name__} but {short(found)}")
-        # Run records know it by this name.
-        own = vars(found).get("name")
+        # Run records know it by this name, if it has one.
+        own = vars(found).get("name", name)
         if own != name:
             raise ValueError(f"its own name is {own!r}")
 

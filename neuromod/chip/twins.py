@@ -10,7 +10,7 @@ import numpy as np
 from brian2 import Quantity, siemens
 
 from neuromod.analysis.thresholds import event_threshold
-from neuromod.chip.conversion import TIME_SCALE, VDD_REFERENCE
+from neuromod.chip.conversion import TIME_SCALE
 from neuromod.chip.pulses import code_pulses
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace
@@ -103,9 +103,9 @@ def unit_weight(circuit: CircuitNeuron, threshold: Quantity) -> Quantity:
     """What one code adds to a cell, whose `threshold` is the single event that makes it fire.
 
     One pulse of one code is the same share of what makes either neuron fire from rest. The circuit
-    is at 0.75 V, where its gain is 1.
+    is at its reference supply, where its gain is 1.
     """
-    return circuit.step(VDD_REFERENCE) / (circuit.v_th - circuit.v_rest) * threshold
+    return circuit.step(circuit.vdd_reference) / (circuit.v_th - circuit.v_rest) * threshold
 
 
 def has_pulse_threshold(cell: Receptive) -> TypeGuard[GainLIF]:

@@ -19,31 +19,15 @@ from neuromod.models.mirror import Mirror
 from neuromod.parameters import Parameters, not_negative, positive
 from neuromod.support.text import say
 
-PELGROM = "Pelgrom, Duinmaijer & Welbers 1989, IEEE J. Solid-State Circuits 24:1433-1440"
-
 
 @dataclass(frozen=True, eq=False)
 class Mismatch(Parameters):
-    """Standard deviations of devices that were drawn alike.
+    """Standard deviations of devices that were drawn alike, but for the mirrors' transistors.
 
-    Those of a transistor fall with the root of its area (Pelgrom's law).
+    Theirs fall with the root of their gate area (Pelgrom's law): they follow from the circuit's
+    `A_vt` and `A_beta` over the root of `W*L`. A source of m units has m times the area of one.
     """
 
-    A_vt: Quantity = not_negative(
-        2 * mV * um,
-        "threshold voltage's standard deviation times the root of the area",
-        f"law: {PELGROM}; value for 28 nm: {ESTIMATE}",
-    )
-    A_beta: Quantity = not_negative(
-        0.01 * um,
-        "transconductance factor's relative standard deviation times the root of the area",
-        f"law: {PELGROM}; 1 %*um for 28 nm: {ESTIMATE}",
-    )
-    area: Quantity = positive(
-        1 * um**2,
-        "gate area of a transistor of one unit; a source of m units has m of them",
-        f"chosen here: 15 of them a synapse's share of 598 um^2 ({PAPER}, table 9) allows",
-    )
     load: float = not_negative(
         0.01, "relative standard deviation of the mirror's resistor", ESTIMATE
     )
@@ -59,18 +43,6 @@ class Mismatch(Parameters):
         5 * mV, "standard deviation of the comparator's threshold", ESTIMATE
     )
     width: float = not_negative(0.03, "relative standard deviation of a spike's width", ESTIMATE)
-
-
-@dataclass(frozen=True, eq=False)
-class Process(Parameters):
-    """How far corners lie from typical."""
-
-    corner_vto: Quantity = not_negative(
-        30 * mV, "threshold voltage of a slow corner above typical", ESTIMATE
-    )
-    corner_beta: float = not_negative(
-        0.1, "transconductance factor of a fast corner above typical", ESTIMATE
-    )
 
 
 # Speeds of n- and p-type transistors, in this order.
@@ -140,11 +112,11 @@ def draw(
     units = np.append(1, 2 ** np.arange(circuit.bits))
     devices = (*shape, synapses, len(units))
     normal = generator.standard_normal
-    root = np.sqrt(units * float(mismatch.area / um**2))
-    leak_vto = mismatch.A_vt / np.sqrt(mismatch.leak_area)
+    root = np.sqrt(units * float(circuit.W * circuit.L / um**2))
+    leak_vto = circuit.A_vt / np.sqrt(mismatch.leak_area)
     return Deviations(
-        vto=normal(devices) * float(mismatch.A_vt / (volt * um)) / root,
-        beta=normal(devices) * float(mismatch.A_beta / um) / root,
+        vto=normal(devices) * float(circuit.A_vt / (volt * um)) / root,
+        beta=normal(devices) * float(circuit.A_beta / um) / root,
         R_S=normal((*shape, synapses)) * mismatch.load,
         C=normal(shape) * mismatch.capacitor,
         R_leak=normal(shape) * float(leak_vto / volt) / _slope(circuit),
@@ -153,15 +125,12 @@ def draw(
     )
 
 
-def at_corner(
-    circuit: CircuitNeuron, process: Process, corner: str, codes: np.ndarray
-) -> Deviations:
+def at_corner(circuit: CircuitNeuron, corner: str, codes: np.ndarray) -> Deviations:
     """What all transistors of a type share at a process corner.
 
     Parameters
     ----------
     circuit : CircuitNeuron
-    process : Process
     corner : str
         One of `CORNERS`: n-type fast or slow, then p-type.
     codes : ndarray, shape (..., synapses)
@@ -176,7 +145,7 @@ def at_corner(
         raise unknown("corner", corner, CORNERS)
     n, p = CORNERS[corner]
     speed = np.where(np.asarray(codes) > 0, p, n)[..., None]
-    vto, beta = float(process.corner_vto / volt), np.log1p(process.corner_beta)
+    vto, beta = float(circuit.corner_vto / volt), np.log1p(circuit.corner_beta)
     return Deviations(
         vto=-vto * speed,
         beta=beta * speed,

@@ -78,7 +78,7 @@ def noisy_supply(
     Raises
     ------
     UserError
-        When noise takes a supply out of 0.5 to 1 V.
+        When noise takes a supply out of the circuit's range.
     """
     step = steps_in("interval", interval, dt)
     starts = np.arange(0, steps_in("duration", duration, dt), step)

@@ -12,7 +12,6 @@ import numpy as np
 from brian2 import Quantity, second, volt
 
 from neuromod.checks import real_numbers, steps_of
-from neuromod.chip.conversion import VDD_HIGH, VDD_LOW
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Connection, Input, Population, Spikes
 from neuromod.models.circuit import SOLVED, suffix
@@ -40,7 +39,7 @@ def schedule(
     Raises
     ------
     UserError
-        When times are not in order or off the grid, or a supply leaves 0.5 to 1 V.
+        When times are not in order or off the grid, or a supply leaves the circuit's range.
     """
     what = "Times of a schedule"
     times = np.atleast_1d(real_numbers(what, times, second.dim))
@@ -53,18 +52,18 @@ def schedule(
     steps = steps_of(what, times, dt)
     if steps[0] != 0 or np.any(np.diff(steps) <= 0):
         raise UserError(f"{what} must rise from 0 on, not be {say(times)}.")
-    beyond = (vdd < VDD_LOW) | (vdd > VDD_HIGH)
+    circuit: Any = population.model
+    beyond = (vdd < circuit.vdd_low) | (vdd > circuit.vdd_high)
     if np.any(beyond):
         row, neuron = np.argwhere(beyond)[0]
         raise UserError(
             f"The schedule takes VDD of neuron {neuron} to {say(vdd[row, neuron])} at "
-            f"{say(times[row])}: 0.5 to 1 V was expected; clip it, or scale the gain that it "
-            "follows."
+            f"{say(times[row])}: {circuit.supply_range} was expected; clip it, or scale the gain "
+            "that it follows."
         )
     mark = suffix(domain)
     if f"vdd{mark}" not in population.inputs:
         raise unknown(f"supply of {population.name}", f"vdd{mark}", population.inputs)
-    circuit: Any = population.model
     completed = circuit.complete({**population.values, f"vdd{mark}": vdd})
     changes = np.arange(len(times) - 1)
     source = Spikes(f"supply{mark}", max(len(changes), 1), changes, times[1:])

@@ -26,9 +26,10 @@ GROUPS = {
     "method": "neuromod.methods",
     "receptor": "neuromod.receptors",
     "sensor": "neuromod.sensors",
+    "circuit": "neuromod.circuits",
 }
 KINDS = tuple(GROUPS)
-SHELVES = ("receptor", "sensor")
+SHELVES = ("receptor", "sensor", "circuit")
 """Kinds of which this package's own come from tables, not from entry points."""
 
 
@@ -44,7 +45,15 @@ def kinds_of(name: str) -> list[str]:
     Where some kind has precisely this name, what `find` would take for it elsewhere does not count.
     """
     exact = [kind for kind in KINDS if name in names(kind)]
-    found = exact or [kind for kind in KINDS if _registered(kind, name)]
+    found, flaws = list(exact), []
+    for kind in () if exact else KINDS:
+        try:
+            found += [kind] if _registered(kind, name) else []
+        except UserError as error:
+            # Files of one kind are read as those of another too.
+            flaws.append(f"As a {kind}: {error}")
+    if flaws and not found:
+        raise UserError(" ".join(flaws))
     if not found:
         known = {name for kind in KINDS for name in names(kind)}
         raise unknown(listed(KINDS, "or"), name, known)
@@ -52,7 +61,7 @@ def kinds_of(name: str) -> list[str]:
 
 
 def find(kind: str, name: str) -> Any:
-    """A class, the function of a delivery or stimulus, or a receptor or sensor.
+    """A class, the function of a delivery or stimulus, or a receptor, sensor or circuit.
 
     Its name is what `neuromod list` shows, or that of its class. Case does not matter, nor does
     whether words are joined by hyphens or underscores.
@@ -191,9 +200,9 @@ def _words_of(found: Any) -> str:
 
 
 def _words_on(ready: Any) -> str:
-    """What a receptor or sensor says of itself, or what it binds where its class is another's."""
+    """What a ready-made model says of itself, or what it binds where its class is another's."""
     made = type(ready)
-    own = made.__name__ == ready.name or ready == made()
+    own = made.__name__ == getattr(ready, "name", made.__name__) or ready == made()
     return inspect.getdoc(made) or "" if own else f"{ready.ligand.capitalize()} {ready.name}."
 
 
@@ -201,7 +210,8 @@ def _shelf(kind: str) -> Any:
     # Imported here because Brian2 takes its time.
     from neuromod import models
 
-    return models.library if kind == "receptor" else models.sensors
+    shelves = {"receptor": "library", "sensor": "sensors", "circuit": "circuits"}
+    return getattr(models, shelves[kind])
 
 
 def _docstring(module: str, name: str) -> str:

@@ -48,7 +48,7 @@ class BioVsCircuit(TwinProtocol):
     gain: np.ndarray = positive(
         np.linspace(0.25, 1.85, 33),
         "gains, one neuron of either kind for each",
-        "calibrated here: what 0.5 to 1 V reach",
+        "calibrated here: what supplies of 0.5 to 1 V reach",
     )
     duration: Quantity = time(
         200 * usecond, "length of the run, chip time", "ten membrane time constants"

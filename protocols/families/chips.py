@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,14 +12,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, khertz, linspace, ms, nsecond, second, volt
 
-from neuromod.chip.conversion import (
-    TIME_SCALE,
-    VDD_HIGH,
-    VDD_LOW,
-    VDD_REFERENCE,
-    reachable_gains,
-    vdd_of,
-)
+from neuromod.chip.conversion import TIME_SCALE, reachable_gains, vdd_of
 from neuromod.chip.pulses import PulseTrain, code_pulses
 from neuromod.chip.twins import firing_event, has_pulse_threshold, twins, unit_weight
 from neuromod.chip.xor import designs, search
@@ -28,14 +22,23 @@ from neuromod.inputs.events import Entrance
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
+from neuromod.models.process import circuits
 from neuromod.models.receptive import Receptive
-from neuromod.parameters import parameter, positive, unit_of
+from neuromod.parameters import EXACT, Parameters, parameter, positive, unit_of
 from neuromod.protocol import Protocol, Tables
 from neuromod.protocols.families.neurons import NEURONS, check_current
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.support.text import say
 
 ONE_PULSE = Spikes("inputs", 1, np.array([0]), [0] * second)
+REFERENCE = CircuitNeuron().vdd_reference
+IS_SUPPLY = {"supply": True}
+"""Marks a setting whose values a circuit must be able to run at."""
+
+
+def circuit_setting(meaning: str = "the neuron") -> Any:
+    """Setting of a protocol's circuit neuron: by the name of its process, or made in Python."""
+    return parameter(CircuitNeuron(), meaning, "see its own", named=circuits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +48,17 @@ class ChipProtocol(Protocol):
     Raises
     ------
     UserError
-        When a pulse or a spike is no whole number of time steps.
+        When a pulse or a spike is no whole number of time steps, or a supply is out of the
+        circuit's range.
     """
 
-    circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", "see its own")
+    circuit: CircuitNeuron = circuit_setting()
     dt: Quantity = time_step(10 * nsecond, "a tenth of a pulse")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.circuit.check_step(self.dt)
+        check_supplies(self, self.circuit)
 
     def pulsed(
         self, driven: Sequence[tuple[Population, Any]], source: Spikes, duration: Quantity
@@ -75,10 +80,33 @@ class ChipProtocol(Protocol):
         )
 
 
-def supply(default: Quantity = VDD_REFERENCE, meaning: str = "synapse supply") -> Any:
-    """Setting of one or several synapse supplies, from 0.5 to 1 V."""
-    source = "Barton et al. 2022, section 5.2.1: 0.5 to 1 V"
-    return parameter(default, meaning, source, low=VDD_LOW, high=VDD_HIGH)
+def supply(
+    default: Quantity = REFERENCE,
+    meaning: str = "synapse supply",
+    source: str = "Barton et al. 2022, section 5.2.1: 0.5 to 1 V",
+) -> Any:
+    """Setting of one or several synapse supplies, which must be in the circuit's range."""
+    setting = positive(default, meaning, source)
+    metadata = {**setting.metadata, **IS_SUPPLY}
+    return dataclasses.field(default_factory=setting.default_factory, metadata=metadata)
+
+
+def check_supplies(settings: Parameters, circuit: CircuitNeuron) -> None:
+    """Refuse supplies at which a protocol's circuit cannot be run, and say which would do."""
+    low, high = circuit.vdd_low, circuit.vdd_high
+    for field in dataclasses.fields(settings):
+        given = np.atleast_1d(getattr(settings, field.name)) if "supply" in field.metadata else []
+        beyond = [vdd for vdd in given if not low <= vdd <= high]
+        if beyond:
+            example = say(circuit.vdd_reference)
+            if len(given) > 1:
+                ends = f"{float(low):g}, {float(high):g}, {len(given)}"
+                example = f"{field.name}=linspace({ends})*volt"
+            raise UserError(
+                f"{field.name} = {say(beyond[0], digits=EXACT)} is out of range: expected "
+                f"{circuit.supply_range}, from the circuit's vdd_low to its vdd_high, such as "
+                f"{example}."
+            )
 
 
 def input_rate(default: Quantity, meaning: str = "mean rate of each input, chip time") -> Any:
@@ -206,13 +234,14 @@ class TwinProtocol(DrivenProtocol):
         return TIME_SCALE * self.circuit.t_pulse
 
     def check_reach(self, gain: np.ndarray, remedy: str) -> None:
-        """Refuse gains, relative to 0.75 V, that need less than 0.5 V or more than 1 V."""
+        """Refuse gains that need a supply out of the circuit's range."""
         vdd = vdd_of(self.circuit, gain)
-        if np.any(vdd < VDD_LOW) or np.any(vdd > VDD_HIGH):
+        if np.any(vdd < self.circuit.vdd_low) or np.any(vdd > self.circuit.vdd_high):
             low, high = reachable_gains(self.circuit)
             raise UserError(
                 f"Gains from {say(gain.min())} to {say(gain.max())} are out of the circuit's "
-                f"reach: supplies from 0.5 to 1 V give {say(low)} to {say(high)}. {remedy}"
+                f"reach: supplies from {self.circuit.supply_range} give {say(low)} to {say(high)}. "
+                f"{remedy}"
             )
 
 

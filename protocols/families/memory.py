@@ -7,21 +7,12 @@ from typing import Any
 
 from brian2 import Quantity, volt
 
-from neuromod.chip.conversion import (
-    VDD_HIGH,
-    VDD_LOW,
-    Design,
-    Layer,
-    deploy,
-    grouped,
-    reachable_gains,
-    stored,
-)
+from neuromod.chip.conversion import Design, Layer, deploy, grouped, reachable_gains, stored
 from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.classifier import Classifier
 from neuromod.models.modulated_layer import ModulatedLayer
-from neuromod.parameters import parameter
+from neuromod.protocols.families.chips import supply
 from neuromod.support.text import say
 from neuromod.tuning.backbone import Backbone, with_weights
 from neuromod.tuning.methods.nt1_groups import NT1Groups
@@ -33,7 +24,7 @@ UNTUNED = 0.6 * volt
 
 def untuned_supply(source: str = "calibrated here: that of the protocol chip-network") -> Any:
     """Setting of the supply of a gain of 1."""
-    return parameter(UNTUNED, "supply of a gain of 1", source, low=VDD_LOW, high=VDD_HIGH)
+    return supply(UNTUNED, "supply of a gain of 1", source)
 
 
 def check_mirrors(circuit: CircuitNeuron, untuned: Quantity) -> None:
@@ -42,8 +33,8 @@ def check_mirrors(circuit: CircuitNeuron, untuned: Quantity) -> None:
         raise UserError("circuit.synapse must be 'mirror': mirrors are sized for the network.")
     if not reachable_gains(circuit, untuned)[0] > 0:
         raise UserError(
-            f"A threshold of {say(float(circuit.mirror().vto), 'V')} leaves no current at 0.5 V, "
-            "and a gain of 0 cannot be tuned: use a lower circuit.vto."
+            f"A threshold of {say(float(circuit.mirror().vto), 'V')} leaves no current at "
+            f"{say(circuit.vdd_low)}, and a gain of 0 cannot be tuned: use a lower circuit.vto."
         )
 
 

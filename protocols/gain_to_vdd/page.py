@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from neuromod.protocols.gain_to_vdd.protocol import GainToVdd
 
 LOOKS = {"square": ("square law", BLUE, "o", "-"), "ekv": ("EKV", ORANGE, "^", "--")}
+TRANSISTORS = {
+    "square": "square-law transistors",
+    "ekv": "EKV's, which conduct below threshold too",
+}
 SUPPLY, BITS = "synapse supply VDD (V)", "bits of the supply"
 LABELS = {
     "gain": ("a  Gain", SUPPLY, "gain", ""),
@@ -26,10 +30,11 @@ LABELS = {
 
 def plot(protocol: GainToVdd, tables: Tables, recordings: Recordings) -> Figure:
     """Gain and sensitivity against the supply, error against bits, bits against precision."""
-    del protocol, recordings
+    del recordings
     figure, axes = panels([["gain", "slope"], ["error", "bits"]], width=10)
     named: dict[str, dict[str, Any]] = {}
-    for law, (name, color, marker, line) in LOOKS.items():
+    for law in protocol.laws:
+        name, color, marker, line = LOOKS[law]
         own, steps, bits = (
             tables[table][tables[table].law == law] for table in ("table", "quantised", "bits")
         )
@@ -55,27 +60,28 @@ def plot(protocol: GainToVdd, tables: Tables, recordings: Recordings) -> Figure:
 
 def report(protocol: GainToVdd, tables: Tables) -> list[Section]:
     """Which gains can be had, how exactly, and with how many bits."""
-    del protocol
+    law = protocol.circuit.law
     table, quantised = tables["table"], tables["quantised"]
-    square, ekv = (
-        f"{say(row.gain_low, digits=3)} to {say(row.gain_high, digits=3)}"
+    reach = " and ".join(
+        f"from {say(row.gain_low, digits=3)} to {say(row.gain_high, digits=3)} with "
+        f"{TRANSISTORS[row.law]}"
         for row in tables["ranges"].itertuples()
     )
     off = np.max(np.abs(table.gain_measured / table.gain - 1))
     back = np.max(np.abs(table.vdd_back_V - table.vdd_V))
     low, high = (
         f"{say(row.relative_percent_per_mV, '%', 3)} at {say(row.vdd_V, 'V', 3)}"
-        for row in table[table.law == "square"].iloc[[0, -1]].itertuples()
+        for row in table[table.law == law].iloc[[0, -1]].itertuples()
     )
-    coarse, fine = quantised[quantised.law == "square"].iloc[[0, -1]].itertuples()
+    coarse, fine = quantised[quantised.law == law].iloc[[0, -1]].itertuples()
     return [
         Section(
             "Which gains can be had",
-            f"Supplies from 0.5 to 1 V give gains from {square} with square-law transistors and "
-            f"from {ekv} with EKV, whose transistors conduct below threshold too. The steps of "
-            f"simulated membranes differ from these gains by {percent(off, 1)} at most. Back from "
-            f"a gain to its supply the inverse misses by {say(1e9 * back, 'nV', 1)}. The range "
-            "follows from values that are calibrated here, not from the paper.",
+            f"Supplies from {protocol.circuit.supply_range} give gains {reach}; the first are of "
+            "the circuit's own law, which the sentences below are about. The steps of simulated "
+            f"membranes differ from these gains by {percent(off, 1)} at most. Back from a gain to "
+            f"its supply the inverse misses by {say(1e9 * back, 'nV', 1)}. The range follows from "
+            "the circuit's transistors, which are not the paper's: it gives no values.",
             "ranges",
         ),
         Section(

@@ -10,19 +10,10 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, amp, linspace, nA, volt
 
-from neuromod.chip.conversion import (
-    VDD_HIGH,
-    VDD_LOW,
-    VDD_REFERENCE,
-    gain_of,
-    nearest,
-    reachable_gains,
-    vdd_of,
-)
+from neuromod.chip.conversion import gain_of, nearest, reachable_gains, vdd_of
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
 from neuromod.models.circuit import CircuitNeuron
-from neuromod.models.mirror import LAWS
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import ONE_PULSE, ChipProtocol, keep, supply
@@ -30,15 +21,17 @@ from neuromod.protocols.gain_to_vdd import page
 from neuromod.recording import Recording
 
 MOST_BITS = 16
+LAWS = ("square", "ekv")
 
 
 @dataclass(frozen=True, eq=False)
 class GainToVdd(ChipProtocol):
     """Gain against supply voltage: range, inverse, sensitivity, and the bits that it needs.
 
-    The gain of a circuit neuron's synapses is the ratio of their current to that at 0.75 V. One
-    pulse moves a membrane at every supply, and at the nearest supplies of n bits to every wanted
-    gain; its steps are laid over the mirror's closed form, for transistors of both laws.
+    The gain of a circuit neuron's synapses is the ratio of their current to that at the reference
+    supply. One pulse moves a membrane at every supply, and at the nearest supplies of n bits to
+    every wanted gain; its steps are laid over the mirror's closed form, for transistors of the
+    circuit's law and of the other.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("ranges", "bits")
@@ -51,7 +44,7 @@ class GainToVdd(ChipProtocol):
     vdd: Quantity = supply(linspace(0.5, 1.0, 51) * volt, "synapse supplies, one neuron each")
     bits: tuple[int, ...] = parameter(
         (2, 3, 4, 5, 6, 7, 8, 9, 10),
-        "resolutions of a supply between 0.5 and 1 V",
+        "resolutions of a supply over its range",
         "chosen here",
         low=1,
         high=MOST_BITS,
@@ -71,32 +64,36 @@ class GainToVdd(ChipProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        keep(self.circuit, "both laws are run", law="square")
         keep(self.circuit, "the gain of mirrors is measured", synapse="mirror")
         self.circuit.check_codes((self.code,))
         if len(self.vdd) < 3 or np.any(np.diff(self.vdd) <= 0 * volt):
             raise UserError("vdd must rise, in at least three values.")
 
     def experiments(self) -> dict[str, Experiment]:
-        """One pulse to a neuron at each supply, for transistors of both laws."""
+        """One pulse to a neuron at each supply, for transistors of every law."""
         driven = []
-        for law in LAWS:
+        for law in self.laws:
             chip = replace(self.circuit, law=law)
             # Those swept, then the nearest to every wanted gain by bits, last that of gain 1.
             ideal = vdd_of(chip, self._wanted(chip))
-            nearest = [np.asarray(_nearest(ideal, bits) / volt) for bits in self.bits]
-            one = float(VDD_REFERENCE / volt)
+            nearest = [np.asarray(_nearest(chip, ideal, bits) / volt) for bits in self.bits]
+            one = float(chip.vdd_reference / volt)
             vdd = np.concatenate([self.vdd / volt, *nearest, [one]]) * volt
             driven.append((Population(law, chip, len(vdd), {"vdd": vdd}), self.code))
         return {"pulse": self.pulsed(driven, ONE_PULSE, self.circuit.t_pulse + 3 * self.dt)}
 
     def measure(self, recordings: Recordings) -> Tables:
         """Gains by supply, errors of wanted gains by bits, bits by precision, and ranges."""
-        each = [self._tables(law, recordings["pulse"]) for law in LAWS]
+        each = [self._tables(law, recordings["pulse"]) for law in self.laws]
         return {
             name: pd.concat([tables[name] for tables in each], ignore_index=True)
             for name in each[0]
         }
+
+    @property
+    def laws(self) -> list[str]:
+        """The circuit's own law, then the other."""
+        return list(dict.fromkeys((self.circuit.law, *LAWS)))
 
     def _wanted(self, chip: CircuitNeuron) -> np.ndarray:
         return np.linspace(*reachable_gains(chip), self.targets)
@@ -110,7 +107,7 @@ class GainToVdd(ChipProtocol):
         measured = np.asarray(step / step[-1])
         swept, nearest = np.split(measured[:-1], [len(self.vdd)])
         vdd, gain = np.asarray(self.vdd / volt), gain_of(chip, self.vdd)
-        unit, (low, high) = chip.unit_current(VDD_REFERENCE), reachable_gains(chip)
+        unit, (low, high) = chip.unit_current(chip.vdd_reference), reachable_gains(chip)
         slope = chip.mirror().transconductance(vdd) / float(unit / amp)
         off = np.abs(nearest.reshape(len(self.bits), -1) / self._wanted(chip) - 1)
         worst = [worst_error(chip, bits) for bits in range(1, MOST_BITS + 1)]
@@ -130,7 +127,7 @@ class GainToVdd(ChipProtocol):
             },
             "quantised": {
                 "bits": self.bits,
-                "step_mV": 1e3 * _spacing(self.bits),
+                "step_mV": 1e3 * _spacing(chip, self.bits),
                 "worst_percent": [100 * worst[bits - 1] for bits in self.bits],
                 "worst_measured_percent": 100 * off.max(axis=1),
                 "mean_measured_percent": 100 * off.mean(axis=1),
@@ -138,7 +135,7 @@ class GainToVdd(ChipProtocol):
             "bits": {
                 "precision_percent": 100 * self.precision,
                 "bits": fewest,
-                "step_mV": 1e3 * _spacing(fewest),
+                "step_mV": 1e3 * _spacing(chip, fewest),
             },
             "ranges": {
                 "gain_low": [low],
@@ -155,20 +152,21 @@ def worst_error(circuit: CircuitNeuron, bits: int) -> float:
 
     It is made half-way between two supplies, of gains next to the middle of either side.
     """
-    levels = _levels(bits)
+    levels = _levels(circuit, bits)
     gain = gain_of(circuit, levels)
     middle = gain_of(circuit, (levels[1:] + levels[:-1]) / 2)
     return float(np.max([np.abs(gain[1:] / middle - 1), np.abs(gain[:-1] / middle - 1)]))
 
 
-def _spacing(bits: Any) -> Any:
+def _spacing(circuit: CircuitNeuron, bits: Any) -> Any:
     """Distance of evenly spaced supplies, V."""
-    return float((VDD_HIGH - VDD_LOW) / volt) / (2 ** np.asarray(bits) - 1)
+    return float((circuit.vdd_high - circuit.vdd_low) / volt) / (2 ** np.asarray(bits) - 1)
 
 
-def _levels(bits: int) -> Quantity:
-    return np.linspace(float(VDD_LOW / volt), float(VDD_HIGH / volt), 2**bits) * volt
+def _levels(circuit: CircuitNeuron, bits: int) -> Quantity:
+    return np.linspace(float(circuit.vdd_low), float(circuit.vdd_high), 2**bits) * volt
 
 
-def _nearest(vdd: Quantity, bits: int) -> Quantity:
-    return _levels(bits)[nearest(np.asarray((vdd - VDD_LOW) / volt) / _spacing(bits)).astype(int)]
+def _nearest(circuit: CircuitNeuron, vdd: Quantity, bits: int) -> Quantity:
+    above = np.asarray((vdd - circuit.vdd_low) / volt)
+    return _levels(circuit, bits)[nearest(above / _spacing(circuit, bits)).astype(int)]

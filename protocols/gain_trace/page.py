@@ -91,7 +91,7 @@ def report(protocol: GainTrace, tables: Tables) -> list[Section]:
     enough = "none comes within 2 % of it"
     if len(near):
         enough = f"the coarsest with a coincidence factor within 2 % of it is {near.iloc[0]}"
-    enough = f"Of the resolutions between 0.5 and 1 V, {enough}."
+    enough = f"Of the resolutions of a supply from {protocol.circuit.supply_range}, {enough}."
     if exact.coincidence_factor < BY_CHANCE:
         enough = (
             "Spikes of cell and chip coincide hardly more than by chance, which tells nothing of "

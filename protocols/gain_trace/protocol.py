@@ -16,15 +16,7 @@ from neuromod.analysis.spike_trains import coincidence_factor
 from neuromod.analysis.thresholds import SETTLING, whole_steps
 from neuromod.analysis.time_course import integrated_activations, integrated_gain
 from neuromod.checks import steps_in
-from neuromod.chip.conversion import (
-    TIME_SCALE,
-    VDD_HIGH,
-    VDD_LOW,
-    gain_of,
-    nearest,
-    reachable_gains,
-    vdd_of,
-)
+from neuromod.chip.conversion import TIME_SCALE, gain_of, nearest, reachable_gains, vdd_of
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.inputs.modulators import exchanged, puffs
@@ -72,7 +64,7 @@ class GainTrace(TwinProtocol):
     bio: Receptive = parameter(
         GainLIF(t_ref=0.1 * ms, synapse="pulse", receptors=(Receptor(gain_max=1.8),)),
         "the biological neuron, any that a current drives",
-        "see its own; gain_max within what 0.5 to 1 V reach",
+        "see its own; gain_max within what supplies reach",
         named=NEURONS,
         kinds=(Receptive,),
     )
@@ -92,7 +84,7 @@ class GainTrace(TwinProtocol):
     )
     bits: tuple[int, ...] = parameter(
         (1, 2, 3, 4, 6),
-        "resolutions of the supply between 0.5 and 1 V, one neuron each",
+        "resolutions of the supply over its range, one neuron each",
         "chosen here",
         low=1,
         high=16,
@@ -273,7 +265,8 @@ class GainTrace(TwinProtocol):
     def vdd(self) -> Quantity:
         """Every supply at every update, shape (updates, supplies)."""
         exact = np.asarray(vdd_of(self.circuit, self.gain) / volt)
-        low, span = float(VDD_LOW / volt), float((VDD_HIGH - VDD_LOW) / volt)
+        low, high = float(self.circuit.vdd_low), float(self.circuit.vdd_high)
+        span = high - low
         columns = [exact]
         for bits in dict.fromkeys(self.bits):
             top = 2**bits - 1

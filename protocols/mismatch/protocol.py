@@ -12,16 +12,7 @@ import pandas as pd
 from brian2 import Quantity, kelvin, linspace, mV, ohm, volt
 from scipy.stats import binomtest
 
-from neuromod.chip.conversion import VDD_HIGH, VDD_LOW
-from neuromod.chip.variation import (
-    CORNERS,
-    Deviations,
-    Mismatch,
-    Process,
-    at_corner,
-    at_temperature,
-    draw,
-)
+from neuromod.chip.variation import CORNERS, Deviations, Mismatch, at_corner, at_temperature, draw
 from neuromod.chip.xor import ROW_NAMES, Gates, computes, join, pick, retune
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
@@ -69,10 +60,9 @@ class ChipMismatch(GateProtocol):
     }
 
     mismatch: Mismatch = parameter(Mismatch(), "one standard deviation", "see its own")
-    process: Process = parameter(Process(), "corners and temperature", "see its own")
     trim: Quantity = parameter(
         linspace(-100, 100, 11) * mV,
-        "changes of a neuron's supply that re-tuning may make, as far as 0.5 to 1 V allow",
+        "changes of a neuron's supply that re-tuning may make, as far as its range allows",
         "chosen here: steps of about 4 % of a current",
     )
     chips: int = parameter(
@@ -156,10 +146,11 @@ class ChipMismatch(GateProtocol):
             gate = Gates.of(self.designs.iloc[[place]])
             batches = self._batches(gate.codes[0], generator)
             supplies = gate.values["vdd"][0, 0] + self.trim
-            trims = self.trim[(supplies > VDD_LOW - SLACK) & (supplies < VDD_HIGH + SLACK)]
+            low, high = self.circuit.vdd_low, self.circuit.vdd_high
+            trims = self.trim[(supplies > low - SLACK) & (supplies < high + SLACK)]
             levels = []
             for trim in trims:
-                vdd = np.clip(gate.values["vdd"] + trim, VDD_LOW, VDD_HIGH)
+                vdd = np.clip(gate.values["vdd"] + trim, low, high)
                 designed = replace(gate, values={"vdd": vdd})
                 made = [
                     designed.take(np.zeros(n, dtype=int)).made(self.circuit, deviations)
@@ -178,10 +169,10 @@ class ChipMismatch(GateProtocol):
 
     def _batches(self, codes: np.ndarray, generator: np.random.Generator) -> list[Batch]:
         """Chips to make: at sizes of the mismatch, of one kind of device, and at conditions."""
-        circuit, process, chips = self.circuit, self.process, self.chips
+        circuit, chips = self.circuit, self.chips
         drawn = draw(circuit, self.mismatch, (chips, 3), 2, generator)
         alone = {name: drawn.only(kind) * self.source_size for kind, name in SOURCES.items()}
-        corners = {corner: at_corner(circuit, process, corner, codes) for corner in CORNERS}
+        corners = {corner: at_corner(circuit, corner, codes) for corner in CORNERS}
         warm = {say(t, kelvin): at_temperature(circuit, t) for t in self.temperature}
         return [
             *(("size", size, chips, drawn * size) for size in self.sizes),

@@ -25,7 +25,7 @@ from neuromod.plasticity.network import NETWORKS, OWN_GATES, PlasticNetwork
 from neuromod.plasticity.rules import BOUND
 from neuromod.plasticity.tasks import Difficulty, Episodes, PatternRecall
 from neuromod.protocol import Protocol, Recordings, Tables
-from neuromod.protocols.families.chips import keep, supply
+from neuromod.protocols.families.chips import check_supplies, circuit_setting, keep, supply
 from neuromod.protocols.families.five_networks.study import LEARNED_SHARES, FiveNetworks
 from neuromod.protocols.families.networks import check_distinct
 from neuromod.protocols.plastic_codes import page
@@ -72,7 +72,7 @@ class PlasticCodes(Protocol):
     Networks learn to recall patterns that they were shown once, by a modulated plasticity rule with
     learned parameters. Their plastic weights are rounded to the signed codes of a circuit's
     synapse, with one scale for each cell. Their third factor becomes a supply: the mirror's current
-    at a VDD between 0.5 and 1 V, or 0 when it is off, sets how fast plastic traces change. All
+    at a VDD in its range, or 0 when it is off, sets how fast plastic traces change. All
     variants run in Brian2 on the same new episodes.
     """
 
@@ -112,9 +112,7 @@ class PlasticCodes(Protocol):
     delay: Quantity = not_negative(50 * ms, "delay before the question", "chosen here")
     episodes: int = parameter(100, "test episodes", "chosen here", low=1)
     calibration: int = parameter(50, "episodes that set the scales", "chosen here", low=1)
-    circuit: CircuitNeuron = parameter(
-        CircuitNeuron(), "circuit whose mirror gates changes", "see its own"
-    )
+    circuit: CircuitNeuron = circuit_setting("circuit whose mirror gates changes")
     supplies: Quantity = supply([0.5, 1] * volt, "lowest and highest supply")
 
     plot = page.plot
@@ -123,6 +121,7 @@ class PlasticCodes(Protocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         keep(self.circuit, "set bits", bits=3)
+        check_supplies(self, self.circuit)
         if len(self.supplies) != 2 or self.supplies[1] <= self.supplies[0]:
             raise UserError(
                 f"supplies must be the lowest and the highest, not {say(self.supplies)}."

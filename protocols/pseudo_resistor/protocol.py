@@ -18,7 +18,7 @@ from neuromod.experiment import Experiment, Population, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Protocol, Recordings, Tables
-from neuromod.protocols.families.chips import keep
+from neuromod.protocols.families.chips import circuit_setting, keep
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.pseudo_resistor import page
 from neuromod.recording import Recording
@@ -50,7 +50,7 @@ class PseudoResistor(Protocol):
     shown: ClassVar[tuple[str, ...]] = ("summary",)
     small: ClassVar[Mapping[str, Any]] = {"v": [-90, 0, 90] * mV, "duration": 3 * usecond}
 
-    circuit: CircuitNeuron = parameter(CircuitNeuron(), "the neuron", "see its own")
+    circuit: CircuitNeuron = circuit_setting()
     v: Quantity = parameter(
         linspace(-100, 100, 81) * mV,
         "potentials from which membranes are released, from rest",

@@ -324,7 +324,7 @@ MISTAKES = [
     (["sweep", "vdd-sweep", *2 * ["--grid", "vdd=[0.6, 0.7]*volt"]], "given twice by --grid"),
     (["sweep", "vdd-sweep", "--grid", "vdd=[0.6]*volt", "--resume"], "Give the folder"),
     (["run", "vddsweep"], "no protocol named 'vddsweep': did you mean vdd-sweep?"),
-    (["describe", "gainlif"], "receptor or sensor named 'gainlif': did you mean gain-lif or"),
+    (["describe", "gainlif"], "sensor or circuit named 'gainlif': did you mean gain-lif or"),
     (["run", "needy"], "needs no_such_package, which is not installed: pip install 'tiny[dream]'"),
     (["run", "tiny", "--set", "tua_m=3*ms"], "no setting named 'tua_m': did you mean tau_m"),
     (["run", "tiny", "--device", "cp"], "no device named 'cp': did you mean cpp?"),

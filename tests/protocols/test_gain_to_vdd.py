@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import Mohm, linspace, volt
+from brian2 import Mohm, linspace, nA, volt
 
 import neuromod
+from neuromod.models import circuits
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.gain_to_vdd.protocol import GainToVdd, worst_error
 from neuromod.runs.report import draw
@@ -120,10 +121,27 @@ def test_a_sagging_supply_gives_other_gains_than_the_mirror_alone():
     assert len(run.protocol.report(run.tables)) == 3
 
 
+def test_a_circuit_of_its_own_law_and_range_is_swept_over_it():
+    circuit = circuits.sky130
+    protocol = GainToVdd(circuit=circuit, vdd=linspace(0.7, 1.8, 23) * volt, bits=(3,), targets=11)
+    run = neuromod.run(protocol)
+    # Its own law comes first, in words too.
+    assert list(run.tables["ranges"].law) == ["ekv", "square"]
+    own = of(run, "ekv")
+    assert own.gain[0] == pytest.approx(
+        float(circuit.unit_current(0.7 * volt) / (9.992 * nA)), rel=1e-3
+    )
+    np.testing.assert_allclose(own.gain_measured, own.gain, rtol=1e-9)
+    assert own.vdd_back_V.iloc[[0, -1]].tolist() == pytest.approx([0.7, 1.8])
+    low, high = of(run, "ekv", "ranges").iloc[0][["gain_low", "gain_high"]]
+    assert f"from {low:.3g} to {high:.3g} with EKV" in protocol.report(run.tables)[0].text
+    assert "0.7 to 1.8 V" in protocol.report(run.tables)[0].text
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"circuit": CircuitNeuron(law="ekv")}, "both laws are run"),
+        ({"circuit": circuits.sky130}, r"vdd = 0.5 V is out of range: expected 0.7 to 1.8 V, .*51"),
         ({"circuit": CircuitNeuron(synapse="conductance")}, "must stay mirror"),
         ({"code": 8}, "code 8 is out of range"),
         ({"vdd": [0.5, 0.8, 0.7] * volt}, "vdd must rise"),

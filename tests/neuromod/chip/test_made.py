@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from brian2 import farad, mV, nsecond, ohm, um, volt
+from brian2 import farad, mV, nsecond, ohm, volt
 
 from neuromod.chip.conversion import Layer
 from neuromod.chip.deployment import expected_spikes, on_circuit
@@ -35,8 +35,8 @@ def network(seed=3):
     return layers
 
 
-def deviations(layers, size=1.0, mismatch=None, seed=5):
-    found = draw_layers(CIRCUIT, layers, mismatch or Mismatch(), np.random.default_rng(seed))
+def deviations(layers, size=1.0, circuit=CIRCUIT, seed=5, **spread):
+    found = draw_layers(circuit, layers, Mismatch(**spread), np.random.default_rng(seed))
     return [own * size for own in found]
 
 
@@ -93,6 +93,6 @@ def test_a_network_with_groups_fires_as_its_deviating_devices_say():
 def test_a_threshold_below_rest_is_refused():
     layers = network()
     with pytest.raises(UserError, match="use a smaller mismatch"):
-        as_made(CIRCUIT, layers, deviations(layers, 1, Mismatch(offset=300 * mV)), DT)
+        as_made(CIRCUIT, layers, deviations(layers, offset=300 * mV), DT)
     with pytest.raises(UserError, match="use a smaller mismatch"):
-        as_made(CIRCUIT, layers, deviations(layers, 1e6, Mismatch(A_beta=1 * um)), DT)
+        as_made(CIRCUIT, layers, deviations(layers, 1e6), DT)

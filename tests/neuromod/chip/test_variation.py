@@ -9,7 +9,6 @@ from neuromod.chip.variation import (
     CORNERS,
     Deviations,
     Mismatch,
-    Process,
     at_corner,
     at_temperature,
     draw,
@@ -25,8 +24,8 @@ BETA, VTO, R_S = 0.5e-6, 0.35, 20e6
 SLOPE = 1.5 * 1.380649e-23 * 300 / 1.602176634e-19
 
 
-def drawn(shape, mismatch=None, circuit=CIRCUIT, seed=5):
-    return draw(circuit, mismatch or Mismatch(), shape, 2, np.random.default_rng(seed))
+def drawn(shape, circuit=CIRCUIT, seed=5, **spread):
+    return draw(circuit, Mismatch(**spread), shape, 2, np.random.default_rng(seed))
 
 
 def test_without_deviations_codes_are_as_designed():
@@ -44,8 +43,9 @@ def saturated(law, overdrive, beta):
 
 @pytest.mark.parametrize("law", ["square", "ekv"])
 def test_each_branch_conducts_by_its_own_transistor_at_the_reference_s_gate(law):
-    circuit, vdd, code = CircuitNeuron(law=law), 0.83, -5
-    made = drawn((1,), Mismatch(A_vt=20 * mV * um, A_beta=0.1 * um, load=0.2), circuit)
+    circuit = CircuitNeuron(law=law, A_vt=50 * mV * um, A_beta=0.25 * um)
+    vdd, code = 0.83, -5
+    made = drawn((1,), circuit, load=0.2)
     vto, beta = VTO + made.vto[0, 1], BETA * np.exp(made.beta[0, 1])
     load = R_S * np.exp(made.R_S[0, 1])
     gate = brentq(lambda g: saturated(law, g - vto[0], beta[0]) * load - (vdd - g), -1, 1)
@@ -60,8 +60,8 @@ def test_each_branch_conducts_by_its_own_transistor_at_the_reference_s_gate(law)
 
 @pytest.mark.parametrize(("vdd", "code"), [(0.57, 1), (0.73, 5), (0.97, -6)])
 def test_small_mismatch_spreads_codes_as_its_linear_theory_says(vdd, code):
-    mismatch = Mismatch(A_vt=0.4 * mV * um, A_beta=0.003 * um, area=1.7 * um**2, load=0.002)
-    made = drawn((20000,), mismatch)
+    circuit = CircuitNeuron(A_vt=0.4 * mV * um, A_beta=0.003 * um, W=0.2 * um, L=8.5 * um)
+    made = drawn((20000,), circuit, load=0.002)
     codes = np.broadcast_to([code, 0], (20000, 2))
     found, _ = effective_codes(CIRCUIT, codes, np.full(20000, vdd) * volt, made)
     overdrive = (np.sqrt(1 + 2 * BETA * R_S * (vdd - VTO)) - 1) / (BETA * R_S)
@@ -78,8 +78,31 @@ def test_small_mismatch_spreads_codes_as_its_linear_theory_says(vdd, code):
     assert not found[:, 1].any()
 
 
+@pytest.mark.parametrize(
+    ("law", "vto", "vdd"), [("square", 0.35, 0.63), ("ekv", 0.35, 0.63), ("ekv", 0.72, 0.53)]
+)
+def test_copies_spread_by_gm_over_i_times_the_threshold_s_spread(law, vto, vdd):
+    """The third is far below threshold, where gm/I is near 1/(n*U_T), its most."""
+    circuit = CircuitNeuron(
+        law=law, vto=vto * volt, A_vt=0.3 * mV * um, A_beta=0 * um, W=0.4 * um, L=1.7 * um
+    )
+    made = drawn((20000,), circuit, load=0)
+    codes = np.full((20000, 2), 1)
+    found, mirrors = effective_codes(circuit, codes, np.full(20000, vdd) * volt, made)
+    # A copy against its own reference: two thresholds differ.
+    spread = np.log(found / mirrors).std()
+    gate = brentq(lambda g: saturated(law, g - vto, BETA) * R_S - (vdd - g), -1, 1)
+    step = 1e-6
+    ends = [np.log(saturated(law, gate - vto + shift, BETA)) for shift in (-step, step)]
+    gm_over_i = (ends[1] - ends[0]) / (2 * step)
+    expected = gm_over_i * np.sqrt(2) * 0.3e-3 / np.sqrt(0.4 * 1.7)
+    assert spread == pytest.approx(expected, rel=0.02)
+    if vto > vdd:
+        assert 0.9 / SLOPE < gm_over_i < 1 / SLOPE
+
+
 def test_mismatch_falls_with_the_root_of_the_area():
-    made, larger = (drawn((3000,), Mismatch(area=area * um**2)) for area in (0.6, 2.4))
+    made, larger = (drawn((3000,), CircuitNeuron(L=length * um)) for length in (6, 24))
     np.testing.assert_allclose(made.vto, 2 * larger.vto)
     spread = made.vto.std(axis=(0, 1)) * np.sqrt(0.6)
     # A reference, and sources of 1, 2 and 4 units.
@@ -87,7 +110,7 @@ def test_mismatch_falls_with_the_root_of_the_area():
 
 
 def test_a_pseudo_resistor_varies_by_its_own_threshold():
-    made = drawn((40000,), Mismatch(A_vt=1.3 * mV * um))
+    made = drawn((40000,), CircuitNeuron(A_vt=1.3 * mV * um))
     assert made.R_leak.std() == pytest.approx(1.3e-3 / np.sqrt(0.35) / SLOPE, rel=0.02)
 
 
@@ -121,7 +144,7 @@ def test_a_corner_speeds_up_the_transistors_of_its_type():
     codes, vdd = np.array([[4, -3]]), [0.77] * volt
     found = {
         corner: np.abs(
-            effective_codes(CIRCUIT, codes, vdd, at_corner(CIRCUIT, Process(), corner, codes))[0]
+            effective_codes(CIRCUIT, codes, vdd, at_corner(CIRCUIT, corner, codes))[0]
         )[0]
         for corner in CORNERS
     }
@@ -134,8 +157,7 @@ def test_a_corner_speeds_up_the_transistors_of_its_type():
 
 def test_a_corner_s_current_solves_the_mirror_with_its_transistors():
     codes = np.array([[7, -7]])
-    process = Process(corner_vto=43 * mV, corner_beta=0.17)
-    fast = at_corner(CIRCUIT, process, "FS", codes)
+    fast = at_corner(CircuitNeuron(corner_vto=43 * mV, corner_beta=0.17), "FS", codes)
     found, _ = effective_codes(CIRCUIT, codes, [0.88] * volt, fast)
     made = CircuitNeuron(vto=0.307 * volt, beta=CIRCUIT.beta * 1.17)
     ratio = made.unit_current(0.88 * volt) / CIRCUIT.unit_current(0.88 * volt)
@@ -144,7 +166,7 @@ def test_a_corner_s_current_solves_the_mirror_with_its_transistors():
 
 def test_a_corner_that_does_not_exist_is_refused():
     with pytest.raises(UserError, match="corner"):
-        at_corner(CIRCUIT, Process(), "FT", np.array([1]))
+        at_corner(CIRCUIT, "FT", np.array([1]))
 
 
 def test_at_its_own_temperature_a_circuit_is_as_designed():

@@ -204,7 +204,9 @@ def test_a_registered_name_comes_first():
 def test_one_name_may_be_of_several_kinds():
     assert registry.kinds_of("wash") == ["protocol", "delivery"]
     assert registry.kinds_of("alpha2") == ["receptor"]
-    with pytest.raises(UserError, match=r"method, receptor or sensor named 'voluem': .* volume"):
+    with pytest.raises(
+        UserError, match=r"method, receptor, sensor or circuit named 'voluem': .* volume"
+    ):
         registry.kinds_of("voluem")
 
 
@@ -218,10 +220,12 @@ def test_every_model_of_the_door_is_known_by_name():
     assert classes - {"Modulated", "ModulatedSynapse"} - bases <= known
 
 
-def test_receptors_and_sensors_are_those_of_their_tables():
+def test_receptors_sensors_and_circuits_are_those_of_their_tables():
     assert registry.names("receptor") == list(neuromod.models.library)
     assert registry.find("receptor", "D1") is neuromod.models.library["D1"]
     assert registry.names("sensor") == list(neuromod.models.sensors)
+    assert registry.names("circuit") == list(neuromod.models.circuits)
+    assert "1.8 V" in registry.title("circuit", "sky130")
 
 
 RECEPTOR = """
