@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from neuromod.devices.spice.dialects import Spice, number, on
+from neuromod.devices.spice.models import OwnModels
 from neuromod.devices.spice.parts import (
     Behaviour,
     Capacitor,
@@ -25,11 +26,12 @@ from neuromod.devices.spice.parts import (
     Subcircuit,
     Switch,
     Transconductance,
+    Transistor,
     Voltage,
 )
 
 ZERO_CELSIUS = 273.15
-STATES = ("held", "ramp")
+STATES = ("held", "ramp", "latch")
 """Nodes of a flip-flop made of capacitors, which are 0 V at the start."""
 # A comparator's smooth step: half of it within 5 uV.
 SHARP = 1e5
@@ -78,20 +80,21 @@ def generator(dialect: Spice, clock: str, data: str, out: str, width: str) -> It
         yield Lines(NATIVE_GENERATOR.format(clock=clock, data=data, out=out, width=width))
         return
     yield Voltage("Vone", "one", "0", 1)
-    high, q, held = on(clock), on(out), on("held")
+    high, held, spiking = on(clock), on("held"), f"V({out})"
     # Open while the clock is low, then held; a decision that was taken is forgotten.
-    follow = f"(1 - {high})*({on(data)}*(1 - {q}) - V(held))"
-    yield Behaviour("Bheld", "0", "held", "I", f"1e-3*({follow} - {high}*{q}*V(held))")
+    follow = f"(1 - {high})*({on(data)}*(1 - {spiking}) - V(held))"
+    yield Behaviour("Bheld", "0", "held", "I", f"1e-3*({follow} - {high}*{spiking}*V(held))")
     yield Capacitor("Cheld", "held", "0", 1e-14)
-    # A ramp that reaches 1 V at the end of the width; below 0.25 V the spike is over.
-    lasting = f"(0.5*(1 + tanh(40*(V({out}) - 0.25))))"
-    ramp = f"{lasting}*1e-12/({width}) - (1 - {lasting})*1e-2*V(ramp)"
+    # A ramp that reaches 1 V at the end of the width, and stays until the latch has let go.
+    ramp = f"{spiking}*1e-12/({width}) - (1 - {on('latch', 0.25)})*1e-2*V(ramp)"
     yield Behaviour("Bramp", "0", "ramp", "I", ramp)
     yield Capacitor("Cramp", "ramp", "0", 1e-12)
     ended = "0.5*(1 + tanh(1000*(V(ramp) - 1)))"
-    kept = f"0.5*(1 + tanh(40*(V({out}) + {high}*{held} - {ended} - 0.5)))"
-    yield Behaviour("Bout", "0", out, "I", f"1e-3*({kept} - V({out}))")
-    yield Capacitor("Cout", out, "0", 2e-13)
+    kept = f"0.5*(1 + tanh(40*(V(latch) + {high}*{held} - {ended} - 0.5)))"
+    yield Behaviour("Blatch", "0", "latch", "I", f"1e-3*({kept} - V(latch))")
+    yield Capacitor("Clatch", "latch", "0", 1e-13)
+    # The spike acts only when the latch no longer needs what it is about to take away.
+    yield Behaviour("Bspike", out, "0", "V", on("latch", 0.75))
 
 
 def pulses(dialect: Spice) -> Iterator[Subcircuit]:
@@ -131,13 +134,12 @@ def delayed(dialect: Spice, spike: str, pulse: Any, longest: float) -> Iterator[
         name = f"X{nodes[n + 1]}"
         circuit = "at_fall" if n else "at_rise"
         yield Instance(name, (nodes[n], nodes[n + 1]), circuit, {"width": width})
-        yield from at_rest(dialect, name, nodes[n + 1])
+        yield from at_rest(dialect, name)
 
 
-def at_rest(dialect: Spice, name: str, out: str) -> Iterator[Part]:
+def at_rest(dialect: Spice, name: str) -> Iterator[Part]:
     """A flip-flop made of capacitors, in an instance, starts with nothing in them."""
     if not dialect.native:
-        yield Start((out,), 0)
         yield from (Start((name, state), 0) for state in STATES)
 
 
@@ -190,6 +192,9 @@ def synapses(dialect: Spice, name: str, circuit: Any, mirror: Any) -> Iterator[P
 
 def transistors(dialect: Spice, name: str, circuit: Any, mirror: Any) -> Iterator[Part]:
     """A number of equal n-type transistors, and of p-type ones."""
+    if dialect.models is not None:
+        yield from own_transistors(dialect.models, name, circuit)
+        return
     values = {
         "beta": mirror.beta,
         "vto": mirror.vto,
@@ -213,6 +218,15 @@ def transistors(dialect: Spice, name: str, circuit: Any, mirror: Any) -> Iterato
         else:
             part = Behaviour("Bcopies", *ds.split(","), "I", _law(circuit.law, text, ds, gs))
         yield Subcircuit(f"{name}_{kind}", ("d", "g", "s"), {"count": 1}, [part])
+
+
+def own_transistors(models: OwnModels, name: str, circuit: Any) -> Iterator[Subcircuit]:
+    """Transistors of the user's, with the geometry of the circuit's unit transistor."""
+    W, L = (float(size) / models.unit for size in (circuit.W, circuit.L))
+    for kind, model in (("n", models.nmos), ("p", models.pmos)):
+        nodes, is_subcircuit = ("d", "g", "s", "s"), model in models.subcircuits
+        unit = Transistor("copies", nodes, model, is_subcircuit, W, L, "count")
+        yield Subcircuit(f"{name}_{kind}", ("d", "g", "s"), {"count": 1}, [unit])
 
 
 def _law(law: str, values: dict[str, str], ds: str, gs: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from neuromod.devices.spice.models import OwnModels
 from neuromod.devices.spice.parts import (
     Behaviour,
     Capacitor,
@@ -42,9 +43,9 @@ STEEP = 40
 # What a 1 is away from 0 after a smooth step is nothing beside a leak of a nanosiemens.
 
 
-def on(node: str) -> str:
-    """1 where a node is above 0.5 V, else 0: a smooth step, as an expression."""
-    return f"(0.5*(1 + tanh({STEEP}*(V({node}) - 0.5))))"
+def on(node: str, level: float = 0.5) -> str:
+    """1 where a node is above a level, volt, else 0: a smooth step, as an expression."""
+    return f"(0.5*(1 + tanh({STEEP}*(V({node}) - {level:g}))))"
 
 
 def number(value: Any) -> str:
@@ -65,6 +66,9 @@ class Spice:
     command: ClassVar[str] = ""
     """How the simulator is called."""
 
+    models: OwnModels | None = None
+    """Transistors to use instead of ours."""
+
     def write(self, parts: Iterable[Part]) -> str:
         """Text of some parts."""
         return "\n".join(self.part(part) for part in parts)
@@ -79,7 +83,7 @@ class Spice:
 
     def expression(self, text: str) -> str:
         """An expression in the simulator's words."""
-        return text.replace("ln(", "log(")
+        return text
 
     def title(self, title: str) -> list[str]:
         """First lines."""
@@ -260,6 +264,9 @@ class Hspice(Spice):
     suffix: ClassVar[str] = ".sp"
     command: ClassVar[str] = "hspice {file}"
 
+    def expression(self, text: str) -> str:
+        return re.sub(r"\bln\(", "log(", text)
+
     def value(self, value: Value) -> str:
         return f"'{self.expression(value)}'" if isinstance(value, str) else number(value)
 
@@ -291,6 +298,9 @@ class Spectre(Spice):
     comment: ClassVar[str] = "//"
     suffix: ClassVar[str] = ".scs"
     command: ClassVar[str] = "spectre {file}"
+
+    def expression(self, text: str) -> str:
+        return re.sub(r"\bV\(", "v(", re.sub(r"\bln\(", "log(", text))
 
     def value(self, value: Value) -> str:
         return self.expression(value) if isinstance(value, str) else number(value)
@@ -339,7 +349,7 @@ class Spectre(Spice):
         return self.element(part, "ccvs", f"probe={part.source} rm={self.value(part.value)}")
 
     def behaviour(self, part: Behaviour) -> str:
-        law = re.sub(r"\bV\(", "v(", self.expression(part.expression))
+        law = self.expression(part.expression)
         return self.element(part, "bsource", f"{part.kind.lower()}={law}")
 
     def switch(self, part: Switch) -> str:

@@ -31,7 +31,7 @@ from neuromod.devices.spice.parts import (
     Voltage,
 )
 from neuromod.devices.spice.wiring import Neurons, changes, synapses
-from neuromod.errors import UserError
+from neuromod.errors import UserError, listed
 from neuromod.experiment import Experiment, Population
 from neuromod.models.circuit import TRANSISTOR, suffix
 from neuromod.parameters import namespace
@@ -84,11 +84,13 @@ def netlist(experiment: Experiment, neurons: Neurons, dialect: Spice = NGSPICE) 
     chosen = {p.name: p for p in experiment.populations if p.name in neurons}
     for population in chosen.values():
         _check_values(population)
+        if dialect.models is not None:
+            _check_own(population)
     title = ", ".join(f"{name} {_listed(numbers)}" for name, numbers in neurons.items())
     nodes = [node for names in _nodes(neurons).values() for node in names]
     text = [
         *dialect.title(f"Circuit neurons: {title}"),
-        *dialect.options(None),
+        *_options(dialect, chosen),
         dialect.write(_parts(experiment, neurons, chosen, wired, dialect)),
         *dialect.analysis(nodes, float(_step(experiment, chosen)), float(experiment.duration)),
     ]
@@ -115,6 +117,22 @@ def _nodes(neurons: Neurons) -> dict[tuple[str, int], tuple[str, ...]]:
         for name, numbers in neurons.items()
         for n in numbers
     }
+
+
+def _options(dialect: Spice, chosen: dict[str, Population]) -> list[str]:
+    """Accuracy, and the user's models with the temperature that they are at."""
+    if dialect.models is None:
+        return dialect.options(None)
+    models: list[Any] = [population.model for population in chosen.values()]
+    temperatures = sorted({float(circuit.temperature) for circuit in models})
+    if len(temperatures) > 1:
+        raise UserError(
+            "With models of your own all circuits are at one temperature, not at "
+            f"{listed(f'{t:g} K' for t in temperatures)}."
+        )
+    celsius = temperatures[0] - circuits.ZERO_CELSIUS
+    include = dialect.include(dialect.models.file, dialect.models.section)
+    return [*dialect.options(celsius), include]
 
 
 def _step(experiment: Experiment, chosen: dict[str, Population]) -> Quantity:
@@ -155,6 +173,16 @@ def _check_values(population: Population) -> None:
             f"{name} of single neurons of {population.name} has no place in a netlist; "
             f"{', '.join((*OWN, *AROUND, *TRANSISTOR, 'vdd'))} have one."
         )
+
+
+def _check_own(population: Population) -> None:
+    """Refuse values of single neurons that belong to a model of the user's."""
+    for name in ("beta", "vto"):
+        if name in population.values:
+            raise UserError(
+                f"{name} of single neurons of {population.name} has no place beside models of "
+                "your own, which say what a transistor is."
+            )
 
 
 def _subcircuits(dialect: Spice, population: Population, neurons: Sequence[int]) -> Iterator[Part]:
@@ -229,7 +257,7 @@ def _neuron(
         yield _kicks(f"I{name}_kicks", name, kicks * _value(population, "C", neuron))
     yield Start((name,), _value(population, "v", neuron))
     yield Start((f"{name}_energy",), 0)
-    yield from circuits.at_rest(dialect, f"X{name}", f"{name}_spike")
+    yield from circuits.at_rest(dialect, f"X{name}")
 
 
 def _synapse(synapse: Any, population: Population) -> Iterator[Part]:
