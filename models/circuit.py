@@ -131,7 +131,10 @@ V_ov : volt  # Overdrive of a mirror at the full supply, solved before the run
 V_sag : volt  # What is left of it
 I_sag : amp
 """
-SHARED = "others : 1  # Units that other neurons draw from the same supply"
+SHARED = """
+others : 1  # Units that other neurons draw from the same supply
+rail : 1  # Number of that supply
+"""
 HELD = "V_domain : volt  # The shared supply, behind its resistance"
 MOSFET = """
 I_up = up*I_push*(1 + channel_modulation*abs(V_drop)) : amp
@@ -174,8 +177,22 @@ RELEASE = (
     "held = held - _released",
 )
 COMPARATOR = {"clocked": f"{REACHED} and edge > 0.5", "continuous": REACHED}
+# Where n-type transistors are not as fast as p-type ones: what they do beside what those do.
+SKEWED = """
+I_down = down*I_n : amp
+I_reference = (mirrors - n_mirrors)*I_unit + n_mirrors*I_n : amp
+I_idle = (built - n_built)*I_unit + n_built*I_n - I_reference : amp
+I_n : amp  # Of an n-type mirror at this supply, solved before the run; I_unit is of a p-type one
+n_mirrors : 1  # N-type ones of the references whose pulses are on
+n_built : 1  # Of all that the neuron has
+"""
+SKEWED_MOSFET = "V_n : volt  # Overdrive of an n-type mirror, solved before the run"
+N_TYPE = {"beta": "beta_n", "I_spec": "I_spec_n", "V_on": "V_n"}
+"""What stands for n-type transistors where they differ from p-type ones."""
+CORNERS = {"TT": (0, 0), "FF": (1, 1), "SS": (-1, -1), "FS": (1, -1), "SF": (-1, 1)}
+"""Process corners: how fast n-type transistors are there, and p-type ones."""
 LATE = "late : 1  # Part of a step between a spike's start and the crossing"
-SOLVED = ("I_unit", "V_ov")
+SOLVED = ("I_unit", "V_ov", "I_n", "V_n")
 """What a mirror does at a supply, which is worked out before a run."""
 TRANSISTOR = ("beta", "vto", "R_S")
 """Parameters of a mirror that neurons may have of their own."""
@@ -204,6 +221,8 @@ OF_SUPPLY = {
         gates.GATE,
         MOSFET,
         SAGGING_MOSFET,
+        SKEWED,
+        SKEWED_MOSFET,
         *CHANNEL.values(),
     )
     for name in _lines(text)
@@ -354,6 +373,13 @@ class CircuitNeuron(Parameters):
         "gate capacitance of the mirror's transistors, by area",
         f"{ESTIMATE}; an oxide of 1.15 nm",
     )
+    corner: str = parameter(
+        "TT",
+        "process corner: n-type transistors, which pull, fast or slow, then p-type ones, which "
+        "push and leak",
+        "chosen here: typical",
+        choices=tuple(CORNERS),
+    )
     corner_vto: Quantity = not_negative(
         30 * mV, "threshold voltage of a slow process corner above typical", ESTIMATE
     )
@@ -423,14 +449,18 @@ class CircuitNeuron(Parameters):
         """Refuse values that do not go together, of the model or of single neurons."""
         v_rest, v_th = own("v_rest"), own("v_th")
         refuse_where(v_rest >= v_th, "v_rest = {} must lie below v_th = {}", v_rest, v_th)
-        warm, heat = self.warm("vto", own("vto")), self.temperature
-        refuse_where(warm < 0 * volt, "At temperature = {} vto is {}, below 0 V", heat, warm)
+        at = "At temperature = {}" + (f" and corner {self.corner}" if self.corner != "TT" else "")
+        for pushes in (True, False):
+            warm = self.warm("vto", own("vto"), pushes)
+            refuse_where(warm < 0 * volt, f"{at} vto is {{}}, below 0 V", self.temperature, warm)
         low, one, high = (own(f"vdd_{name}") for name in ("low", "reference", "high"))
         beyond = "vdd_reference = {} must lie between vdd_low = {} and vdd_high = {}"
         refuse_where(not low < one < high, beyond, one, low, high)
         if self.synapse == "mirror" and self.law == "square":
             off = "vto = {} must lie below vdd_reference = {}, at which the mirror must conduct"
-            refuse_where(warm >= one, off, warm, one)
+            for pushes in (True, False):
+                warm = self.warm("vto", own("vto"), pushes)
+                refuse_where(warm >= one, off, warm, one)
         self._check_options()
         self._check_table()
 
@@ -450,16 +480,16 @@ class CircuitNeuron(Parameters):
                     f"{name} needs transistors, and a table has but their current: leave it out, "
                     "or take the law that neuromod fit-mirror finds."
                 )
-        if self.synapse != "mirror" or self.temperature != self.T_nominal:
+        as_measured = self.temperature == self.T_nominal and self.corner == "TT"
+        if self.synapse != "mirror" or not as_measured:
             raise UserError(
-                "A table is that of a mirror at one temperature: law=table goes with "
-                "synapse=mirror and temperature = T_nominal."
+                "A table is that of a mirror at one temperature and corner: law=table goes with "
+                "synapse=mirror, temperature = T_nominal and corner=TT."
             )
         if table.drops != (self.output == "mosfet"):
             has = "has currents by v" if table.drops else "has no voltages v"
             raise UserError(
-                f"The table {table.name} {has}: use output="
-                f"{'mosfet' if table.drops else 'ideal'}."
+                f"The table {table.name} {has}: use output={'mosfet' if table.drops else 'ideal'}."
             )
         low, high = table.supplies
         if self.vdd_low < low or self.vdd_high > high:
@@ -502,6 +532,12 @@ class CircuitNeuron(Parameters):
                 shared and (self.R_supply or self.output != "ideal"),
                 "A supply that neurons share is solved for output=ideal and R_supply = 0 ohm: add "
                 "what is private to the loads R_S.",
+            ),
+            (
+                self._skewed and (gate or self._sags),
+                f"corner={self.corner} makes mirrors that push and pull differ, and both are "
+                "solved only for gates that take no time and a supply that does not sag: leave "
+                "out C_gate, R_supply and R_domain, or take corner FF or SS.",
             ),
             (
                 self.C_domain and not shared,
@@ -550,12 +586,17 @@ class CircuitNeuron(Parameters):
         texts = [EQUATIONS, LEAK[self.leak]]
         if self.synapse == "conductance":
             texts.append(CONDUCTANCE)
+        if self._skewed:
+            texts.append(SKEWED)
         if self._sags:
             texts.append(SAG)
         if self.output == "mosfet" and self.law == "table":
             texts.append(drawn(np.asarray(self.table[0].at_drop / volt)))
         elif self.output == "mosfet":
             texts += [MOSFET, CHANNEL[self.law]]
+        if self._skewed and self.output == "mosfet":
+            pulls = [line for name, line in _lines(CHANNEL[self.law]).items() if "pull" in name]
+            texts += [SKEWED_MOSFET, word_substitute("\n".join(pulls), N_TYPE)]
         if self._sags and self.output == "mosfet":
             texts.append(SAGGING_MOSFET)
         if self._gated == "standing":
@@ -603,6 +644,8 @@ class CircuitNeuron(Parameters):
         }
         if self.law != "table":
             values["I_spec"] = self.mirror().specific_current * amp
+            values["I_spec_n"] = self.mirror(pushes=False).specific_current * amp
+            values["beta_n"] = self.warm("beta", self.beta, pushes=False)
         code = [*self.method.first, *self.method.last]
         texts = [self.equations, self.threshold, self.reset, self.refractory, *code]
         return used(values, "\n".join(texts))
@@ -614,9 +657,19 @@ class CircuitNeuron(Parameters):
 
     def wired(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """How many mirrors neurons have, by power domain, from the sums of their synapses."""
-        marks = [suffix(domain) for domain in self.domains]
-        found = {mark: f"mirrors{mark}" for mark in marks}
-        return {f"built{m}": weights[name] for m, name in found.items() if name in weights}
+        kinds = {"built": "mirrors"} | ({"n_built": "n_mirrors"} if self._skewed else {})
+        return {
+            f"{built}{suffix(domain)}": weights[f"{pulsed}{suffix(domain)}"]
+            for built, pulsed in kinds.items()
+            for domain in self.domains
+            if f"{pulsed}{suffix(domain)}" in weights
+        }
+
+    @property
+    def ignored(self) -> Set[str]:
+        """Variables of synapses that tell n-type mirrors apart, where both types are alike."""
+        marks = set() if self._skewed else {suffix(domain) for domain in self.domains}
+        return {f"{name}{mark}" for name in ("n_mirrors", "n_built") for mark in marks}
 
     def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """A population's values, its supplies, and what its mirrors do at them.
@@ -631,9 +684,13 @@ class CircuitNeuron(Parameters):
             return completed
         own = {name: values[name] for name in TRANSISTOR if name in values}
         mirror = self.mirror(**own) if own or self.law != "table" else None
+        n_type = self.mirror(pushes=False, **own) if self._skewed else None
         if own:
             completed["I_spec"] = mirror.specific_current * amp
-            unnamed = {*TRANSISTOR, "I_spec"} - self.constants.keys()
+            if n_type:
+                completed["I_spec_n"] = n_type.specific_current * amp
+                completed["beta_n"] = n_type.beta * amp / volt**2
+            unnamed = {*TRANSISTOR, "I_spec", "I_spec_n", "beta_n"} - self.constants.keys()
             completed = {k: v for k, v in completed.items() if k not in unnamed}
         for domain in self.domains:
             mark = suffix(domain)
@@ -641,6 +698,10 @@ class CircuitNeuron(Parameters):
                 if f"{name}{mark}" in values:
                     raise UserError(f"{name}{mark} follows from the supply: give vdd{mark}.")
             solved = self._solve(mirror, np.asarray(completed[f"vdd{mark}"] / volt))
+            if n_type:
+                other = self._solve(n_type, np.asarray(completed[f"vdd{mark}"] / volt))
+                names = {"I_unit": "I_n", "V_ov": "V_n"}
+                solved |= {names[name]: value for name, value in other.items()}
             completed |= {f"{name}{mark}": value for name, value in solved.items()}
             if self.C_domain:
                 completed[f"V_domain{mark}"] = self._at_rest(mirror, completed, mark)
@@ -680,23 +741,38 @@ class CircuitNeuron(Parameters):
         loaded = replace(mirror, R_S=mirror.R_S + resistance * units)
         return (vdd - resistance * units * loaded.current(loaded.overdrive(vdd))) * volt
 
-    def warm(self, name: str, value: Any) -> Any:
-        """One of `WARMED` at the circuit's temperature, of its value at the nominal one.
+    def warm(self, name: str, value: Any, pushes: Any = True) -> Any:
+        """One of `WARMED` at the circuit's temperature and corner, of its typical nominal value.
 
         The threshold falls in a straight line and mobility by a power (Filanovsky & Allam 2001).
-        The leak, of whatever shape, is a transistor below threshold, whose resistance is
+        The leak, of whatever shape, is a p-type transistor below threshold, whose resistance is
         ``exp(vto/(n*U_T))/(beta*U_T)`` but for a factor.
 
         Parameters
         ----------
         name : str
         value : Quantity, shape () or (n,)
+        pushes : bool or ndarray of bool
+            Whether a transistor pushes, being p-type, or pulls.
         """
+        speed = self._speed(pushes)
         if name == "vto":
-            return value - self.vto_drift * (self.temperature - self.T_nominal)
+            drift = self.vto_drift * (self.temperature - self.T_nominal)
+            return value - drift - speed * self.corner_vto
         if name == "beta":
-            return value * self._heat**-self.mobility_exponent
-        return value * self._heat / self.leakage_growth
+            return value * self._heat**-self.mobility_exponent * (1 + self.corner_beta) ** speed
+        return value * self._heat / self._off_current(pushes=True)
+
+    def _speed(self, pushes: Any) -> Any:
+        """1 for a fast type of transistors, -1 for a slow one."""
+        n, p = CORNERS[self.corner]
+        return np.where(pushes, p, n) if np.ndim(pushes) else (p if pushes else n)
+
+    @property
+    def _skewed(self) -> bool:
+        """Whether mirrors that push and pull differ."""
+        n, p = CORNERS[self.corner]
+        return n != p and self.synapse == "mirror"
 
     @property
     def leak_resistance(self) -> Quantity:
@@ -705,21 +781,33 @@ class CircuitNeuron(Parameters):
 
     @property
     def leakage_growth(self) -> float:
-        """Current of a transistor that is off, relative to that at the nominal temperature.
+        """Current of transistors that are off, relative to a typical one at nominal temperature.
 
-        It goes as ``beta*U_T**2*exp(-vto/(n*U_T))``, n being the slope factor.
+        Of both types the mean.
         """
+        return (self._off_current(pushes=True) + self._off_current(pushes=False)) / 2
+
+    def _off_current(self, pushes: bool) -> float:
+        """That of one type: it goes as ``beta*U_T**2*exp(-vto/(n*U_T))``, n the slope factor."""
         nominal = float(self.vto / self._v_slope) * self._heat
-        rise = nominal - float(self.warm("vto", self.vto) / self._v_slope)
-        return float(self._heat ** (2 - self.mobility_exponent) * np.exp(rise))
+        rise = nominal - float(self.warm("vto", self.vto, pushes) / self._v_slope)
+        beta = float(self.warm("beta", self.beta, pushes) / self.beta)
+        return float(beta * self._heat**2 * np.exp(rise))
 
     @property
     def _heat(self) -> float:
         """Absolute temperature over the nominal one."""
         return float(self.temperature / self.T_nominal)
 
-    def mirror(self, **own: Quantity) -> Mirror:
-        """The mirror that is solved for every supply; `own` are values of single neurons.
+    def mirror(self, pushes: Any = True, **own: Quantity) -> Mirror:
+        """The mirror that is solved for every supply.
+
+        Parameters
+        ----------
+        pushes : bool or ndarray of bool
+            Whether it pushes, its transistors being p-type, or pulls.
+        **own : Quantity
+            Values of single neurons.
 
         Raises
         ------
@@ -734,8 +822,8 @@ class CircuitNeuron(Parameters):
         value = {name: own.get(name, getattr(self, name)) for name in TRANSISTOR}
         return Mirror(
             self.law,
-            np.asarray(self.warm("beta", value["beta"]) / (amp / volt**2)),
-            np.asarray(self.warm("vto", value["vto"]) / volt),
+            np.asarray(self.warm("beta", value["beta"], pushes) / (amp / volt**2)),
+            np.asarray(self.warm("vto", value["vto"], pushes) / volt),
             np.asarray(value["R_S"] / ohm),
             2 * float(self._v_slope / volt),
             float(self.channel_modulation * volt) if self.output == "mosfet" else 0.0,
@@ -860,7 +948,7 @@ class CircuitNeuron(Parameters):
                 )
 
     def unit_current(self, vdd: Quantity) -> Quantity:
-        """Current of one least significant bit at a supply voltage.
+        """Current of one least significant bit that pushes, at a supply voltage.
 
         Parameters
         ----------
@@ -880,6 +968,32 @@ class CircuitNeuron(Parameters):
             return self.table[0].current(np.asarray(vdd / volt), float(self.v_rest / volt)) * amp
         mirror = self.mirror()
         return mirror.current(mirror.overdrive(np.asarray(vdd / volt))) * amp
+
+    def pushed(self, codes: np.ndarray, vdd: Quantity) -> np.ndarray:
+        """Codes in units of what a code of 1 pushes at the same supply.
+
+        Parameters
+        ----------
+        codes : ndarray of any shape
+            Signed; real numbers are currents in units of their own type's.
+        vdd : Quantity
+            Synapse supply, volt, of a shape that goes with that of the codes.
+
+        Returns
+        -------
+        ndarray
+            Those that push as they are; those that pull too, but at a corner where n-type
+            transistors are not as fast as p-type ones.
+        """
+        codes = np.asarray(codes)
+        if not self._skewed:
+            return codes
+        supply, pulls = np.asarray(vdd / volt), self.mirror(pushes=False)
+        unit = np.asarray(self.unit_current(vdd) / amp)
+        off = f"Mirrors that push are off at VDD = {{}} and corner {self.corner}: use a higher one"
+        refuse_where(unit <= 0, off, vdd)
+        ratio = pulls.current(pulls.overdrive(supply)) / unit
+        return np.where(codes < 0, codes * ratio, codes)
 
     def vdd_for(self, current: Quantity) -> Quantity:
         """Supply voltage at which one least significant bit gives a current.
@@ -943,7 +1057,7 @@ class CircuitNeuron(Parameters):
         UserError
             When the transistor is off.
         """
-        vto = self.warm("vto", self.vto)
+        vto = self.warm("vto", self.vto, pushes=False)
         current = self._starving.current(np.asarray((v_bias - vto) / volt)) * amp
         off = "A bias of {} leaves the spike generator without current: above {} was expected"
         refuse_where(current <= 0 * amp, off, v_bias, vto)
@@ -964,12 +1078,12 @@ class CircuitNeuron(Parameters):
         """
         current = self.C_delay * self.V_core / (2 * width)
         overdrive = self._starving.overdrive_for(np.asarray(current / amp)) * volt
-        return self.warm("vto", self.vto) + overdrive
+        return self.warm("vto", self.vto, pushes=False) + overdrive
 
     @property
     def _starving(self) -> Mirror:
-        """A transistor of the mirror's kind, whose drain is not its gate."""
-        return replace(self.mirror(), modulation=0.0)
+        """An n-type transistor of the mirror's kind, whose drain is not its gate."""
+        return replace(self.mirror(pushes=False), modulation=0.0)
 
 
 def _volts(voltage: Quantity) -> str:

@@ -59,6 +59,7 @@ def share_supplies(experiment: Experiment, name: str, rails: Any = 0) -> Experim
     values: dict[str, Any] = {}
     added: list[Connection] = []
     for mark in map(suffix, circuit.domains):
+        values[f"rail{mark}"] = rails * 1.0
         if circuit.references == "always":
             built = np.asarray(population.completed.get(f"built{mark}", 0)) * np.ones(len(rails))
             values[f"others{mark}"] = np.bincount(rails, built)[rails] - built

@@ -95,7 +95,7 @@ def _differences(
     since = at[:, None] - np.concatenate([here, there])
     free = ~((since >= 0) & (since <= width + step)).any(axis=1)
     rmse = float(np.sqrt(np.mean(np.asarray(off)[free] ** 2)))
-    energy, expected = (float(r.totals[name]["energy"][neuron] / fjoule) for r in (ours, theirs))
+    energy, expected = (_drawn(population, r, neuron) for r in (ours, theirs))
     least = float(NEGLIGIBLE / fjoule)
     return {
         "spikes": len(here),
@@ -109,6 +109,14 @@ def _differences(
         "energy_SPICE_fJ": expected,
         "charge_off_percent": 100 * abs(energy - expected) / max(expected, least),
     }
+
+
+def _drawn(population: Population, recording: Recording, neuron: int) -> float:
+    """Energy from a neuron's synapse supply, fJ; SPICE's is one sum."""
+    totals, paid = recording.totals[population.name], ["energy"]
+    if getattr(population.model, "references", "") == "always" and "idle" in totals:
+        paid.append("idle")
+    return float(sum(totals[name][neuron] / fjoule for name in paid))
 
 
 def _own(population: Population, name: str, neuron: int) -> Quantity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,8 @@ def choose(experiment: Experiment, wanted: Sequence[str]) -> Neurons:
         chosen = {name: set(range(size)) for name, size in sizes.items()}
     before = None
     while before != (before := sum(map(len, chosen.values()))):
+        for population in experiment.populations:
+            _with_rails(population, chosen)
         for connection in experiment.connections:
             if connection.target in chosen and connection.source in sizes:
                 reached = np.isin(connection.j, list(chosen[connection.target]))
@@ -68,6 +71,15 @@ def choose(experiment: Experiment, wanted: Sequence[str]) -> Neurons:
                 "those."
             )
     return {name: sorted(numbers) for name, numbers in chosen.items() if numbers}
+
+
+def _with_rails(population: Population, chosen: dict[str, set[int]]) -> None:
+    """Add all that share a supply with chosen neurons."""
+    for name in (name for name in population.values if re.fullmatch(r"rail(_\w+)?", name)):
+        rails = np.broadcast_to(population.values[name], population.size)
+        own = list(chosen.get(population.name, ()))
+        if own:
+            chosen[population.name] |= set(np.flatnonzero(np.isin(rails, rails[own])).tolist())
 
 
 def synapses(experiment: Experiment, neurons: Neurons) -> pd.DataFrame:
@@ -176,7 +188,7 @@ def _meaning(connection: Connection, population: Population) -> tuple[str, str]:
     model: Any = population.model
     meanings = {
         f"{kind}{suffix(domain)}": (kind, domain)
-        for kind in (*PULSED, "vdd", *SOLVED)
+        for kind in (*PULSED, "vdd", "others", *SOLVED)
         for domain in model.domains
     } | {name: (name, model.domains[0]) for name in ("active", "v")}
     if connection.variable not in meanings:
