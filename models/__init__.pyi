@@ -1,5 +1,6 @@
 from .adaptive_plasticity import AdaptiveSynapse as AdaptiveSynapse, DiehlCookCell as DiehlCookCell
 from .adex import AdEx as AdEx
+from .axon_hillock import AxonHillock as AxonHillock
 from .brunel_wang import (
     BrunelWangCell as BrunelWangCell,
     BrunelWangInterneuron as BrunelWangInterneuron,
@@ -16,6 +17,7 @@ from .coba_lif import CobaLIF as CobaLIF
 from .coded_synapse import CodedSynapse as CodedSynapse
 from .conductances import Conductances as Conductances, with_conductances as with_conductances
 from .digital_synapse import DigitalSynapse as DigitalSynapse, TaughtLIF as TaughtLIF
+from .dpi_neuron import DPINeuron as DPINeuron
 from .effects import (
     scaled_by as scaled_by,
     shifted_by as shifted_by,
