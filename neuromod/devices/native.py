@@ -6,6 +6,7 @@ from typing import Any
 
 from brian2 import Group, NeuronGroup, SpikeGeneratorGroup
 
+from neuromod.devices.bundles import bundled
 from neuromod.devices.objects import synapses
 from neuromod.errors import UserError, listed
 from neuromod.experiment import Input
@@ -53,17 +54,13 @@ def deliver(given: Input, group: NeuronGroup, releasing: Group | None = None) ->
             )
     for name, value in held.items():
         setattr(group, name, value)
-    edges = [(wire, *edge) for wire in given.connections for edge in wire.edges]
     made = [
         synapses(
-            wire,
-            weight,
-            delay,
-            sources.get(wire.source, releasing),
+            bundle,
+            sources.get(bundle.source, releasing),
             group,
-            f"{group.name}_{wire.source}_{number}",
+            f"{group.name}_{bundle.source}_{number}",
         )
-        for number, (wire, weight, delay) in enumerate(edges)
-        if len(wire.i)
+        for number, bundle in enumerate(bundled(given.connections))
     ]
     return [*sources.values(), *made]

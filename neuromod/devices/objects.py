@@ -11,9 +11,10 @@ from brian2 import NeuronGroup, Quantity, SpikeGeneratorGroup, Synapses, second
 from brian2.equations.equations import SingleEquation
 from brian2.utils.stringtools import word_substitute
 
+from neuromod.devices.bundles import Bundle
 from neuromod.devices.vectors import held, reading
 from neuromod.errors import UserError, listed
-from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
+from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes
 from neuromod.models.integration import HeldCascade
 from neuromod.models.own_equations import read_equations
 from neuromod.parameters import unit_of
@@ -72,26 +73,28 @@ def spike_source(source: Spikes, duration: Quantity, dt: Quantity) -> SpikeGener
     )
 
 
-def synapses(
-    connection: Connection,
-    weight: Any,
-    delay: Quantity,
-    source: Any,
-    target: NeuronGroup,
-    name: str,
-) -> Synapses:
-    """Synapses that add a weight after a delay, from one group of Brian2's to another."""
-    own = apart(["w"], target.variables)["w"]
+def synapses(bundle: Bundle, source: Any, target: NeuronGroup, name: str) -> Synapses:
+    """Synapses that add weights after a delay, from one group of Brian2's to another.
+
+    A weight is called ``w_`` and the variable that it is added to. Pulses end in a second pathway.
+    """
+    own = apart([f"w_{variable}" for variable in bundle.weights], target.variables)
+    weights = dict(zip(own.values(), bundle.weights.values(), strict=True))
+    on_pre, delays = {}, dict(zip(("pre", "pre_end"), bundle.delays, strict=False))
+    for pathway, sign in zip(delays, "+-", strict=False):
+        adding = zip(bundle.weights, weights, strict=True)
+        on_pre[pathway] = "\n".join(f"{variable}_post {sign}= {w}" for variable, w in adding)
     made = Synapses(
         source,
         target,
-        declared(own, weight),
-        on_pre=f"{connection.variable}_post += {own}",
-        delay=delay,
+        "\n".join(starmap(declared, weights.items())),
+        on_pre=on_pre,
+        delay=delays,
         name=name,
     )
-    made.connect(i=connection.i, j=connection.j)
-    setattr(made, own, weight)
+    made.connect(i=bundle.i, j=bundle.j)
+    for w, value in weights.items():
+        setattr(made, w, value)
     return made
 
 

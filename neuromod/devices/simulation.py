@@ -30,6 +30,7 @@ from brian2.devices.device import reset_device
 
 from neuromod.checks import steps_in
 from neuromod.devices.builds import GET_COMPILER, compiler
+from neuromod.devices.bundles import bundled, single
 from neuromod.devices.genn.installation import genn_version, pygenn_version, require
 from neuromod.devices.genn.limits import refuse
 from neuromod.devices.genn.model import network
@@ -156,7 +157,7 @@ def _check_needs(experiment: Experiment, steps: int, gathers: bool) -> None:
         * len(trace.variables)
         for trace in experiment.traces
     )
-    edges = sum(len(wire.i) * len(wire.edges) for wire in experiment.connections)
+    edges = sum(len(b.i) * len(b.delays) for b in bundled(experiment.connections))
     changing = sum(len(wire.i) for wire in experiment.plastic)
     inputs = sum(len(source.neurons) for source in experiment.sources)
     neurons = sum(population.size for population in experiment.populations)
@@ -320,7 +321,10 @@ def _run_brian2(experiment: Experiment, device: str, precision: str, folder: Pat
 
 
 def _build(experiment: Experiment, clocks: bool, vectors: bool) -> dict[str, Any]:
-    """Brian2 objects by name; with `clocks`, monitors have those of their traces.
+    """Brian2 objects by name.
+
+    Monitors have the clocks of their traces, and synapses are bundled, unless `clocks` is False,
+    as for GeNN, which has one clock and one pathway for a group of synapses.
 
     With `vectors`, plastic synapses and their targets are written as `neuromod.devices.vectors`
     has it.
@@ -337,12 +341,11 @@ def _build(experiment: Experiment, clocks: bool, vectors: bool) -> dict[str, Any
         parts[name] = SpikeMonitor(parts[f"neurons_{population.name}"], name=name)
     for source in experiment.sources:
         parts[f"neurons_{source.name}"] = spike_source(source, experiment.duration, experiment.dt)
-    edges = [(c, *edge) for c in experiment.connections for edge in c.edges]
-    for number, (connection, weight, delay) in enumerate(edges):
-        if len(connection.i):
-            name = f"synapses_{number}"
-            source, target = (parts[f"neurons_{c}"] for c in (connection.source, connection.target))
-            parts[name] = synapses(connection, weight, delay, source, target, name)
+    bundles = bundled if clocks else single
+    for number, bundle in enumerate(bundles(experiment.connections)):
+        name = f"synapses_{number}"
+        source, target = (parts[f"neurons_{end}"] for end in (bundle.source, bundle.target))
+        parts[name] = synapses(bundle, source, target, name)
     names = own_names(experiment)
     for changing in experiment.plastic:
         name = f"plastic_{changing.name}"

@@ -21,10 +21,13 @@ from brian2.devices.cpp_standalone.codeobject import CPPStandaloneCodeObject
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from neuromod.devices.builds import CompiledOnce, call, compiler
-from neuromod.devices.vectors import independent
+from neuromod.devices.vectors import in_blocks, independent
 
-STEPS = "code_objects/*_stateupdater_codeobject.cpp"
-"""Files of the code of a time step."""
+VECTORISED = {
+    "code_objects/*_stateupdater_codeobject.cpp": independent,
+    "code_objects/*_thresholder_codeobject.cpp": in_blocks,
+}
+"""Files of code of which the compiler makes vectors, and what lets it."""
 
 SIZES = "static_arrays/sizes"
 """File of the sizes, one a line, in the order of their names."""
@@ -153,8 +156,9 @@ class Standalone(CompiledOnce, CPPStandaloneDevice):  # type: ignore[misc]
         defined = "".join(f"const int64_t {name} = _next_size();\n" for name in names)
         _prepend(folder / "objects.h", DECLARED.format(declared))
         _prepend(folder / "objects.cpp", DEFINED.format(SIZES, defined))
-        for step in folder.glob(STEPS):
-            step.write_text(independent(step.read_text(encoding="utf-8")), encoding="utf-8")
+        for pattern, vectorised in VECTORISED.items():
+            for code in folder.glob(pattern):
+                code.write_text(vectorised(code.read_text(encoding="utf-8")), encoding="utf-8")
         makefile = folder / "makefile"
         makefile.write_text(makefile.read_text(encoding="utf-8").replace(RULE, PRECOMPILED))
         super().compile_source()

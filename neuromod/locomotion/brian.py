@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from brian2 import (
     second,
 )
 
+from neuromod.devices.bundles import bundled
 from neuromod.devices.objects import neurons, plastic_synapses, synapses
 from neuromod.devices.simulation import SCHEDULE
 from neuromod.devices.target import TARGET, target_of
@@ -114,12 +114,10 @@ class Loop:
         weights = self._controller.network.output.detach().numpy()
         post, pre = (index.ravel() for index in np.indices(weights.shape))
         reading = Connection("cells", "readout", "y", i=pre, j=post, weight=weights.ravel())
-        number = count()
+        bundles = bundled([*described.connections, reading])
         made = [
-            synapses(wire, weight, delay, parts[wire.source], parts[wire.target], f"synapses_{n}")
-            for wire in (*described.connections, reading)
-            for weight, delay in wire.edges
-            for n in [next(number)]
+            synapses(bundle, parts[bundle.source], parts[bundle.target], f"synapses_{n}")
+            for n, bundle in enumerate(bundles)
         ]
         made += [
             plastic_synapses(p, parts[p.source], parts[p.target], f"plastic_{p.name}", {})
