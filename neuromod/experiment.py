@@ -52,9 +52,9 @@ class Model(Protocol):
 
     It may also have `inputs`, what reaches it from outside; `given(values)`, the model for a
     population with these values; `wired(weights)`, values that follow from the weights of the
-    synapses onto a neuron, summed by variable; `complete(values)`, the values of single neurons
-    with all that follows from them before a run; and `solvable`, the parameters that only
-    `complete` takes up.
+    synapses onto a neuron, summed by variable; `ignored`, variables of synapses that it has no use
+    for; `complete(values)`, the values of single neurons with all that follows from them before a
+    run; and `solvable`, the parameters that only `complete` takes up.
 
     Attributes
     ----------
@@ -549,6 +549,9 @@ class Experiment:
             _check_refractory(population, self.dt)
         for source in self.sources:
             self._check_source(source)
+        ignored = {p.name: getattr(p.model, "ignored", ()) for p in self.populations}
+        kept = [c for c in self.connections if c.variable not in ignored.get(c.target, ())]
+        object.__setattr__(self, "connections", tuple(kept))
         for connection in self.connections:
             self._check_ends(connection)
             self._check_connection(connection)

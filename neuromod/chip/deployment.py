@@ -254,14 +254,14 @@ def _wired(
         between.append((i + size, j + size, codes))
         size += network.images * network.neurons
     bundled = _joined(bundles)
-    mirrors = bundled[-1]
+    mirrors = bundled[4]
     # Every bundle clocks the comparator, whichever supplies feed it.
     fed = np.ones(len(mirrors), dtype=bool) if supply == 0 else mirrors > 0
-    source, onto, up, down, mirrors = (part[fed] for part in bundled)
+    source, onto, up, down, mirrors, n_mirrors = (part[fed] for part in bundled)
     i, j, codes = _joined(between)
     width = circuit.t_pulse
     return [
-        *mirror_pulses("inputs", "chip", source, onto, up, down, mirrors, width, domain),
+        *mirror_pulses("inputs", "chip", source, onto, up, down, mirrors, width, domain, n_mirrors),
         *code_pulses("chip", "chip", i, j, codes, width, domain),
     ]
 
@@ -285,6 +285,11 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
     values |= {
         f"built{m}": everywhere(lambda la, n=n: la.mirrors(n)) for n, m in enumerate(domains)
     }
+    if "n_built" not in circuit.ignored:
+        values |= {
+            f"n_built{m}": everywhere(lambda la, n=n: la.n_mirrors(n))
+            for n, m in enumerate(domains)
+        }
     scale = everywhere(lambda la: np.broadcast_to(la.scale, len(la.codes)))
     if np.any(scale != 1):
         values |= {"beta": circuit.beta / scale, "R_S": circuit.R_S * scale}
@@ -292,7 +297,7 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
 
 
 def _bundled(layers: Sequence[Layer], volleys: np.ndarray, supply: int) -> tuple[np.ndarray, ...]:
-    """Units up and down, and references, of the synapses from the inputs that a supply feeds.
+    """Units up and down, references, and n-type ones, of the synapses from inputs at a supply.
 
     All features of an image that reach a neuron are one bundle. Each has its own reference.
     """
@@ -303,11 +308,12 @@ def _bundled(layers: Sequence[Layer], volleys: np.ndarray, supply: int) -> tuple
         above @ onto + below @ off,
         above @ off + below @ onto,
         (volleys != 0) * 1.0 @ (codes != 0).T,
+        (above > 0) * 1.0 @ (codes < 0).T + (below > 0) * 1.0 @ (codes > 0).T,
     )
     parts: list[Any] = []
     for count, layer in zip([len(volleys)] + [1] * len(layers[1:]), layers, strict=True):
         bias = np.tile(layer.fed_by(supply)[1], (count, len(volleys[0]), 1))
-        parts.append((np.maximum(bias, 0), np.maximum(-bias, 0), bias != 0))
+        parts.append((np.maximum(bias, 0), np.maximum(-bias, 0), bias != 0, bias < 0))
     parts[0] = [a + b for a, b in zip(parts[0], features, strict=True)]
     return _joined([[kind.ravel() for kind in part] for part in parts])
 
@@ -401,9 +407,9 @@ def _at_one_supply(circuit: CircuitNeuron, layer: Layer) -> tuple[np.ndarray, Qu
     """Codes, the biases' last, that do at one supply what a layer's do at its neurons' several."""
     codes = np.column_stack([layer.codes, layer.bias_codes])
     if layer.supply is None:
-        return codes, layer.vdd
-    gains = np.take_along_axis(gain_of(circuit, layer.vdd), layer.supply, axis=1)
-    return codes * gains, circuit.vdd_reference
+        return circuit.pushed(codes, layer.vdd[:, None]), layer.vdd
+    at = np.take_along_axis(np.asarray(layer.vdd), layer.supply, axis=1) * volt
+    return circuit.pushed(codes, at) * gain_of(circuit, at), circuit.vdd_reference
 
 
 def agreement(sides: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:

@@ -73,6 +73,7 @@ def mirror_pulses(
     mirrors: np.ndarray,
     width: Quantity,
     domain: str = "",
+    n_mirrors: np.ndarray | None = None,
 ) -> tuple[Connection, ...]:
     """Pulses of circuit synapses, or of bundles of them that pulse together.
 
@@ -84,15 +85,28 @@ def mirror_pulses(
         Units of current onto and off the membrane.
     mirrors : ndarray, shape (synapses,)
         References that conduct during a pulse.
+    n_mirrors : ndarray, shape (synapses,), optional
+        N-type ones of them, whose copies pull. All of a synapse that pulls alone, unless given.
 
     Returns
     -------
     tuple of Connection
-        On the variables ``up``, ``down``, ``mirrors`` and ``active``, where they are not all 0.
+        On the variables ``up``, ``down``, ``mirrors``, ``n_mirrors`` and ``active``, where they are
+        not all 0.
+
+    Raises
+    ------
+    UserError
+        When a bundle pushes and pulls, and `n_mirrors` is not given.
     """
     what, mark = f"Synapses from {source} to {target}", suffix(domain)
     i, j = index_array(what, i), index_array(what, j)
+    if n_mirrors is None:
+        if np.any((np.asarray(up) > 0) & (np.asarray(down) > 0)):
+            raise UserError(f"{what} push and pull at once: n_mirrors, which of them pull, is due.")
+        n_mirrors = np.where(np.asarray(down) > 0, mirrors, 0)
     weights = {f"up{mark}": up, f"down{mark}": down, f"mirrors{mark}": mirrors}
+    weights[f"n_mirrors{mark}"] = n_mirrors
     made = []
     for variable, weight in {**weights, "active": np.ones(np.shape(i))}.items():
         on = np.flatnonzero(weight)

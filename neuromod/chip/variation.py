@@ -14,7 +14,7 @@ import numpy as np
 from brian2 import Quantity, mV, um, volt
 
 from neuromod.errors import UserError, unknown
-from neuromod.models.circuit import ESTIMATE, PAPER, CircuitNeuron
+from neuromod.models.circuit import CORNERS, ESTIMATE, PAPER, CircuitNeuron
 from neuromod.models.mirror import Mirror
 from neuromod.parameters import Parameters, not_negative, positive
 from neuromod.support.text import say
@@ -43,10 +43,6 @@ class Mismatch(Parameters):
         5 * mV, "standard deviation of the comparator's threshold", ESTIMATE
     )
     width: float = not_negative(0.03, "relative standard deviation of a spike's width", ESTIMATE)
-
-
-# Speeds of n- and p-type transistors, in this order.
-CORNERS = {"TT": (0, 0), "FF": (1, 1), "SS": (-1, -1), "FS": (1, -1), "SF": (-1, 1)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +122,7 @@ def draw(
 
 
 def at_corner(circuit: CircuitNeuron, corner: str, codes: np.ndarray) -> Deviations:
-    """What all transistors of a type share at a process corner.
+    """What all transistors of a type share at a process corner other than the circuit's own.
 
     Parameters
     ----------
@@ -143,7 +139,7 @@ def at_corner(circuit: CircuitNeuron, corner: str, codes: np.ndarray) -> Deviati
     """
     if corner not in CORNERS:
         raise unknown("corner", corner, CORNERS)
-    n, p = CORNERS[corner]
+    n, p = np.subtract(CORNERS[corner], CORNERS[circuit.corner])
     speed = np.where(np.asarray(codes) > 0, p, n)[..., None]
     vto, beta = float(circuit.corner_vto / volt), np.log1p(circuit.corner_beta)
     return Deviations(
@@ -192,20 +188,21 @@ def effective_codes(
         Effective codes, and currents of the references, both for saturated transistors.
     """
     supply = np.asarray(vdd / volt)[..., None]
-    designed = circuit.mirror()
+    pushes = np.asarray(codes) > 0
+    designed = circuit.mirror(pushes)
     unit = designed.current(designed.overdrive(supply))
     if np.any(unit <= 0):
         raise UserError(
-            f"A mirror of vto = {say(float(designed.vto), 'V')} is off at VDD = "
+            f"A mirror of vto = {say(np.max(designed.vto), 'V')} is off at VDD = "
             f"{say(np.min(supply[unit <= 0]), 'V')}, and has no current to compare with: use a "
             "higher supply."
         )
-    reference = _mirror(circuit, deviations, 0)
+    reference = _mirror(circuit, deviations, 0, pushes)
     overdrive = reference.overdrive(supply)
     gate = overdrive + reference.vto
     total = np.zeros(np.shape(gate))
     for bit in range(circuit.bits):
-        branch = _mirror(circuit, deviations, 1 + bit)
+        branch = _mirror(circuit, deviations, 1 + bit, pushes)
         used = (np.abs(codes).astype(int) >> bit) & 1
         total = total + used * 2**bit * branch.current(gate - branch.vto)
     return np.sign(codes) * total / unit, (codes != 0) * reference.current(overdrive) / unit
@@ -229,13 +226,15 @@ def neuron_values(
     return values
 
 
-def _mirror(circuit: CircuitNeuron, deviations: Deviations, device: int) -> Mirror:
+def _mirror(
+    circuit: CircuitNeuron, deviations: Deviations, device: int, pushes: np.ndarray
+) -> Mirror:
     """The transistors of every synapse that are its reference, or one of its branches."""
     vto, beta = (
         np.broadcast_to(of, np.broadcast_shapes(np.shape(of), (1 + circuit.bits,)))[..., device]
         for of in (deviations.vto, deviations.beta)
     )
-    designed = circuit.mirror()
+    designed = circuit.mirror(pushes)
     return replace(
         designed,
         vto=designed.vto + vto,

@@ -94,7 +94,8 @@ class Gates:
         response is of shape (gates, 4, neurons).
         """
         neurons = LAYERS[layer]
-        drive = (self.codes[:, None, neurons, :, None] * inputs).sum(axis=-2)
+        codes = circuit.pushed(self.codes, self.values["vdd"][..., None])
+        drive = (codes[:, None, neurons, :, None] * inputs).sum(axis=-2)
         drive = np.broadcast_to(drive, (*drive.shape[:-1], train.count))
         values = {name: value[:, None, neurons] for name, value in self.values.items()}
         vdd = values.pop("vdd")
@@ -197,8 +198,9 @@ def search(circuit: CircuitNeuron, train: PulseTrain, vdd: Quantity) -> pd.DataF
     pairs = np.array(list(product(codes, repeat=2)))
     fires, within, count, best, least = _hidden_cases(circuit, train, vdd, pairs)
     one, other = np.triu_indices(len(count))
+    pushed = circuit.pushed(pairs, vdd)
     drive = sum(
-        pairs[:, side, None, None] * fires[case][:, None] for side, case in enumerate((one, other))
+        pushed[:, side, None, None] * fires[case][:, None] for side, case in enumerate((one, other))
     )
     output = respond(circuit, train, drive, vdd)
     spikes = output.fires.sum(axis=-1)
@@ -320,7 +322,7 @@ def _hidden_cases(
     Of each case the volleys in which it fires, shape (cases, 3, volleys), whether it stays within
     the rails, how many pairs there are, which one has the widest margin, and that margin.
     """
-    drive = np.repeat((pairs @ ROWS[1:].T)[..., None], train.count, axis=-1)
+    drive = np.repeat((circuit.pushed(pairs, vdd) @ ROWS[1:].T)[..., None], train.count, axis=-1)
     response = respond(circuit, train, drive, vdd)
     margin = response.margin.min(axis=-1)
     kinds = np.column_stack([response.fires.reshape(len(pairs), -1), _within(response, vdd)])

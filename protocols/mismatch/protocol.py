@@ -12,11 +12,12 @@ import pandas as pd
 from brian2 import Quantity, kelvin, linspace, mV, ohm, volt
 from scipy.stats import binomtest
 
-from neuromod.chip.variation import CORNERS, Deviations, Mismatch, at_corner, at_temperature, draw
+from neuromod.chip.variation import Deviations, Mismatch, at_corner, at_temperature, draw
 from neuromod.chip.xor import ROW_NAMES, Gates, computes, join, pick, retune
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.inputs.noise import noisy_supply, thermal
+from neuromod.models.circuit import CORNERS
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Recordings, Tables
 from neuromod.protocols.families.chips import GateProtocol, keep

@@ -64,6 +64,7 @@ def test_code_pulses_push_or_pull_by_their_codes_and_count_by_one():
         "up_soma": [(0, 0, 5)],
         "down_soma": [(1, 0, 3)],
         "mirrors_soma": [(0, 0, 1), (1, 0, 1)],
+        "n_mirrors_soma": [(1, 0, 1)],
         "active": [(0, 0, 1), (1, 0, 1), (2, 1, 1)],
     }
 
@@ -129,9 +130,19 @@ def test_codes_are_numbers_one_for_each_synapse(codes):
 
 
 def test_codes_and_indices_may_be_lists():
-    up, down, mirrors, active = code_pulses(
+    up, down, mirrors, n_mirrors, active = code_pulses(
         "inputs", "chip", [1, 0], [0, 0], [3, -2], 100 * nsecond
     )
     assert (up.variable, up.i.tolist(), up.weight.tolist()) == ("up", [1], [3])
     assert (down.variable, down.i.tolist(), down.weight.tolist()) == ("down", [0], [2])
     assert len(mirrors.i) == len(active.i) == 2
+    assert (n_mirrors.variable, n_mirrors.i.tolist()) == ("n_mirrors", [0])
+
+
+def test_a_bundle_that_pushes_and_pulls_says_which_references_pull():
+    ends, ones = ("inputs", "chip", [0], [0]), np.ones(1)
+    bundle = 3 * ones, 2 * ones, 2 * ones
+    with pytest.raises(UserError, match="push and pull at once: n_mirrors"):
+        mirror_pulses(*ends, *bundle, 100 * nsecond)
+    made = mirror_pulses(*ends, *bundle, 100 * nsecond, n_mirrors=ones)
+    assert {c.variable: float(c.weight[0]) for c in made}["n_mirrors"] == 1

@@ -134,13 +134,16 @@ def network():
     recurrent = np.array([0, 2]), np.array([1, 0]), np.array([26, -11])
     late = code_pulses("chip", "chip", np.array([0]), np.array([2]), 29, 90 * nsecond)
     bundle = 3.7 * ones, 1.9 * ones, 4.2 * ones
+    pulling = 1.425 * ones
     return together(
         [chip],
         [
             *wires("chip", np.array([[9, 7, 8, -3], [0, 0, 0, 0], [0, 0, 0, 0]])),
             *code_pulses("chip", "chip", *recurrent, 120 * nsecond),
             *(replace(pulse, delay=37 * nsecond) for pulse in late),
-            *mirror_pulses("inputs", "chip", np.array([3]), np.array([1]), *bundle, WIDTH),
+            *mirror_pulses(
+                "inputs", "chip", np.array([3]), np.array([1]), *bundle, WIDTH, n_mirrors=pulling
+            ),
         ],
     )
 
