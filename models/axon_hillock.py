@@ -145,6 +145,8 @@ class AxonHillock(Parameters):
     refractory: ClassVar[Quantity] = 0 * second
     method: ClassVar[StateUpdateMethod] = Latched()
     totals: ClassVar[tuple[str, ...]] = ("energy",)
+    pulsed: ClassVar[tuple[str, ...]] = ("up", "mirrors")
+    """What pulses of synapses add to."""
     law: ClassVar[str] = "square"
     output: ClassVar[str] = "ideal"
     """Of the mirror, as the circuit neuron names them."""

@@ -141,6 +141,8 @@ class DPINeuron(Parameters):
     method: ClassVar[str] = "rk4"
     start: ClassVar[dict[str, Any]] = {}
     totals: ClassVar[tuple[str, ...]] = ("energy",)
+    pulsed: ClassVar[tuple[str, ...]] = ("I_w",)
+    """What pulses of synapses add to."""
 
     def check_values(self, own: Callable[[str], Any]) -> None:
         """Refuse currents that no gate voltage above ground gives."""

@@ -10,13 +10,17 @@ import numpy as np
 import pandas as pd
 from brian2 import second
 
-from neuromod.errors import UserError, unknown
+from neuromod.errors import UserError, listed, unknown
 from neuromod.experiment import Connection, Experiment, Population
+from neuromod.models.axon_hillock import AxonHillock
 from neuromod.models.circuit import SOLVED, CircuitNeuron, suffix
+from neuromod.models.dpi_neuron import DPINeuron
 
 Neurons = Mapping[str, Sequence[int]]
 """Neurons of an experiment by the name of their population."""
 
+CIRCUITS = (CircuitNeuron, DPINeuron, AxonHillock)
+"""Models that are circuits."""
 PULSED = ("up", "down", "mirrors", "active")
 STEPPED = ("vdd", "v")
 SYNAPSE = ["target", "j", "source", "i", "domain"]
@@ -64,11 +68,17 @@ def choose(experiment: Experiment, wanted: Sequence[str]) -> Neurons:
                 reached = np.isin(connection.j, list(chosen[connection.target]))
                 more = connection.i[reached].tolist()
                 chosen.setdefault(connection.source, set()).update(more)
-    for population in experiment.populations:
-        if chosen.get(population.name) and not isinstance(population.model, CircuitNeuron):
+    held = [population for population in experiment.populations if chosen.get(population.name)]
+    for population in held:
+        if not isinstance(population.model, CIRCUITS):
             raise UserError(
                 f"Population {population.name} has no circuit neurons: a netlist can hold only "
                 "those."
+            )
+        if type(population.model) is not type(held[0].model):
+            raise UserError(
+                f"{population.name} and {held[0].name} are different circuits: a netlist holds "
+                f"one kind, such as --neurons {held[0].name}:0."
             )
     return {name: sorted(numbers) for name, numbers in chosen.items() if numbers}
 
@@ -82,24 +92,27 @@ def _with_rails(population: Population, chosen: dict[str, set[int]]) -> None:
             chosen[population.name] |= set(np.flatnonzero(np.isin(rails, rails[own])).tolist())
 
 
-def synapses(experiment: Experiment, neurons: Neurons) -> pd.DataFrame:
+def synapses(
+    experiment: Experiment, neurons: Neurons, variables: Sequence[str] = PULSED
+) -> pd.DataFrame:
     """Synapses onto some neurons, from `choose`; a row may stand for several that pulse together.
 
     The columns are the neurons at both ends, ``target`` and ``j``, ``source`` and ``i``; the power
     ``domain``; when a pulse begins after the source's spike and how long it is, ``start`` and
-    ``width``, seconds; units onto and off the membrane and references that conduct, ``up``,
-    ``down`` and ``mirrors``; and ``active``, above 0 where the comparator's NOR sees the pulse.
-    Connections that are no pulses are refused.
+    ``width``, seconds; and what it adds to each of the variables. For the circuit neuron these are
+    units onto and off the membrane and references that conduct, ``up``, ``down`` and ``mirrors``;
+    and ``active``, above 0 where the comparator's NOR sees the pulse. Connections that are no
+    pulses are refused.
     """
-    table = _wires(experiment, neurons, PULSED)
+    table = _wires(experiment, neurons, variables)
     if table.width.isna().any() or (table.weight < 0).any():
         raise UserError(
-            "Connections onto up, down, mirrors and active must be pulses, as code_pulses makes "
-            "them, with a width and a weight above 0."
+            f"Connections onto {listed(variables)} must be pulses, with a width and a weight "
+            "above 0."
         )
     by = [*SYNAPSE, "start", "width"]
     wired = table.pivot_table("weight", by, "variable", aggfunc="sum", fill_value=0)
-    return wired.reindex(columns=list(PULSED), fill_value=0.0).reset_index()
+    return wired.reindex(columns=list(variables), fill_value=0.0).reset_index()
 
 
 def changes(experiment: Experiment, neurons: Neurons) -> dict[tuple[str, int, str, str], pd.Series]:
@@ -186,14 +199,19 @@ def _wires(experiment: Experiment, neurons: Neurons, kinds: Iterable[str]) -> pd
 def _meaning(connection: Connection, population: Population) -> tuple[str, str]:
     """What a connection's variable is, and of which domain."""
     model: Any = population.model
-    meanings = {
-        f"{kind}{suffix(domain)}": (kind, domain)
-        for kind in (*PULSED, "vdd", "others", *SOLVED)
-        for domain in model.domains
-    } | {name: (name, model.domains[0]) for name in ("active", "v")}
+    if isinstance(model, CircuitNeuron):
+        meanings = {
+            f"{kind}{suffix(domain)}": (kind, domain)
+            for kind in (*PULSED, "vdd", "others", *SOLVED)
+            for domain in model.domains
+        } | {name: (name, model.domains[0]) for name in ("active", "v")}
+        known = "pulses of synapses, kicks of v and changes of a supply"
+    else:
+        meanings = {name: (name, "") for name in model.pulsed}
+        known = f"pulses onto {listed(model.pulsed)}"
     if connection.variable not in meanings:
         raise UserError(
             f"Connections onto {connection.variable} of {connection.target} cannot be written as "
-            "a netlist: only pulses of synapses, kicks of v and changes of a supply can."
+            f"a netlist: only {known} can."
         )
     return meanings[connection.variable]
