@@ -488,7 +488,13 @@ def test_a_resistance_in_the_supply_loads_every_mirror_with_all_that_conducts(la
 def test_transistors_load_their_supply_by_what_they_push_at_their_real_drain(law, modulation):
     # From far below the supply to beyond it; so large a capacitor that the membrane stays there.
     near = [0.25, 0.52, 0.7, 0.79, 0.86, 0.97]
-    values = {"up": [11.0] * 6, "mirrors": [2.0] * 6, "built": [2.0] * 6, "vdd": [0.93] * 6 * volt, "v": near * volt}
+    values = {
+        "up": [11.0] * 6,
+        "mirrors": [2.0] * 6,
+        "built": [2.0] * 6,
+        "vdd": [0.93] * 6 * volt,
+        "v": near * volt,
+    }
     settings = {"law": law, "output": "mosfet", "channel_modulation": modulation / volt}
     chip = CircuitNeuron(R_supply=1.7 * Mohm, C=1 * uF, v_th=1.1 * volt, **settings)
     _, (rail, pushed, own) = alone(chip, values, 2, "V_rail", "I_up", "I_reference")
@@ -702,3 +708,137 @@ def test_what_is_given_for_single_neurons_holds_at_the_nominal_temperature():
 def test_a_threshold_that_warmth_takes_below_nothing_is_refused():
     with pytest.raises(UserError, match=r"At temperature = 660 K vto is -10 mV, below 0 V"):
         CircuitNeuron(temperature=660 * kelvin)
+
+
+SPREAD = {"corner_vto": 23 * mV, "corner_beta": 0.13}
+DRIVEN = {
+    "up": [3.0, 0.0, 2.0],
+    "down": [0.0, 2.0, 4.0],
+    "mirrors": [1.0, 1.0, 3.0],
+    "built": [3.0, 2.0, 4.0],
+    "vdd": [0.83, 0.71, 0.94] * volt,
+    "v": [0.29, 0.31, 0.22] * volt,
+}
+# Of the references those of negative codes.
+N_TYPE = {"n_mirrors": [0.0, 1.0, 2.0], "n_built": [1.0, 2.0, 2.0]}
+
+
+def of_speed(speed, p_speed=None, **settings):
+    """A circuit of typical transistors with the values of fast or slow ones, by hand."""
+    p_speed = speed if p_speed is None else p_speed
+    slope = 1.5 * 1.380649e-23 * 300 / 1.602176634e-19
+    return CircuitNeuron(
+        vto=0.35 * volt - speed * 23 * mV,
+        beta=0.5 * 1.13**speed * uA / volt**2,
+        R_leak=400 * Mohm * np.exp(-p_speed * 0.023 / slope) / 1.13**p_speed,
+        **settings,
+    )
+
+
+OUTPUTS = [
+    {"law": "square"},
+    {"law": "ekv", "leak": "symmetric"},
+    {"law": "square", "output": "mosfet", "leak": "one_sided"},
+    {"law": "ekv", "output": "mosfet", "channel_modulation": 0.17 / volt},
+]
+
+
+@pytest.mark.parametrize("settings", OUTPUTS)
+@pytest.mark.parametrize(("corner", "speed"), [("TT", 0), ("FF", 1), ("SS", -1)])
+def test_where_both_types_are_alike_a_corner_is_other_values(corner, speed, settings):
+    chip = CircuitNeuron(corner=corner, **SPREAD, **settings)
+    assert chip.equations == CircuitNeuron(**settings).equations
+    found = alone(chip, DRIVEN, 9, "v", "energy", "idle")[1]
+    expected = alone(of_speed(speed, **settings), DRIVEN, 9, "v", "energy", "idle")[1]
+    # Brian2's constants of nature are those of 2014.
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("settings", OUTPUTS)
+@pytest.mark.parametrize(("corner", "n", "p"), [("FS", 1, -1), ("SF", -1, 1)])
+def test_at_a_skewed_corner_what_pushes_and_what_pulls_are_of_other_circuits(
+    corner, n, p, settings
+):
+    chip = CircuitNeuron(corner=corner, **SPREAD, **settings)
+    names = ("v", "I_up", "I_down", "I_reference", "I_idle", "I_leak")
+    _, (v, up, down, reference, idle, leak) = alone(chip, DRIVEN | N_TYPE, 9, *names)
+    v = v[:, :1]
+
+    def at(speed, *names):
+        found = alone(of_speed(speed, p, **settings), DRIVEN | {"v": v[:, 0] * volt}, 2, *names)
+        return [values[:, 0] for values in found[1]]
+
+    pushed, pushing, resting, leaking = at(p, "I_up", "I_reference", "I_idle", "I_leak")
+    pulled, pulling, drawing = at(n, "I_down", "I_reference", "I_idle")
+    np.testing.assert_allclose(up[:, 0], pushed, rtol=1e-9)
+    np.testing.assert_allclose(down[:, 0], pulled, rtol=1e-9)
+    np.testing.assert_allclose(leak[:, 0], leaking, rtol=1e-6)
+    mirrors, built = np.array(DRIVEN["mirrors"]), np.array(DRIVEN["built"])
+    n_mirrors, n_built = (np.array(N_TYPE[name]) for name in ("n_mirrors", "n_built"))
+    p_unit, n_unit = pushing / mirrors, pulling / mirrors
+    assert ((n_unit > p_unit) == (n > p)).all()
+    expected = (mirrors - n_mirrors) * p_unit + n_mirrors * n_unit
+    np.testing.assert_allclose(reference[:, 0], expected, rtol=1e-9)
+    all_of_them = (built - n_built) * p_unit + n_built * n_unit
+    np.testing.assert_allclose(idle[:, 0], all_of_them - expected, rtol=1e-9)
+    # Where all that a neuron has is of one type.
+    np.testing.assert_allclose(idle[1, 0], drawing[1], rtol=1e-9)
+    np.testing.assert_allclose((built - mirrors) * p_unit, resting, rtol=1e-9)
+
+
+def test_synapses_tell_n_type_mirrors_apart_where_they_differ():
+    counted = {}
+    for corner in ("FS", "TT"):
+        chips = Population("chip", CircuitNeuron(corner=corner, **SPREAD), 2, {"vdd": 0.8 * volt})
+        inputs = Spikes("inputs", 3, np.zeros(0, dtype=int), np.zeros(0) * second)
+        i, j = np.array([0, 1, 2, 0]), np.array([0, 0, 0, 1])
+        pulses = code_pulses("inputs", "chip", i, j, [3, -2, -1, 4], 100 * nsecond)
+        wired = Experiment(
+            populations=[chips], sources=[inputs], connections=pulses, duration=20 * DT, dt=DT
+        )
+        counted[corner] = wired.populations[0].wired
+        assert ("n_mirrors" in {c.variable for c in wired.connections}) == (corner == "FS")
+    np.testing.assert_array_equal(counted["FS"]["built"], [3, 1])
+    np.testing.assert_array_equal(counted["FS"]["n_built"], [2, 0])
+    assert counted["TT"].keys() == {"built"}
+
+
+def test_codes_that_pull_count_by_what_their_mirrors_conduct():
+    chip, vdd = CircuitNeuron(corner="SF", **SPREAD), [0.62, 0.9] * volt
+    pulled = of_speed(-1).unit_current(vdd) / of_speed(1).unit_current(vdd)
+    found = chip.pushed(np.array([3.0, -2.5]), vdd)
+    np.testing.assert_allclose(found, [3, -2.5 * pulled[1]], rtol=1e-12)
+    np.testing.assert_allclose(chip.unit_current(vdd), of_speed(1).unit_current(vdd), rtol=1e-12)
+    np.testing.assert_array_equal(CHIP.pushed(np.array([3, -2]), vdd), [3, -2])
+
+
+def test_the_core_leaks_as_the_mean_of_both_types():
+    slope = 1.5 * 1.380649e-23 * 300 / 1.602176634e-19
+    fast = 1.13 * np.exp(0.023 / slope)
+    chip = CircuitNeuron(corner="FS", **SPREAD)
+    assert chip.leakage_growth == pytest.approx((fast + 1 / fast) / 2, rel=1e-6)
+    assert float(chip.leak_resistance / Mohm) == pytest.approx(400 * fast, rel=1e-6)
+
+
+def test_the_starved_transistor_of_the_spike_generator_is_n_type():
+    chip = CircuitNeuron(corner="FS", **SPREAD)
+    assert chip.bias_for(113 * nsecond) == of_speed(1).bias_for(113 * nsecond)
+    assert chip.spike_width(0.5 * volt) == of_speed(1).spike_width(0.5 * volt)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"corner": "FT"}, "corner"),
+        ({"corner": "FS", "R_supply": 1 * Mohm}, "corner=FS makes mirrors that push and pull"),
+        ({"corner": "FF", "corner_vto": 0.4 * volt}, "and corner FF vto is -50 mV, below 0 V"),
+        ({"corner": "SF", "corner_vto": 0.41 * volt}, "vto is -60 mV, below 0 V"),
+        (
+            {"corner": "FS", "vto": 0.68 * volt, "corner_vto": 0.08 * volt},
+            r"vto = 0\.76 V must lie",
+        ),
+    ],
+)
+def test_corners_that_cannot_be_are_refused(settings, problem):
+    with pytest.raises(UserError, match=problem):
+        CircuitNeuron(**settings)
