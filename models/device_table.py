@@ -27,6 +27,8 @@ NOTHING = 1e-3
 ROUNDING = 1e-9
 # Halvings of a range of supplies after which none is left.
 HALVINGS = 64
+FACTORS = {"I_slope": 1, "I_bend": 2, "I_twist": 3}
+"""States of a neuron that hold the cubics of a table, and the power of the voltage of each."""
 EXAMPLE = "an example: give your own"
 
 
@@ -303,3 +305,28 @@ class DeviceTable(Parameters):
 def say_current(value: float) -> str:
     """A current in nA, such as ``10 nA``."""
     return f"{1e9 * value:.6g} nA"
+
+
+def drawn(knots: np.ndarray) -> str:
+    """Lines of `CircuitNeuron` for the transistors of a table that has voltages across them.
+
+    Parameters
+    ----------
+    knots : ndarray, shape (m,)
+        Those voltages, V. In each stretch between two of them a unit adds a cubic of what the
+        voltage across it has of the stretch; the cubics' factors are solved before a run. They are
+        written as sums of terms that are 0 below a knot, which all devices compute alike.
+    """
+    ends = {"push": "V_drop", "pull": "v"}
+    text = ["I_up = up*I_push : amp", "I_down = down*I_pull : amp", "V_drop = vdd - v : volt"]
+    for side, drop in ends.items():
+        for k, knot in enumerate(float(knot) for knot in knots):
+            above = f"({drop} - {knot!r}*volt)*int({drop} > {knot!r}*volt)"
+            text.append(f"V_{side}_{k} = {above} : volt")
+        parts = [(k, f"(V_{side}_{k} - V_{side}_{k + 1})") for k in range(len(knots) - 1)]
+        terms = [f"{x}*(I_slope_{k} + {x}*(I_bend_{k} + {x}*I_twist_{k}))" for k, x in parts]
+        text.append(f"I_{side} = {' + '.join(terms)} : amp")
+    for k in range(len(knots) - 1):
+        for name, power in FACTORS.items():
+            text.append(f"{name}_{k} : amp/volt**{power}")
+    return "\n".join(text)

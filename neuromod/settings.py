@@ -20,7 +20,9 @@ import numpy as np
 from brian2 import Quantity
 from brian2.units.fundamentalunits import DIMENSIONLESS, Unit
 
+from neuromod.chip.mirror_data import read_mirror
 from neuromod.errors import UserError, short, unknown
+from neuromod.models.device_table import DeviceTable
 from neuromod.parameters import (
     LARGEST,
     MOST_VALUES,
@@ -289,13 +291,18 @@ def _checked(settings: Kind) -> Kind:
 def _models(
     value: Any, kinds: tuple[type, ...], about: About, given: Mapping[str, Any]
 ) -> tuple[Any, ...]:
-    """Models from models or names; a new name stands for one whose parameters are given too."""
+    """Models from models or names; a new name stands for one whose parameters are given too.
+
+    A table of one's own mirror is named by the path of its file.
+    """
     made: list[Any] = []
     for item in value if isinstance(value, tuple | list) else (value,):
         if isinstance(item, str) and item in about.named:
             made.append(about.named[item])
         elif isinstance(item, str) and any(f".{item}." in f".{name}" for name in given):
             made.append(_kind_of(item, kinds, given)(name=item))
+        elif isinstance(item, str) and kinds == (DeviceTable,):
+            made.append(read_mirror(item).table)
         elif isinstance(item, str):
             raise unknown(kinds[0].__name__.lower(), item, about.named)
         else:
