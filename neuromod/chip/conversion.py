@@ -16,6 +16,8 @@ from neuromod.models.circuit import CALIBRATED, PAPER, CircuitNeuron
 from neuromod.parameters import Parameters, not_negative
 
 ROUNDING = 1e-12
+SINGLE = 1e-6
+"""What rounding to single precision, in which gains are tuned, may change of one."""
 SHARED_BY = ("layer", "neuron")
 TOTALS = {"always": "always on", "pulsed": "pulsed"}
 # Biological over chip time: a membrane time constant of 20 ms against 20 us.
@@ -73,7 +75,8 @@ def vdd_of(circuit: CircuitNeuron, gain: np.ndarray) -> Quantity:
     vdd = np.asarray(circuit.vdd_for(np.asarray(gain) * one))
     # Rounding must not take the gain of an end of the range out of it.
     for end in (circuit.vdd_low, circuit.vdd_high):
-        vdd = np.where(np.abs(vdd - float(end)) < ROUNDING, float(end), vdd)
+        of_end = gain_of(circuit, end)
+        vdd = np.where(np.abs(gain - of_end) < SINGLE * of_end, float(end), vdd)
     return vdd * volt
 
 
@@ -375,16 +378,15 @@ def grouped(
     UserError
         If a gain asks for a supply that synapses cannot be run at.
     """
-    vdd = vdd_of(circuit, gain * gain_of(circuit, untuned))
-    low, high = circuit.vdd_low, circuit.vdd_high
-    outside = (vdd < low - 1e-9 * volt) | (vdd > high + 1e-9 * volt)
+    least, most = reachable_gains(circuit, untuned)
+    outside = (gain < least * (1 - SINGLE)) | (gain > most * (1 + SINGLE))
     if np.any(outside):
-        least, most = reachable_gains(circuit, untuned)
         raise UserError(
             f"{np.count_nonzero(outside)} groups of synapses ask for a supply beyond "
             f"{circuit.supply_range}: gains from {least:.3g} to {most:.3g} are within reach."
         )
-    return replace(layer, vdd=np.clip(vdd, low, high), supply=supply)
+    vdd = vdd_of(circuit, gain * gain_of(circuit, untuned))
+    return replace(layer, vdd=vdd, supply=supply)
 
 
 def deploy(

@@ -10,11 +10,13 @@ from neuromod.chip.conversion import (
     SOURCES,
     Costs,
     Design,
+    Layer,
     by_references,
     by_supply,
     deploy,
     energies,
     gain_of,
+    grouped,
     ledger,
     nearest,
     reachable_gains,
@@ -22,6 +24,7 @@ from neuromod.chip.conversion import (
     vdd_of,
 )
 from neuromod.errors import UserError
+from neuromod.models import circuits
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.mirror import LAWS
 
@@ -52,6 +55,21 @@ def test_the_gains_of_the_ends_of_the_range_lead_exactly_back_to_them(law):
     chip = CircuitNeuron(law=law)
     ends = [0.5, 1.0]
     assert np.asarray(vdd_of(chip, gain_of(chip, ends * volt)) / volt).tolist() == ends
+
+
+@pytest.mark.parametrize("name", circuits)
+def test_ends_of_gains_in_single_precision_lead_to_supplies_within_the_circuits_range(name):
+    chip = circuits[name]
+    ends = chip.vdd_low, chip.vdd_high
+    gain = np.float32(np.array(reachable_gains(chip)))
+    assert np.asarray(vdd_of(chip, gain) / volt).tolist() == [float(end) for end in ends]
+    bare = Layer(np.ones((1, 2), dtype=int), np.ones(1, dtype=int), [1] * volt, {})
+    groups = np.array([[0, 1, 1]])
+    layer = grouped(chip, bare, groups, gain[None, :], chip.vdd_reference)
+    assert np.asarray(layer.vdd[0]).tolist() == [float(end) for end in ends]
+    for far in ([0.99, 1], [1, 1.01]):
+        with pytest.raises(UserError, match=f"beyond {chip.supply_range}: gains from"):
+            grouped(chip, bare, groups, gain[None, :] * far, chip.vdd_reference)
 
 
 @settings(deadline=None)
