@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from brian2 import joule, ms, mV, nsecond, volt
+from brian2 import joule, kelvin, ms, mV, nsecond, volt
 
 from neuromod.chip.conversion import Layer, deploy, gain_of, grouped
 from neuromod.chip.deployment import (
@@ -307,11 +307,14 @@ def test_what_leaks_between_volleys_is_missing():
     assert simulate(experiment).spikes["chip"].counts().tolist() == [3]
 
 
-@pytest.mark.parametrize("volleys", [1, 7])
-def test_arithmetic_gives_the_simulations_spikes(volleys):
+SKEWED = CircuitNeuron(corner="SF", corner_vto=37 * mV, temperature=287 * kelvin)
+
+
+@pytest.mark.parametrize(("volleys", "chip"), [(1, CHIP), (7, CHIP), (7, SKEWED)])
+def test_arithmetic_gives_the_simulations_spikes(volleys, chip):
     trains = FEATURES[None] if volleys == 1 else spike_trains(FEATURES, volleys)
-    expected = expected_spikes(CHIP, CODED, trains, PERIOD, 10 * nsecond)
-    volley, experiment = on_circuit(CHIP, [CODED], trains, PERIOD, 10 * nsecond, 3)
+    expected = expected_spikes(chip, CODED, trains, PERIOD, 10 * nsecond)
+    volley, experiment = on_circuit(chip, [CODED], trains, PERIOD, 10 * nsecond, 3)
     found = volley.split(simulate(experiment).spikes["chip"].counts())
     for counts, layer in zip(found, expected, strict=True):
         np.testing.assert_array_equal(counts, layer)
@@ -376,12 +379,19 @@ def with_groups():
     return layers
 
 
-@pytest.mark.parametrize("volleys", [pytest.param(1, marks=pytest.mark.thorough), 7])
-def test_arithmetic_gives_the_spikes_of_neurons_with_several_supplies(volleys):
+@pytest.mark.parametrize(
+    ("volleys", "chip"),
+    [
+        pytest.param(1, CHIP, marks=pytest.mark.thorough),
+        (7, CHIP),
+        pytest.param(7, SKEWED, marks=pytest.mark.thorough),
+    ],
+)
+def test_arithmetic_gives_the_spikes_of_neurons_with_several_supplies(volleys, chip):
     trains = FEATURES[None] if volleys == 1 else spike_trains(FEATURES, volleys)
     layers = with_groups()
-    expected = expected_spikes(CHIP, layers, trains, PERIOD, 10 * nsecond)
-    volley, experiment = on_circuit(CHIP, [layers], trains, PERIOD, 10 * nsecond, 3)
+    expected = expected_spikes(chip, layers, trains, PERIOD, 10 * nsecond)
+    volley, experiment = on_circuit(chip, [layers], trains, PERIOD, 10 * nsecond, 3)
     found = volley.split(simulate(experiment).spikes["chip"].counts())
     for counts, layer in zip(found, expected, strict=True):
         np.testing.assert_array_equal(counts, layer)

@@ -1,5 +1,7 @@
 """Mismatch, corners and temperature: exact where they can be, and as their laws say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from brian2 import Mohm, kelvin, mV, ohm, um, volt
@@ -143,9 +145,9 @@ def test_neurons_are_made_around_the_design():
 def test_a_corner_speeds_up_the_transistors_of_its_type():
     codes, vdd = np.array([[4, -3]]), [0.77] * volt
     found = {
-        corner: np.abs(
-            effective_codes(CIRCUIT, codes, vdd, at_corner(CIRCUIT, corner, codes))[0]
-        )[0]
+        corner: np.abs(effective_codes(CIRCUIT, codes, vdd, at_corner(CIRCUIT, corner, codes))[0])[
+            0
+        ]
         for corner in CORNERS
     }
     np.testing.assert_allclose(found["TT"], [4, 3])
@@ -153,6 +155,24 @@ def test_a_corner_speeds_up_the_transistors_of_its_type():
     # Positive codes push through p-type transistors, the second letter.
     assert up[0] == up[1] < 4 < up[2] == up[3]
     assert down[0] == down[2] < 3 < down[1] == down[3]
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_a_design_at_one_corner_made_at_another_conducts_as_the_circuit_there(corner):
+    designed = CircuitNeuron(corner="FS", temperature=317 * kelvin)
+    codes, vdd = np.array([[4.0, -3.0]]), [0.77] * volt
+    made, mirrors = effective_codes(designed, codes, vdd, at_corner(designed, corner, codes))
+    there = replace(designed, corner=corner)
+    for place, pushes in enumerate((True, False)):
+        units = [
+            float(chip.mirror(pushes).current(chip.mirror(pushes).overdrive(0.77)))
+            for chip in (designed, there)
+        ]
+        assert made[0, place] == pytest.approx(codes[0, place] * units[1] / units[0], rel=1e-9)
+        assert mirrors[0, place] == pytest.approx(units[1] / units[0], rel=1e-9)
+    leak = neuron_values(designed, at_corner(designed, corner, codes), ())["R_leak"]
+    found = designed.warm("R_leak", leak)
+    assert float(found / there.leak_resistance) == pytest.approx(1, rel=1e-9)
 
 
 def test_a_corner_s_current_solves_the_mirror_with_its_transistors():

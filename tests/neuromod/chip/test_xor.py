@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from brian2 import nsecond, second, uA, volt
+from brian2 import mV, nsecond, second, uA, volt
 
 from neuromod.chip.pulses import PulseTrain
 from neuromod.chip.variation import Deviations, Mismatch, draw
@@ -113,7 +113,8 @@ def test_offsets_below_the_margin_change_no_spike(small):
     np.testing.assert_array_equal(moved.answers(circuit, TRAIN), gates.answers(circuit, TRAIN))
 
 
-def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ():
+@pytest.mark.parametrize("circuit", [CIRCUIT, CircuitNeuron(corner="FS", corner_vto=41 * mV)])
+def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ(circuit):
     generator = np.random.default_rng(7)
     gates = Gates(
         generator.uniform(-7, 7, (83, 3, 2)),
@@ -123,8 +124,8 @@ def test_a_simulation_answers_as_the_closed_form_with_neurons_that_all_differ():
             "v_offset": generator.uniform(-0.04, 0.04, (83, 3)) * volt,
         },
     )
-    recording = simulate(gates.experiment(CIRCUIT, TRAIN, 7, np.array([0])))
-    answers = gates.answers(CIRCUIT, TRAIN)
+    recording = simulate(gates.experiment(circuit, TRAIN, 7, np.array([0])))
+    answers = gates.answers(circuit, TRAIN)
     assert len(np.unique(answers)) > 5
     counted = recording.spikes["output"].counts().reshape(-1, 4)
     np.testing.assert_array_equal(counted, answers)
