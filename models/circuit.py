@@ -55,7 +55,7 @@ from brian2.utils.stringtools import word_substitute
 
 from neuromod.errors import UserError
 from neuromod.models import gates
-from neuromod.models.device_table import FACTORS, DeviceTable, drawn
+from neuromod.models.device_table import DRAWN, DeviceTable, factors, looked_up
 from neuromod.models.integration import Clocked
 from neuromod.models.mirror import LAWS, Mirror
 from neuromod.models.sagging import sag
@@ -591,7 +591,8 @@ class CircuitNeuron(Parameters):
         if self._sags:
             texts.append(SAG)
         if self.output == "mosfet" and self.law == "table":
-            texts.append(drawn(np.asarray(self.table[0].at_drop / volt)))
+            powers = factors(len(self.table[0].at_drop) - 1)
+            texts += [DRAWN, *(f"{name} : amp/volt**{power}" for name, power in powers.items())]
         elif self.output == "mosfet":
             texts += [MOSFET, CHANNEL[self.law]]
         if self._skewed and self.output == "mosfet":
@@ -727,9 +728,13 @@ class CircuitNeuron(Parameters):
         """The table at a supply, V, by the name of a state."""
         (table,) = self.table
         found = {"I_unit": self.unit_current(vdd * volt)}
-        for k, factors in enumerate(table.pieces(vdd)[1] if table.drops else ()):
-            for (name, power), factor in zip(FACTORS.items(), factors, strict=True):
-                found[f"{name}_{k}"] = factor * amp / volt**power
+        if table.drops:
+            # How each stretch differs from the one before.
+            pieces = np.diff(table.pieces(vdd)[1], axis=0, prepend=0)
+            powers = factors(len(pieces))
+            values = pieces.reshape(-1, *np.shape(vdd))
+            pairs = zip(powers.items(), values, strict=True)
+            found |= {name: value * amp / volt**power for (name, power), value in pairs}
         return found
 
     def _at_rest(self, mirror: Mirror, values: Mapping[str, Any], mark: str) -> Quantity:
@@ -864,7 +869,7 @@ class CircuitNeuron(Parameters):
         if self._gated == "pulsed":
             own = _lines(self._pulsed_gates[0]).keys()
         elif self.law == "table" and self.output == "mosfet":
-            own = _lines(drawn(np.asarray(self.table[0].at_drop / volt))).keys()
+            own = _lines(DRAWN).keys() | factors(len(self.table[0].at_drop) - 1).keys()
         return OF_SUPPLY | own
 
     @property
@@ -872,6 +877,9 @@ class CircuitNeuron(Parameters):
         """Code of one power domain that solves mirrors that are not solved before the run."""
         if self._gated == "pulsed":
             return self._pulsed_gates[1]
+        if self.law == "table":
+            drops = self.output == "mosfet"
+            return looked_up(np.asarray(self.table[0].at_drop / volt)) if drops else []
         shared, held = bool(self.R_domain), bool(self.C_domain)
         return sag(self.law, self.output, self.references, shared, held) if self._sags else []
 

@@ -27,8 +27,10 @@ NOTHING = 1e-3
 ROUNDING = 1e-9
 # Halvings of a range of supplies after which none is left.
 HALVINGS = 64
-FACTORS = {"I_slope": 1, "I_bend": 2, "I_twist": 3}
-"""States of a neuron that hold the cubics of a table, and the power of the voltage of each."""
+FACTORS = {"I_from": 0, "I_slope": 1, "I_bend": 2, "I_twist": 3}
+"""Factors of a table's cubics, and the power of 1/volt of each."""
+SIDES = {"push": "V_drop", "pull": "v"}
+"""Voltages across the transistors that push and that pull."""
 EXAMPLE = "an example: give your own"
 
 
@@ -170,7 +172,7 @@ class DeviceTable(Parameters):
             drop * volt,
         )
         total = 0.0
-        for k, (slope, bend, twist) in enumerate(pieces):
+        for k, (_, slope, bend, twist) in enumerate(pieces):
             part = np.clip(drop, knots[k], knots[k + 1]) - knots[k]
             total = total + part * (slope + part * (bend + part * twist))
         return total
@@ -186,13 +188,14 @@ class DeviceTable(Parameters):
         Returns
         -------
         tuple
-            Ends of the stretches, shape (m,), V; and for each the factors of the voltage in it, of
-            its square and of its cube, each of the shape of `vdd`, A/V, A/V^2, A/V^3.
+            Ends of the stretches, shape (m,), V; and for each the current at its start, A, and the
+            factors of the voltage in it, of its square and of its cube, A/V, A/V^2, A/V^3, each of
+            the shape of `vdd`.
         """
         from scipy.interpolate import PchipInterpolator
 
         cubic = PchipInterpolator(self._drop, self.levels(vdd), axis=-1).c
-        return self._drop, [(one[2], one[1], one[0]) for one in np.moveaxis(cubic, 1, 0)]
+        return self._drop, [tuple(one[::-1]) for one in np.moveaxis(cubic, 1, 0)]
 
     def slope(self, vdd: Any, drop: float = 0.0) -> Any:
         """How the current rises with the supply, S, over a millionth of the table's range."""
@@ -307,26 +310,55 @@ def say_current(value: float) -> str:
     return f"{1e9 * value:.6g} nA"
 
 
-def drawn(knots: np.ndarray) -> str:
-    """Lines of `CircuitNeuron` for the transistors of a table that has voltages across them.
+DRAWN = "\n".join(
+    [
+        "I_up = up*I_push : amp",
+        "I_down = down*I_pull : amp",
+        "V_drop = vdd - v : volt",
+        *(
+            f"I_{side} = I_from_{side} + ({drop} - V_from_{side})*(I_slope_{side} "
+            f"+ ({drop} - V_from_{side})*(I_bend_{side} + ({drop} - V_from_{side})"
+            f"*I_twist_{side})) : amp\n"
+            f"V_from_{side} : volt  # Start of the stretch of the table in which the voltage is\n"
+            f"I_from_{side} : amp\n"
+            f"I_slope_{side} : amp/volt\n"
+            f"I_bend_{side} : amp/volt**2\n"
+            f"I_twist_{side} : amp/volt**3"
+            for side, drop in SIDES.items()
+        ),
+    ]
+)
+"""Lines of `CircuitNeuron` for the transistors of a table that has voltages across them."""
+
+
+def factors(stretches: int) -> dict[str, int]:
+    """States that hold a table's cubics at a neuron's supply, and the power of 1/volt of each.
+
+    They hold how each stretch differs from the one before, so that the cubic of a stretch is a sum
+    over those that were passed.
+    """
+    return {f"{name}_{k}": power for k in range(stretches) for name, power in FACTORS.items()}
+
+
+def looked_up(knots: np.ndarray) -> list[str]:
+    """Code that finds the cubic of the stretch in which a membrane is at the start of a time step.
+
+    Within the step the membrane may pass a knot, at which cubics join in value and slope.
 
     Parameters
     ----------
     knots : ndarray, shape (m,)
-        Those voltages, V. In each stretch between two of them a unit adds a cubic of what the
-        voltage across it has of the stretch; the cubics' factors are solved before a run. They are
-        written as sums of terms that are 0 below a knot, which all devices compute alike.
+        Voltages across the transistor, V.
     """
-    ends = {"push": "V_drop", "pull": "v"}
-    text = ["I_up = up*I_push : amp", "I_down = down*I_pull : amp", "V_drop = vdd - v : volt"]
-    for side, drop in ends.items():
-        for k, knot in enumerate(float(knot) for knot in knots):
-            above = f"({drop} - {knot!r}*volt)*int({drop} > {knot!r}*volt)"
-            text.append(f"V_{side}_{k} = {above} : volt")
-        parts = [(k, f"(V_{side}_{k} - V_{side}_{k + 1})") for k in range(len(knots) - 1)]
-        terms = [f"{x}*(I_slope_{k} + {x}*(I_bend_{k} + {x}*I_twist_{k}))" for k, x in parts]
-        text.append(f"I_{side} = {' + '.join(terms)} : amp")
-    for k in range(len(knots) - 1):
-        for name, power in FACTORS.items():
-            text.append(f"{name}_{k} : amp/volt**{power}")
-    return "\n".join(text)
+    code = []
+    for side, drop in (("push", "(vdd - v)"), ("pull", "v")):
+        inner = [float(knot) for knot in knots[1:-1]]
+        code += [f"_past_{k} = 1.0*int({drop} > {knot!r}*volt)" for k, knot in enumerate(inner, 1)]
+        places = range(1, len(inner) + 1)
+        rises = np.diff(np.asarray(knots[:-1], dtype=float))
+        jumps = [f"_past_{k}*{float(rises[k - 1])!r}*volt" for k in places]
+        code.append(f"V_from_{side} = {' + '.join(['0.0*volt', *jumps])}")
+        for name in FACTORS:
+            parts = [f"_past_{k}*{name}_{k}" for k in places]
+            code.append(f"{name}_{side} = {' + '.join([f'1.0*{name}_0', *parts])}")
+    return code

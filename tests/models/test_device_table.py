@@ -96,7 +96,8 @@ def test_pieces_are_the_same_cubic_as_the_current():
     vdd = np.array([0.52, 0.71, 0.98])
     knots, pieces = table.pieces(vdd)
     drop, total = 0.42, np.zeros(3)
-    for k, (slope, bend, twist) in enumerate(pieces):
+    for k, (start, slope, bend, twist) in enumerate(pieces):
+        np.testing.assert_allclose(start, table.current(vdd, knots[k]), rtol=1e-12, atol=1e-22)
         part = min(max(drop - knots[k], 0), knots[k + 1] - knots[k])
         total += slope * part + bend * part**2 + twist * part**3
     np.testing.assert_allclose(total, table.current(vdd, drop), rtol=1e-13)
