@@ -431,14 +431,36 @@ def export_spice(
     settings: Settings = None,
     experiment: ExperimentName = None,
     neurons: Neurons = None,
+    dialect: Annotated[
+        str, typer.Option(help="Language: ngspice, xyce, hspice or spectre.")
+    ] = "ngspice",
+    models: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Models of your own for the mirrors' transistors."),
+    ] = None,
+    nmos: Annotated[str, typer.Option(help="Name of the n-type one in it.")] = "",
+    pmos: Annotated[str, typer.Option(help="Name of the p-type one in it.")] = "",
+    corner: Annotated[str, typer.Option(help="Section of it, such as a process corner.")] = "",
 ) -> None:
-    """Write a netlist of circuit neurons, with their inputs, for ngspice."""
+    """Write a netlist of circuit neurons, with their inputs, for a circuit simulator."""
+    from dataclasses import replace
+
+    from neuromod.devices.spice.dialects import named
+    from neuromod.devices.spice.models import read_models
     from neuromod.devices.spice.netlist import netlist, save
     from neuromod.devices.spice.wiring import choose, pick
 
+    if not bool(models) == bool(nmos) == bool(pmos) or (corner and not models):
+        raise UserError(
+            "Models of your own take a file and two names in it: --models FILE --nmos NAME "
+            "--pmos NAME, and --corner NAME where the file has sections."
+        )
+    language = named(dialect)
+    if models:
+        language = replace(language, models=read_models(models, nmos, pmos, corner))
     chosen = pick(_protocol(protocol, settings).experiments(), experiment)
-    save(netlist(chosen, choose(chosen, neurons or ())), out)
-    print(f"Netlist: {out} (ngspice -b -r out.raw {out})")
+    save(netlist(chosen, choose(chosen, neurons or ()), language), out)
+    print(f"Netlist: {out} ({language.command.format(file=out)})")
 
 
 @app.command()

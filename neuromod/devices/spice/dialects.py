@@ -37,6 +37,10 @@ from neuromod.devices.spice.parts import (
 )
 from neuromod.errors import unknown
 
+IDEAL = {"reltol": "1e-5", "abstol": "1e-15", "vntol": "1e-8", "chgtol": "1e-20"}
+"""Accuracy for parts without charges of their own."""
+CHARGED = {"reltol": "1e-3", "abstol": "1e-12", "vntol": "1e-6", "chgtol": "1e-14"}
+"""SPICE's own, for transistors of a process kit: below, ngspice's time steps get too small."""
 OPEN = 1e15
 """Resistance of an open switch, ohm."""
 STEEP = 40
@@ -51,6 +55,10 @@ def on(node: str, level: float = 0.5) -> str:
 def number(value: Any) -> str:
     """In SI units; simulators read no unit."""
     return f"{float(np.asarray(value)):.15g}"
+
+
+def _set(values: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items())
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,11 @@ class Spice:
             f"{self.comment} Written by neuromod: seconds, volts, amperes; energies on capacitors "
             "of 1 pF, so 1 V is 1 pJ.",
         ]
+
+    @property
+    def accuracy(self) -> dict[str, str]:
+        """Tolerances of currents, ampere, voltages, volt, and charges, coulomb."""
+        return IDEAL if self.models is None else CHARGED
 
     def options(self, celsius: float | None) -> list[str]:
         """Accuracy, and a temperature where models depend on it."""
@@ -176,10 +189,7 @@ class Ngspice(Spice):
         return text.replace("**", "^")
 
     def options(self, celsius: float | None) -> list[str]:
-        lines = [
-            ".options method=gear reltol=1e-5 abstol=1e-15 vntol=1e-8 chgtol=1e-20 gmin=1e-15"
-            + self.warmed(celsius)
-        ]
+        lines = [f".options method=gear {_set(self.accuracy)} gmin=1e-15" + self.warmed(celsius)]
         if self.native:
             lines += [
                 ".model switch_1 sw(vt=0.5 ron=1 roff=1e16)",
@@ -232,7 +242,7 @@ class Xyce(Spice):
     def options(self, celsius: float | None) -> list[str]:
         warmed = "" if celsius is None else f" temp={number(celsius)}"
         return [
-            ".options timeint method=gear reltol=1e-5 abstol=1e-9",
+            f".options timeint method=gear reltol={self.accuracy['reltol']} abstol=1e-9",
             f".options device gmin=1e-15{warmed}",
         ]
 
@@ -271,10 +281,7 @@ class Hspice(Spice):
         return f"'{self.expression(value)}'" if isinstance(value, str) else number(value)
 
     def options(self, celsius: float | None) -> list[str]:
-        lines = [
-            ".option method=gear reltol=1e-5 abstol=1e-15 vntol=1e-8 chgtol=1e-20 gmin=1e-15 "
-            "gmindc=1e-15 post probe"
-        ]
+        lines = [f".option method=gear {_set(self.accuracy)} gmin=1e-15 gmindc=1e-15 post probe"]
         return lines if celsius is None else [*lines, f".temp {number(celsius)}"]
 
     def analysis(self, saved: Sequence[str], step: float, duration: float) -> list[str]:
@@ -300,7 +307,8 @@ class Spectre(Spice):
     command: ClassVar[str] = "spectre {file}"
 
     def expression(self, text: str) -> str:
-        return re.sub(r"\bV\(", "v(", re.sub(r"\bln\(", "log(", text))
+        # Within a list a blank ends an expression.
+        return re.sub(r"\bV\(", "v(", re.sub(r"\bln\(", "log(", text)).replace(" ", "")
 
     def value(self, value: Value) -> str:
         return self.expression(value) if isinstance(value, str) else number(value)
@@ -310,7 +318,9 @@ class Spectre(Spice):
 
     def options(self, celsius: float | None) -> list[str]:
         warmed = "" if celsius is None else f" temp={number(celsius)}"
-        return [f"accuracy options reltol=1e-5 iabstol=1e-15 vabstol=1e-8 gmin=1e-15{warmed}"]
+        held = self.accuracy
+        within = f"reltol={held['reltol']} iabstol={held['abstol']} vabstol={held['vntol']}"
+        return [f"accuracy options {within} gmin=1e-15{warmed}"]
 
     def analysis(self, saved: Sequence[str], step: float, duration: float) -> list[str]:
         return [
@@ -386,7 +396,7 @@ DIALECTS: dict[str, Spice] = {
 }
 
 
-def dialect(name: str) -> Spice:
+def named(name: str) -> Spice:
     """The writer for a simulator, by its name."""
     if name not in DIALECTS:
         raise unknown("dialect", name, DIALECTS)

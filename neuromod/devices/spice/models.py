@@ -83,21 +83,18 @@ def read_models(file: Path, nmos: str, pmos: str, section: str = "") -> OwnModel
         raise UserError(
             f"{shown(file)} has sections, {listed(found.sections)}: --corner {first} takes one."
         )
-    names = tuple(
-        _check(file, found, name, kind) for name, kind in zip((nmos, pmos), KINDS, strict=True)
-    )
-    circuits = tuple(name for name in names if name.lower() in found.circuits)
-    return OwnModels(file.resolve(), section, *names, circuits, found.unit)
+    n, p = _check(file, found, nmos, "nmos"), _check(file, found, pmos, "pmos")
+    circuits = tuple(name for name in (n, p) if name.lower() in found.circuits)
+    spelled = {name.lower(): name for name in found.sections}
+    return OwnModels(file.resolve(), spelled.get(section.lower(), ""), n, p, circuits, found.unit)
 
 
 def _check(file: Path, found: _Found, name: str, kind: str) -> str:
     """A transistor's name as the file spells it."""
     low = name.lower()
     if low not in found.spelled:
-        transistors = [n for n in found.cards if found.cards[n] in (kind, "")] + list(
-            found.circuits
-        )
-        raise unknown(f"model in {shown(file)}", name, [found.spelled[n] for n in transistors])
+        fitting = [*(n for n, held in found.cards.items() if held == kind), *found.circuits]
+        raise unknown(f"model in {shown(file)}", name, [found.spelled[n] for n in fitting])
     if low in found.circuits and len(found.circuits[low]) != TERMINALS:
         raise UserError(
             f"{name} in {shown(file)} has nodes {listed(found.circuits[low])}: a transistor has a "
