@@ -106,8 +106,8 @@ down : 1  # Of the negative codes
 mirrors : 1  # References whose pulses are on
 built : 1  # All that the neuron has
 active : 1  # Pulses that the comparator's NOR sees
-nor : 1  # Level of that NOR
-edge : 1  # 1 in the step in which it rises
+nor : 1  # Level of that NOR, and 2 in the step in which it rises
+edge = int(nor > 1.5) : 1
 clocks : 1  # How often it has risen
 """
 # Lines that take the place of those of the same name, or join them.
@@ -165,11 +165,11 @@ REACHED = "v >= v_th + v_offset"
 DUE = "due : 1  # Steps until a decision takes effect"
 # What the decision of a comparator sees is from before its kick.
 DECIDING = (
-    f"_decides = edge*int(v - edge*Q_kick/C >= {REACHED.partition(' >= ')[2]})",
+    f"_decides = _edge*int(v - _edge*Q_kick/C >= {REACHED.partition(' >= ')[2]})",
     "due = due - 1 + _decides*(t_comparator/dt + 1 - due)",
 )
 # As the clock rises, and back as it falls, if no switch holds the membrane.
-KICK = "v = v + (_nor - nor)*int(not_refractory)*Q_kick/C"
+KICK = "v = v + (_nor - _was)*int(not_refractory)*Q_kick/C"
 INJECTED = "held : 1  # 1 from a spike's start to the release of the membrane"
 RELEASE = (
     "_released = held*int(not_refractory)",
@@ -640,8 +640,8 @@ class CircuitNeuron(Parameters):
         """Values of the parameters that the equations name."""
         values = namespace(self) | {
             **{name: self.warm(name, getattr(self, name)) for name in WARMED},
-            "v_slope": self._v_slope,
-            "v_ekv": 2 * self._v_slope,
+            "v_slope": self.v_slope,
+            "v_ekv": 2 * self.v_slope,
         }
         if self.law != "table":
             values["I_spec"] = self.mirror().specific_current * amp
@@ -794,8 +794,8 @@ class CircuitNeuron(Parameters):
 
     def _off_current(self, pushes: bool) -> float:
         """That of one type: it goes as ``beta*U_T**2*exp(-vto/(n*U_T))``, n the slope factor."""
-        nominal = float(self.vto / self._v_slope) * self._heat
-        rise = nominal - float(self.warm("vto", self.vto, pushes) / self._v_slope)
+        nominal = float(self.vto / self.v_slope) * self._heat
+        rise = nominal - float(self.warm("vto", self.vto, pushes) / self.v_slope)
         beta = float(self.warm("beta", self.beta, pushes) / self.beta)
         return float(beta * self._heat**2 * np.exp(rise))
 
@@ -830,12 +830,12 @@ class CircuitNeuron(Parameters):
             np.asarray(self.warm("beta", value["beta"], pushes) / (amp / volt**2)),
             np.asarray(self.warm("vto", value["vto"], pushes) / volt),
             np.asarray(value["R_S"] / ohm),
-            2 * float(self._v_slope / volt),
+            2 * float(self.v_slope / volt),
             float(self.channel_modulation * volt) if self.output == "mosfet" else 0.0,
         )
 
     @property
-    def _v_slope(self) -> Quantity:
+    def v_slope(self) -> Quantity:
         """Slope factor times thermal voltage, volt."""
         return self.slope_factor * boltzmann_constant * self.temperature / elementary_charge
 

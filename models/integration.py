@@ -71,7 +71,7 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
     """A method for the membrane, before which the comparator's clock is worked out.
 
     The clock is the NOR of a neuron's input pulses and its own spike; the comparator decides at
-    its rising edge. `nor` is its level, `edge` is 1 in the step of an edge, `clocks` counts them.
+    its rising edge. `nor` is its level, and 2 in the step of such an edge; `clocks` counts them.
 
     A comparator without a clock fires within a step, and its spike ends as late within another.
     Interpolated, `late` is the part of a step between the spike's start and the crossing, and the
@@ -108,9 +108,15 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
     ) -> str:
         """Abstract code of one step, as Brian2 asks for it."""
         step = self.membrane(equations, variables, method_options)
-        # Not a whole number, of which AVX2 has no vectors beside those of real ones.
-        rises = ["_nor = 1.0*int(active < 0.5)*int(not_refractory)", "edge = _nor*(1 - nor)"]
-        risen = ["nor = _nor", "clocks = clocks + edge"]
+        # Real numbers, because AVX2 has no vectors of whole ones beside them.
+        rises = [
+            "_nor = 1.0*int(active < 0.5)*int(not_refractory)",
+            # 0 for 0, and 1 for 1 and 2.
+            "_was = nor*(1.5 - 0.5*nor)",
+            "_edge = _nor*(1 - _was)",
+        ]
+        # Level and edge in one variable: time steps take as long as it takes to read and write.
+        risen = ["nor = _nor + _edge", "clocks = clocks + _edge"]
         if self.interpolated:
             # Negative, because NumPy would give the array itself, which the step changes.
             step = "\n".join(["_minus_before = -v", step, *CROSSING])
