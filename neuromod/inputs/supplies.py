@@ -64,6 +64,12 @@ def schedule(
     mark = suffix(domain)
     if f"vdd{mark}" not in population.inputs:
         raise unknown(f"supply of {population.name}", f"vdd{mark}", population.inputs)
+    if circuit.law == "table" and circuit.output == "mosfet":
+        raise UserError(
+            f"The supply of {population.name} cannot change in a run: its table has currents by v, "
+            "which are looked up for one supply; leave v out, or take the law that neuromod "
+            "fit-mirror finds."
+        )
     completed = circuit.complete({**population.values, f"vdd{mark}": vdd})
     changes = np.arange(len(times) - 1)
     source = Spikes(f"supply{mark}", max(len(changes), 1), changes, times[1:])

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from brian2 import volt
 
 from neuromod.devices.spice.dialects import Spice, number, on
 from neuromod.devices.spice.models import OwnModels
@@ -177,7 +178,7 @@ def leak(dialect: Spice, circuit: Any) -> Part:
     if not dialect.native:
         return Behaviour("Bleak", "out", "rest", "I", LEAK[circuit.leak])
     celsius = number(float(circuit.temperature) - ZERO_CELSIUS)
-    U_T = number(circuit.mirror().v_ekv / 2 / circuit.slope_factor)
+    U_T = number(float(circuit.v_slope / circuit.slope_factor / volt))
     return Lines(NATIVE_LEAK[circuit.leak].format(celsius=celsius, U_T=U_T))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, nsecond, second
 
-from neuromod.devices.spice import circuits
+from neuromod.devices.spice import circuits, tables
 from neuromod.devices.spice.dialects import NGSPICE, Spice
 from neuromod.devices.spice.parts import (
     Capacitor,
@@ -192,13 +192,29 @@ def _subcircuits(dialect: Spice, population: Population, neurons: Sequence[int])
     own = {key: float(np.asarray(shared[key])) for key in OWN}
     yield circuits.neuron(dialect, population.name, circuit, own)
     for name, neuron in {_family(population, n): n for n in neurons}.items():
+        if circuit.law == "table":
+            yield from tables.synapses(name, circuit, _only_supply(population, neuron))
+            continue
         yield from circuits.synapses(dialect, name, circuit, _mirror(population, neuron))
 
 
 def _family(population: Population, neuron: int) -> str:
     """First part of the names of a neuron's synapses: the population's, or its own."""
-    alike = population.values.keys().isdisjoint(TRANSISTOR)
+    circuit: Any = population.model
+    of_supply = circuit.law == "table" and circuit.output == "mosfet"
+    alike = population.values.keys().isdisjoint(TRANSISTOR) and not of_supply
     return population.name if alike else f"{population.name}_{neuron}"
+
+
+def _only_supply(population: Population, neuron: int) -> float:
+    """Supply of a neuron, V, of whose table a netlist has the currents at that supply alone."""
+    circuit: Any = population.model
+    if len(circuit.domains) > 1 and circuit.output == "mosfet":
+        raise UserError(
+            f"{population.name} has {len(circuit.domains)} power domains and a table with currents "
+            "by v, of which a netlist has those at one supply: leave v out."
+        )
+    return _value(population, f"vdd{suffix(circuit.domains[0])}", neuron)
 
 
 def _mirror(population: Population, neuron: int) -> Any:
@@ -292,7 +308,7 @@ def _shared(circuit: Any) -> dict[str, Any]:
         **namespace(circuit),
         "R_leak": circuit.leak_resistance,
         **circuit.start,
-        "v_slope": circuit.mirror().v_ekv / 2,
+        "v_slope": circuit.v_slope,
         "v_offset": 0.0,
     }
 
