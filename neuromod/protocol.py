@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from neuromod.devices.target import one_run
 from neuromod.experiment import Experiment
 from neuromod.parameters import LARGEST, Parameters, not_negative
 from neuromod.recording import Recording
@@ -145,9 +146,10 @@ class Protocol(Study):
         with stage("preparing"):
             experiments = self.experiments()
         recordings = {}
-        for name, experiment in experiments.items():
-            with stage(f"simulating {name}"):
-                recordings[name] = simulate(experiment)
+        with one_run(experiments.values()):
+            for name, experiment in experiments.items():
+                with stage(f"simulating {name}"):
+                    recordings[name] = simulate(experiment)
         with stage("measuring"):
             return Results(self.measure(recordings), recordings)
 

@@ -18,7 +18,7 @@ from neuromod.devices.finding import Finding, Look, Step, look_at, program
 from neuromod.devices.genn import installation
 from neuromod.devices.simulation import DEVICES, simulate
 from neuromod.devices.spice import ngspice
-from neuromod.devices.target import compiled
+from neuromod.devices.target import computed_by
 from neuromod.errors import unknown
 from neuromod.experiment import Connection, Experiment, Population
 from neuromod.models.gain_lif import GainLIF
@@ -68,7 +68,7 @@ def try_device(device: str) -> Finding:
         return Finding(device, False, f"{lacking.name}: {lacking.found}", lacking.get)
     started = time.perf_counter()
     try:
-        with compiled():
+        with computed_by("cython"):
             counts = simulate(two_neurons(), device).spikes["pair"].counts()
     # Compilers fail in many ways.
     except Exception as error:

@@ -37,7 +37,7 @@ from neuromod.devices.genn.model import network
 from neuromod.devices.objects import neurons, own_names, plastic_synapses, spike_source, synapses
 from neuromod.devices.standalone import Standalone
 from neuromod.devices.states import check_states, check_step
-from neuromod.devices.target import TARGET, target_of
+from neuromod.devices.target import TARGET, choose, computed_by, wanted
 from neuromod.devices.vectors import held
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Experiment, PlasticConnection, Population, Spikes
@@ -97,7 +97,7 @@ def simulate(
     check_request(device, precision)
     steps = steps_in("duration", experiment.duration, experiment.dt)
     check_step(experiment)
-    target = _target(experiment, device)
+    target = _target(device)
     # Brian2GeNN has one clock: it records every step.
     _check_needs(experiment, steps, gathers=target == "brian2genn")
     if device.startswith("genn"):
@@ -109,7 +109,7 @@ def simulate(
         results = run(experiment, device, precision, folder)
         provenance = {
             "device": device,
-            "target": target,
+            "target": results.target or target,
             "precision": precision,
             "brian2": version("brian2"),
             "seed": experiment.seed,
@@ -139,11 +139,11 @@ def check_request(device: str, precision: str) -> None:
         require(gpu=device == "genn")
 
 
-def _target(experiment: Experiment, device: str) -> str:
-    """Who computes on a device: there are two each for ``"cython"`` and for GeNN."""
+def _target(device: str) -> str:
+    """Who computes on a device, as far as it is known before the run."""
     if device.startswith("genn"):
         return "pygenn" if pygenn_version() else "brian2genn"
-    return target_of(experiment) if device == "cython" else device
+    return wanted() if device == "cython" else device
 
 
 def _check_needs(experiment: Experiment, steps: int, gathers: bool) -> None:
@@ -177,11 +177,12 @@ def _settings(precision: str, target: str) -> Iterator[None]:
         "core.stop_on_keyboard_interrupt": False,
         GCC_OPTIONS: [*prefs[GCC_OPTIONS], VECTORISED],
     }
+    if target in ("auto", "cython"):
+        # Python's own options ask for debugging symbols, a quarter of the compiler's time.
+        ours[GCC_OPTIONS] += ["-g0"]
     if target == "pygenn":
         # Brian2 computes nothing but values before and after the run.
         ours[TARGET] = "numpy"
-    elif target in ("numpy", "cython") and prefs[TARGET] == "auto":
-        ours[TARGET] = target
     if prefs[MAKE_OPTIONS] == ["-j"]:
         # Brian2's default starts every compilation at once.
         ours[MAKE_OPTIONS] = [f"-j{os.cpu_count() or 1}"]
@@ -199,7 +200,7 @@ def _settings(precision: str, target: str) -> Iterator[None]:
             warnings.filterwarnings("ignore", message="overflow encountered in cast")
             yield
     except Exception as error:
-        if isinstance(error, UserError) or target == "numpy" or compiler():
+        if isinstance(error, UserError) or target in ("auto", "numpy") or compiler():
             raise
         raise UserError(f"Compiling needs g++, which is not here: {GET_COMPILER}.") from error
     finally:
@@ -246,6 +247,8 @@ class Results:
         Values of a trace, by its number, and of one of its variables; shape (neurons, samples).
     state : callable
         Values at the end of a population or plastic connection and one of its variables.
+    target : str
+        Who computed, on Brian2's runtime.
     compiled : bool
         Whether anything was compiled ahead of the run.
     started_at, ended_at : float
@@ -255,6 +258,7 @@ class Results:
     spikes: Callable[[str], tuple[Any, Any]]
     samples: Callable[[int, str], Quantity]
     state: Callable[[str, str], Any]
+    target: str = ""
     compiled: bool = False
     started_at: float = 0.0
     ended_at: float = 0.0
@@ -279,7 +283,7 @@ def _run_pygenn(experiment: Experiment, device: str, precision: str, folder: Pat
         return Quantity(ran.samples[number, variable], dim=dimensions)
 
     return Results(
-        ran.spikes.__getitem__, samples, state, ran.compiled, ran.started_at, ran.ended_at
+        ran.spikes.__getitem__, samples, state, "", ran.compiled, ran.started_at, ran.ended_at
     )
 
 
@@ -287,10 +291,13 @@ def _run_brian2(experiment: Experiment, device: str, precision: str, folder: Pat
     del precision, folder
     on_genn = device.startswith("genn")
     # What GeNN records and is not asked for is left out later.
-    parts = _build(experiment, clocks=not on_genn, vectors=device == "cpp")
+    # Synapses are made once: compiling what makes them would take longer.
+    with computed_by("numpy"):
+        parts = _build(experiment, clocks=not on_genn, vectors=device == "cpp")
     progress = task(f"compiling and simulating on {device}")
     options: dict[str, Any] = {}
     if device == "cython":
+        target = choose(parts.values(), experiment)
         options = {
             "report": lambda _elapsed, done, _start, _length: progress(round(done * 1000), 1000),
             "report_period": 0.2 * second,
@@ -315,9 +322,9 @@ def _run_brian2(experiment: Experiment, device: str, precision: str, folder: Pat
         return _part(parts, part).state(names.get(part, {}).get(name, name))[:]
 
     if device == "cython":
-        return Results(spikes, samples, state)
+        return Results(spikes, samples, state, target)
     ran = get_device()
-    return Results(spikes, samples, state, ran.compiled, ran.started_at, ran.ended_at)
+    return Results(spikes, samples, state, "", ran.compiled, ran.started_at, ran.ended_at)
 
 
 def _build(experiment: Experiment, clocks: bool, vectors: bool) -> dict[str, Any]:

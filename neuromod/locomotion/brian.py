@@ -20,14 +20,13 @@ from brian2 import (
     Quantity,
     SpikeMonitor,
     defaultclock,
-    prefs,
     second,
 )
 
 from neuromod.devices.bundles import bundled
 from neuromod.devices.objects import neurons, plastic_synapses, synapses
 from neuromod.devices.simulation import SCHEDULE
-from neuromod.devices.target import TARGET, target_of
+from neuromod.devices.target import choose, computed_by
 from neuromod.experiment import Connection, Experiment
 from neuromod.locomotion.bodies import Crowd
 from neuromod.locomotion.coding import rates, start
@@ -75,11 +74,13 @@ class Loop:
         self._control, self._moves = controller.steps * self._dt, moves
         silent = torch.zeros(1, moves * controller.steps, shape.inputs)
         described = to_experiment(controller.network, silent)
-        self._target = target_of(described)
         self.moments: list[Moment] = []
         self._observations = crowd.reset([seed])
         with self._settings():
-            self._network = Network(*self._objects(described))
+            with computed_by("numpy"):
+                objects = self._objects(described)
+            choose(objects, described)
+        self._network = Network(*objects)
         self._network.schedule = SCHEDULE
 
     def run(self) -> float:
@@ -148,13 +149,13 @@ class Loop:
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """The network's time step, and who computes it; the caller's own afterwards."""
-        dt, target = defaultclock.dt, prefs[TARGET]
-        defaultclock.dt, prefs[TARGET] = self._dt, self._target
+        """The network's time step; the caller's own afterwards."""
+        dt = defaultclock.dt
+        defaultclock.dt = self._dt
         try:
             yield
         finally:
-            defaultclock.dt, prefs[TARGET] = dt, target
+            defaultclock.dt = dt
 
 
 @seen()

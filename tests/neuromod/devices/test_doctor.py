@@ -5,7 +5,7 @@ import pytest
 
 from neuromod.devices import doctor
 from neuromod.devices.finding import Finding
-from neuromod.devices.target import target_of
+from neuromod.devices.target import wanted
 from neuromod.errors import UserError
 
 
@@ -17,11 +17,11 @@ def test_the_default_device_works():
 
 def test_what_is_tried_is_compiled_on_the_default_device_too(monkeypatch):
     chosen = []
-    look = lambda experiment, _: chosen.append(target_of(experiment))  # noqa: E731
+    look = lambda *_: chosen.append(wanted())  # noqa: E731
     monkeypatch.setattr(doctor, "simulate", look)
     doctor.try_device("cython")
     assert chosen == ["cython"]
-    assert target_of(doctor.two_neurons()) == "numpy"
+    assert wanted() == "auto"
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_a_genn_device_that_works_says_by_which_way(monkeypatch):
     monkeypatch.setattr(doctor.installation, "taken", lambda: "PyGeNN")
     simulate = doctor.simulate
     monkeypatch.setattr(doctor, "simulate", lambda experiment, _: simulate(experiment))
-    monkeypatch.setattr(doctor, "compiled", nullcontext)
+    monkeypatch.setattr(doctor, "computed_by", lambda _: nullcontext())
     found = doctor.try_device("genn-cpu")
     assert found.works
     assert "through PyGeNN" in found.found
