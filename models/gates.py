@@ -17,8 +17,11 @@ from neuromod.models.mirror import Mirror
 
 # The gate of references that stay on, and its current by the transistor's law.
 GATE = """
-dV_gate/dt = ((vdd - V_gate)/R_S - I_unit)/C_gate : volt
+dV_gate/dt = (I_load - I_unit)/C_gate : volt
 V_ov = V_gate - vto : volt
+I_load = (vdd - V_gate)/R_S : amp  # What charges the gate and feeds the reference
+I_reference = mirrors*I_load : amp
+I_idle = (built - mirrors)*I_load : amp
 """
 UNIT = {"square": "beta/2*int(V_ov > 0*volt)*V_ov**2", "ekv": "I_spec*log(1 + exp(V_ov/v_ekv))**2"}
 MODULATED = "*(1 + channel_modulation*V_gate)"

@@ -463,6 +463,23 @@ def export_spice(
     print(f"Netlist: {out} ({language.command.format(file=out)})")
 
 
+@export.command("verilog-a")
+def export_verilog_a(
+    protocol: ProtocolName,
+    out: Annotated[Path, typer.Option(metavar="FILE.va", help="File to write.")],
+    settings: Settings = None,
+    experiment: ExperimentName = None,
+) -> None:
+    """Write a protocol's circuit neurons, and their synapses, as modules in Verilog-A."""
+    from neuromod.devices.spice.netlist import save
+    from neuromod.devices.spice.verilog_a import verilog_a
+    from neuromod.devices.spice.wiring import pick
+
+    chosen = pick(_protocol(protocol, settings).experiments(), experiment)
+    save(verilog_a(chosen), out)
+    print(f"Verilog-A: {out}")
+
+
 @app.command()
 def validate(
     protocol: ProtocolName,
@@ -470,7 +487,7 @@ def validate(
     experiment: ExperimentName = None,
     neurons: Neurons = None,
 ) -> None:
-    """Compare circuit neurons with ngspice; dt is 1 ns unless it is set."""
+    """Compare circuit neurons with ngspice; dt is 1 ns unless it is set, or gates fix it."""
     from neuromod.devices.spice.validation import DT, TARGETS, validate
     from neuromod.devices.spice.wiring import choose, pick
     from neuromod.support.progress import bars
@@ -595,10 +612,13 @@ def _protocol(name: str, settings: Sequence[str] | None, dt: Quantity | None = N
     if not isinstance(default, Protocol):
         raise UserError(f"{name} has no experiments of its own that could be written as a netlist.")
     changes = read(default, split_assignments(settings or ()))
-    on_chip = any(isinstance(value, CircuitNeuron) for value in vars(default).values())
-    if dt is not None and on_chip and hasattr(default, "dt"):
-        changes = {"dt": dt} | changes
-    return change(default, changes)
+    made = change(default, changes)
+    circuits = [value for value in vars(made).values() if isinstance(value, CircuitNeuron)]
+    # Pulsed gates are solved for a time step of their own.
+    bound = any(circuit.C_gate and circuit.references == "pulsed" for circuit in circuits)
+    if dt is None or "dt" in changes or not circuits or bound or not hasattr(made, "dt"):
+        return made
+    return change(made, {"dt": dt})
 
 
 def _describe(kind: str, name: str) -> None:

@@ -70,6 +70,11 @@ def schedule(
             "which are looked up for one supply; leave v out, or take the law that neuromod "
             "fit-mirror finds."
         )
+    if circuit.C_gate and circuit.references == "pulsed":
+        raise UserError(
+            "C_gate of pulsed references is solved for a supply that stays: use "
+            "references=always for a schedule."
+        )
     completed = circuit.complete({**population.values, f"vdd{mark}": vdd})
     changes = np.arange(len(times) - 1)
     source = Spikes(f"supply{mark}", max(len(changes), 1), changes, times[1:])

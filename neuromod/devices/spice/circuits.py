@@ -6,12 +6,13 @@ simulators are given sources that follow the same laws, and a flip-flop made of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from brian2 import volt
 
+from neuromod.devices.spice import options
 from neuromod.devices.spice.dialects import Spice, number, on
 from neuromod.devices.spice.models import OwnModels
 from neuromod.devices.spice.parts import (
@@ -30,6 +31,7 @@ from neuromod.devices.spice.parts import (
     Transistor,
     Voltage,
 )
+from neuromod.errors import UserError
 
 ZERO_CELSIUS = 273.15
 STATES = ("held", "ramp", "latch")
@@ -138,27 +140,53 @@ def delayed(dialect: Spice, spike: str, pulse: Any, longest: float) -> Iterator[
         yield from at_rest(dialect, name)
 
 
-def at_rest(dialect: Spice, name: str) -> Iterator[Part]:
+def at_rest(dialect: Spice, *path: str) -> Iterator[Part]:
     """A flip-flop made of capacitors, in an instance, starts with nothing in them."""
     if not dialect.native:
-        yield from (Start((name, state), 0) for state in STATES)
+        yield from (Start((*path, state), 0) for state in STATES)
 
 
-def neuron(dialect: Spice, name: str, circuit: Any, own: dict[str, float]) -> Subcircuit:
+def neuron(dialect: Spice, name: str, circuit: Any, own: dict[str, float]) -> Iterator[Subcircuit]:
     """Membrane, leak, comparator, and a flip-flop that resets itself after a spike's width."""
     clock, data = DECISION[circuit.comparator]
+    late = bool(circuit.t_comparator)
+    if late:
+        width = number(float(circuit.t_comparator))
+        parts = list(generator(dialect, "clock", "data", "waits", width))
+        yield Subcircuit(f"{name}_wait", ("clock", "data", "waits"), {}, parts)
     parts = [
         Capacitor("Cmembrane", "out", "0", "C"),
         Voltage("Vrest", "rest", "0", "v_rest"),
         leak(dialect, circuit),
         Switch("Sreset", "out", "rest", "spike", 1000),
-        Transconductance("Gspike", "0", "inputs", "spike", 1),
+        Transconductance("Gspike", "0", "inputs", "seen" if circuit.Q_reset else "spike", 1),
         Resistor("Rinputs", "inputs", "0", 1),
         *comparator(dialect),
-        *generator(dialect, clock, data, "spike", "t_spike"),
+        *options.injection(circuit),
+        *options.kick(circuit),
+        *(_levels(dialect) if circuit.Q_kick else ()),
+        *(_waited(dialect, name, clock, data) if late else ()),
+        *generator(dialect, *(("fell", "one") if late else (clock, data)), "spike", "t_spike"),
     ]
     about = f"{name}: membrane, leak, comparator, and a flip-flop that resets itself after a spike."
-    return Subcircuit(f"{name}_neuron", ("out", "inputs", "spike"), own, parts, about)
+    yield Subcircuit(f"{name}_neuron", ("out", "inputs", "spike"), own, parts, about)
+
+
+def _levels(dialect: Spice) -> Iterator[Part]:
+    """The comparator's clock as a voltage."""
+    if dialect.native:
+        yield Lines("Aclocked [nor] [clocked] level")
+    else:
+        yield Behaviour("Bclocked", "clocked", "0", "V", "V(nor)")
+
+
+def _waited(dialect: Spice, name: str, clock: str, data: str) -> Iterator[Part]:
+    """What falls a delay after a decision for a spike."""
+    yield Instance("Xwait", (clock, data, "waits"), f"{name}_wait")
+    if dialect.native:
+        yield Lines("Awaits [waits] [waiting] on\nAfell waiting fell not")
+    else:
+        yield Behaviour("Bfell", "fell", "0", "V", "1 - V(waits)")
 
 
 def comparator(dialect: Spice) -> Iterator[Part]:
@@ -182,39 +210,39 @@ def leak(dialect: Spice, circuit: Any) -> Part:
     return Lines(NATIVE_LEAK[circuit.leak].format(celsius=celsius, U_T=U_T))
 
 
-def synapses(dialect: Spice, name: str, circuit: Any, mirror: Any) -> Iterator[Part]:
-    """What pushes and pulls, with the transistors of a mirror."""
+def synapses(dialect: Spice, name: str, circuit: Any, mirror: Any, n_type: Any) -> Iterator[Part]:
+    """What pushes and pulls, with the transistors of a p-type and an n-type mirror."""
     if circuit.synapse == "conductance":
         yield from conductances(name, circuit)
         return
-    yield from transistors(dialect, name, circuit, mirror)
+    yield from transistors(dialect, name, circuit, {"n": n_type, "p": mirror})
     yield from mirrors(name, circuit, mirror)
 
 
-def transistors(dialect: Spice, name: str, circuit: Any, mirror: Any) -> Iterator[Part]:
-    """A number of equal n-type transistors, and of p-type ones."""
+def transistors(
+    dialect: Spice, name: str, circuit: Any, mirrors: Mapping[str, Any]
+) -> Iterator[Part]:
+    """A number of equal n-type transistors, and of p-type ones, by their mirrors."""
     if dialect.models is not None:
         yield from own_transistors(dialect.models, name, circuit)
         return
-    values = {
-        "beta": mirror.beta,
-        "vto": mirror.vto,
-        "slope_factor": circuit.slope_factor,
-        "modulation": mirror.modulation,
-        "v_ekv": mirror.v_ekv,
-        "I_spec": mirror.specific_current,
-    }
-    text = {key: number(value) for key, value in values.items()} | {"count": "count"}
     native = dialect.native and circuit.law == "square"
-    if native:
-        card = (
-            f"level=1 kp={text['beta']} vto={{}}{text['vto']} lambda={text['modulation']} is=1e-25"
-        )
-        yield Lines(f"\n.model {name}_nmos nmos({card.format('')})")
-        yield Lines(f".model {name}_pmos pmos({card.format('-')})")
-    for kind in "np":
-        ds, gs = ("d,s", "g,s") if kind == "n" else ("s,d", "s,g")
+    for kind, mirror in mirrors.items():
+        values = {
+            "beta": mirror.beta,
+            "vto": mirror.vto,
+            "slope_factor": circuit.slope_factor,
+            "modulation": mirror.modulation,
+            "v_ekv": mirror.v_ekv,
+            "I_spec": mirror.specific_current,
+        }
+        text = {key: number(value) for key, value in values.items()} | {"count": "count"}
+        ds, gs, sign = ("d,s", "g,s", "") if kind == "n" else ("s,d", "s,g", "-")
         if native:
+            yield Lines(
+                f"\n.model {name}_{kind}mos {kind}mos(level=1 kp={text['beta']} "
+                f"vto={sign}{text['vto']} lambda={text['modulation']} is=1e-25)"
+            )
             part: Part = Lines(f"Mcopies d g s s {name}_{kind}mos w=1u l=1u m={{count}}")
         else:
             part = Behaviour("Bcopies", *ds.split(","), "I", _law(circuit.law, text, ds, gs))
@@ -223,6 +251,11 @@ def transistors(dialect: Spice, name: str, circuit: Any, mirror: Any) -> Iterato
 
 def own_transistors(models: OwnModels, name: str, circuit: Any) -> Iterator[Subcircuit]:
     """Transistors of the user's, with the geometry of the circuit's unit transistor."""
+    if circuit.corner != "TT":
+        raise UserError(
+            f"corner={circuit.corner} is that of a formula, and transistors of your own have "
+            "corners of their own: use corner=TT, and the file of the corner."
+        )
     W, L = (float(size) / models.unit for size in (circuit.W, circuit.L))
     for kind, model in (("n", models.nmos), ("p", models.pmos)):
         nodes, is_subcircuit = ("d", "g", "s", "s"), model in models.subcircuits
@@ -239,21 +272,26 @@ def _law(law: str, values: dict[str, str], ds: str, gs: str) -> str:
 
 
 def mirrors(name: str, circuit: Any, mirror: Any) -> Iterator[Subcircuit]:
-    """A reference behind its load, and its copies; both conduct while the pulse is on."""
+    """A reference behind its load, and its copies; by pulses switched together, or copies alone."""
+    if circuit.references == "always":
+        yield from options.standing(name, circuit, mirror)
+        return
     load = f"{number(mirror.R_S)}/references"
     ports = ("pulse", "vdd", "out")
     values = {"units": 1, "references": 1}
     push = [
-        Instance("Xreference", ("gate", "gate", "vdd"), f"{name}_p", {"count": "references"}),
-        Voltage("Vreference", "gate", "load", 0),
-        Resistor("Rload", "load", "foot", load),
+        Instance("Xreference", ("own", "gate", "vdd"), f"{name}_p", {"count": "references"}),
+        Voltage("Vreference", "own", "gate", 0),
+        Resistor("Rload", "gate", "foot", load),
         Switch("Sreference", "foot", "0", "pulse", 1),
+        *options.gate(circuit, "vdd"),
     ]
     pull = [
         Switch("Sreference", "vdd", "head", "pulse", 1),
-        Resistor("Rload", "head", "load", load),
-        Voltage("Vreference", "load", "gate", 0),
-        Instance("Xreference", ("gate", "gate", "0"), f"{name}_n", {"count": "references"}),
+        Resistor("Rload", "head", "gate", load),
+        Voltage("Vreference", "gate", "own", 0),
+        Instance("Xreference", ("own", "gate", "0"), f"{name}_n", {"count": "references"}),
+        *options.gate(circuit, "0"),
     ]
     push += _output(name, circuit, "vdd", "out", "p")
     pull += _output(name, circuit, "out", "0", "n")
@@ -262,16 +300,16 @@ def mirrors(name: str, circuit: Any, mirror: Any) -> Iterator[Subcircuit]:
     yield Subcircuit(f"{name}_pull", ports, values, pull)
 
 
+def discharges(circuit: Any) -> bool:
+    """Whether gates are charged in every pulse."""
+    return bool(getattr(circuit, "C_gate", 0)) and circuit.references == "pulsed"
+
+
 def _output(name: str, circuit: Any, a: str, b: str, kind: str) -> list[Part]:
     """A mirror's copies, from a to b: a source, or transistors with a switch at the drain."""
     if circuit.output == "ideal":
         return [Copy("Fcopies", a, b, "Vreference", "units/references")]
-    source = "vdd" if kind == "p" else "0"
-    ends = ("drain", "out") if kind == "p" else ("out", "drain")
-    return [
-        Instance("Xcopies", ("drain", "gate", source), f"{name}_{kind}", {"count": "units"}),
-        Switch("Sout", *ends, "pulse", 1),
-    ]
+    return options.output(name, kind, a, b)
 
 
 def conductances(name: str, circuit: Any) -> Iterator[Subcircuit]:
@@ -284,6 +322,23 @@ def conductances(name: str, circuit: Any) -> Iterator[Subcircuit]:
     pull = [Resistor("Runits", "out", "inner", unit), Switch("Sunits", "inner", "0", "pulse", 1)]
     yield Subcircuit(f"{name}_push", ports, values, push, about)
     yield Subcircuit(f"{name}_pull", ports, values, pull)
+
+
+def shared_supply(rail: str, source: Voltage, resistance: float, held: float) -> Iterator[Part]:
+    """A supply that neurons share, behind its resistance, and the capacitor that holds it."""
+    yield source
+    yield Resistor(f"R{rail}", source.a, rail, resistance)
+    if held:
+        yield Capacitor(f"C{rail}", rail, "0", held)
+
+
+def share(name: str, mark: str, rail: str, source: str) -> Iterator[Part]:
+    """A neuron's share of a supply, whose energy is added up."""
+    meter, current = f"V{name}_vdd{mark}", f"{name}_current{mark}"
+    yield Voltage(meter, rail, f"{name}_vdd{mark}", 0)
+    yield Meter(f"H{current}", current, "0", meter, 1e6)
+    power = f"V({source})*V({current})*1e-6"
+    yield Behaviour(f"B{name}_power{mark}", "0", f"{name}_energy", "I", power)
 
 
 def supply(name: str, mark: str, resistance: float | None, source: Voltage) -> Iterator[Part]:

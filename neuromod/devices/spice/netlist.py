@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from brian2 import Quantity, nsecond, second
 
-from neuromod.devices.spice import circuits, tables
+from neuromod.devices.spice import circuits, tables, writers
 from neuromod.devices.spice.dialects import NGSPICE, Spice
 from neuromod.devices.spice.parts import (
     Capacitor,
@@ -43,9 +43,13 @@ MAX_STEP = 1 * nsecond
 # A comparator that decides at any time does so at the end of the step of its crossing.
 CROSSING_STEP = 0.1 * nsecond
 RAMP = 10e-12
+# Ten time constants of what discharges a gate of 20 fF.
+DISCHARGE = 200e-12
 # What may differ between the neurons of a population: of the neuron itself, and around it.
 OWN = ("C", "v_rest", "v_th", "v_offset", "R_leak", "t_spike", "v_slope")
 AROUND = ("R_supply", "G_unit", "v")
+# What the netlist has by its parts: how many mirrors there are, and what shares a supply.
+COUNTED = ("built", "n_built", "others", "rail")
 
 
 def netlist(experiment: Experiment, neurons: Neurons, dialect: Spice = NGSPICE) -> str:
@@ -69,7 +73,9 @@ def netlist(experiment: Experiment, neurons: Neurons, dialect: Spice = NGSPICE) 
     UserError
         When there are too many neurons or synapses, or a netlist cannot stand for them.
     """
-    wired, count = synapses(experiment, neurons), sum(map(len, neurons.values()))
+    chosen = {p.name: p for p in experiment.populations if p.name in neurons}
+    wired = synapses(experiment, neurons, writers.pulsed(chosen))
+    count = sum(map(len, neurons.values()))
     if count > MOST_NEURONS or len(wired) > MOST_SYNAPSES:
         raise UserError(
             f"{count} neurons with {len(wired)} synapses are too many for SPICE, which takes at "
@@ -81,8 +87,17 @@ def netlist(experiment: Experiment, neurons: Neurons, dialect: Spice = NGSPICE) 
         f"pulse_{s.source}_{s.i}_{round(s.start * 1e12)}_{round(s.width * 1e12)}"
         for s in wired.itertuples()
     ]
-    chosen = {p.name: p for p in experiment.populations if p.name in neurons}
+    drawn = {source.name for source in experiment.sources}
+    # Gates that pulses charge are discharged between two that touch, which are one to the NOR.
+    parted = {p.name for p in chosen.values() if circuits.discharges(p.model)}
+    wired["switching"] = [
+        f"{s.pulse}_gates" if s.target in parted and s.source in drawn else s.pulse
+        for s in wired.itertuples()
+    ]
     for population in chosen.values():
+        if writers.writer_of(chosen):
+            writers.check(population, dialect)
+            continue
         _check_values(population)
         if dialect.models is not None:
             _check_own(population)
@@ -137,6 +152,8 @@ def _options(dialect: Spice, chosen: dict[str, Population]) -> list[str]:
 
 def _step(experiment: Experiment, chosen: dict[str, Population]) -> Quantity:
     """Longest time step that a simulator may take, seconds."""
+    if writers.writer_of(chosen):
+        return min(experiment.duration, writers.step(chosen))
     models: list[Any] = [population.model for population in chosen.values()]
     continuous = any(circuit.comparator == "continuous" for circuit in models)
     return min(experiment.dt, CROSSING_STEP if continuous else MAX_STEP)
@@ -151,6 +168,10 @@ def _parts(
 ) -> Iterator[Part]:
     """All that a netlist consists of."""
     yield from circuits.pulses(dialect)
+    if writers.writer_of(chosen):
+        pulses = _pulses(experiment, wired, chosen, dialect)
+        yield from writers.parts(dialect, chosen, neurons, pulses, wired)
+        return
     for name, population in chosen.items():
         yield from _subcircuits(dialect, population, neurons[name])
     yield Lines(f"\n{dialect.comment} Pulses.")
@@ -160,6 +181,7 @@ def _parts(
         for neuron in neurons[name]:
             yield Lines("")
             yield from _neuron(dialect, population, neuron, changed)
+            yield from _references(population, neuron, wired)
     for synapse in wired.itertuples():
         yield from _synapse(synapse, chosen[synapse.target])
 
@@ -167,7 +189,9 @@ def _parts(
 def _check_values(population: Population) -> None:
     """Refuse values of single neurons that a netlist has no place for."""
     circuit: Any = population.model
-    known = {*OWN, *AROUND, *TRANSISTOR} | {f"vdd{suffix(domain)}" for domain in circuit.domains}
+    known = {*OWN, *AROUND, *TRANSISTOR} | {
+        f"{name}{suffix(domain)}" for name in ("vdd", *COUNTED) for domain in circuit.domains
+    }
     for name in population.values.keys() - known:
         raise UserError(
             f"{name} of single neurons of {population.name} has no place in a netlist; "
@@ -190,12 +214,17 @@ def _subcircuits(dialect: Spice, population: Population, neurons: Sequence[int])
     circuit: Any = population.model
     shared = _shared(circuit)
     own = {key: float(np.asarray(shared[key])) for key in OWN}
-    yield circuits.neuron(dialect, population.name, circuit, own)
+    yield from circuits.neuron(dialect, population.name, circuit, own)
     for name, neuron in {_family(population, n): n for n in neurons}.items():
         if circuit.law == "table":
             yield from tables.synapses(name, circuit, _only_supply(population, neuron))
             continue
-        yield from circuits.synapses(dialect, name, circuit, _mirror(population, neuron))
+        yield from circuits.synapses(
+            dialect,
+            name,
+            circuit,
+            *(_mirror(population, neuron, p_type) for p_type in (True, False)),
+        )
 
 
 def _family(population: Population, neuron: int) -> str:
@@ -217,13 +246,14 @@ def _only_supply(population: Population, neuron: int) -> float:
     return _value(population, f"vdd{suffix(circuit.domains[0])}", neuron)
 
 
-def _mirror(population: Population, neuron: int) -> Any:
-    """The mirror of one neuron."""
+def _mirror(population: Population, neuron: int, pushes: bool) -> Any:
+    """The mirror of one neuron that pushes, or pulls."""
     circuit: Any = population.model
     # As given, at the nominal temperature.
     own = {key: np.broadcast_to(population.own(key), population.size) for key in TRANSISTOR}
     dims = {key: getattr(circuit, key).dim for key in TRANSISTOR}
-    return circuit.mirror(**{key: Quantity(own[key][neuron], dim=dims[key]) for key in own})
+    values = {key: Quantity(own[key][neuron], dim=dims[key]) for key in own}
+    return circuit.mirror(pushes, **values)
 
 
 def _pulses(
@@ -231,19 +261,31 @@ def _pulses(
 ) -> Iterator[Part]:
     """Every pulse that reaches a synapse, as a voltage of 0 or 1 V."""
     sources = {source.name: source for source in experiment.sources}
+    gates = (wired.switching != wired.pulse).groupby(wired.pulse).any()
     for pulse in wired.drop_duplicates("pulse").itertuples():
         if pulse.source not in sources:
-            width = _value(chosen[pulse.source], "t_spike", pulse.i)
+            width = _width(chosen[pulse.source], pulse.i)
             yield from circuits.delayed(dialect, f"{pulse.source}_{pulse.i}_spike", pulse, width)
             continue
         spikes = sources[pulse.source]
         at = np.asarray(spikes.times / second)[spikes.neurons == pulse.i] + pulse.start
         edges = np.column_stack([at, at + pulse.width]).ravel()
-        # Pulses that touch are one.
+        # Pulses that touch are one, but to gates that are discharged between them.
         touch = np.flatnonzero(np.diff(edges) < RAMP)
-        edges = np.delete(edges, [*touch, *touch + 1])
-        steps = pd.Series(np.resize([1, -1], len(edges)), edges)
-        yield _stepped(f"V{pulse.pulse}", pulse.pulse, 0.0, steps)
+        nodes = {pulse.pulse: np.delete(edges, [*touch, *touch + 1])}
+        if gates[pulse.pulse]:
+            edges[touch] -= DISCHARGE
+            nodes[f"{pulse.pulse}_gates"] = edges
+        for node, switched in nodes.items():
+            steps = pd.Series(np.resize([1, -1], len(switched)), switched)
+            yield _stepped(f"V{node}", node, 0.0, steps)
+
+
+def _width(population: Population, neuron: int) -> float:
+    """Shortest width of a neuron's spikes, seconds."""
+    if writers.writer_of({population.name: population}):
+        return float(population.model.shortest_spike(population.own))
+    return _value(population, "t_spike", neuron)
 
 
 def _neuron(
@@ -262,6 +304,14 @@ def _neuron(
         mark = suffix(domain)
         start = _value(population, f"vdd{mark}", neuron)
         steps = changed.get((population.name, neuron, "vdd", domain), pd.Series(dtype=float))
+        if circuit.R_domain:
+            rail, first = _rail(population, neuron, mark)
+            if first == neuron:
+                values = (_value(population, key, neuron) for key in ("R_domain", "C_domain"))
+                source = _stepped(f"V{rail}", f"{rail}_source", start, steps)
+                yield from circuits.shared_supply(rail, source, *values)
+            yield from circuits.share(name, mark, rail, f"{rail}_source")
+            continue
         behind = bool(float(circuit.R_supply))
         end = f"{name}_source{mark}" if behind else f"{name}_vdd{mark}"
         resistance = _value(population, "R_supply", neuron) if behind else None
@@ -274,6 +324,46 @@ def _neuron(
     yield Start((name,), _value(population, "v", neuron))
     yield Start((f"{name}_energy",), 0)
     yield from circuits.at_rest(dialect, f"X{name}")
+    if circuit.t_comparator:
+        yield from circuits.at_rest(dialect, f"X{name}", "Xwait")
+
+
+def _rail(population: Population, neuron: int, mark: str) -> tuple[str, int]:
+    """Node of the supply that a neuron shares, and the first neuron that does."""
+    own = np.broadcast_to(
+        population.values.get(f"rail{mark}", range(population.size)), population.size
+    )
+    first = int(np.flatnonzero(own == own[neuron])[0])
+    return f"{population.name}_rail{first}{mark}", first
+
+
+def _references(population: Population, neuron: int, wired: pd.DataFrame) -> Iterator[Part]:
+    """A neuron's references that stay on, at a gate for those that push and one for others."""
+    circuit: Any = population.model
+    if circuit.synapse != "mirror" or circuit.references != "always":
+        return
+    name, family = f"{population.name}_{neuron}", _family(population, neuron)
+    for domain in circuit.domains:
+        mark = suffix(domain)
+        here = (wired.target == population.name) & (wired.j == neuron) & (wired.domain == domain)
+        own = wired[here]
+        share = own.mirrors / (own.up + own.down).replace(0, 1)
+        ways = {"push": (share * own.up).sum(), "pull": (share * own.down).sum()}
+        built, pulsed = _value(population, f"built{mark}", neuron), sum(ways.values())
+        # Sources that take turns share mirrors, and some mirrors never have a pulse.
+        ways = {w: built * n / pulsed for w, n in ways.items()} if pulsed else {"push": built}
+        if _skewed(circuit):
+            n_built = _value(population, f"n_built{mark}", neuron)
+            ways = {"push": built - n_built, "pull": n_built}
+        for way in (way for way in ways if ways[way]):
+            node = f"{name}_{way}{mark}"
+            nodes = f"{name}_vdd{mark}", f"{node}_gate", f"{node}_unit"
+            yield Instance(f"Xon_{node}", nodes, f"{family}_{way}_on", {"count": float(ways[way])})
+
+
+def _skewed(circuit: Any) -> bool:
+    """Whether mirrors that push and pull differ, so that references of each are told apart."""
+    return "n_mirrors" not in circuit.ignored
 
 
 def _synapse(synapse: Any, population: Population) -> Iterator[Part]:
@@ -291,13 +381,20 @@ def _synapse(synapse: Any, population: Population) -> Iterator[Part]:
         )
     for kind in (kind for kind in units if units[kind]):
         own = {"units": float(units[kind])}
-        if circuit.synapse == "mirror":
+        nodes = [synapse.switching, supply, target]
+        if circuit.synapse == "mirror" and circuit.references == "always":
+            bank = f"{target}_{kind}{suffix(synapse.domain)}"
+            nodes[2:2] = [f"{bank}_gate", f"{bank}_unit"]
+        elif circuit.synapse == "mirror":
             # References of a bundle, which may push and pull, are shared out by its units.
             own["references"] = float(synapse.mirrors * units[kind] / total)
+            if _skewed(circuit):
+                pulls = synapse.n_mirrors
+                own["references"] = float(pulls if kind == "pull" else synapse.mirrors - pulls)
         else:
             own["G_unit"] = _value(population, "G_unit", synapse.j)
         circuit_name = f"{_family(population, synapse.j)}_{kind}"
-        yield Instance(f"X{kind}_{name}", (pulse, supply, target), circuit_name, own)
+        yield Instance(f"X{kind}_{name}", nodes, circuit_name, own)
     if synapse.active:
         yield Transconductance(f"G{name}", "0", f"{target}_inputs", pulse, 1)
 

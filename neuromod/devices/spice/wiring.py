@@ -21,7 +21,7 @@ Neurons = Mapping[str, Sequence[int]]
 
 CIRCUITS = (CircuitNeuron, DPINeuron, AxonHillock)
 """Models that are circuits."""
-PULSED = ("up", "down", "mirrors", "active")
+PULSED = ("up", "down", "mirrors", "n_mirrors", "active")
 STEPPED = ("vdd", "v")
 SYNAPSE = ["target", "j", "source", "i", "domain"]
 
@@ -101,8 +101,8 @@ def synapses(
     ``domain``; when a pulse begins after the source's spike and how long it is, ``start`` and
     ``width``, seconds; and what it adds to each of the variables. For the circuit neuron these are
     units onto and off the membrane and references that conduct, ``up``, ``down`` and ``mirrors``;
-    and ``active``, above 0 where the comparator's NOR sees the pulse. Connections that are no
-    pulses are refused.
+    ``n_mirrors``, n-type ones of these where both types differ; and ``active``, above 0 where the
+    comparator's NOR sees the pulse. Connections that are no pulses are refused.
     """
     table = _wires(experiment, neurons, variables)
     if table.width.isna().any() or (table.weight < 0).any():

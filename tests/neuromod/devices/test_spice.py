@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from brian2 import Mohm, kelvin, mV, nsecond, nsiemens, ohm, uA, volt
-from brian2.units.allunits import ffarad, fjoule
+from brian2.units.allunits import fcoulomb, ffarad, fjoule
 
 from neuromod.chip.conversion import Layer, grouped
 from neuromod.chip.deployment import on_circuit
@@ -21,6 +21,7 @@ from neuromod.devices.spice.wiring import choose, pick
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes
 from neuromod.inputs.noise import thermal
+from neuromod.inputs.shared_supplies import share_supplies
 from neuromod.inputs.supplies import schedule
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.gain_lif import GainLIF
@@ -63,6 +64,27 @@ CIRCUITS = {
         R_supply=2 * Mohm, law="ekv", output="mosfet", channel_modulation=0.13 / volt
     ),
     "conducting": CircuitNeuron(synapse="conductance", G_unit=23 * nsiemens),
+    "hot_skewed": CircuitNeuron(corner="FS", temperature=353 * kelvin, leak="symmetric"),
+    "cold_skewed_transistors": CircuitNeuron(
+        corner="SF", temperature=251 * kelvin, output="mosfet", channel_modulation=0.13 / volt
+    ),
+    "hot_skewed_ekv": CircuitNeuron(
+        corner="FS", temperature=347 * kelvin, law="ekv", output="mosfet", references="pulsed"
+    ),
+    "pulsed_references": CircuitNeuron(references="pulsed", output="mosfet"),
+    "gates_standing": CircuitNeuron(
+        C_gate=37 * ffarad, law="ekv", output="mosfet", channel_modulation=0.13 / volt
+    ),
+    "late": CircuitNeuron(t_comparator=41 * nsecond),
+    "kicked": CircuitNeuron(Q_kick=-0.13 * fcoulomb, t_comparator=7 * nsecond),
+    "injected": CircuitNeuron(Q_reset=0.5 * fcoulomb, leak="symmetric", R_leak=133 * Mohm),
+    "all_options": CircuitNeuron(
+        t_comparator=20 * nsecond,
+        Q_kick=0.13 * fcoulomb,
+        Q_reset=-0.3 * fcoulomb,
+        C_gate=37 * ffarad,
+        output="mosfet",
+    ),
     "bits": CircuitNeuron(bits=5, C=173 * ffarad, t_spike=83 * nsecond),
 }
 
@@ -126,6 +148,49 @@ def mixed():
     return together([chip], wired).add(supply)
 
 
+def shared():
+    """Three neurons on two supplies that they load together, one held by a capacitor."""
+    circuit = CircuitNeuron(R_domain=1.3 * Mohm, C_domain=31 * ffarad)
+    chip = Population("chip", circuit, 3, {"vdd": [0.86, 0.86, 0.71] * volt})
+    return share_supplies(together([chip], wires("chip", CODES[[1, 3, 0]])), "chip", [4, 4, 1])
+
+
+def shared_without_capacitor():
+    """Neurons of pulsed references, one of which drives the others, on one supply."""
+    circuit = CircuitNeuron(R_domain=1.3 * Mohm, references="pulsed", law="ekv", vto=0.47 * volt)
+    chip = Population("chip", circuit, 3, {"vdd": 0.86 * volt})
+    driven = code_pulses("chip", "chip", np.array([0, 0]), np.array([1, 2]), [5, -3], WIDTH)
+    return share_supplies(together([chip], [*wires("chip", CODES[[0, 3, 0]]), *driven]), "chip")
+
+
+def gated_pulses(law, C_gate):
+    """Gates that every pulse charges anew, at the time step that they are solved for."""
+    circuit = CircuitNeuron(references="pulsed", C_gate=C_gate * ffarad, law=law)
+    fine = together(
+        [Population("chip", circuit, len(VDD), {"vdd": VDD * volt})], wires("chip", 2 * CODES)
+    )
+    at = np.round(np.asarray(fine.sources[0].times / circuit.gate_step)) * circuit.gate_step
+    coarse = Spikes("inputs", len(ARRIVALS), fine.sources[0].neurons, at)
+    return replace(fine, sources=(coarse,), dt=circuit.gate_step)
+
+
+def gated_square():
+    return gated_pulses("square", 1.3)
+
+
+def gated_ekv():
+    return gated_pulses("ekv", 0.7)
+
+
+def gated_schedule():
+    """Gates of references that stay on follow a supply that changes, in their own time."""
+    circuit = CircuitNeuron(C_gate=23 * ffarad)
+    chip = Population("chip", circuit, 2)
+    supply = np.array([[0.61, 0.93], [0.9, 0.66], [0.7, 0.7]]) * volt
+    experiment = together([chip], wires("chip", CODES[[0, 4]]))
+    return experiment.add(schedule(chip, [0, 757, 2622] * DT, supply, DT))
+
+
 def network():
     """One neuron drives two, one of them late, and is inhibited by that one; a bundle joins in."""
     strong = CircuitNeuron(bits=6, t_pulse=120 * nsecond)
@@ -178,8 +243,12 @@ def hard_driven():
     return replace(together([chip], wires("chip", codes)), sources=(every,))
 
 
+MADE = [mixed, network, own_transistors, kicked, hard_driven]
+MADE += [shared, shared_without_capacitor, gated_schedule, gated_square, gated_ekv]
+
+
 @needs_ngspice
-@pytest.mark.parametrize("make", [mixed, network, own_transistors, kicked, hard_driven])
+@pytest.mark.parametrize("make", MADE)
 def test_spice_agrees_on_what_differs_between_neurons_and_changes_during_a_run(make):
     experiment = make()
     table = validate(experiment, choose(experiment, ()))
