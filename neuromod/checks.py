@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numbers
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -186,3 +188,10 @@ def steps_of(what: str, times: Quantity, dt: Quantity) -> np.ndarray:
             f"{say(times[off][0], digits=EXACT)}."
         )
     return whole.astype(int)
+
+
+def check_distinct(name: str, values: Sequence[object]) -> None:
+    """Refuse a setting that names something twice."""
+    for value, times in Counter(values).items():
+        if times > 1:
+            raise UserError(f"{name} names {value} {times} times: name each once.")

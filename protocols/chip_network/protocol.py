@@ -12,6 +12,7 @@ import pandas as pd
 from brian2 import Quantity, nsecond
 from brian2.units.allunits import pjoule
 
+from neuromod.checks import check_distinct
 from neuromod.chip import conversion, deployment
 from neuromod.chip.conversion import Design, Layer, deploy, gain_of, grouped, vdd_of
 from neuromod.chip.power_domains import domain_gains, power_domains
@@ -126,8 +127,8 @@ class ChipNetwork(networks.NetworkOnChip):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_mirrors(self.circuit, self.untuned)
-        networks.check_distinct("bits", self.bits)
-        networks.check_distinct("supplies", self.supplies)
+        check_distinct("bits", self.bits)
+        check_distinct("supplies", self.supplies)
         if self.coding == "counts":
             PulseTrain(self.train, self.period, self.dt).check(self.circuit)
 

@@ -13,6 +13,7 @@ from brian2 import Quantity, nsecond
 from brian2.units.allunits import pfarad, pjoule
 
 from neuromod.analysis import calibration
+from neuromod.checks import check_distinct
 from neuromod.chip import conversion, deployment
 from neuromod.experiment import Experiment
 from neuromod.parameters import not_negative, parameter, positive
@@ -132,7 +133,7 @@ class Ensemble(networks.NetworkOnChip):
         super().__post_init__()
         check_mirrors(self.circuit, self.untuned)
         for name in ("studies", "members", "noise"):
-            networks.check_distinct(name, tuple(getattr(self, name)))
+            check_distinct(name, tuple(getattr(self, name)))
 
     def experiments(self) -> dict[str, Experiment]:
         """Passes of every seed: those of the sets of supplies, and those of groups."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from neuromod.checks import check_distinct
 from neuromod.chip.conversion import Costs
 from neuromod.errors import UserError, unknown
 from neuromod.parameters import parameter
@@ -54,13 +54,6 @@ class NetworkOnChip(ChipProtocol):
 
     seeds: int = parameter(3, "networks tuned in each way", "chosen here", low=1)
     costs: Costs = parameter(Costs(), "energy of the core's events", "see its own")
-
-
-def check_distinct(name: str, values: Sequence[object]) -> None:
-    """Refuse a setting that names something twice."""
-    for value, times in Counter(values).items():
-        if times > 1:
-            raise UserError(f"{name} names {value} {times} times: name each once.")
 
 
 def check_synapses(per_image: int, images: int, setting: str) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from brian2 import Quantity, kHz, ms, second, umolar
 from sklearn.datasets import load_digits
 
-from neuromod.checks import steps_in
+from neuromod.checks import check_distinct, steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
 from neuromod.models.adaptive_plasticity import (
@@ -25,7 +25,6 @@ from neuromod.models.adaptive_plasticity import (
 )
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Protocol, Recordings, Tables
-from neuromod.protocols.families.networks import check_distinct
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.learning_to_forget import page
 from neuromod.protocols.learning_to_forget.showings import (

@@ -13,6 +13,7 @@ import pandas as pd
 from brian2 import Quantity, ms, second
 from scipy import stats
 
+from neuromod.checks import check_distinct
 from neuromod.errors import UserError
 from neuromod.locomotion.bodies import BODIES, Crowd
 from neuromod.locomotion.conditions import CONDITIONS, Novel, change_for, lacking
@@ -24,7 +25,6 @@ from neuromod.parameters import parameter, positive
 from neuromod.plasticity.network import Shape
 from neuromod.protocol import Tables, Training
 from neuromod.protocols.families.five_networks.settings import compared_networks, gate_of_modulation
-from neuromod.protocols.families.networks import check_distinct
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.locomotion import page
 from neuromod.protocols.locomotion.strip import strip

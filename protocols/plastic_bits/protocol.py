@@ -13,13 +13,12 @@ import pandas as pd
 from brian2 import Hz, Quantity, ms
 from brian2.units.allunits import pjoule
 
-from neuromod.checks import steps_in
+from neuromod.checks import check_distinct, steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, PlasticConnection, Population, Spikes
 from neuromod.models.digital_synapse import GUPTA, MODULUS, DigitalSynapse, TaughtLIF, largest_code
 from neuromod.parameters import not_negative, parameter, positive, refuse_changed
 from neuromod.protocol import Protocol, Recordings, Tables
-from neuromod.protocols.families.networks import check_distinct
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.protocols.plastic_bits import page
 from neuromod.protocols.plastic_bits.lessons import (

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from brian2 import Quantity, ms, second, umolar, volt
 
-from neuromod.checks import steps_in
+from neuromod.checks import check_distinct, steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment
 from neuromod.models.circuit import CircuitNeuron
@@ -27,7 +27,6 @@ from neuromod.plasticity.tasks import Difficulty, Episodes, PatternRecall
 from neuromod.protocol import Protocol, Recordings, Tables
 from neuromod.protocols.families.chips import check_supplies, circuit_setting, keep, supply
 from neuromod.protocols.families.five_networks.study import LEARNED_SHARES, FiveNetworks
-from neuromod.protocols.families.networks import check_distinct
 from neuromod.protocols.plastic_codes import page
 from neuromod.support.log import stage
 from neuromod.support.text import say

@@ -12,6 +12,7 @@ import pandas as pd
 from brian2 import Quantity, nsecond
 from brian2.units.allunits import pjoule
 
+from neuromod.checks import check_distinct
 from neuromod.chip import conversion, deployment
 from neuromod.chip.conversion import Design, Layer, deploy, stored
 from neuromod.chip.made import as_made, draw_layers
@@ -111,7 +112,7 @@ class SupplyGroups(networks.NetworkOnChip):
         super().__post_init__()
         check_mirrors(self.circuit, self.untuned)
         for name in ("studies", "compared", "sharing", "rails", "bits", "sizes"):
-            networks.check_distinct(name, tuple(getattr(self, name)))
+            check_distinct(name, tuple(getattr(self, name)))
 
     @property
     def reach(self) -> tuple[float, float]:

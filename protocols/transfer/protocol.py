@@ -12,15 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from neuromod.checks import check_distinct
 from neuromod.errors import UserError
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Tables, Training
-from neuromod.protocols.families.networks import (
-    NetworkStudy,
-    check_distinct,
-    check_methods,
-    prepare_features,
-)
+from neuromod.protocols.families.networks import NetworkStudy, check_methods, prepare_features
 from neuromod.protocols.transfer import page
 from neuromod.support.log import note, stage
 from neuromod.support.progress import task

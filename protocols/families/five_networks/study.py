@@ -13,7 +13,7 @@ import torch
 from brian2 import Quantity, ms, second
 from brian2.units.fundamentalunits import Unit
 
-from neuromod.checks import steps_in
+from neuromod.checks import check_distinct, steps_in
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.plasticity.learning import (
     EPISODES_AT_ONCE,
@@ -29,7 +29,6 @@ from neuromod.plasticity.tasks import Difficulty, Task
 from neuromod.protocol import Tables, Training
 from neuromod.protocols.families.five_networks import page
 from neuromod.protocols.families.five_networks.settings import compared_networks, gate_of_modulation
-from neuromod.protocols.families.networks import check_distinct
 from neuromod.protocols.families.timing import time, time_step
 from neuromod.support.log import stage
 from neuromod.support.progress import watched
