@@ -46,14 +46,16 @@ def plot(protocol: ChipNetwork, tables: Tables, recordings: Recordings) -> Figur
     """
     del recordings
     figure, axes = panels([["methods", "gains"], ["supplies", "energy"]], width=10, height=8)
-    _plot_methods(axes["methods"], tables["methods"], _images(tables["table"]))
+    images, every = _images(tables["table"]), int(tables["table"].test_images.iloc[0])
+    _plot_methods(axes["methods"], tables["methods"], images)
+    title = f"a  On the chip: bars closed form, all {every} test images"
+    label(axes["methods"], title, y="test images right (%)", ylim=(0, None))
     _plot_gains(axes["gains"], tables["gains"], protocol)
     _plot_supplies(axes["supplies"], tables["supplies"], "test_accuracy", 100)
-    label(
-        axes["supplies"], "c  Accuracy with shared supplies, closed form", y="test images right (%)"
-    )
+    title = f"c  Shared supplies, closed form, all {every} test images"
+    label(axes["supplies"], title, y="test images right (%)")
     _plot_supplies(axes["energy"], tables["supplies"], "energy_per_image_pJ", 1)
-    title = f"d  Energy, from neurons: {_images(tables['table'])}"
+    title = f"d  Energy of simulated neurons, {images}"
     label(axes["energy"], title, y="energy per image (pJ)")
     named = axes["supplies"].get_legend_handles_labels()
     figure.legend(*named, loc="outside lower center", ncols=2)
@@ -70,12 +72,12 @@ def _plot_methods(axes: Any, methods: pd.DataFrame, images: str) -> None:
         at = np.arange(len(METHODS)) + (number - (len(sizes) - 1) / 2) * width
         look = {"yerr": rows.test_accuracy_sd.fillna(0), "color": color, "label": f"{bits} bits"}
         axes.bar(at, rows.test_accuracy_mean, 0.92 * width, **look)
-        run = {"color": BLACK, "ms": 4, "label": None if number else f"simulated, {images}"}
+        named = None if number else f"simulated neurons, {images}"
+        run = {"color": BLACK, "ms": 4, "clip_on": False, "label": named}
         axes.plot(at, rows.simulated_accuracy_mean, "D", **run)
         before, named = rows.trained_accuracy_mean, None if number else "off the chip"
         axes.hlines(before, at - width / 2, at + width / 2, color=figures.RED, lw=2, label=named)
     axes.set_xticks(range(len(METHODS)), METHODS)
-    label(axes, "a  Accuracy on the chip, closed form", y="test images right (%)", ylim=(0, None))
     legend(axes, below=True)
 
 
