@@ -262,10 +262,14 @@ class AxonHillock(Parameters):
         mean = (WEIGHTS / 2 * short).sum() * amp
         return self.V_dd * (mean / self.rate(I_in) + (self.C_fb + 2 * self.C_load) * self.V_dd)
 
+    def shortest_spike(self, own: Callable[[str], Any]) -> Quantity:
+        """Shortest width of a spike, without input, seconds."""
+        width = own("C_fb") * own("V_dd") / own("I_reset")
+        return np.min(np.asarray(width / second)) * second
+
     def longest_step(self, own: Callable[[str], Any]) -> Quantity:
         """Longest time step, seconds: an output must not rise and fall within one."""
-        shortest = own("C_fb") * own("V_dd") / own("I_reset")
-        return np.min(np.asarray(shortest / second)) * second
+        return self.shortest_spike(own)
 
     @property
     def inverter(self) -> Mirror:

@@ -263,6 +263,10 @@ class DPINeuron(Parameters):
         lacking = -self._charging(-self.I_0, v) * (1 + self._mem(v) / self.I_thr) - self.I_0
         return np.max(np.asarray(lacking / amp)) * amp
 
+    def shortest_spike(self, own: Callable[[str], Any]) -> Quantity:
+        """Shortest width of a spike, seconds."""
+        return np.min(np.asarray(own("t_ref") / second)) * second
+
     def longest_step(self, own: Callable[[str], Any]) -> Quantity:
         """Longest time step that the leaks of the three capacitors stand, seconds."""
         leaks = {"C": "I_tau", "C_syn": "I_tau_syn", "C_ahp": "I_tau_ahp"}
