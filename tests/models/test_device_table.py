@@ -1,11 +1,19 @@
-"""A table of a mirror passes through its points, rises, and is inverted exactly."""
+"""A table of a mirror passes through its points, rises, is inverted exactly, and drives neurons."""
 
 import numpy as np
 import pytest
-from brian2 import amp, nA, volt
+from brian2 import Mohm, amp, kelvin, nA, nsecond, ohm, second, uA, volt
+from brian2.units.allunits import ffarad
 from hypothesis import given, settings, strategies as st
 
+from neuromod.chip.conversion import Design, deploy, gain_of, reachable_gains, vdd_of
+from neuromod.chip.pulses import code_pulses
+from neuromod.devices.genn.limits import lacking, obstacles
+from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
+from neuromod.experiment import Experiment, Population, Spikes, Trace
+from neuromod.inputs.supplies import schedule
+from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.device_table import MOST_DROPS, DeviceTable
 from neuromod.models.mirror import Mirror
 
@@ -162,3 +170,183 @@ def test_voltages_across_the_transistor_begin_at_none_and_are_not_too_many():
     many = MOST_DROPS + 1
     with pytest.raises(UserError, match=f"41 voltages v at most, .* has {many}"):
         DeviceTable(at_drop=np.linspace(0, 1, many) * volt, unit_current=np.arange(4.0 * many) * nA)
+
+
+IDEAL = {"law": "ekv", "beta": 0.61 * uA / volt**2, "vto": 0.34 * volt, "R_S": 17 * Mohm}
+IDEAL |= {"slope_factor": SLOPE}
+NO_MODULATION = Mirror("ekv", 0.61e-6, 0.34, 17e6, 2 * SLOPE * THERMAL)
+PAIRS = {
+    "ideal": (CircuitNeuron(law="table", table=alone(NO_MODULATION)), CircuitNeuron(**IDEAL)),
+    "mosfet": (
+        CircuitNeuron(law="table", table=with_drops(grid()), output="mosfet"),
+        CircuitNeuron(**IDEAL, output="mosfet", channel_modulation=0.11 / volt),
+    ),
+}
+SUPPLIES = np.array([0.51, 0.66, 0.83, 0.98])
+DT = 10 * nsecond
+
+
+def driven(chip, **values):
+    """Neurons at several supplies under pulses that push and pull, overlap and repeat."""
+    population = Population("chip", chip, len(SUPPLIES), values)
+    who = np.tile(np.arange(3), 12)
+    at = np.sort(np.random.default_rng(3).integers(5, 1500, len(who)))
+    source = Spikes("inputs", 3, who, at * DT)
+    i, j = (side.ravel() for side in np.indices((3, len(SUPPLIES))))
+    codes = np.array([7, 5, -3])[i]
+    return Experiment(
+        populations=(population,),
+        sources=(source,),
+        connections=code_pulses("inputs", "chip", i, j, codes, chip.t_pulse),
+        traces=(Trace("chip", ("v",), range(len(SUPPLIES))),),
+        duration=1700 * DT,
+        dt=DT,
+        seed=1,
+    )
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_neurons_with_a_table_spike_as_those_with_the_law_that_it_is_of(kind):
+    table, law = (simulate(driven(chip, vdd=SUPPLIES * volt)) for chip in PAIRS[kind])
+    assert len(law.spikes["chip"].times) > 10
+    np.testing.assert_array_equal(table.spikes["chip"].neurons, law.spikes["chip"].neurons)
+    np.testing.assert_allclose(table.spikes["chip"].times, law.spikes["chip"].times)
+    off = np.asarray(table.signals["chip"]["v"].values) - np.asarray(
+        law.signals["chip"]["v"].values
+    )
+    assert np.abs(off).max() < 0.3e-3
+    # With modulation the law's reference, whose drain is its gate, has another current than rest.
+    energy = [np.asarray(found.totals["chip"]["energy"]) for found in (table, law)]
+    np.testing.assert_allclose(*energy, rtol=1e-3 if kind == "ideal" else 0.02)
+
+
+def test_near_its_supply_a_transistor_of_a_table_pushes_no_further():
+    """With a threshold beyond the supply the membrane ends where push and leak hold each other."""
+    chip = CircuitNeuron(
+        law="table",
+        table=with_drops(grid()),
+        output="mosfet",
+        v_th=1.2 * volt,
+        vdd_low=0.45 * volt,
+        t_pulse=40_000 * nsecond,
+    )
+    population = Population("chip", chip, 1, {"vdd": 0.62 * volt})
+    source = Spikes("inputs", 1, [0], [0] * second)
+    run = Experiment(
+        populations=(population,),
+        sources=(source,),
+        connections=code_pulses("inputs", "chip", [0], [0], np.array([7]), chip.t_pulse),
+        traces=(Trace("chip", ("v",), [0]),),
+        duration=3900 * DT,
+        dt=DT,
+        seed=1,
+    )
+    end = float(simulate(run).signals["chip"]["v"].values[0, -1] / volt)
+    assert 0.5 < end < 0.62
+    pushed = 7 * chip.table[0].current(0.62, 0.62 - end)
+    assert pushed == pytest.approx((end - 0.25) / 400e6, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_gains_supplies_and_deployment_follow_the_table(kind):
+    chip, law = PAIRS[kind]
+    vdd = np.array([0.53, 0.75, 0.93]) * volt
+    gain = gain_of(chip, vdd)
+    assert gain[1] == 1
+    np.testing.assert_allclose(vdd_of(chip, gain) / volt, vdd / volt, rtol=1e-10)
+    np.testing.assert_allclose(gain, gain_of(law, vdd), rtol=0.02)
+    low, high = reachable_gains(chip)
+    assert low < gain[0] < gain[2] < high
+    weight = np.random.default_rng(2).normal(size=(5, 4))
+    layers = [
+        deploy(one, weight, weight[:, 0], np.linspace(0.5, 1.3, 5), 1.0, Design())
+        for one in (chip, law)
+    ]
+    np.testing.assert_array_equal(layers[0].codes, layers[1].codes)
+    np.testing.assert_allclose(layers[0].vdd / volt, layers[1].vdd / volt, atol=0.01)
+
+
+def test_a_table_may_have_a_range_of_supplies_of_its_own():
+    vdd = np.linspace(0.3, 0.6, 13)
+    chip = CircuitNeuron(
+        law="table",
+        table=alone(NO_MODULATION, vdd),
+        vdd_low=0.3 * volt,
+        vdd_reference=0.45 * volt,
+        vdd_high=0.6 * volt,
+    )
+    low, high = reachable_gains(chip)
+    exact = [NO_MODULATION.current(NO_MODULATION.overdrive(end)) for end in (0.3, 0.45, 0.6)]
+    assert (low, high) == pytest.approx((exact[0] / exact[1], exact[2] / exact[1]), rel=1e-10)
+
+
+def test_a_supply_may_change_in_a_run_where_the_current_does_not_depend_on_v():
+    chip, law = PAIRS["ideal"]
+    vdd = np.array([SUPPLIES, SUPPLIES[::-1]]) * volt
+    times = [0, 8e-6] * second
+    found = []
+    for one in (chip, law):
+        run = driven(one)
+        run = run.add(schedule(run.populations[0], times, vdd, DT))
+        found.append(simulate(run).spikes["chip"].times)
+    np.testing.assert_allclose(*found)
+    with pytest.raises(UserError, match="cannot change in a run: its table has currents by v"):
+        schedule(driven(PAIRS["mosfet"][0]).populations[0], times, vdd, DT)
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_power_domains_have_the_table_each_at_its_supply(kind):
+    chip = PAIRS[kind][0]
+    values = {"vdd_soma": 0.6 * volt, "vdd_tuft": 0.9 * volt}
+    completed = Population("chip", chip, 2, values).completed
+    for name, vdd in (("soma", 0.6), ("tuft", 0.9)):
+        expected = float(chip.unit_current(vdd * volt) / nA)
+        np.testing.assert_allclose(completed[f"I_unit_{name}"] / nA, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_genn_has_all_that_a_table_needs(kind):
+    chip = PAIRS[kind][0]
+    assert list(obstacles(chip)) == list(obstacles(PAIRS[kind][1]))
+    assert list(lacking(chip)) == []
+
+
+ONE, BOTH = alone(NO_MODULATION), with_drops(grid())
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"law": "table"}, "law=table takes one table of a mirror, not law=table with 0"),
+        ({"law": "table", "table": (ONE, ONE)}, "not law=table with 2"),
+        ({"table": ONE}, "not law=square with 1"),
+        ({"law": "table", "table": "m.csv"}, "table must be a DeviceTable"),
+        ({"law": "table", "table": BOTH}, "has currents by v: use output=mosfet"),
+        ({"law": "table", "table": ONE, "output": "mosfet"}, "no voltages v: use output=ideal"),
+        ({"law": "table", "table": ONE, "vdd_low": 0.4 * volt}, r"0\.43 V to 1\.07 V, and syn"),
+        ({"law": "table", "table": ONE, "beta": 1 * uA / volt**2}, "beta needs transistors"),
+        ({"law": "table", "table": ONE, "R_supply": 1 * ohm}, "R_supply needs transistors"),
+        ({"law": "table", "table": ONE, "C_gate": 1 * ffarad}, "C_gate needs transistors"),
+        ({"law": "table", "table": ONE, "temperature": 310 * kelvin}, "one temperature"),
+        ({"law": "table", "table": ONE, "synapse": "conductance"}, "synapse=mirror"),
+    ],
+)
+def test_what_does_not_go_with_a_table_is_refused(values, said):
+    with pytest.raises(UserError, match=said):
+        CircuitNeuron(**values)
+
+
+def test_v_of_a_table_reaches_the_highest_supply():
+    short = DeviceTable(
+        at_vdd=VDD * volt, at_drop=DROPS[:-1] * volt, unit_current=grid()[:, :-1].ravel() * amp
+    )
+    with pytest.raises(UserError, match=r"v up to 0\.8 V, and needs it up to vdd_high = 1 V"):
+        CircuitNeuron(law="table", table=short, output="mosfet")
+
+
+def test_single_neurons_and_formulas_of_transistors_have_no_place_with_a_table():
+    chip = PAIRS["ideal"][0]
+    with pytest.raises(UserError, match="A table has no beta, vto or R_S"):
+        Population("chip", chip, 2, {"beta": [0.5, 0.6] * uA / volt**2}).completed  # noqa: B018
+    with pytest.raises(UserError, match="A table has no beta, vto or R_S"):
+        chip.bias_for(100 * nsecond)

@@ -11,6 +11,8 @@ from brian2 import nA, volt
 from neuromod.chip.mirror_data import MirrorData, read_mirror
 from neuromod.devices.spice.ngspice import version
 from neuromod.errors import UserError
+from neuromod.protocols.vdd_sweep import VddSweep
+from neuromod.settings import change, flatten, format_value, read
 
 needs_ngspice = pytest.mark.skipif(not version(), reason="ngspice is not installed")
 
@@ -244,3 +246,17 @@ def test_a_frame_without_a_file_is_a_table_too():
     assert found.name == "mine"
     np.testing.assert_allclose(found.at_vdd / volt, VDD)
     np.testing.assert_allclose(found.unit_current / nA, CURRENT)
+
+
+def test_a_file_is_a_setting_and_the_record_repeats_it_without_the_file(tmp_path):
+    path = table(tmp_path / "my nmos.csv", np.linspace(0.5, 1, 5).tolist())
+    given = {"circuit.law": "table", "circuit.table": str(path)}
+    protocol = change(VddSweep(), read(VddSweep(), given))
+    (found,) = protocol.circuit.table
+    assert (found.name, found.source) == ("my_nmos", read_mirror(path).source)
+    texts = {name: format_value(value) for name, value in flatten(protocol).items()}
+    path.unlink()
+    again = change(VddSweep(), read(VddSweep(), texts))
+    assert again == protocol
+    with pytest.raises(UserError, match=r"There is no file .*nmos\.csv"):
+        read(VddSweep(), given)

