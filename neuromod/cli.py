@@ -488,16 +488,16 @@ def validate(
     neurons: Neurons = None,
 ) -> None:
     """Compare circuit neurons with ngspice; dt is 1 ns unless it is set, or gates fix it."""
-    from neuromod.devices.spice.validation import DT, TARGETS, validate
+    from neuromod.devices.spice.validation import DT, promise, validate
     from neuromod.devices.spice.wiring import choose, pick
     from neuromod.support.progress import bars
 
     with bars():
         chosen = pick(_protocol(protocol, settings, DT).experiments(), experiment)
-        table = validate(chosen, choose(chosen, neurons or ()))
+        held = choose(chosen, neurons or ())
+        table = validate(chosen, held)
     _print_table(table, "", len(table))
-    targets = ", ".join(f"{name.replace('_', ' ')} {most:g}" for name, most in TARGETS.items())
-    print(f"Targets at dt = 1 ns: no spike missing or extra, and at most {targets}.")
+    print(promise(chosen, held))
     if not table.agrees.all():
         _say(f"{(~table.agrees).sum()} of {len(table)} neurons miss them.")
         raise typer.Exit(FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,11 @@ from brian2 import Quantity, mV, nsecond
 from brian2.units.allunits import fjoule
 
 from neuromod.devices.simulation import simulate
+from neuromod.devices.spice import cycles
+from neuromod.devices.spice.cycles import compare_cycles
 from neuromod.devices.spice.ngspice import simulate_in_spice
 from neuromod.devices.spice.wiring import Neurons
+from neuromod.devices.spice.writers import writer_of
 from neuromod.experiment import Experiment, Population, Trace
 from neuromod.recording import Recording
 
@@ -35,7 +39,7 @@ def validate(experiment: Experiment, neurons: Neurons) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        See `compare`.
+        See `compare`; `cycles.compare_cycles` for circuits other than the circuit neuron.
 
     Raises
     ------
@@ -44,7 +48,29 @@ def validate(experiment: Experiment, neurons: Neurons) -> pd.DataFrame:
     """
     theirs = simulate_in_spice(experiment, neurons)
     traces = tuple(Trace(name, ("v",), np.array(numbers)) for name, numbers in neurons.items())
-    return compare(experiment, neurons, simulate(replace(experiment, traces=traces)), theirs)
+    ours = simulate(replace(experiment, traces=traces))
+    how = compare_cycles if _is_other(experiment, neurons) else compare
+    return how(experiment, neurons, ours, theirs)
+
+
+def promise(experiment: Experiment, neurons: Neurons) -> str:
+    """The targets in words."""
+    if _is_other(experiment, neurons):
+        return (
+            "Targets of an ideal model against transistors: numbers of spikes within one, and at "
+            f"most {_listed(cycles.TARGETS)}."
+        )
+    return f"Targets at dt = 1 ns: no spike missing or extra, and at most {_listed(TARGETS)}."
+
+
+def _is_other(experiment: Experiment, neurons: Neurons) -> bool:
+    """Whether these are circuits other than the circuit neuron."""
+    held = {p.name: p for p in experiment.populations if p.name in neurons}
+    return writer_of(held) is not None
+
+
+def _listed(targets: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {most:g}" for name, most in targets.items())
 
 
 def compare(
