@@ -59,7 +59,7 @@ def bundled(connections: Sequence[Connection]) -> Iterator[Bundle]:
     """
     left = [wire for wire in connections if len(wire.i)]
     while left:
-        count = max(n for n in range(1, _alike(left) + 1) if n == 1 or _widest(left[:n]))
+        count = next(n for n in range(_alike(left), 0, -1) if _widest(left[:n]))
         together, left = left[:count], left[count:]
         widest = max(together, key=lambda wire: len(wire.i))
         weights = {wire.variable: _spread(wire, widest) for wire in together}

@@ -34,7 +34,7 @@ def by_pair(bundle, variable):
 
 def test_all_that_a_pulse_moves_is_one_group_with_two_delays():
     wires = code_pulses("inputs", "chip", PRE, POST, CODES, WIDTH)
-    assert len(wires) == 4
+    assert len(wires) > 3
     (bundle,) = bundled(wires)
     assert list(bundle.weights) == [wire.variable for wire in wires]
     assert bundle.delays == (0 * nsecond, WIDTH)
