@@ -25,10 +25,10 @@ HEAD = """\
 """
 STEP = """\
   // 1 where x is above 0, else 0: a smooth step.
-  analog function real above;
+  analog function real level;
     input x, steep;
     real x, steep;
-    above = 0.5*(1.0 + tanh(steep*x));
+    level = 0.5*(1.0 + tanh(steep*x));
   endfunction
 """
 NEURON = """
@@ -51,19 +51,19 @@ $step
       leaks = v_slope/R_leak*sinh(v/v_slope);
 
     // The comparator, and the NOR of all pulses and of the spike.
-    reached = above(V(membrane, gnd) - v_th - v_offset, 1e5);
-    none = 1.0 - above(V(busy, gnd) - 0.5, 40.0);
+    reached = level(V(membrane, gnd) - v_th - v_offset, 1e5);
+    none = 1.0 - level(V(busy, gnd) - 0.5, 40.0);
     clock = comparator == 0 ? none : reached;
     data = comparator == 0 ? reached : 1.0;
 
     // A flip-flop that takes up its data as its clock rises, and resets itself.
-    high = above(clock - 0.5, 40.0);
-    spiking = above(V(latch, gnd) - 0.75, 40.0);
-    lasting = above(V(latch, gnd) - 0.25, 40.0);
-    ended = above(V(ramp, gnd) - 1.0, 1000.0);
-    kept = above(V(latch, gnd) + high*above(V(held, gnd) - 0.5, 40.0) - ended - 0.5, 40.0);
+    high = level(clock - 0.5, 40.0);
+    spiking = level(V(latch, gnd) - 0.75, 40.0);
+    lasting = level(V(latch, gnd) - 0.25, 40.0);
+    ended = level(V(ramp, gnd) - 1.0, 1000.0);
+    kept = level(V(latch, gnd) + high*level(V(held, gnd) - 0.5, 40.0) - ended - 0.5, 40.0);
     I(held, gnd) <+ ddt(1e-14*V(held, gnd)) + 1e-3*high*spiking*V(held, gnd)
-      - 1e-3*(1.0 - high)*(above(data - 0.5, 40.0)*(1.0 - spiking) - V(held, gnd));
+      - 1e-3*(1.0 - high)*(level(data - 0.5, 40.0)*(1.0 - spiking) - V(held, gnd));
     I(ramp, gnd) <+ ddt(1e-12*V(ramp, gnd)) - spiking*1e-12/t_spike
       + 1e-2*(1.0 - lasting)*V(ramp, gnd);
     I(latch, gnd) <+ ddt(1e-13*V(latch, gnd)) + 1e-3*(V(latch, gnd) - kept);
@@ -83,7 +83,7 @@ module ${name}_synapse(pulse, vdd, membrane, busy, gnd);
   (*desc="signed code: units that push, or pull below 0"*)
   parameter integer code = 1 from [-$most:$most];
 $parameters
-  real on, active, sized, current;
+  real on, active, push, pull, from_supply, to_ground;
 
 $step
   // A unit's transistor: what it would conduct in saturation, less what flows back.
@@ -105,32 +105,39 @@ $step
   endfunction
 
   analog begin
-    on = above(V(pulse, gnd) - 0.5, 40.0);
+    on = level(V(pulse, gnd) - 0.5, 40.0);
     active = references == 0 ? 1.0 : on;
-    sized = code < 0 ? -code : code;
-    I(gnd, busy) <+ 1e-6*on;
-    // Where nothing conducts, a gate still has a voltage.
-    I(gate, gnd) <+ 1e-15*V(gate, gnd);
+    // From the supply into the membrane, out of it to ground, and into and out of the gate.
+    push = 0.0;
+    pull = 0.0;
+    from_supply = 0.0;
+    to_ground = 0.0;
     if (synapse == 1) begin
       if (code > 0)
-        I(vdd, membrane) <+ on*sized*G_unit*V(vdd, membrane);
+        push = on*code*G_unit*V(vdd, membrane);
       else
-        I(membrane, gnd) <+ on*sized*G_unit*V(membrane, gnd);
+        pull = -on*code*G_unit*V(membrane, gnd);
     end else if (code > 0) begin
-      current = unit(V(vdd, gate) - vto, V(vdd, gate), beta);
-      I(vdd, gate) <+ current;
-      I(gate, gnd) <+ active*V(gate, gnd)/R_S;
-      if (output_stage == 1)
-        current = unit(V(vdd, gate) - vto, V(vdd, membrane), beta);
-      I(vdd, membrane) <+ on*sized*current;
+      from_supply = unit(V(vdd, gate) - vto, V(vdd, gate), beta);
+      to_ground = active*V(gate, gnd)/R_S;
+      if (output_stage == 0)
+        push = on*code*from_supply;
+      else
+        push = on*code*unit(V(vdd, gate) - vto, V(vdd, membrane), beta);
     end else if (code < 0) begin
-      current = unit(V(gate, gnd) - vto_n, V(gate, gnd), beta_n);
-      I(gate, gnd) <+ current;
-      I(vdd, gate) <+ active*V(vdd, gate)/R_S;
-      if (output_stage == 1)
-        current = unit(V(gate, gnd) - vto_n, V(membrane, gnd), beta_n);
-      I(membrane, gnd) <+ on*sized*current;
+      from_supply = active*V(vdd, gate)/R_S;
+      to_ground = unit(V(gate, gnd) - vto_n, V(gate, gnd), beta_n);
+      if (output_stage == 0)
+        pull = -on*code*to_ground;
+      else
+        pull = -on*code*unit(V(gate, gnd) - vto_n, V(membrane, gnd), beta_n);
     end
+    I(vdd, membrane) <+ push;
+    I(membrane, gnd) <+ pull;
+    I(vdd, gate) <+ from_supply;
+    // Where nothing conducts, a gate still has a voltage.
+    I(gate, gnd) <+ to_ground + 1e-15*V(gate, gnd);
+    I(gnd, busy) <+ 1e-6*on;
   end
 endmodule
 """
