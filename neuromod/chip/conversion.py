@@ -339,12 +339,12 @@ class Layer:
     def mirrors(self, supply: int) -> np.ndarray:
         """How many mirrors of each neuron one of the supplies feeds, shape (neurons,)."""
         codes, biases = self.fed_by(supply)
-        return np.count_nonzero(codes, axis=1) + (biases != 0.0)
+        return np.asarray(np.count_nonzero(codes, axis=1) + (biases != 0.0))
 
     def n_mirrors(self, supply: int) -> np.ndarray:
         """N-type ones of them, which pull, shape (neurons,)."""
         codes, biases = self.fed_by(supply)
-        return np.count_nonzero(codes < 0, axis=1) + (biases < 0)
+        return np.asarray(np.count_nonzero(codes < 0, axis=1) + (biases < 0))
 
     @property
     def _none(self) -> tuple[np.ndarray, np.ndarray]:

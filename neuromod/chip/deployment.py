@@ -282,14 +282,10 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
     domains = {suffix(_domain(n, supplies)): methodcaller("vdd_of", n) for n in range(supplies)}
     values = {f"vdd{mark}": np.asarray(everywhere(vdd)) * volt for mark, vdd in domains.items()}
     # Volleys share mirrors, and inputs that are silent have theirs too.
-    values |= {
-        f"built{m}": everywhere(lambda la, n=n: la.mirrors(n)) for n, m in enumerate(domains)
-    }
-    if "n_built" not in circuit.ignored:
-        values |= {
-            f"n_built{m}": everywhere(lambda la, n=n: la.n_mirrors(n))
-            for n, m in enumerate(domains)
-        }
+    for n, mark in enumerate(domains):
+        values[f"built{mark}"] = everywhere(methodcaller("mirrors", n))
+        if "n_built" not in circuit.ignored:
+            values[f"n_built{mark}"] = everywhere(methodcaller("n_mirrors", n))
     scale = everywhere(lambda la: np.broadcast_to(la.scale, len(la.codes)))
     if np.any(scale != 1):
         values |= {"beta": circuit.beta / scale, "R_S": circuit.R_S * scale}

@@ -85,8 +85,8 @@ def _nominal(points: Points, usual: Mapping[str, Any]) -> int | None:
     """The point at which every setting is what it usually is, if there is one."""
     same = np.ones(len(points), dtype=bool)
     for axis in points.axes:
-        value = usual.get(axis.name)
-        if np.ndim(value) or value is None:
+        value: Any = usual.get(axis.name)
+        if value is None or np.ndim(value):
             return None
         values = points.of(axis)
         if axis.is_numeric:

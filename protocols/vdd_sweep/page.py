@@ -14,7 +14,16 @@ from neuromod.chip.conversion import LEAST_ENERGY, MAX_RATE
 from neuromod.experiment import Spikes
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.recording import Recording
-from neuromod.support.figures import BLACK, BLUE, label, ordered_colors, panels, thin
+from neuromod.support.figures import (
+    BLACK,
+    BLUE,
+    ORANGE,
+    label,
+    legend,
+    ordered_colors,
+    panels,
+    thin,
+)
 from neuromod.support.text import say
 
 if TYPE_CHECKING:
@@ -40,15 +49,31 @@ def plot(protocol: VddSweep, tables: Tables, recordings: Recordings) -> Figure:
     _plot_traces(protocol, axes["traces"], recordings["sweep"], protocol.drawn(inputs))
     axes["spikes"].plot(table.vdd_V, table.output_spikes, "o-", color=BLUE, ms=3)
     axes["current"].plot(table.vdd_V, table.unit_current_nA, color=BLUE)
-    axes["energy"].plot(table.vdd_V, table.energy_per_spike_pJ, "o-", color=BLUE, ms=3)
+    _plot_energy(protocol, axes["energy"], table)
     paper = float(LEAST_ENERGY / pjoule)
     axes["energy"].axhline(paper, color=BLACK, lw=0.8, ls=":")
     name = f"calibrated here: {say(LEAST_ENERGY)} at {say(MAX_RATE)}"
-    look = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": 8}
-    axes["energy"].annotate(name, (table.vdd_V.max(), paper), (0, -3), **look)
+    # Below the line if there is room, else above it where few spikes share the energy.
+    below = paper > 0.15 * table.energy_per_spike_pJ.max()
+    drawn = table[table.energy_per_spike_pJ.notna()]
+    least = (drawn if len(drawn) else table).vdd_V.min()
+    look = {"textcoords": "offset points", "ha": "left", "fontsize": 8}
+    look |= {"va": "top" if below else "bottom"}
+    axes["energy"].annotate(name, (least, paper), (0, -3 if below else 2), **look)
     for panel, (title, x, y) in LABELS.items():
         label(axes[panel], title.format(table.input_spikes[0]), x, y, ylim=(0, None))
     return figure
+
+
+def _plot_energy(protocol: VddSweep, axes: Any, table: Any) -> None:
+    """With references as the circuit has them, and dashed as it has not."""
+    names = {"always": "references stay on", "pulsed": "references pulsed"}
+    for kind, name in names.items():
+        own = kind == protocol.circuit.references
+        look = {"marker": "o", "ms": 3} if own else {"ls": "--"}
+        energy = table[f"energy_per_spike_{kind}_pJ"]
+        axes.plot(table.vdd_V, energy, color=BLUE if own else ORANGE, label=name, **look)
+    legend(axes)
 
 
 def _plot_traces(protocol: VddSweep, axes: Any, recording: Recording, inputs: Spikes) -> None:
@@ -71,6 +96,25 @@ def _plot_traces(protocol: VddSweep, axes: Any, recording: Recording, inputs: Sp
     label(axes, "a  Membrane (threshold dotted) and spikes (bars)", "time (µs)", "membrane (mV)")
 
 
+def _say_energy(firing: Any) -> str:
+    """How energy per spike goes with the supply, for either kind of references."""
+    said = []
+    for kind, name in (("always", "stay on"), ("pulsed", "conduct only during pulses")):
+        energy = firing[f"energy_per_spike_{kind}_pJ"]
+        first, least, last = (
+            say(pj, "pJ", 3) for pj in (energy.iloc[0], energy.min(), energy.iloc[-1])
+        )
+        lowest = say(firing.vdd_V[energy.idxmin()], "V", 3)
+        inner = energy.idxmin() not in (firing.index[0], firing.index[-1])
+        by_way = f" by way of {least} at {lowest}" if inner else ""
+        said.append(f"from {first}{by_way} to {last} where references {name}")
+    return (
+        f"Energy per spike goes {said[0]}, and {said[1]}. More spikes share the comparator's "
+        "decisions and the leakage, but a reference that stays on draws current by the square of "
+        "its overdrive all the time; one that a pulse switches would not charge its gate in time."
+    )
+
+
 def report(protocol: VddSweep, tables: Tables) -> list[Section]:
     """What a higher supply does."""
     table = tables["table"]
@@ -78,11 +122,7 @@ def report(protocol: VddSweep, tables: Tables) -> list[Section]:
     low, high = table.iloc[0], table.iloc[-1]
     spread = "Too few supplies gave spikes to compare their energy."
     if len(firing) > 1:
-        first, last = (say(pj, "pJ", 3) for pj in firing.energy_per_spike_pJ.iloc[[0, -1]])
-        spread = (
-            f"Energy per spike goes from {first} to {last}, because more spikes share the "
-            "comparator's decisions and the leakage."
-        )
+        spread = _say_energy(firing)
     return [
         *(_say_network(protocol.network, table) if protocol.network else ()),
         Section(
