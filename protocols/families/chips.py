@@ -95,7 +95,9 @@ def check_supplies(settings: Parameters, circuit: CircuitNeuron) -> None:
     """Refuse supplies at which a protocol's circuit cannot be run, and say which would do."""
     low, high = circuit.vdd_low, circuit.vdd_high
     for field in dataclasses.fields(settings):
-        given = np.atleast_1d(getattr(settings, field.name)) if "supply" in field.metadata else []
+        if "supply" not in field.metadata:
+            continue
+        given = np.atleast_1d(getattr(settings, field.name))
         beyond = [vdd for vdd in given if not low <= vdd <= high]
         if beyond:
             example = say(circuit.vdd_reference)

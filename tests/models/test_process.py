@@ -8,6 +8,8 @@ import pytest
 from brian2 import Quantity, linspace, mV, nA, nsecond, uA, um, volt
 
 from neuromod.errors import UserError
+from neuromod.experiment import Population
+from neuromod.inputs.supplies import schedule
 from neuromod.models import CircuitNeuron, circuits, read_circuits
 from neuromod.models.process import TABLE
 from neuromod.parameters import parameters
@@ -131,6 +133,19 @@ def test_a_file_that_will_not_do_is_refused(written, old, new, message):
     assert old in mine()
     with pytest.raises(UserError, match=message):
         read_circuits(written(mine().replace(old, new)))
+
+
+def test_a_population_and_a_schedule_take_the_supplies_of_their_circuit():
+    circuit, dt = circuits.sky130, 10 * nsecond
+    assert (Population("chip", circuit, 1).own("vdd") == 1 * volt).all()
+    chips = Population("chip", circuit, 2, {"vdd": [0.7, 1.8] * volt})
+    schedule(chips, [0, 50] * dt, [[0.7, 1.8], [1.8, 0.7]] * volt, dt)
+    with pytest.raises(
+        UserError, match=r"vdd of chip = 1.81 V is out of range: expected 0.7 to 1.8"
+    ):
+        Population("chip", circuit, 1, {"vdd": 1.81 * volt})
+    with pytest.raises(UserError, match=r"to 0.69 V at 500 ns: 0.7 to 1.8 V was expected"):
+        schedule(chips, [0, 50] * dt, [[0.7, 1.8], [1.8, 0.69]] * volt, dt)
 
 
 def test_sky130_is_in_units_that_a_designer_reads():

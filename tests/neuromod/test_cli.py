@@ -68,7 +68,7 @@ def test_a_model_is_described_with_equations_inputs_units_and_sources(neuromod):
     assert CircuitNeuron().equations.strip() in ended.out
     assert "exponential_euler" in ended.out
     inputs, _, settings = ended.out.partition("\nParameters")
-    assert re.search(r"vdd +0\.75 V +.*supply.* +0\.5 to 1 V +Barton", inputs)
+    assert re.search(r"vdd +0\.75 V +.*supply.* +0\.5 to 1 V +the circuit", inputs)
     for name, _, about in parameters(CircuitNeuron):
         assert re.search(rf"^{name} .*{re.escape(about.source)}", settings, re.MULTILINE)
 
