@@ -49,6 +49,8 @@ UNITS |= {
     "fJ": UNITS["fjoule"],
     "pJ": UNITS["pjoule"],
     "fA": UNITS["famp"],
+    "fC": UNITS["fcoulomb"],
+    "pC": UNITS["pcoulomb"],
 }
 Kind = TypeVar("Kind", bound=Parameters)
 

@@ -90,10 +90,10 @@ def injection(circuit: Any) -> Iterator[Part]:
     charge = float(circuit.Q_reset)
     if not charge:
         return
-    for node, delay in (("opened", OPENS), ("over", DECIDES)):
+    for node, delay in (("opened", OPENS), ("ended_spike", DECIDES)):
         yield Resistor(f"R{node}", "spike", node, 1)
         yield Capacitor(f"C{node}", node, "0", delay)
-    yield Behaviour("Bseen", "seen", "0", "V", on("over"))
+    yield Behaviour("Bseen", "seen", "0", "V", on("ended_spike"))
     yield from _charged("inject", charge, f"-{on('opened', 0.25)}")
 
 
