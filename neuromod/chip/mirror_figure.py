@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Voltages across the transistor that are drawn, at most.
 MOST_DRAWN = 6
+SWEEP: dict[str, Any] = {"marker": "o", "ls": "", "ms": 4, "mfc": "none", "mew": 0.7}
 LEFT_OUT: dict[str, Any] = {"marker": "x", "ls": "", "color": "0.6", "ms": 4}
 
 
@@ -45,7 +46,7 @@ def draw_mirror_fit(fit: MirrorFit) -> Figure:
         legend(
             axes["linear"],
             also={
-                "sweep": {"marker": "o", "ls": "", "color": BLACK, "ms": 3},
+                "sweep": {"color": BLACK, **SWEEP},
                 **({"left out": LEFT_OUT} if out_drawn else {}),
                 f"fit, law={fit.law}": {"color": BLUE},
                 "95 % band": {"color": BLUE, "alpha": 0.25, "lw": 6},
@@ -67,8 +68,8 @@ def _draw_currents(axes: Axes, fit: MirrorFit) -> None:
     points, curve = fit.points, fit.curve
     if "v_V" not in curve:
         axes.fill_between(curve.vdd_V, curve.low_nA, curve.high_nA, color=BLUE, alpha=0.25, lw=0)
+        _draw_points(axes, points, BLACK)
         axes.plot(curve.vdd_V, curve.fit_nA, color=BLUE)
-        _draw_points(axes, points)
         return
     drops = _shown(points)
     family = Family(np.array(drops) * volt, "v")
@@ -77,14 +78,14 @@ def _draw_currents(axes: Axes, fit: MirrorFit) -> None:
         axes.fill_between(
             fitted.vdd_V, fitted.low_nA, fitted.high_nA, color=color, alpha=0.25, lw=0
         )
-        axes.plot(fitted.vdd_V, fitted.fit_nA, color=color)
-        _draw_points(axes, own)
+        _draw_points(axes, own, color)
+        axes.plot(fitted.vdd_V, fitted.fit_nA, color=color, lw=1)
     family.explain(axes)
 
 
-def _draw_points(axes: Axes, points: pd.DataFrame) -> None:
+def _draw_points(axes: Axes, points: pd.DataFrame, color: str) -> None:
     used, out = points[points.used], points[~points.used]
-    axes.plot(used.vdd_V, used.current_nA, "o", color=BLACK, ms=3)
+    axes.plot(used.vdd_V, used.current_nA, color=color, **SWEEP)
     axes.plot(out.vdd_V, out.current_nA, **LEFT_OUT)
 
 
@@ -110,6 +111,6 @@ def _write(axes: Axes, fit: MirrorFit) -> None:
     if fit.undetermined:
         lines.append("* open, or known but loosely")
     if fit.systematic:
-        lines.append("residuals are no scatter: another law")
+        lines.append("residuals are no scatter: try another law")
     axes.text(0, 1, "\n".join(lines), va="top", linespacing=1.7, transform=axes.transAxes)
     label(axes, "d  Fitted, with 95 % intervals")
