@@ -4,7 +4,7 @@ from functools import cache
 import numpy as np
 import pytest
 from brian2 import Mohm, NeuronGroup, amp, kelvin, mV, nA, nsecond, ohm, second, uA, uF, um, volt
-from brian2.units.allunits import ffarad
+from brian2.units.allunits import fcoulomb, ffarad
 from brian2.units.fundamentalunits import DimensionMismatchError
 from hypothesis import given, settings, strategies as st
 
@@ -842,3 +842,89 @@ def test_the_starved_transistor_of_the_spike_generator_is_n_type():
 def test_corners_that_cannot_be_are_refused(settings, problem):
     with pytest.raises(UserError, match=problem):
         CircuitNeuron(**settings)
+
+
+def one_pulse(code, at=(5,), steps=60, **settings):
+    """A neuron's membrane, mV, and the steps at which it fires, under pulses of one synapse."""
+    circuit = CircuitNeuron(**settings)
+    none = np.zeros(1, dtype=int)
+    experiment = Experiment(
+        populations=[Population("chip", circuit, 1, {"vdd": 0.75 * volt})],
+        sources=[Spikes("inputs", 1, np.zeros(len(at), dtype=int), np.array(at) * DT)],
+        connections=code_pulses("inputs", "chip", none, none, code, circuit.t_pulse),
+        traces=[Trace("chip", ("v",), none)],
+        duration=steps * DT,
+        dt=DT,
+    )
+    found = simulate(experiment)
+    fired = np.round(np.asarray(found.spikes["chip"].times / DT)).astype(int).tolist()
+    return np.asarray(found.trace("chip", "v", 0) / mV), fired
+
+
+@pytest.mark.parametrize("delay", [1, 4, 10])
+def test_a_late_comparator_fires_later_and_decides_as_before(delay):
+    _, (plain,) = one_pulse(7)
+    v, (late,) = one_pulse(7, t_comparator=delay * DT)
+    assert late == plain + delay
+    # Until then the membrane is free.
+    assert v[late] > 380
+    assert v[late + 1] == pytest.approx(250)
+    assert one_pulse(4, t_comparator=delay * DT)[1] == []
+
+
+def test_a_kick_comes_as_the_clock_rises_and_goes_as_it_falls():
+    kicked, plain = one_pulse(3, Q_kick=0.31 * fcoulomb)[0], one_pulse(3)[0]
+    apart = kicked - plain
+    # 0.31 fC on 50 fF are 6.2 mV. The clock is high at rest and low during the pulse.
+    assert not apart[:7].any()
+    np.testing.assert_allclose(apart[7:17], -6.2 * DECAY ** np.arange(1, 11), rtol=1e-9)
+    np.testing.assert_allclose(
+        apart[17:], (-6.2 * DECAY**10 + 6.2) * DECAY ** np.arange(1, 44), atol=1e-9
+    )
+
+
+def test_a_kick_does_not_decide_for_itself():
+    # 100 mV above rest within 0.4 mV: 6 mV of kick would do.
+    assert one_pulse(5, v_th=350.2 * mV, Q_kick=0.31 * fcoulomb)[1] == []
+    assert one_pulse(5, v_th=343 * mV, Q_kick=-0.31 * fcoulomb)[1] == [16]
+
+
+@pytest.mark.parametrize("charge", [0.5, -0.37])
+def test_a_reset_leaves_its_charge_when_the_switch_opens(charge):
+    # 0.5 fC on 50 fF are 10 mV.
+    v, (fired,) = one_pulse(7, Q_reset=charge * fcoulomb)
+    assert v[fired + 1 : fired + 11] == pytest.approx(np.full(10, 250.0))
+    after = 1e3 * charge / 50
+    np.testing.assert_allclose(
+        v[fired + 11 :] - 250, after * DECAY ** np.arange(1, 60 - fired - 10)
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"t_comparator": 20 * nsecond, "comparator": "continuous"}, "use comparator=clocked"),
+        ({"Q_kick": 1 * fcoulomb, "comparator": "continuous"}, "use comparator=clocked"),
+        ({"t_comparator": 110 * nsecond}, r"t_comparator = 110\. ns must be at most t_pulse"),
+        ({"C_domain": 1 * ffarad}, "give R_domain as well"),
+        ({"references": "pulse"}, "did you mean pulsed"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        Population("chip", CircuitNeuron(**settings), 1, {"vdd": 0.75 * volt})
+
+
+def test_an_experiment_counts_the_mirrors_of_its_neurons():
+    experiment = Experiment(
+        populations=[Population("chip", CHIP, 3)],
+        sources=[Spikes("inputs", 2, np.zeros(0, dtype=int), [] * second)],
+        connections=code_pulses("inputs", "chip", [0, 1, 1], [0, 0, 2], [3, -2, 0], 100 * nsecond),
+        duration=3 * DT,
+        dt=DT,
+    )
+    # A synapse of code 0 has none.
+    assert experiment.populations[0].completed["built"].tolist() == [2, 0, 0]
+    given = Population("chip", CHIP, 3, {"built": [5, 5, 5]})
+    own = replace(experiment, populations=[given]).populations[0]
+    assert np.asarray(own.completed["built"]).tolist() == [5, 5, 5]
