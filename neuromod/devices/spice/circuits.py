@@ -6,6 +6,7 @@ simulators are given sources that follow the same laws, and a flip-flop made of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,6 +37,10 @@ from neuromod.errors import UserError
 ZERO_CELSIUS = 273.15
 STATES = ("held", "ramp", "latch")
 """Nodes of a flip-flop made of capacitors, which are 0 V at the start."""
+# Of a flip-flop made of capacitors: its time constant, from its clock to its output, and from its
+# end to its output, seconds.
+SETTLING = 1e-10
+LATE, LONG = SETTLING * math.log(4), SETTLING * math.log(4 / 3)
 # A comparator's smooth step: half of it within 5 uV.
 SHARP = 1e5
 
@@ -89,13 +94,13 @@ def generator(dialect: Spice, clock: str, data: str, out: str, width: str) -> It
     yield Behaviour("Bheld", "0", "held", "I", f"1e-3*({follow} - {high}*{spiking}*V(held))")
     yield Capacitor("Cheld", "held", "0", 1e-14)
     # A ramp that reaches 1 V at the end of the width, and stays until the latch has let go.
-    ramp = f"{spiking}*1e-12/({width}) - (1 - {on('latch', 0.25)})*1e-2*V(ramp)"
+    ramp = f"{spiking}*1e-12/({width} - {number(LONG)}) - (1 - {on('latch', 0.25)})*1e-2*V(ramp)"
     yield Behaviour("Bramp", "0", "ramp", "I", ramp)
     yield Capacitor("Cramp", "ramp", "0", 1e-12)
     ended = "0.5*(1 + tanh(1000*(V(ramp) - 1)))"
     kept = f"0.5*(1 + tanh(40*(V(latch) + {high}*{held} - {ended} - 0.5)))"
     yield Behaviour("Blatch", "0", "latch", "I", f"1e-3*({kept} - V(latch))")
-    yield Capacitor("Clatch", "latch", "0", 1e-13)
+    yield Capacitor("Clatch", "latch", "0", 1e-3 * SETTLING)
     # The spike acts only when the latch no longer needs what it is about to take away.
     yield Behaviour("Bspike", out, "0", "V", on("latch", 0.75))
 
@@ -132,7 +137,9 @@ def delayed(dialect: Spice, spike: str, pulse: Any, longest: float) -> Iterator[
         return
     waits = int(np.ceil(pulse.start / longest))
     nodes = [spike, *(f"{out}_wait{n}" for n in range(waits)), out]
-    widths = [pulse.start / waits] * waits + [pulse.width]
+    # Each of them, and the spike's own, is late, which the waits make up for as far as they can.
+    left = max(pulse.start - (waits + 2) * LATE, pulse.start / 4)
+    widths = [left / waits] * waits + [pulse.width]
     for n, width in enumerate(widths):
         name = f"X{nodes[n + 1]}"
         circuit = "at_fall" if n else "at_rise"
