@@ -1,9 +1,10 @@
+import gc
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from brian2 import Hz, ms, nA, umolar
+from brian2 import BrianObject, Hz, ms, nA, umolar
 from brian2.devices import cpp_standalone
 
 from neuromod.devices.simulation import simulate
@@ -118,6 +119,10 @@ def test_one_program_runs_at_every_size(monkeypatch, tmp_path):
     monkeypatch.setenv("NEUROMOD_CACHE", str(tmp_path))
     first = simulate(network(), "cpp")
     assert first.provenance["compiled"]
+    # Names that are still in use would be numbered in the next run, in another text.
+    left = {found().name for found in BrianObject.__instances__()}
+    assert not any("cells" in name or "synapses" in name for name in left)
+    assert gc.isenabled()
     agree(first, simulate(network()))
     monkeypatch.setattr(Standalone, "make", None)
     for change in (
