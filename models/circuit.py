@@ -684,7 +684,8 @@ class CircuitNeuron(Parameters):
         if self.synapse == "conductance":
             return completed
         own = {name: values[name] for name in TRANSISTOR if name in values}
-        mirror = self.mirror(**own) if own or self.law != "table" else None
+        # A table has none.
+        mirror: Any = self.mirror(**own) if own or self.law != "table" else None
         n_type = self.mirror(pushes=False, **own) if self._skewed else None
         if own:
             completed["I_spec"] = mirror.specific_current * amp
