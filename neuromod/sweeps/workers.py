@@ -33,7 +33,8 @@ ALLOCATION = {
     "MALLOC_ARENA_MAX": 1,
 }
 """Of glibc in workers. Dask's own setting gives back the memory of every array after its use; a
-worker that steps a network then spends most of its time on getting it again."""
+worker that steps a network then spends most of its time on getting it again. Raising the first
+alone does not help: whoever sets it also stops the second from growing with what is used."""
 INHERITED = "DASK_INTERNAL_INHERIT_CONFIG"
 """The variable by which Dask hands its configuration to programs that it starts."""
 ANSWER_S, WORKERS_S = 30, 600
@@ -227,6 +228,11 @@ def _jobs(path: Path) -> Any:
     # A worker with several threads would mix the states of Brian2.
     about.setdefault("cores", 1)
     about.setdefault("processes", about["cores"])
+    own = about.get("job_script_prologue", [])
+    if not isinstance(own, list):
+        raise UserError(f"job_script_prologue in {path} must be a list of lines, not {own!r}.")
+    exports = [f"export {name}={value}" for name, value in ALLOCATION.items()]
+    about["job_script_prologue"] = [*exports, *own]
     try:
         cluster = getattr(dask_jobqueue, kind)(**about)
     except (TypeError, ValueError) as error:

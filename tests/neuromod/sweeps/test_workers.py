@@ -162,6 +162,7 @@ def test_what_is_no_place_to_compute_is_refused(asked, message):
         ("class = ", "cannot be read as TOML"),
         ('class = "SLURM"\njobs = 2', "did you mean SLURMCluster"),
         ('class = "SLURMCluster"', "number of jobs"),
+        ('class = "SLURMCluster"\njobs = 2\njob_script_prologue = "ls"', "a list of lines"),
         ('class = "SLURMCluster"\njobs = 2\nmemory = "2GB"\nqeue = "long"', "does not take"),
     ],
 )
@@ -191,13 +192,18 @@ def test_a_batch_job_has_one_thread_for_each_worker(tmp_path, monkeypatch):
         jobqueue.SLURMCluster, "scale", lambda _, *none, **some: none or asked.update(some)
     )
     path = tmp_path / "cluster.toml"
-    path.write_text('class = "SLURMCluster"\njobs = 3\ncores = 4\nmemory = "8GB"\nqueue = "long"')
+    own = 'job_script_prologue = ["module load python", "export MALLOC_ARENA_MAX=2"]'
+    about = 'class = "SLURMCluster"\njobs = 3\ncores = 4\nmemory = "8GB"\nqueue = "long"'
+    path.write_text(f"{about}\n{own}")
     with _jobs(path) as cluster:
         script = cluster.job_script()
     assert asked == {"jobs": 3}
     assert "--nworkers 4" in script
     assert "--nthreads 1" in script
     assert "-p long" in script
+    lines = [line for line in script.splitlines() if line.startswith(("export", "module"))]
+    expected = [f"export {name}={value}" for name, value in ALLOCATION.items()]
+    assert lines == [*expected, "module load python", "export MALLOC_ARENA_MAX=2"]
 
 
 def test_workers_keep_the_memory_of_arrays_for_the_next():
