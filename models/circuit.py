@@ -1025,6 +1025,26 @@ class CircuitNeuron(Parameters):
             return self.table[0].vdd_for(np.asarray(current / amp), rest) * volt
         return self.mirror().vdd_for(np.asarray(current / amp)) * volt
 
+    def transconductance(self, vdd: Quantity) -> Quantity:
+        """How the current of one least significant bit rises with its supply.
+
+        Parameters
+        ----------
+        vdd : Quantity, shape () or (n,)
+            Synapse supply, volt.
+
+        Returns
+        -------
+        Quantity, shape () or (n,)
+            In siemens.
+        """
+        supply = np.asarray(vdd / volt)
+        if self.synapse == "conductance":
+            return self.G_unit * np.ones(supply.shape)
+        if self.law == "table":
+            return self.table[0].slope(supply, float(self.v_rest / volt)) * siemens
+        return self.mirror().transconductance(supply) * siemens
+
     def step(self, vdd: Quantity) -> Quantity:
         """How far one pulse at one least significant bit moves a membrane at rest.
 

@@ -14,10 +14,15 @@ from neuromod.support.text import percent, say
 if TYPE_CHECKING:
     from neuromod.protocols.gain_to_vdd.protocol import GainToVdd
 
-LOOKS = {"square": ("square law", BLUE, "o", "-"), "ekv": ("EKV", ORANGE, "^", "--")}
+LOOKS = {
+    "square": ("square law", BLUE, "o", "-"),
+    "ekv": ("EKV", ORANGE, "^", "--"),
+    "table": ("table", BLUE, "o", "-"),
+}
 TRANSISTORS = {
     "square": "square-law transistors",
     "ekv": "EKV's, which conduct below threshold too",
+    "table": "those of the table",
 }
 SUPPLY, BITS = "synapse supply VDD (V)", "bits of the supply"
 LABELS = {

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, amp, linspace, nA, volt
+from brian2 import Quantity, linspace, nA, volt
 
 from neuromod.chip.conversion import gain_of, nearest, reachable_gains, vdd_of
 from neuromod.errors import UserError
@@ -92,7 +92,9 @@ class GainToVdd(ChipProtocol):
 
     @property
     def laws(self) -> list[str]:
-        """The circuit's own law, then the other."""
+        """The circuit's own law, then the others; a table has no others."""
+        if self.circuit.law == "table":
+            return ["table"]
         return list(dict.fromkeys((self.circuit.law, *LAWS)))
 
     def _wanted(self, chip: CircuitNeuron) -> np.ndarray:
@@ -108,7 +110,7 @@ class GainToVdd(ChipProtocol):
         swept, nearest = np.split(measured[:-1], [len(self.vdd)])
         vdd, gain = np.asarray(self.vdd / volt), gain_of(chip, self.vdd)
         unit, (low, high) = chip.unit_current(chip.vdd_reference), reachable_gains(chip)
-        slope = chip.mirror().transconductance(vdd) / float(unit / amp)
+        slope = np.asarray(chip.transconductance(self.vdd) / unit)
         off = np.abs(nearest.reshape(len(self.bits), -1) / self._wanted(chip) - 1)
         worst = [worst_error(chip, bits) for bits in range(1, MOST_BITS + 1)]
         fewest = [

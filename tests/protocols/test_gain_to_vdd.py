@@ -9,6 +9,7 @@ from brian2 import Mohm, linspace, nA, volt
 import neuromod
 from neuromod.models import circuits
 from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.device_table import DeviceTable
 from neuromod.protocols.gain_to_vdd.protocol import GainToVdd, worst_error
 from neuromod.runs.report import draw
 
@@ -151,3 +152,17 @@ def test_a_circuit_of_its_own_law_and_range_is_swept_over_it():
 def test_what_no_supply_can_answer_is_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
         GainToVdd(**settings)
+
+
+def test_a_table_of_one_s_own_transistors_has_its_gains_alone():
+    vdd = np.linspace(0.5, 1, 26)
+    table = DeviceTable(at_vdd=vdd * volt, unit_current=current(vdd) * nA)
+    chip = CircuitNeuron(law="table", table=table)
+    run = neuromod.run(GainToVdd(circuit=chip, vdd=linspace(0.5, 1, 61) * volt, targets=31))
+    assert set(run.tables["table"].law) == {"table"}
+    np.testing.assert_allclose(run.table.gain_measured, current(run.table.vdd_V) / 10, rtol=1e-3)
+    np.testing.assert_allclose(run.table.vdd_back_V, run.table.vdd_V, rtol=1e-10)
+    slope = (current(0.7801) - current(0.7799)) / 0.0002 / 10
+    found = np.interp(0.78, run.table.vdd_V, run.table.slope_per_V)
+    assert found == pytest.approx(slope, rel=5e-3)
+    draw(run.protocol, run.tables, run.recordings)
