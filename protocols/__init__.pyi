@@ -1,6 +1,7 @@
 from .antagonist import Antagonist as Antagonist
 from .bio_vs_circuit import BioVsCircuit as BioVsCircuit
 from .chip_network import ChipNetwork as ChipNetwork
+from .circuit_neurons import CircuitNeurons as CircuitNeurons
 from .cue_association import CueAssociation as CueAssociation
 from .demo import Demo as Demo
 from .dose_response import DoseResponse as DoseResponse

@@ -127,12 +127,11 @@ def instance(dialect: Spice, population: Population, index: int) -> Iterator[Par
     nodes = [f"{name}{end}" for end in ("", "_weight", "_syn", "_spike", "_vdd")]
     yield Instance(f"X{name}", nodes, f"{population.name}_neuron", own(population, OWN, index))
     yield from supply(name, "", None, Voltage(f"V{name}_vdd", f"{name}_vdd", "0", V_dd))
-    yield Behaviour(
-        f"B{name}_held", f"{name}_weight", "0", "I", number(one(population, "I_w", index))
-    )
-    yield Start((name,), 0)
-    yield Start((f"{name}_syn",), V_dd)
-    yield Start((f"X{name}", "ahp"), 0)
+    held, v, v_syn, v_ahp = (one(population, key, index) for key in AROUND)
+    yield Behaviour(f"B{name}_held", f"{name}_weight", "0", "I", number(held))
+    yield Start((name,), v)
+    yield Start((f"{name}_syn",), V_dd - v_syn)
+    yield Start((f"X{name}", "ahp"), v_ahp)
     yield from at_rest(dialect, f"X{name}")
 
 
