@@ -270,7 +270,7 @@ class CircuitNeuron(Parameters):
         0.5 * volt, "lowest supply of a synapse", f"{PAPER}, section 5.2.1: 0.5 to 1 V"
     )
     vdd_high: Quantity = positive(
-        1 * volt, "highest supply of a synapse", f"{PAPER}, section 5.2.1: 0.5 to 1 V"
+        1 * volt, "highest supply of a synapse", f"{PAPER}, section 5.2.1: 0.5 to 1 V", 100 * volt
     )
     vdd_reference: Quantity = positive(
         0.75 * volt, "supply of a synapse at which its gain is 1", f"{PAPER}, figure 4"
