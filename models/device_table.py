@@ -25,13 +25,15 @@ FEWEST, MOST, MOST_DROPS = 4, 10_000, 41
 # Of the largest current at a supply: what a simulator's gmin lets through at no voltage.
 NOTHING = 1e-3
 ROUNDING = 1e-9
+# Share of a current by which a saturated one may fall with v, as simulators' last digits do.
+FLAT = 1e-6
 # Halvings of a range of supplies after which none is left.
 HALVINGS = 64
 FACTORS = {"I_from": 0, "I_slope": 1, "I_bend": 2, "I_twist": 3}
 """Factors of a table's cubics, and the power of 1/volt of each."""
 SIDES = {"push": "V_drop", "pull": "v"}
 """Voltages across the transistors that push and that pull."""
-EXAMPLE = "an example: give your own"
+GIVEN = "measured or simulated by the user"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +47,19 @@ class DeviceTable(Parameters):
 
     name: str = parameter("device", "name of the device", "chosen here")
     at_vdd: Quantity = parameter(
-        np.array([0.5, 0.65, 0.8, 1.0]) * volt, "supplies, rising", EXAMPLE, low=0 * volt
+        np.array([0.5, 0.65, 0.8, 1.0]) * volt, "supplies, rising", GIVEN, low=0 * volt
     )
     at_drop: Quantity = parameter(
         np.zeros(1) * volt,
         "voltages across the output transistor, rising from 0; a single one where the current "
         "does not depend on it",
-        EXAMPLE,
+        GIVEN,
         low=0 * volt,
     )
     unit_current: Quantity = parameter(
         np.array([2.5, 6.7, 11.7, 18.8]) * nA,
         "currents, those of the first supply first",
-        EXAMPLE,
+        GIVEN,
         low=0 * nA,
     )
     source: str = parameter("", "where it comes from", "the file and its SHA-256")
@@ -107,7 +109,7 @@ class DeviceTable(Parameters):
         if not np.all(levels[-1] > 0):
             raise UserError(f"{self.name} gives no current at its highest supply.")
         if self.drops:
-            self._refuse(np.diff(grid[:, 1:], axis=1) < 0, axis=1)
+            self._refuse(np.diff(grid[:, 1:], axis=1) < -FLAT * grid[:, 1:-1], axis=1)
 
     def _refuse(self, wrong: np.ndarray, axis: int) -> None:
         """Refuse the first place where the current does not rise along an axis of the table."""

@@ -220,6 +220,15 @@ def test_neurons_with_a_table_spike_as_those_with_the_law_that_it_is_of(kind):
     np.testing.assert_allclose(*energy, rtol=1e-3 if kind == "ideal" else 0.02)
 
 
+@pytest.mark.thorough
+def test_compiled_neurons_look_the_same_table_up():
+    run = driven(PAIRS["mosfet"][0], vdd=SUPPLIES * volt)
+    runtime, compiled = (simulate(run, device) for device in ("cython", "cpp"))
+    np.testing.assert_array_equal(runtime.spikes["chip"].times, compiled.spikes["chip"].times)
+    v = [np.asarray(one.signals["chip"]["v"].values) for one in (runtime, compiled)]
+    np.testing.assert_allclose(*v, rtol=1e-12)
+
+
 def test_near_its_supply_a_transistor_of_a_table_pushes_no_further():
     """With a threshold beyond the supply the membrane ends where push and leak hold each other."""
     chip = CircuitNeuron(
@@ -334,6 +343,13 @@ ONE, BOTH = alone(NO_MODULATION), with_drops(grid())
 def test_what_does_not_go_with_a_table_is_refused(values, said):
     with pytest.raises(UserError, match=said):
         CircuitNeuron(**values)
+
+
+def test_last_digits_of_a_simulator_are_no_fall_with_v():
+    current = grid().copy()
+    current[:, 7:] = current[:, [6]] * (1 - 3e-8 * np.arange(3))
+    table = with_drops(current)
+    assert table.current(0.8, 0.9) == pytest.approx(table.current(0.8, 0.5), rel=1e-6)
 
 
 def test_v_of_a_table_reaches_the_highest_supply():
