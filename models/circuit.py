@@ -187,6 +187,14 @@ n_mirrors : 1  # N-type ones of the references whose pulses are on
 n_built : 1  # Of all that the neuron has
 """
 SKEWED_MOSFET = "V_n : volt  # Overdrive of an n-type mirror, solved before the run"
+SKEWED_SAG = """
+I_down = down*I_n_sag : amp
+I_reference = (mirrors - n_mirrors)*I_sag + n_mirrors*I_n_sag : amp
+I_idle = (built - n_built)*I_sag + n_built*I_n_sag - I_reference : amp
+V_n : volt
+V_n_sag : volt  # What is left of it
+I_n_sag : amp
+"""
 N_TYPE = {"beta": "beta_n", "I_spec": "I_spec_n", "V_on": "V_n"}
 """What stands for n-type transistors where they differ from p-type ones."""
 CORNERS = {"TT": (0, 0), "FF": (1, 1), "SS": (-1, -1), "FS": (1, -1), "SF": (-1, 1)}
@@ -223,6 +231,7 @@ OF_SUPPLY = {
         SAGGING_MOSFET,
         SKEWED,
         SKEWED_MOSFET,
+        SKEWED_SAG,
         *CHANNEL.values(),
     )
     for name in _lines(text)
@@ -534,10 +543,10 @@ class CircuitNeuron(Parameters):
                 "what is private to the loads R_S.",
             ),
             (
-                self._skewed and (gate or self._sags),
+                self._skewed and (gate or shared),
                 f"corner={self.corner} makes mirrors that push and pull differ, and both are "
-                "solved only for gates that take no time and a supply that does not sag: leave "
-                "out C_gate, R_supply and R_domain, or take corner FF or SS.",
+                "solved only for gates that take no time and supplies of single neurons: leave "
+                "out C_gate and R_domain, or take corner FF or SS.",
             ),
             (
                 self.C_domain and not shared,
@@ -589,7 +598,7 @@ class CircuitNeuron(Parameters):
         if self._skewed:
             texts.append(SKEWED)
         if self._sags:
-            texts.append(SAG)
+            texts += [SAG, SKEWED_SAG] if self._skewed else [SAG]
         if self.output == "mosfet" and self.law == "table":
             powers = factors(len(self.table[0].at_drop) - 1)
             texts += [DRAWN, *(f"{name} : amp/volt**{power}" for name, power in powers.items())]
@@ -597,7 +606,8 @@ class CircuitNeuron(Parameters):
             texts += [MOSFET, CHANNEL[self.law]]
         if self._skewed and self.output == "mosfet":
             pulls = [line for name, line in _lines(CHANNEL[self.law]).items() if "pull" in name]
-            texts += [SKEWED_MOSFET, word_substitute("\n".join(pulls), N_TYPE)]
+            on = {"V_on": "V_n_sag"} if self._sags else {}
+            texts += [SKEWED_MOSFET, word_substitute("\n".join(pulls), N_TYPE | on)]
         if self._sags and self.output == "mosfet":
             texts.append(SAGGING_MOSFET)
         if self._gated == "standing":
@@ -647,6 +657,7 @@ class CircuitNeuron(Parameters):
             values["I_spec"] = self.mirror().specific_current * amp
             values["I_spec_n"] = self.mirror(pushes=False).specific_current * amp
             values["beta_n"] = self.warm("beta", self.beta, pushes=False)
+            values["vto_n"] = self.warm("vto", self.vto, pushes=False)
         code = [*self.method.first, *self.method.last]
         texts = [self.equations, self.threshold, self.reset, self.refractory, *code]
         return used(values, "\n".join(texts))
@@ -687,12 +698,14 @@ class CircuitNeuron(Parameters):
         # A table has none.
         mirror: Any = self.mirror(**own) if own or self.law != "table" else None
         n_type = self.mirror(pushes=False, **own) if self._skewed else None
-        if own:
+        if own and mirror:
             completed["I_spec"] = mirror.specific_current * amp
+            n_types = {"I_spec_n", "beta_n", "vto_n"}
             if n_type:
                 completed["I_spec_n"] = n_type.specific_current * amp
                 completed["beta_n"] = n_type.beta * amp / volt**2
-            unnamed = {*TRANSISTOR, "I_spec", "I_spec_n", "beta_n"} - self.constants.keys()
+                completed["vto_n"] = n_type.vto * volt
+            unnamed = {*TRANSISTOR, "I_spec", *n_types} - self.constants.keys()
             completed = {k: v for k, v in completed.items() if k not in unnamed}
         for domain in self.domains:
             mark = suffix(domain)
@@ -705,7 +718,7 @@ class CircuitNeuron(Parameters):
                 names = {"I_unit": "I_n", "V_ov": "V_n"}
                 solved |= {names[name]: value for name, value in other.items()}
             completed |= {f"{name}{mark}": value for name, value in solved.items()}
-            if self.C_domain:
+            if self.C_domain and mirror:
                 completed[f"V_domain{mark}"] = self._at_rest(mirror, completed, mark)
         return completed
 
@@ -882,7 +895,8 @@ class CircuitNeuron(Parameters):
             drops = self.output == "mosfet"
             return looked_up(np.asarray(self.table[0].at_drop / volt)) if drops else []
         shared, held = bool(self.R_domain), bool(self.C_domain)
-        return sag(self.law, self.output, self.references, shared, held) if self._sags else []
+        kinds = self.law, self.output, self.references
+        return sag(*kinds, shared, held, self._skewed) if self._sags else []
 
     @property
     def code_max(self) -> int:

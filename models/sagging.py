@@ -12,8 +12,8 @@ from __future__ import annotations
 from brian2.utils.stringtools import word_substitute
 
 # Current of a saturated transistor and its slope, by overdrive; that of the reference.
-LOADS = {"always": "built", "pulsed": "mirrors"}
-"""How many references load a supply, by when they conduct."""
+LOADS = {"always": ("built", "n_built"), "pulsed": ("mirrors", "n_mirrors")}
+"""How many references load a supply, by when they conduct, and how many of these are n-type."""
 
 # Current of a saturated transistor and its slope, by overdrive; that of the reference.
 SATURATED = {
@@ -72,6 +72,19 @@ _off = _rail + R_domain*_drawn - vdd
 _off_slope = _rail_slope + R_domain*_drawn_slope
 """
 TOWARDS = "V_sag = V_sag - _off/_off_slope"
+# Where n-type mirrors differ: two overdrives, which leave the same of the supply.
+N_TYPE = {
+    **{"V_sag": "V_n_sag", "beta": "beta_n", "vto": "vto_n", "I_spec": "I_spec_n"},
+    **{name: f"_n{name}" for name in ("_current", "_slope", "_rise", "_rail", "_rail_slope")},
+}
+SKEWED = """
+_off = _off + R_supply*_n_loads*_n_current
+_cross = R_supply*_n_loads*_n_slope
+_apart = _n_rail - _rail
+_both = _off_slope*_n_rail_slope + _cross*_rail_slope
+V_n_sag = V_n_sag - (_off_slope*_apart + _rail_slope*_off)/_both
+V_sag = V_sag - (_n_rail_slope*_off - _cross*_apart)/_both
+"""
 # The shared supply's capacitor, which comes as near to where it would settle as a step lets it; and
 # mirrors at its mean over the step.
 HELD = """
@@ -88,7 +101,9 @@ STEPS = 12
 MEAN_STEPS = 6
 
 
-def sag(law: str, output: str, references: str, shared: bool, held: bool) -> list[str]:
+def sag(
+    law: str, output: str, references: str, shared: bool, held: bool, skewed: bool
+) -> list[str]:
     """Code of one time step that solves the mirrors of a supply behind a resistance.
 
     Parameters
@@ -99,12 +114,14 @@ def sag(law: str, output: str, references: str, shared: bool, held: bool) -> lis
         Whether the resistance is that of a supply that neurons share; their outputs are ideal.
     held : bool
         Whether a capacitor holds it.
+    skewed : bool
+        Whether n-type mirrors differ from p-type ones; such supplies are not shared.
 
     Returns
     -------
     list of str
         Statements that set ``I_sag``, and where transistors push, ``V_sag`` and ``V_rail``. These
-        see the membrane at the start of the step.
+        see the membrane at the start of the step. ``I_n_sag`` and ``V_n_sag`` are of n-type ones.
     """
     reference = SATURATED[law] + (MODULATED if output == "mosfet" else "")
     if shared:
@@ -113,9 +130,17 @@ def sag(law: str, output: str, references: str, shared: bool, held: bool) -> lis
         newton = PUSHED[law] + PUSHED_MODULATED + NEWTON
     else:
         newton = word_substitute(NEWTON, {"_push": "_current", "_push_slope": "_slope"})
-    solve = reference + RAIL + newton + TOWARDS
+    loads, n_loads = LOADS[references]
     # A line such as V_sag = V_ov would make both one array to NumPy.
-    code = [f"_loads = 1*{LOADS[references]}", "V_sag = 1*V_ov", *[solve] * STEPS, reference]
+    code = [f"_loads = 1*{loads}", "V_sag = 1*V_ov"]
+    solve = reference + RAIL + newton + TOWARDS
+    if skewed:
+        pulls = str(word_substitute(reference + RAIL, N_TYPE))
+        code = [f"_loads = {loads} - {n_loads}", f"_n_loads = 1*{n_loads}", code[1]]
+        code.append("V_n_sag = 1*V_n")
+        solve = pulls + reference + RAIL + newton + SKEWED
+        reference = pulls + reference + "I_n_sag = 1*_n_current"
+    code += [*[solve] * STEPS, reference]
     if held:
         code += [RAIL + newton + HELD, *[reference + RAIL + TO_MEAN] * MEAN_STEPS, reference]
     code.append("I_sag = 1*_current")

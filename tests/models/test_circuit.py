@@ -786,6 +786,38 @@ def test_at_a_skewed_corner_what_pushes_and_what_pulls_are_of_other_circuits(
     np.testing.assert_allclose((built - mirrors) * p_unit, resting, rtol=1e-9)
 
 
+@pytest.mark.parametrize("references", ["always", "pulsed"])
+@pytest.mark.parametrize("settings", OUTPUTS)
+@pytest.mark.parametrize(
+    ("corner", "n", "p"), [("FS", 1, -1), pytest.param("SF", -1, 1, marks=pytest.mark.thorough)]
+)
+def test_at_a_skewed_corner_both_types_see_what_is_left_of_a_supply(
+    corner, n, p, settings, references
+):
+    settings = settings | {"references": references}
+    # So large a capacitor that the membrane stays where transistors saw it.
+    chip = CircuitNeuron(corner=corner, R_supply=1.7 * Mohm, C=1 * uF, **SPREAD, **settings)
+    names = ("I_up", "I_down", "I_reference", "I_idle")
+    found = alone(chip, DRIVEN | N_TYPE, 3, *names)[1]
+    up, down, reference, idle = (values[:, 1] for values in found)
+    own = reference + (idle if references == "always" else 0)
+    rail = np.asarray(DRIVEN["vdd"] / volt) - 1.7e6 * (up + own)
+    assert (rail < np.asarray(DRIVEN["vdd"] / volt) - 0.01).all()
+    p_unit, n_unit = (
+        np.asarray(of_speed(speed, p, **settings).unit_current(rail * volt) / amp)
+        for speed in (p, n)
+    )
+    mirrors, n_mirrors = np.array(DRIVEN["mirrors"]), np.array(N_TYPE["n_mirrors"])
+    built, n_built = np.array(DRIVEN["built"]), np.array(N_TYPE["n_built"])
+    expected = (mirrors - n_mirrors) * p_unit + n_mirrors * n_unit
+    np.testing.assert_allclose(reference, expected, rtol=1e-6)
+    every = (built - n_built) * p_unit + n_built * n_unit
+    np.testing.assert_allclose(reference + idle, every, rtol=1e-6)
+    if "output" not in settings:
+        np.testing.assert_allclose(up, np.array(DRIVEN["up"]) * p_unit, rtol=1e-6)
+        np.testing.assert_allclose(down, np.array(DRIVEN["down"]) * n_unit, rtol=1e-6)
+
+
 def test_synapses_tell_n_type_mirrors_apart_where_they_differ():
     counted = {}
     for corner in ("FS", "TT"):
@@ -830,7 +862,8 @@ def test_the_starved_transistor_of_the_spike_generator_is_n_type():
     ("settings", "problem"),
     [
         ({"corner": "FT"}, "corner"),
-        ({"corner": "FS", "R_supply": 1 * Mohm}, "corner=FS makes mirrors that push and pull"),
+        ({"corner": "FS", "R_domain": 1 * Mohm}, "corner=FS makes mirrors that push and pull"),
+        ({"corner": "SF", "C_gate": 3 * ffarad}, "leave out C_gate and R_domain"),
         ({"corner": "FF", "corner_vto": 0.4 * volt}, "and corner FF vto is -50 mV, below 0 V"),
         ({"corner": "SF", "corner_vto": 0.41 * volt}, "vto is -60 mV, below 0 V"),
         (

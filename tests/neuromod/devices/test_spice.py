@@ -85,6 +85,10 @@ CIRCUITS = {
         C_gate=37 * ffarad,
         output="mosfet",
     ),
+    "sagging_skewed": CircuitNeuron(corner="SF", temperature=329 * kelvin, R_supply=0.9 * Mohm),
+    "sagging_skewed_transistors": CircuitNeuron(
+        corner="FS", output="mosfet", R_supply=0.7 * Mohm, references="pulsed", law="ekv"
+    ),
     "bits": CircuitNeuron(bits=5, C=173 * ffarad, t_spike=83 * nsecond),
 }
 
