@@ -31,7 +31,7 @@ LABELS = {
         "step over step at rest",
     ),
     "spikes": ("c  Output of the same input train", STORED, "output spikes"),
-    "energy": ("d  Synapse's energy, diode included", "", "energy per pulse (pJ)", "y"),
+    "energy": ("d  Energy, idle diode and reference included", "", "energy per pulse (pJ)", "y"),
 }
 
 
@@ -41,7 +41,7 @@ def plot(protocol: SynapseFamilies, tables: Tables, recordings: Recordings) -> F
     figure, axes = panels([["linear", "membrane"], ["spikes", "energy"]], width=10)
     steps, summary = tables["table"], tables["summary"].set_index("family")
     rest = np.isclose(steps.v_start_mV, float(protocol.circuit.v_rest / mV))
-    # What the diode takes meanwhile is a synapse's energy too.
+    # What a diode or a reference takes meanwhile is a synapse's energy too.
     drawn = summary.energy_per_pulse_fJ / 1e3 + summary.static_per_pulse_pJ
     for place, (family, look) in enumerate(LOOKS.items()):
         for sign, line in (("up", "-"), ("down", ":")):
@@ -66,6 +66,14 @@ def plot(protocol: SynapseFamilies, tables: Tables, recordings: Recordings) -> F
     axes["energy"].set_xticks(range(len(LOOKS)), LOOKS)
     axes["energy"].yaxis.set_major_formatter("{x:g}")
     return figure
+
+
+def _say_resting(mirror: Any) -> str:
+    """What a reference that stays on adds."""
+    if not mirror.static_per_pulse_pJ:
+        return ""
+    resting = say(1e3 * mirror.static_per_pulse_pJ, "fJ", 3)
+    return f" and {resting} for its reference until the next pulse"
 
 
 def report(protocol: SynapseFamilies, tables: Tables) -> list[Section]:
@@ -98,7 +106,8 @@ def report(protocol: SynapseFamilies, tables: Tables) -> list[Section]:
             f"{say(protocol.circuit.vdd_reference)}, a "
             f"conductance's only to {span([digital.gain_low, digital.gain_high], digits=3)} times. "
             "For a full-scale pulse up the mirror draws "
-            f"{say(mirror.energy_per_pulse_fJ, 'fJ', 3)}, its reference included, and a "
+            f"{say(mirror.energy_per_pulse_fJ, 'fJ', 3)}, its reference included"
+            f"{_say_resting(mirror)}, and a "
             f"conductance {say(digital.energy_per_pulse_fJ, 'fJ', 3)}. The optocoupler's diode "
             f"shines all the time: {say(analog.static_power_uW, 'µW', 3)} at full scale, which is "
             f"{say(analog.static_per_pulse_pJ, 'pJ', 3)} for every pulse of this input. Its "

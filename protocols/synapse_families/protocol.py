@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, khertz, mV, nA, nsiemens, ohm, usecond, uwatt, volt
+from brian2 import Quantity, khertz, mV, nA, nsiemens, ohm, second, usecond, uwatt, volt
 from brian2.units.allunits import fjoule, pjoule
 
 from neuromod.checks import steps_in
@@ -211,6 +211,7 @@ class SynapseFamilies(ChipProtocol):
         reference = self.vdd * chip.unit_current(self.vdd) if stays_on else 0 * uwatt
         static = self.optocoupler.power(led) if analog else reference
         pulses = float(self.input_rate * self.duration)
+        paid = self.circuit.t_pulse if stays_on else 0 * second
         low, high = reachable_gains(chip)
         return {
             "family": family,
@@ -224,7 +225,8 @@ class SynapseFamilies(ChipProtocol):
             "gain_high": high,
             "energy_per_pulse_fJ": energy[-1, 0, rest],
             "static_power_uW": float(static / uwatt),
-            "static_per_pulse_pJ": float(static * self.duration / pjoule) / pulses,
+            # A pulse's energy has that of its reference.
+            "static_per_pulse_pJ": float(static * (self.duration / pulses - paid) / pjoule),
             "unit_nA": float(chip.unit_current(self.vdd) / nA),
             "unit_nS": float(chip.G_unit / nsiemens) if conducts else np.nan,
         }
