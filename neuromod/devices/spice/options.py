@@ -63,7 +63,9 @@ def output(name: str, kind: str, a: str, b: str) -> list[Part]:
     ends = ("drain", b) if kind == "p" else (a, "drain")
     return [
         Instance("Xcopies", ("drain", "gate", source), f"{name}_{kind}", {"count": "units"}),
-        Switch("Sout", *ends, "pulse", 1),
+        Switch("Sout", *ends, "pulse", 1000),
+        # An attofarad lets time steps be found where a drain goes to its source's voltage.
+        Capacitor("Cdrain", "drain", "0", 1e-18),
     ]
 
 
