@@ -73,7 +73,7 @@ def _say_resting(mirror: Any) -> str:
     if not mirror.static_per_pulse_pJ:
         return ""
     resting = say(1e3 * mirror.static_per_pulse_pJ, "fJ", 3)
-    return f" and {resting} for its reference until the next pulse"
+    return f" ({resting} more for the reference until the next pulse)"
 
 
 def report(protocol: SynapseFamilies, tables: Tables) -> list[Section]:
@@ -106,7 +106,7 @@ def report(protocol: SynapseFamilies, tables: Tables) -> list[Section]:
             f"{say(protocol.circuit.vdd_reference)}, a "
             f"conductance's only to {span([digital.gain_low, digital.gain_high], digits=3)} times. "
             "For a full-scale pulse up the mirror draws "
-            f"{say(mirror.energy_per_pulse_fJ, 'fJ', 3)}, its reference included"
+            f"{say(mirror.energy_per_pulse_fJ, 'fJ', 3)} with its reference"
             f"{_say_resting(mirror)}, and a "
             f"conductance {say(digital.energy_per_pulse_fJ, 'fJ', 3)}. The optocoupler's diode "
             f"shines all the time: {say(analog.static_power_uW, 'µW', 3)} at full scale, which is "
