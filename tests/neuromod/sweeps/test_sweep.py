@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from brian2 import ms, nA, volt
+from brian2 import kelvin, ms, mV, nA, usecond, volt
 
 from neuromod import load_sweep, run, sweep
 from neuromod.errors import UserError
@@ -161,3 +161,20 @@ def test_a_million_points_are_planned_in_a_moment():
     assert sum(sizes) == 1_000_003
     assert max(sizes) == 20_000
     assert plan.count == len(sizes) == 51
+
+
+def test_corners_of_a_circuit_are_points_like_any_other():
+    grid = {"corner": ("TT", "FF"), "temperature": [300, 341] * kelvin}
+    settings = {"corner_vto": 21 * mV, "corner_beta": 0.07, "duration": 3 * usecond}
+    found = sweep("vdd-sweep", grid, **HERE, vdd=[0.71, 0.93] * volt, **settings)
+    # Warmth takes 41 mV of the threshold and some mobility, a fast corner 21 mV more.
+    vto, beta = 0.35 - 0.041 - 0.021, 0.5e-6 * (341 / 300) ** -1.5 * 1.07
+    current = found.dataset.unit_current_nA.sel(corner="FF", temperature=341).values * 1e-9
+    gate = np.array([0.71, 0.93]) - current * 20e6
+    np.testing.assert_allclose(beta / 2 * (gate - vto) ** 2, current, rtol=1e-9)
+    plain = run("vdd-sweep", vdd=[0.71, 0.93] * volt, duration=3 * usecond).table
+    typical = found.dataset.sel(corner="TT", temperature=300)
+    assert typical.energy_synapse_pJ.values.tolist() == plain.energy_synapse_pJ.tolist()
+    worst = found.extremes.query("result == 'unit_current_nA'").set_index("row")
+    assert worst.nominal.tolist() == plain.unit_current_nA.tolist()
+    assert worst.highest_at["vdd_V 0.71"] == "corner FF, temperature 341 K"
