@@ -147,9 +147,6 @@ class AxonHillock(Parameters):
     totals: ClassVar[tuple[str, ...]] = ("energy",)
     pulsed: ClassVar[tuple[str, ...]] = ("up", "mirrors")
     """What pulses of synapses add to."""
-    law: ClassVar[str] = "square"
-    output: ClassVar[str] = "ideal"
-    """Of the mirror, as the circuit neuron names them."""
     solvable: ClassVar[tuple[str, ...]] = TRANSISTOR
 
     def check_values(self, own: Callable[[str], Any]) -> None:
@@ -217,8 +214,10 @@ class AxonHillock(Parameters):
     def mirror(self, **own: Quantity) -> Mirror:
         """The mirror of the synapses; `own` are values of single neurons."""
         beta, vto, R_S = (own.get(name, getattr(self, name)) for name in TRANSISTOR)
-        parts = beta / (amp / volt**2), vto / volt, R_S / ohm
-        return Mirror(self.law, *(np.asarray(part) for part in parts), 1.0)
+        # The square law needs no slope.
+        slope = 1.0
+        beta, vto, R_S = (np.asarray(x) for x in (beta / (amp / volt**2), vto / volt, R_S / ohm))
+        return Mirror("square", beta, vto, R_S, slope)
 
     def spike_width(self, I_in: Quantity) -> Quantity:
         """Width of a spike at a constant input, seconds; endless from the reset current on."""
@@ -276,9 +275,4 @@ class AxonHillock(Parameters):
         """Law of the inverters' transistors."""
         v_ekv = 2 * self.slope_factor * boltzmann_constant * self.temperature / elementary_charge
         beta, vto = self.beta_inverter / (amp / volt**2), self.vto_inverter / volt
-        parts = (np.asarray(part) for part in (beta, vto, 0.0))
-        return Mirror("ekv", *parts, float(v_ekv / volt))
-
-    def _mirror(self, beta: Quantity, vto: Quantity, R_S: Quantity) -> Mirror:
-        parts = beta / (amp / volt**2), vto / volt, R_S / ohm
-        return Mirror("square", *(np.asarray(part) for part in parts), 1.0)
+        return Mirror("ekv", np.asarray(beta), np.asarray(vto), 0.0, float(v_ekv / volt))

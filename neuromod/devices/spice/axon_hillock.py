@@ -81,7 +81,7 @@ def inverter(name: str, label: str, gate: str, out: str) -> Iterator[Part]:
 def mirror(name: str, model: Any) -> Subcircuit:
     """A reference behind its load while a pulse is on, and a source that copies it."""
     current = "beta/2*max(V(vdd,gate) - vto,0)**2"
-    parts = [
+    parts: list[Part] = [
         Behaviour("Breference", "vdd", "gate", "I", f"references*{current}"),
         Resistor("Rload", "gate", "foot", "R_S/references"),
         Switch("Sreference", "foot", "0", "pulse", 1),

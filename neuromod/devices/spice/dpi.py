@@ -70,16 +70,16 @@ def integrator(name: str, kind: str, law: tuple[float, ...]) -> Subcircuit:
     """
     driven, rail, far = (n_type, "0", p_type) if kind == "n" else (p_type, "vdd", n_type)
     values = {"C": 1e-12, "I_leak": 1e-12, "I_gain": 1e-12}
-    ends = (lambda node: (node, "0")) if kind == "n" else (lambda node: ("vdd", node))
     parts: list[Part] = [
         far("other", name, rail, "other", "tail"),
         far("diode", name, "out", "out", "tail"),
         driven("leak", name, "out", "leak", rail),
         Capacitor("Cout", "out", rail, "C"),
         Capacitor("Ctail", "tail", rail, WIRE),
-        Behaviour("Bother", *ends("other"), "V", gate_for("I_gain", *law)),
-        Behaviour("Bleak", *ends("leak"), "V", gate_for("I_leak", *law)),
     ]
+    for node, current in (("other", "I_gain"), ("leak", "I_leak")):
+        high, low = (node, rail) if kind == "n" else (rail, node)
+        parts.append(Behaviour(f"B{node}", high, low, "V", gate_for(current, *law)))
     about = f"{name}: a differential-pair integrator for a transistor of type {kind}."
     return Subcircuit(f"{name}_dpi_{kind}", ("tail", "out", "vdd"), values, parts, about)
 

@@ -284,7 +284,7 @@ def _pulses(
 def _width(population: Population, neuron: int) -> float:
     """Shortest width of a neuron's spikes, seconds."""
     if writers.writer_of({population.name: population}):
-        return float(population.model.shortest_spike(population.own))
+        return float(writers.shortest_spike(population))
     return _value(population, "t_spike", neuron)
 
 

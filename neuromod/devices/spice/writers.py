@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 from brian2 import Quantity
@@ -56,9 +57,15 @@ def check(population: Population, dialect: Spice) -> None:
         )
 
 
+def shortest_spike(population: Population) -> Quantity:
+    """Shortest width of a circuit's spikes, seconds."""
+    model: Any = population.model
+    return model.shortest_spike(population.own)
+
+
 def step(populations: Mapping[str, Population]) -> Quantity:
     """Longest time step that a simulator may take, seconds."""
-    return min(p.model.shortest_spike(p.own) for p in populations.values()) / STEPS
+    return min(map(shortest_spike, populations.values())) / STEPS
 
 
 def parts(
