@@ -139,10 +139,14 @@ class Gates:
         )
 
     def _population(self, layer: str, circuit: CircuitNeuron, dt: Quantity) -> Population:
+        # An input that is off has its mirrors, too.
+        counts = {"built": self.mirrors.sum(axis=-1)}
+        if "n_built" not in circuit.ignored:
+            counts["n_built"] = (self.mirrors * (self.codes < 0)).sum(axis=-1)
         # Repeated for every row, an array keeps the order of gate, row and neuron when made flat.
         values = {
             name: np.repeat(value[:, LAYERS[layer]], len(ROWS), axis=0).ravel()
-            for name, value in self.values.items()
+            for name, value in {**self.values, **counts}.items()
         }
         if "t_spike" in values:
             # A membrane is released at the start of the step in which its spike ends.

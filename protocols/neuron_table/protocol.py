@@ -17,7 +17,7 @@ from brian2.units.allunits import Mhertz, pjoule
 from neuromod.analysis.spike_trains import steady_rates
 from neuromod.checks import steps_in
 from neuromod.chip.area import Layout, area_ledger
-from neuromod.chip.conversion import MAX_RATE, Costs, by_supply, energies
+from neuromod.chip.conversion import MAX_RATE, Costs, by_references, by_supply, energies
 from neuromod.chip.pulses import mirror_pulses
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population
@@ -124,7 +124,7 @@ class NeuronTable(ChipProtocol):
         spikes, totals = recording.spikes["chip"], recording.totals["chip"]
         counts = spikes.counts()
         entries = energies(self.circuit, self.costs, totals, counts, self.duration)
-        spent = by_supply(self.circuit, entries)
+        spent, kinds = by_supply(self.circuit, entries), by_references(entries)
         fired = np.where(counts > 0, counts, np.nan)
         core, synapse = (np.asarray(spent[s] / pjoule) / fired for s in ("core", "synapse"))
         sweep = self._cases.assign(
@@ -133,6 +133,9 @@ class NeuronTable(ChipProtocol):
             energy_core_pJ=core,
             energy_synapse_pJ=synapse,
             energy_per_spike_pJ=core + synapse,
+            **{
+                f"energy_per_spike_{k}_pJ": np.asarray(e / pjoule) / fired for k, e in kinds.items()
+            },
         )
         slow = sweep.drive == PAPER_RATE
         cases = sweep[~slow].groupby(["drive", "vdd_V", "v_bias_V"], sort=False)

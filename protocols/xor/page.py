@@ -98,10 +98,11 @@ NAMES = {
     "paper": "with the widest margin of those that answer as the paper's",
 }
 SILENCE = (
-    "Without input there is no spike, no decision of a comparator and no energy but leakage: the "
-    "paper's 2 spikes for a 0 can only be those of the row with both inputs on. What flows through "
-    "the synapses follows from the mirror equation; the core's entries are calibrated here, and "
-    "how they share the paper's total is an estimate."
+    "Without input there is no spike and no decision of a comparator, and what is drawn is leakage "
+    "and the current of references that stay on: the paper's 2 spikes for a 0 can only be those of "
+    "the row with both inputs on. What flows through the synapses follows from the mirror "
+    "equation; the core's entries are calibrated here, and how they share the paper's total is an "
+    "estimate."
 )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from brian2 import mV, volt
 from brian2.units.allunits import pjoule
 
-from neuromod.chip.conversion import Costs, by_supply, energies
+from neuromod.chip.conversion import Costs, by_references, by_supply, energies
 from neuromod.chip.xor import CODES, READS_ONE, ROW_NAMES, TRUTH, Gates, like_the_paper
 from neuromod.experiment import Experiment
 from neuromod.parameters import parameter
@@ -78,13 +78,13 @@ class Xor(GateProtocol):
         for name, spikes in recording.spikes.items():
             totals, duration = recording.totals[name], recording.duration
             entries = energies(self.circuit, self.costs, totals, spikes.counts(), duration)
-            spent[name] = by_supply(self.circuit, entries)
+            spent[name] = by_supply(self.circuit, entries) | by_references(entries)
         # Of the three neurons of each row.
-        core, synapse = (
+        core, synapse, always, pulsed = (
             np.asarray(
                 (spent["hidden"][s].reshape(-1, 2).sum(axis=1) + spent["output"][s]) / pjoule
             )
-            for s in ("core", "synapse")
+            for s in ("core", "synapse", "always", "pulsed")
         )
         networks = len(self.designs)
         searched = Gates.of(self.designs).answers(self.circuit, self.train)
@@ -101,5 +101,7 @@ class Xor(GateProtocol):
                 "energy_core_pJ": core,
                 "energy_synapse_pJ": synapse,
                 "energy_pJ": core + synapse,
+                "energy_always_pJ": always,
+                "energy_pulsed_pJ": pulsed,
             }
         )

@@ -39,10 +39,17 @@ def test_membranes_stay_within_the_rails_in_simulation_too(run):
         assert (v.reshape(len(vdd), neurons, -1).max(axis=(1, 2)) <= vdd).all()
 
 
-def test_no_input_costs_leakage_alone(run):
+def test_no_input_costs_leakage_and_references_alone(run):
     # Three cores of 10 nW, for ten periods and one before and after.
-    silent = run.table[run.table.row == "00"]
-    assert silent.energy_pJ.to_numpy() == pytest.approx(3 * 10e-9 * 12 * 0.41e-6 * 1e12)
+    silent = run.table[run.table.row == "00"].reset_index(drop=True)
+    assert silent.energy_pulsed_pJ.to_numpy() == pytest.approx(3 * 10e-9 * 12 * 0.41e-6 * 1e12)
+    resting = silent.energy_always_pJ - silent.energy_pulsed_pJ
+    assert silent.energy_pJ.tolist() == silent.energy_always_pJ.tolist()
+    for k, network in run.tables["designs"].iterrows():
+        codes = network[[c for c in network.index if c.startswith("code")]].to_numpy().astype(int)
+        power = float(network.vdd_V * volt * CircuitNeuron().unit_current(network.vdd_V * volt))
+        expected = np.count_nonzero(codes) * power * 12 * 0.41e-6 * 1e12
+        assert resting[k] == pytest.approx(expected, rel=1e-9)
 
 
 def test_synapses_draw_supply_times_charge(run):
@@ -53,7 +60,8 @@ def test_synapses_draw_supply_times_charge(run):
         units = np.sum(pulses * (np.maximum(codes, 0) + (codes != 0)))
         current = CircuitNeuron().unit_current(network.vdd_V * volt)
         energy = float(network.vdd_V * volt * current * 100 * nsecond * units) * 1e12
-        assert both_on.energy_synapse_pJ[k] == pytest.approx(energy, rel=1e-9)
+        drawn = both_on.energy_pulsed_pJ[k] - both_on.energy_core_pJ[k]
+        assert drawn == pytest.approx(energy, rel=1e-9)
 
 
 def test_supplies_are_counted_one_by_one(run):
