@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from brian2 import amp, farad, ms, nA, nsecond, pA, second, uA, usecond, volt
 
-from neuromod.devices.spice.netlist import netlist
-from neuromod.devices.spice.ngspice import simulate_in_spice, version
+from neuromod.devices.spice.dialects import NGSPICE, PlainNgspice
+from neuromod.devices.spice.netlist import netlist, saved
+from neuromod.devices.spice.ngspice import run, simulate_in_spice, version
 from neuromod.devices.spice.validation import promise, validate
 from neuromod.devices.spice.wiring import choose
 from neuromod.errors import UserError
@@ -116,6 +117,25 @@ def test_spikes_of_one_neuron_reach_another():
     )
     assert driven[0] == alone[0]
     assert driven[1] > alone[1]
+
+
+@needs_ngspice
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        pytest.param(replace(dpi(I_dc=[104] * pA), duration=60 * ms), id="dpi"),
+        pytest.param(replace(hillock(up=[4.7]), duration=20 * usecond), id="hillock"),
+    ],
+)
+def test_without_a_simulator_s_own_parts_the_circuits_do_the_same(experiment):
+    held = choose(experiment, ())
+    found = [run(netlist(experiment, held, language)) for language in (NGSPICE, PlainNgspice())]
+    (_, spike, energy) = saved(held)["cells", 0]
+    native, plain = (np.flatnonzero(np.diff(v[spike] > 0.5)) for v in found)
+    assert len(native) == len(plain) > 2
+    at = [v["time"].to_numpy()[edges] for v, edges in zip(found, (native, plain), strict=True)]
+    np.testing.assert_allclose(at[1], at[0], rtol=0.005)
+    assert found[1][energy].iloc[-1] == pytest.approx(found[0][energy].iloc[-1], rel=0.005)
 
 
 @pytest.mark.parametrize("make", [dpi, hillock])
