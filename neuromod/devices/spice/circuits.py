@@ -40,7 +40,9 @@ STATES = ("held", "ramp", "latch")
 # Of a flip-flop made of capacitors: its time constant, from its clock to its output, and from its
 # end to its output, seconds.
 SETTLING = 1e-10
-LATE, LONG = SETTLING * math.log(4), SETTLING * math.log(4 / 3)
+LATE = SETTLING * math.log(4)
+SPENT = LATE + SETTLING * math.log(4 / 3)
+"""What of a width does not pass on the ramp."""
 # A comparator's smooth step: half of it within 5 uV.
 SHARP = 1e5
 
@@ -94,7 +96,7 @@ def generator(dialect: Spice, clock: str, data: str, out: str, width: str) -> It
     yield Behaviour("Bheld", "0", "held", "I", f"1e-3*({follow} - {high}*{spiking}*V(held))")
     yield Capacitor("Cheld", "held", "0", 1e-14)
     # A ramp that reaches 1 V at the end of the width, and stays until the latch has let go.
-    ramp = f"{spiking}*1e-12/({width} - {number(LONG)}) - (1 - {on('latch', 0.25)})*1e-2*V(ramp)"
+    ramp = f"{spiking}*1e-12/({width} - {number(SPENT)}) - (1 - {on('latch', 0.25)})*1e-2*V(ramp)"
     yield Behaviour("Bramp", "0", "ramp", "I", ramp)
     yield Capacitor("Cramp", "ramp", "0", 1e-12)
     ended = "0.5*(1 + tanh(1000*(V(ramp) - 1)))"
@@ -137,9 +139,9 @@ def delayed(dialect: Spice, spike: str, pulse: Any, longest: float) -> Iterator[
         return
     waits = int(np.ceil(pulse.start / longest))
     nodes = [spike, *(f"{out}_wait{n}" for n in range(waits)), out]
-    # Each of them, and the spike's own, is late, which the waits make up for as far as they can.
-    left = max(pulse.start - (waits + 2) * LATE, pulse.start / 4)
-    widths = [left / waits] * waits + [pulse.width]
+    # The spike is late, and so is the pulse, which the waits make up for as far as they can.
+    left = max(pulse.start - 2 * LATE, pulse.start / 4)
+    widths = [left / waits] * waits + [pulse.width + LATE]
     for n, width in enumerate(widths):
         name = f"X{nodes[n + 1]}"
         circuit = "at_fall" if n else "at_rise"

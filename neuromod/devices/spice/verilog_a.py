@@ -12,7 +12,7 @@ from dataclasses import fields
 from string import Template
 from typing import Any
 
-from neuromod.devices.spice.circuits import LONG
+from neuromod.devices.spice.circuits import SPENT
 from neuromod.devices.spice.dialects import number
 from neuromod.errors import UserError, listed
 from neuromod.experiment import Experiment
@@ -65,7 +65,7 @@ $step
     kept = level(V(latch, gnd) + high*level(V(held, gnd) - 0.5, 40.0) - ended - 0.5, 40.0);
     I(held, gnd) <+ ddt(1e-14*V(held, gnd)) + 1e-3*high*spiking*V(held, gnd)
       - 1e-3*(1.0 - high)*(level(data - 0.5, 40.0)*(1.0 - spiking) - V(held, gnd));
-    I(ramp, gnd) <+ ddt(1e-12*V(ramp, gnd)) - spiking*1e-12/(t_spike - $long)
+    I(ramp, gnd) <+ ddt(1e-12*V(ramp, gnd)) - spiking*1e-12/(t_spike - $spent)
       + 1e-2*(1.0 - lasting)*V(ramp, gnd);
     I(latch, gnd) <+ ddt(1e-13*V(latch, gnd)) + 1e-3*(V(latch, gnd) - kept);
 
@@ -232,7 +232,7 @@ def _modules(name: str, circuit: Any) -> str:
     chosen = ("synapse", "law", "output", "references")
     synapse = [*_numbers(OF_SYNAPSE, values), *_choices(chosen, circuit)]
     return Template(NEURON).substitute(
-        name=name, parameters="\n".join(neuron), step=STEP, long=number(LONG)
+        name=name, parameters="\n".join(neuron), step=STEP, spent=number(SPENT)
     ) + Template(SYNAPSE).substitute(
         name=name, parameters="\n".join(synapse), step=STEP, most=circuit.code_max
     )

@@ -7,7 +7,8 @@ languages, as far as they are used, and given to ngspice in its own words.
 import re
 
 import pytest
-from brian2 import Mohm, nsiemens
+from brian2 import Mohm, nsecond, nsiemens
+from brian2.units.allunits import fcoulomb, ffarad
 
 from neuromod.devices.spice.dialects import DIALECTS, PlainNgspice, named
 from neuromod.devices.spice.netlist import netlist
@@ -24,6 +25,15 @@ CIRCUITS = {
     "ekv": {"law": "ekv", "output": "mosfet", "leak": "one_sided"},
     "square": {"output": "mosfet", "R_supply": 1.3 * Mohm},
     "conductance": {"synapse": "conductance", "G_unit": 23 * nsiemens},
+    "standing": {"references": "always", "law": "ekv", "output": "mosfet", "R_supply": 1 * Mohm},
+    "slow": {
+        "references": "always",
+        "output": "mosfet",
+        "C_gate": 37 * ffarad,
+        "t_comparator": 20 * nsecond,
+        "Q_kick": 0.13 * fcoulomb,
+        "Q_reset": -0.3 * fcoulomb,
+    },
 }
 OTHERS = [name for name in DIALECTS if name != "ngspice"]
 FUNCTIONS = {"exp", "log", "ln", "tanh", "abs", "max", "V", "v"}
