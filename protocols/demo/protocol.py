@@ -55,7 +55,7 @@ class Demo(networks.NetworkStudy, networks.NetworkOnChip):
     Free gains win largely by turning signs, which neither a receptor nor a supply can do. So a last
     network is tuned as a chip can have it: its weights are codes of a few bits and a sign, which
     are never rewritten, and a neuron's synapses have gains by group, of one sign and some of the
-    sources each, within reach of a supply from 0.5 to 1 V (nt1_groups). It is built twice, from
+    sources each, within reach of a supply (nt1_groups). It is built twice, from
     integrate-and-fire neurons in Brian2 and from analog circuit neurons with a supply for each
     group. All test images run through both, or `deployed_images` of them.
     """
