@@ -254,7 +254,8 @@ def transistors(
             )
             part: Part = Lines(f"Mcopies d g s s {name}_{kind}mos w=1u l=1u m={{count}}")
         else:
-            part = Behaviour("Bcopies", *ds.split(","), "I", _law(circuit.law, text, ds, gs))
+            a, b = ds.split(",")
+            part = Behaviour("Bcopies", a, b, "I", _law(circuit.law, text, ds, gs))
         yield Subcircuit(f"{name}_{kind}", ("d", "g", "s"), {"count": 1}, [part])
 
 
@@ -327,10 +328,12 @@ def conductances(name: str, circuit: Any) -> Iterator[Subcircuit]:
     ports = ("pulse", "vdd", "out")
     about = f"{name}: conductances to the supply and to ground."
     unit = "1/(units*G_unit)"
-    push = [Resistor("Runits", "vdd", "inner", unit), Switch("Sunits", "inner", "out", "pulse", 1)]
-    pull = [Resistor("Runits", "out", "inner", unit), Switch("Sunits", "inner", "0", "pulse", 1)]
-    yield Subcircuit(f"{name}_push", ports, values, push, about)
-    yield Subcircuit(f"{name}_pull", ports, values, pull)
+    for way, a, b, said in (("push", "vdd", "out", about), ("pull", "out", "0", "")):
+        parts: list[Part] = [
+            Resistor("Runits", a, "inner", unit),
+            Switch("Sunits", "inner", b, "pulse", 1),
+        ]
+        yield Subcircuit(f"{name}_{way}", ports, values, parts, said)
 
 
 def shared_supply(rail: str, source: Voltage, resistance: float, held: float) -> Iterator[Part]:
