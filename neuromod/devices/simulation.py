@@ -183,7 +183,7 @@ def _check_needs(experiment: Experiment, steps: int, gathers: bool) -> None:
 @contextmanager
 def _settings(precision: str, target: str) -> Iterator[None]:
     """Preferences for one run, the caller's own restored after it."""
-    ours = {
+    ours: dict[str, Any] = {
         "core.default_float_dtype": PRECISIONS[precision],
         "core.network.default_schedule": SCHEDULE,
         # Ctrl-C would otherwise shorten the run instead of ending it (no such option in 2.5).

@@ -36,7 +36,7 @@ from brian2.groups.group import CodeRunner
 
 from neuromod.checks import steps_in
 from neuromod.devices.builds import compiler
-from neuromod.experiment import Experiment
+from neuromod.experiment import Experiment, PlasticConnection, Population
 
 TARGET = "codegen.target"
 OPERATION = re.compile(r"\*\*|[-+*/<>%]|(?<![<>=!])=(?!=)|\b\w+\(")
@@ -140,7 +140,7 @@ def _steps_of(experiment: Experiment) -> int:
 
 def _code(experiment: Experiment) -> Hashable:
     """What experiments share whose state updates are the same code."""
-    modelled = [*experiment.populations, *experiment.plastic]
+    modelled: list[Population | PlasticConnection] = [*experiment.populations, *experiment.plastic]
     return tuple(
         (
             part.name,
