@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from brian2 import prefs
 
 from neuromod.cli import app
 
@@ -31,6 +32,8 @@ WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
 def test_python_on_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
+    # Pages may change it; then it is as it was.
+    monkeypatch.setitem(prefs, "codegen.target", prefs["codegen.target"])
     if "load_backbone" in page.read_text():
         kept = shutil.copytree(request.getfixturevalue("pretrained"), tmp_path / "cache")
         monkeypatch.setenv("NEUROMOD_CACHE", str(kept))
