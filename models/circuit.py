@@ -25,7 +25,7 @@ root is 10 nA; the printed form gives 32 nA, more than U/R_S = 20 nA could ever 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -55,6 +55,33 @@ from brian2.utils.stringtools import word_substitute
 
 from neuromod.errors import UserError
 from neuromod.models import gates
+from neuromod.models.circuit_equations import (
+    CHANNEL,
+    COMPARATOR,
+    CONDUCTANCE,
+    DECIDING,
+    DUE,
+    EQUATIONS,
+    HELD,
+    INJECTED,
+    KICK,
+    LATE,
+    LEAK,
+    MOSFET,
+    N_TYPE,
+    OF_SUPPLY,
+    RELEASE,
+    SAG,
+    SAGGING_MOSFET,
+    SHARED,
+    SKEWED,
+    SKEWED_MOSFET,
+    SKEWED_SAG,
+    for_domains,
+    lines_of,
+    marked,
+    suffix,
+)
 from neuromod.models.device_table import DRAWN, DeviceTable, factors, looked_up
 from neuromod.models.integration import Clocked
 from neuromod.models.mirror import LAWS, Mirror
@@ -89,117 +116,8 @@ OFFSET = model_input(
     0 * mV, "offset of the comparator, added to its threshold", "chosen here: none by design"
 )
 
-EQUATIONS = """
-dv/dt = (I_syn - I_leak)/C : volt (unless refractory)
-I_leak = (v - v_rest)/R_leak : amp
-I_syn = I_up - I_down : amp
-I_up = up*I_unit : amp
-I_down = down*I_unit : amp
-I_reference = mirrors*I_unit : amp
-I_idle = (built - mirrors)*I_unit : amp
-denergy/dt = vdd*(I_up + I_reference) : joule
-didle/dt = vdd*I_idle : joule  # Of references between their pulses, if they stay on
-vdd : volt
-I_unit : amp  # Of a mirror at this supply, solved before the run
-up : 1  # Sum of the positive codes whose pulses are on
-down : 1  # Of the negative codes
-mirrors : 1  # References whose pulses are on
-built : 1  # All that the neuron has
-active : 1  # Pulses that the comparator's NOR sees
-nor : 1  # Level of that NOR, and 2 in the step in which it rises
-edge = int(nor > 1.5) : 1
-clocks : 1  # How often it has risen
-"""
-# Lines that take the place of those of the same name, or join them.
-LEAK = {
-    "linear": "",
-    "one_sided": "I_leak = v_slope/R_leak*(exp((v - v_rest)/v_slope) - 1) : amp",
-    "symmetric": "I_leak = v_slope/R_leak*sinh((v - v_rest)/v_slope) : amp",
-}
-CONDUCTANCE = """
-I_unit = G_unit*(vdd - v) : amp
-I_down = down*G_unit*v : amp
-I_reference = 0*amp : amp
-I_idle = 0*amp : amp
-"""
-SAG = """
-I_up = up*I_sag : amp
-I_down = down*I_sag : amp
-I_reference = mirrors*I_sag : amp
-I_idle = (built - mirrors)*I_sag : amp
-V_ov : volt  # Overdrive of a mirror at the full supply, solved before the run
-V_sag : volt  # What is left of it
-I_sag : amp
-"""
-SHARED = """
-others : 1  # Units that other neurons draw from the same supply
-rail : 1  # Number of that supply
-"""
-HELD = "V_domain : volt  # The shared supply, behind its resistance"
-MOSFET = """
-I_up = up*I_push*(1 + channel_modulation*abs(V_drop)) : amp
-I_down = down*I_pull*(1 + channel_modulation*abs(v)) : amp
-V_drop = vdd - v : volt
-V_on = V_ov : volt
-V_ov : volt
-"""
-SAGGING_MOSFET = """
-V_drop = V_rail - v : volt
-V_rail : volt  # Supply behind its resistance
-V_on = V_sag : volt
-"""
-# A unit's transistor: what it would conduct in saturation, less what flows back.
-CHANNEL = {
-    "square": """
-I_push = beta/2*(V_on**2 - int(V_on > V_drop)*(V_on - V_drop)**2) : amp
-I_pull = beta/2*(V_on**2 - int(V_on > v)*(V_on - v)**2) : amp
-""",
-    "ekv": """
-V_push = V_on - slope_factor*V_drop : volt  # Overdrive at the drain
-V_pull = V_on - slope_factor*v : volt
-I_push = I_spec*(log(1 + exp(V_on/v_ekv))**2 - log(1 + exp(V_push/v_ekv))**2) : amp
-I_pull = I_spec*(log(1 + exp(V_on/v_ekv))**2 - log(1 + exp(V_pull/v_ekv))**2) : amp
-""",
-}
-REACHED = "v >= v_th + v_offset"
-DUE = "due : 1  # Steps until a decision takes effect"
-# What the decision of a comparator sees is from before its kick.
-DECIDING = (
-    f"_decides = _edge*int(v - _edge*Q_kick/C >= {REACHED.partition(' >= ')[2]})",
-    "due = due - 1 + _decides*(t_comparator/dt + 1 - due)",
-)
-# As the clock rises, and back as it falls, if no switch holds the membrane.
-KICK = "v = v + (_nor - _was)*int(not_refractory)*Q_kick/C"
-INJECTED = "held : 1  # 1 from a spike's start to the release of the membrane"
-RELEASE = (
-    "_released = held*int(not_refractory)",
-    "v = v + _released*Q_reset/C",
-    "held = held - _released",
-)
-COMPARATOR = {"clocked": f"{REACHED} and edge > 0.5", "continuous": REACHED}
-# Where n-type transistors are not as fast as p-type ones: what they do beside what those do.
-SKEWED = """
-I_down = down*I_n : amp
-I_reference = (mirrors - n_mirrors)*I_unit + n_mirrors*I_n : amp
-I_idle = (built - n_built)*I_unit + n_built*I_n - I_reference : amp
-I_n : amp  # Of an n-type mirror at this supply, solved before the run; I_unit is of a p-type one
-n_mirrors : 1  # N-type ones of the references whose pulses are on
-n_built : 1  # Of all that the neuron has
-"""
-SKEWED_MOSFET = "V_n : volt  # Overdrive of an n-type mirror, solved before the run"
-SKEWED_SAG = """
-I_down = down*I_n_sag : amp
-I_reference = (mirrors - n_mirrors)*I_sag + n_mirrors*I_n_sag : amp
-I_idle = (built - n_built)*I_sag + n_built*I_n_sag - I_reference : amp
-V_n : volt
-V_n_sag : volt  # What is left of it
-I_n_sag : amp
-"""
-N_TYPE = {"beta": "beta_n", "I_spec": "I_spec_n", "V_on": "V_n"}
-"""What stands for n-type transistors where they differ from p-type ones."""
 CORNERS = {"TT": (0, 0), "FF": (1, 1), "SS": (-1, -1), "FS": (1, -1), "SF": (-1, 1)}
 """Process corners: how fast n-type transistors are there, and p-type ones."""
-LATE = "late : 1  # Part of a step between a spike's start and the crossing"
 SOLVED = ("I_unit", "V_ov", "I_n", "V_n")
 """What a mirror does at a supply, which is worked out before a run."""
 TRANSISTOR = ("beta", "vto", "R_S")
@@ -210,37 +128,6 @@ WARMED = ("beta", "vto", "R_leak")
 """Parameters given at the nominal temperature."""
 
 RK4_STABLE = 2.785
-
-
-def _lines(equations: str) -> dict[str, str]:
-    """Lines of a text by the variable that each defines, without their comments."""
-    lines = [line.partition("#")[0].strip() for line in equations.strip().splitlines()]
-    return {re.sub(r"^d(\w+)/dt", r"\1", line).split()[0]: line for line in lines}
-
-
-# Variables that a neuron has once for each power domain.
-OF_SUPPLY = {
-    name
-    for text in (
-        EQUATIONS,
-        SAG,
-        SHARED,
-        HELD,
-        gates.GATE,
-        MOSFET,
-        SAGGING_MOSFET,
-        SKEWED,
-        SKEWED_MOSFET,
-        SKEWED_SAG,
-        *CHANNEL.values(),
-    )
-    for name in _lines(text)
-} - {"v", "I_leak", "I_syn", "energy", "idle", "active", "nor", "edge", "clocks"}
-
-
-def suffix(domain: str) -> str:
-    """What follows the names of the variables of a power domain."""
-    return f"_{domain}" if domain else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -605,7 +492,7 @@ class CircuitNeuron(Parameters):
         elif self.output == "mosfet":
             texts += [MOSFET, CHANNEL[self.law]]
         if self._skewed and self.output == "mosfet":
-            pulls = [line for name, line in _lines(CHANNEL[self.law]).items() if "pull" in name]
+            pulls = [line for name, line in lines_of(CHANNEL[self.law]).items() if "pull" in name]
             on = {"V_on": "V_n_sag"} if self._sags else {}
             texts += [SKEWED_MOSFET, word_substitute("\n".join(pulls), N_TYPE | on)]
         if self._sags and self.output == "mosfet":
@@ -617,8 +504,8 @@ class CircuitNeuron(Parameters):
         options = {SHARED: self.R_domain, HELD: self.C_domain, INJECTED: self.Q_reset}
         options |= {DUE: self._deciding, LATE: self.comparator == "continuous"}
         texts += [text for text, wanted in options.items() if wanted]
-        lines = {name: line for text in texts for name, line in _lines(text).items()}
-        return "\n".join(_for_domains(lines, self.domains, self._of_supply)) + "\n"
+        lines = {name: line for text in texts for name, line in lines_of(text).items()}
+        return "\n".join(for_domains(lines, self.domains, self._of_supply)) + "\n"
 
     @property
     def threshold(self) -> str:
@@ -637,7 +524,7 @@ class CircuitNeuron(Parameters):
         mirrored = self.synapse == "mirror" and self.output == "ideal"
         linear = self.leak == "linear" and mirrored and self._gated != "standing"
         of_supply = self._of_supply
-        kept = [_marked(line, d, of_supply) for d in self.domains for line in self._solved]
+        kept = [marked(line, d, of_supply) for d in self.domains for line in self._solved]
         return Clocked(
             exponential_euler if linear else rk4,
             ((KICK,) if self.Q_kick else ()) + (RELEASE if self.Q_reset else ()) + tuple(kept),
@@ -881,9 +768,9 @@ class CircuitNeuron(Parameters):
         """Variables that a neuron has once for each power domain."""
         own: Set[str] = set()
         if self._gated == "pulsed":
-            own = _lines(self._pulsed_gates[0]).keys()
+            own = lines_of(self._pulsed_gates[0]).keys()
         elif self.law == "table" and self.output == "mosfet":
-            own = _lines(DRAWN).keys() | factors(len(self.table[0].at_drop) - 1).keys()
+            own = lines_of(DRAWN).keys() | factors(len(self.table[0].at_drop) - 1).keys()
         return OF_SUPPLY | own
 
     @property
@@ -1131,24 +1018,3 @@ class CircuitNeuron(Parameters):
 
 def _volts(voltage: Quantity) -> str:
     return f"{float(voltage / volt):.6g} V"
-
-
-def _for_domains(
-    lines: Mapping[str, str], domains: Sequence[str], of_supply: Set[str]
-) -> Iterator[str]:
-    """Lines of a supply once for each domain; those of the neuron add up its domains."""
-    for name, line in lines.items():
-        if name in of_supply:
-            yield from (_marked(line, domain, of_supply) for domain in domains)
-        elif _marked(line, "any", of_supply) != line:
-            left, right = line.split(" = ")
-            expression, unit = right.split(" : ")
-            terms = " + ".join(_marked(expression, domain, of_supply) for domain in domains)
-            yield f"{left} = {terms} : {unit}"
-        else:
-            yield line
-
-
-def _marked(code: str, domain: str, of_supply: Set[str]) -> str:
-    """Code whose variables of a supply carry the name of a domain."""
-    return str(word_substitute(code, {name: name + suffix(domain) for name in of_supply}))

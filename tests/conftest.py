@@ -62,7 +62,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave no run to NumPy."""
-    monkeypatch.setattr("neuromod.devices.target._compile_s", lambda piece: -1)
+    monkeypatch.setattr("neuromod.devices.target._compile_s", lambda _: -1)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from neuromod.chip.conversion import Layer, check_dense, gain_of, nearest
 from neuromod.chip.pulses import PulseTrain, code_pulses, mirror_pulses, respond
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
-from neuromod.models.circuit import CircuitNeuron, suffix
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.circuit_equations import suffix
 from neuromod.models.gain_lif import GainLIF
 from neuromod.support.text import say
 

@@ -18,7 +18,8 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 from neuromod.checks import index_array, real_numbers, steps_in
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Spikes
-from neuromod.models.circuit import CircuitNeuron, suffix
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.circuit_equations import suffix
 from neuromod.support.text import say
 
 

@@ -17,7 +17,8 @@ from scipy import sparse
 from neuromod.checks import index_array
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Connection, Experiment, Population
-from neuromod.models.circuit import TRANSISTOR, CircuitNeuron, suffix
+from neuromod.models.circuit import TRANSISTOR, CircuitNeuron
+from neuromod.models.circuit_equations import suffix
 from neuromod.support.text import say
 
 
@@ -54,7 +55,8 @@ def share_supplies(experiment: Experiment, name: str, rails: Any = 0) -> Experim
         raise UserError(
             f"{name} shares no supply with a resistance: give its CircuitNeuron an R_domain."
         )
-    rails = index_array(f"Rails of {name}", np.broadcast_to(rails, population.size))
+    given = index_array(f"Rails of {name}", np.broadcast_to(rails, population.size))
+    rails = np.unique(given, return_inverse=True)[1]
     _check_alike(experiment, population, rails)
     values: dict[str, Any] = {}
     added: list[Connection] = []
@@ -82,7 +84,8 @@ def _loads(
     first: dict[tuple[Any, ...], Connection] = {}
     for wire in experiment.connections:
         if wire.target == name and wire.variable in loading:
-            key = wire.source, float(wire.delay), float(wire.width)
+            width = None if wire.width is None else float(wire.width)
+            key = wire.source, float(wire.delay), width
             together[key] = together.get(key, 0) + _matrix(experiment, wire)
             first.setdefault(key, wire)
     for key, units in together.items():

@@ -14,7 +14,8 @@ from brian2 import Quantity, second, volt
 from neuromod.checks import real_numbers, steps_of
 from neuromod.errors import UserError, unknown
 from neuromod.experiment import Connection, Input, Population, Spikes
-from neuromod.models.circuit import SOLVED, suffix
+from neuromod.models.circuit import SOLVED
+from neuromod.models.circuit_equations import suffix
 from neuromod.support.text import say
 
 

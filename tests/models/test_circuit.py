@@ -12,7 +12,8 @@ from neuromod.chip.pulses import code_pulses
 from neuromod.devices.simulation import simulate
 from neuromod.errors import UserError
 from neuromod.experiment import Experiment, Population, Spikes, Trace
-from neuromod.models.circuit import COMPARATOR, EQUATIONS, LEAK, CircuitNeuron
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.circuit_equations import COMPARATOR, EQUATIONS, LEAK
 from neuromod.models.mirror import LAWS
 
 CHIP = CircuitNeuron()

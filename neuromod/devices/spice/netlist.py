@@ -33,7 +33,8 @@ from neuromod.devices.spice.parts import (
 from neuromod.devices.spice.wiring import Neurons, changes, synapses
 from neuromod.errors import UserError, listed
 from neuromod.experiment import Experiment, Population
-from neuromod.models.circuit import TRANSISTOR, suffix
+from neuromod.models.circuit import TRANSISTOR
+from neuromod.models.circuit_equations import suffix
 from neuromod.parameters import namespace
 from neuromod.support.cache import written_whole
 from neuromod.support.paths import shown

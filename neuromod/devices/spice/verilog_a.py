@@ -16,7 +16,8 @@ from neuromod.devices.spice.circuits import SPENT
 from neuromod.devices.spice.dialects import number
 from neuromod.errors import UserError, listed
 from neuromod.experiment import Experiment
-from neuromod.models.circuit import LEAK, CircuitNeuron
+from neuromod.models.circuit import CircuitNeuron
+from neuromod.models.circuit_equations import LEAK
 
 HEAD = """\
 // Circuit neurons: $names

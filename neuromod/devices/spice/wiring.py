@@ -13,7 +13,8 @@ from brian2 import second
 from neuromod.errors import UserError, listed, unknown
 from neuromod.experiment import Connection, Experiment, Population
 from neuromod.models.axon_hillock import AxonHillock
-from neuromod.models.circuit import SOLVED, CircuitNeuron, suffix
+from neuromod.models.circuit import SOLVED, CircuitNeuron
+from neuromod.models.circuit_equations import suffix
 from neuromod.models.dpi_neuron import DPINeuron
 
 Neurons = Mapping[str, Sequence[int]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_a_capacitor_delays_the_sag_as_its_equation_says(held_ns):
     resting = unit(3 * 1.3 * Mohm) * 3 * 1.3e6
     ends = [0, 60e-9, 160e-9, 900e-9]
     state, moved = VDD - resting, 0.0
-    for start, end in zip(ends[:-1], ends[1:], strict=True):
+    for start, end in pairwise(ends):
         solved = solve_ivp(
             slope, (start, end - 1e-15), [state], "LSODA", rtol=1e-9, atol=1e-12, max_step=2e-10
         )
