@@ -157,7 +157,10 @@ def test_the_reset_transistor_conducts_the_reset_current_at_its_gate():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: AxonHillock(C_fb=413 * ffarad), "C_fb = 413 fF lifts the membrane by 0.50799508 V"),
+        (
+            lambda: AxonHillock(C_fb=413 * ffarad),
+            "C_fb = 413 fF lifts the membrane by 0.50799508 V",
+        ),
         (lambda: AxonHillock(vdd=1 * volt), "vdd is an input of AxonHillock"),
         (
             lambda: Population("cells", MEAD, 1, {"I_unit": Quantity(3e-9, dim=amp.dim)}),
