@@ -45,24 +45,26 @@ def plot(protocol: ChipNetwork, tables: Tables, recordings: Recordings) -> Figur
     Lines and bars of accuracy are in closed form, diamonds what circuit neurons did.
     """
     del recordings
-    figure, axes = panels([["methods", "gains"], ["supplies", "energy"]], width=10, height=8)
+    figure, axes = panels([["methods", "gains"], ["supplies", "energy"]], width=12, height=8)
     images, every = _images(tables["table"]), int(tables["table"].test_images.iloc[0])
-    _plot_methods(axes["methods"], tables["methods"], images)
-    title = f"a  On the chip: bars closed form, all {every} test images"
+    _plot_methods(axes["methods"], tables["methods"])
+    title = (
+        f"a  On the chip, closed form of all {every} test images;\ndiamonds: simulated, {images}"
+    )
     label(axes["methods"], title, y="test images right (%)", ylim=(0, None))
     _plot_gains(axes["gains"], tables["gains"], protocol)
     _plot_supplies(axes["supplies"], tables["supplies"], "test_accuracy", 100)
-    title = f"c  Shared supplies, closed form, all {every} test images"
+    title = f"c  Shared supplies, closed form of all {every} test images"
     label(axes["supplies"], title, y="test images right (%)")
     _plot_supplies(axes["energy"], tables["supplies"], "energy_per_image_pJ", 1)
-    title = f"d  Energy of simulated neurons, {images}"
+    title = f"d  Energy as simulated, {images}"
     label(axes["energy"], title, y="energy per image (pJ)")
     named = axes["supplies"].get_legend_handles_labels()
     figure.legend(*named, loc="outside lower center", ncols=2)
     return figure
 
 
-def _plot_methods(axes: Any, methods: pd.DataFrame, images: str) -> None:
+def _plot_methods(axes: Any, methods: pd.DataFrame) -> None:
     sizes = sorted(methods.bits.unique())
     width = 0.8 / len(sizes)
     colors = figures.ordered_colors(len(sizes))
@@ -72,7 +74,7 @@ def _plot_methods(axes: Any, methods: pd.DataFrame, images: str) -> None:
         at = np.arange(len(METHODS)) + (number - (len(sizes) - 1) / 2) * width
         look = {"yerr": rows.test_accuracy_sd.fillna(0), "color": color, "label": f"{bits} bits"}
         axes.bar(at, rows.test_accuracy_mean, 0.92 * width, **look)
-        named = None if number else f"simulated neurons, {images}"
+        named = None if number else "simulated"
         run = {"color": BLACK, "ms": 4, "clip_on": False, "label": named}
         axes.plot(at, rows.simulated_accuracy_mean, "D", **run)
         before, named = rows.trained_accuracy_mean, None if number else "off the chip"
