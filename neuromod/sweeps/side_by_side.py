@@ -131,7 +131,8 @@ def _kind_of_population(part: Population) -> Hashable:
     code = (model.threshold, model.reset, str(model.refractory), str(model.method))
     functions = tuple(sorted((n, id(v)) for n, v in part.constants.items() if callable(v)))
     given = tuple(sorted(part.values))
-    return (part.name, type(model), part.equations, *code, given, part.added, functions)
+    wired = tuple(sorted(part.wired))
+    return (part.name, type(model), part.equations, *code, given, part.added, wired, functions)
 
 
 def _kind_of_connection(part: Connection) -> Hashable:
@@ -157,8 +158,9 @@ def _joined_population(parts: Sequence[Population]) -> Population | None:
     functions = {name for name, value in first.constants.items() if callable(value)}
     wanted = {name: _gathered(parts, name, _value) for name in names if name not in functions}
     values = {n: value for n, value in wanted.items() if n in first.values or np.ndim(value)}
+    wired = {n: _joined([(part.wired[n], part.size) for part in parts]) for n in first.wired}
     try:
-        joined = replace(first, size=size, values=values)
+        joined = replace(first, size=size, values=values, wired=wired)
     except UserError:
         return None
     if joined.equations != first.equations:
