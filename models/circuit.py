@@ -59,7 +59,9 @@ from neuromod.models.circuit_equations import (
     CHANNEL,
     COMPARATOR,
     CONDUCTANCE,
-    DECIDING,
+    DECIDED,
+    DECIDED_LATE,
+    DECIDES,
     DUE,
     EQUATIONS,
     HELD,
@@ -430,7 +432,7 @@ class CircuitNeuron(Parameters):
                 "what is private to the loads R_S.",
             ),
             (
-                self._skewed and (gate or shared),
+                self.skewed and (gate or shared),
                 f"corner={self.corner} makes mirrors that push and pull differ, and both are "
                 "solved only for gates that take no time and supplies of single neurons: leave "
                 "out C_gate and R_domain, or take corner FF or SS.",
@@ -482,16 +484,16 @@ class CircuitNeuron(Parameters):
         texts = [EQUATIONS, LEAK[self.leak]]
         if self.synapse == "conductance":
             texts.append(CONDUCTANCE)
-        if self._skewed:
+        if self.skewed:
             texts.append(SKEWED)
         if self._sags:
-            texts += [SAG, SKEWED_SAG] if self._skewed else [SAG]
+            texts += [SAG, SKEWED_SAG] if self.skewed else [SAG]
         if self.output == "mosfet" and self.law == "table":
             powers = factors(len(self.table[0].at_drop) - 1)
             texts += [DRAWN, *(f"{name} : amp/volt**{power}" for name, power in powers.items())]
         elif self.output == "mosfet":
             texts += [MOSFET, CHANNEL[self.law]]
-        if self._skewed and self.output == "mosfet":
+        if self.skewed and self.output == "mosfet":
             pulls = [line for name, line in lines_of(CHANNEL[self.law]).items() if "pull" in name]
             on = {"V_on": "V_n_sag"} if self._sags else {}
             texts += [SKEWED_MOSFET, word_substitute("\n".join(pulls), N_TYPE | on)]
@@ -525,11 +527,15 @@ class CircuitNeuron(Parameters):
         linear = self.leak == "linear" and mirrored and self._gated != "standing"
         of_supply = self._of_supply
         kept = [marked(line, d, of_supply) for d in self.domains for line in self._solved]
+        clocked = self.comparator == "clocked"
+        kicked = [KICK] if self.Q_kick else []
+        first = [*(RELEASE if self.Q_reset else ()), *([DECIDES] if clocked else []), *kicked]
+        last = DECIDED_LATE if self._deciding else DECIDED
         return Clocked(
             exponential_euler if linear else rk4,
-            ((KICK,) if self.Q_kick else ()) + (RELEASE if self.Q_reset else ()) + tuple(kept),
-            interpolated=self.comparator == "continuous",
-            last=DECIDING if self._deciding else (),
+            (*first, *kept),
+            interpolated=not clocked,
+            last=(last,) if clocked else (),
         )
 
     @property
@@ -556,7 +562,7 @@ class CircuitNeuron(Parameters):
 
     def wired(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """How many mirrors neurons have, by power domain, from the sums of their synapses."""
-        kinds = {"built": "mirrors"} | ({"n_built": "n_mirrors"} if self._skewed else {})
+        kinds = {"built": "mirrors"} | ({"n_built": "n_mirrors"} if self.skewed else {})
         return {
             f"{built}{suffix(domain)}": weights[f"{pulsed}{suffix(domain)}"]
             for built, pulsed in kinds.items()
@@ -567,7 +573,7 @@ class CircuitNeuron(Parameters):
     @property
     def ignored(self) -> Set[str]:
         """Variables of synapses that tell n-type mirrors apart, where both types are alike."""
-        marks = set() if self._skewed else {suffix(domain) for domain in self.domains}
+        marks = set() if self.skewed else {suffix(domain) for domain in self.domains}
         return {f"{name}{mark}" for name in ("n_mirrors", "n_built") for mark in marks}
 
     def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -584,7 +590,7 @@ class CircuitNeuron(Parameters):
         own = {name: values[name] for name in TRANSISTOR if name in values}
         # A table has none.
         mirror: Any = self.mirror(**own) if own or self.law != "table" else None
-        n_type = self.mirror(pushes=False, **own) if self._skewed else None
+        n_type = self.mirror(pushes=False, **own) if self.skewed else None
         if own and mirror:
             completed["I_spec"] = mirror.specific_current * amp
             n_types = {"I_spec_n", "beta_n", "vto_n"}
@@ -675,7 +681,7 @@ class CircuitNeuron(Parameters):
         return np.where(pushes, p, n) if np.ndim(pushes) else (p if pushes else n)
 
     @property
-    def _skewed(self) -> bool:
+    def skewed(self) -> bool:
         """Whether mirrors that push and pull differ."""
         n, p = CORNERS[self.corner]
         return n != p and self.synapse == "mirror"
@@ -783,7 +789,7 @@ class CircuitNeuron(Parameters):
             return looked_up(np.asarray(self.table[0].at_drop / volt)) if drops else []
         shared, held = bool(self.R_domain), bool(self.C_domain)
         kinds = self.law, self.output, self.references
-        return sag(*kinds, shared, held, self._skewed) if self._sags else []
+        return sag(*kinds, shared, held, self.skewed) if self._sags else []
 
     @property
     def code_max(self) -> int:
@@ -896,7 +902,7 @@ class CircuitNeuron(Parameters):
             transistors are not as fast as p-type ones.
         """
         codes = np.asarray(codes)
-        if not self._skewed:
+        if not self.skewed:
             return codes
         supply, pulls = np.asarray(vdd / volt), self.mirror(pushes=False)
         unit = np.asarray(self.unit_current(vdd) / amp)

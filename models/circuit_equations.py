@@ -26,7 +26,7 @@ down : 1  # Of the negative codes
 mirrors : 1  # References whose pulses are on
 built : 1  # All that the neuron has
 active : 1  # Pulses that the comparator's NOR sees
-nor : 1  # Level of that NOR, and 2 in the step in which it rises
+nor : 1  # Level of that NOR, 2 in the step in which it rises, and 3 where that is for a spike
 edge = int(nor > 1.5) : 1
 clocks : 1  # How often it has risen
 """
@@ -83,11 +83,10 @@ I_pull = I_spec*(log(1 + exp(V_on/v_ekv))**2 - log(1 + exp(V_pull/v_ekv))**2) : 
 }
 REACHED = "v >= v_th + v_offset"
 DUE = "due : 1  # Steps until a decision takes effect"
-# What the decision of a comparator sees is from before its kick.
-DECIDING = (
-    f"_decides = _edge*int(v - _edge*Q_kick/C >= {REACHED.partition(' >= ')[2]})",
-    "due = due - 1 + _decides*(t_comparator/dt + 1 - due)",
-)
+# As the last pulse ends, before the membrane leaks or is kicked.
+DECIDES = f"_decides = _edge*int({REACHED})"
+DECIDED = "nor = nor + _decides"
+DECIDED_LATE = "due = due - 1 + _decides*(t_comparator/dt + 1 - due)"
 # As the clock rises, and back as it falls, if no switch holds the membrane.
 KICK = "v = v + (_nor - _was)*int(not_refractory)*Q_kick/C"
 INJECTED = "held : 1  # 1 from a spike's start to the release of the membrane"
@@ -96,7 +95,7 @@ RELEASE = (
     "v = v + _released*Q_reset/C",
     "held = held - _released",
 )
-COMPARATOR = {"clocked": f"{REACHED} and edge > 0.5", "continuous": REACHED}
+COMPARATOR = {"clocked": "nor > 2.5", "continuous": REACHED}
 # Where n-type transistors are not as fast as p-type ones: what they do beside what those do.
 SKEWED = """
 I_down = down*I_n : amp

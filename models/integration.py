@@ -71,7 +71,8 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
     """A method for the membrane, before which the comparator's clock is worked out.
 
     The clock is the NOR of a neuron's input pulses and its own spike; the comparator decides at
-    its rising edge. `nor` is its level, and 2 in the step of such an edge; `clocks` counts them.
+    its rising edge, on the membrane as it is then. `nor` is its level, and 2 in the step of such an
+    edge; `clocks` counts them.
 
     A comparator without a clock fires within a step, and its spike ends as late within another.
     Interpolated, `late` is the part of a step between the spike's start and the crossing, and the
@@ -83,12 +84,12 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
     membrane : StateUpdateMethod
         One of Brian2's.
     first : tuple of str
-        Code that comes before it, of what is constant over a step and of what the clock does to the
-        membrane.
+        Code that comes before it, of what the comparator finds, of what its clock does to the
+        membrane, and of what is constant over a step.
     interpolated : bool
         Whether membranes cross their threshold within steps.
     last : tuple of str
-        Code that comes after it, of what the comparator finds.
+        Code that comes after it, of what follows from a decision.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Clocked(StateUpdateMethod):  # type: ignore[misc]
         # Real numbers, because AVX2 has no vectors of whole ones beside them.
         rises = [
             "_nor = 1.0*int(active < 0.5)*int(not_refractory)",
-            # 0 for 0, and 1 for 1 and 2.
+            # 0 for 0, and 1 for 1 and 2; after a 3 there is no edge, because the neuron spikes.
             "_was = nor*(1.5 - 0.5*nor)",
             "_edge = _nor*(1 - _was)",
         ]

@@ -285,7 +285,7 @@ def _chips(circuit: CircuitNeuron, networks: Sequence[Sequence[Layer]], images: 
     # Volleys share mirrors, and inputs that are silent have theirs too.
     for n, mark in enumerate(domains):
         values[f"built{mark}"] = everywhere(methodcaller("mirrors", n))
-        if "n_built" not in circuit.ignored:
+        if circuit.skewed:
             values[f"n_built{mark}"] = everywhere(methodcaller("n_mirrors", n))
     scale = everywhere(lambda la: np.broadcast_to(la.scale, len(la.codes)))
     if np.any(scale != 1):

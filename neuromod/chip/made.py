@@ -28,7 +28,7 @@ def draw_layers(
 
 
 def as_made(
-    circuit: CircuitNeuron, layers: Sequence[Layer], deviations: Sequence[Deviations], dt: Quantity
+    circuit: CircuitNeuron, layers: Sequence[Layer], deviations: Sequence[Deviations]
 ) -> list[Layer]:
     """A network whose neurons are updated once per image, with deviating devices.
 
@@ -43,8 +43,6 @@ def as_made(
         As designed, each code whole.
     deviations : sequence of Deviations
         From `draw_layers`, times any size.
-    dt : Quantity
-        Time step, second: the comparator decides one step after a pulse.
 
     Returns
     -------
@@ -63,7 +61,7 @@ def as_made(
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             codes = _conducted(circuit, layer, own)
             codes[:, :-1] *= np.exp(wider)
-            scale = layer.scale * _weaker(circuit, own, len(codes), dt)
+            scale = layer.scale * _weaker(circuit, own, len(codes))
         if not (np.isfinite(codes).all() and np.isfinite(scale).all() and (scale > 0).all()):
             raise UserError(
                 "Devices deviate so far that a threshold lies below rest or a current is no "
@@ -89,22 +87,18 @@ def _conducted(circuit: CircuitNeuron, layer: Layer, deviations: Deviations) -> 
     return effective_codes(circuit, codes[..., None], each, alone)[0][..., 0]
 
 
-def _weaker(
-    circuit: CircuitNeuron, deviations: Deviations, neurons: int, dt: Quantity
-) -> np.ndarray:
+def _weaker(circuit: CircuitNeuron, deviations: Deviations, neurons: int) -> np.ndarray:
     """How many times less than as designed a current takes each neuron towards its threshold."""
     values = neuron_values(circuit, deviations, (neurons,))
-    made = _taken(circuit, values["C"], values["R_leak"], values["v_offset"], dt)
-    designed = _taken(circuit, circuit.C, circuit.R_leak, 0 * volt, dt)
+    made = _taken(circuit, values["C"], values["R_leak"], values["v_offset"])
+    designed = _taken(circuit, circuit.C, circuit.R_leak, 0 * volt)
     return np.asarray(designed / made)
 
 
-def _taken(
-    circuit: CircuitNeuron, C: Quantity, R_leak: Quantity, offset: Quantity, dt: Quantity
-) -> np.ndarray:
+def _taken(circuit: CircuitNeuron, C: Quantity, R_leak: Quantity, offset: Quantity) -> np.ndarray:
     """What a unit of current leaves on a membrane for the decision, of the way to threshold."""
     R = np.asarray(circuit.warm("R_leak", R_leak) / ohm)
     tau = R * np.asarray(C / farad)
-    pulse, step = (float(time / second) for time in (circuit.t_pulse, dt))
+    pulse = float(circuit.t_pulse / second)
     way = np.asarray((circuit.v_th + offset - circuit.v_rest) / volt)
-    return np.asarray(-R * np.expm1(-pulse / tau) * np.exp(-step / tau) / way)
+    return np.asarray(-R * np.expm1(-pulse / tau) / way)

@@ -1,8 +1,7 @@
 """Input pulses of circuit neurons: connections, regular trains, and what neurons do under a train.
 
 With a linear leak and ideal sources a membrane is known in closed form from volley to volley, so
-that millions of neurons are tried in a moment. The numbers are those that a simulation gives: the
-comparator decides one time step after a pulse's end.
+that millions of neurons are tried in a moment. The numbers are those that a simulation gives.
 """
 
 from __future__ import annotations
@@ -201,8 +200,8 @@ def respond(
     R = np.asarray(circuit.warm("R_leak", own["R_leak"]) / ohm)
     tau = R * np.asarray(own["C"] / farad)
     swing = np.asarray((own["v_th"] + own["v_offset"] - circuit.v_rest) / volt)
-    times = (circuit.t_pulse, train.dt, train.period)
-    pulse, step, period = (np.exp(-float(time / second) / tau) for time in times)
+    times = (circuit.t_pulse, train.period)
+    pulse, period = (np.exp(-float(time / second) / tau) for time in times)
     rise = np.asarray(circuit.unit_current(vdd) / amp) * R * (1 - pulse)
     u = np.zeros(np.broadcast_shapes(drive.shape[:-1], rise.shape, swing.shape))
     margin, lowest, highest = np.abs(swing) + u, u, u
@@ -210,7 +209,7 @@ def respond(
     for k in range(drive.shape[-1]):
         u = u * pulse + drive[..., k] * rise
         lowest, highest = np.minimum(lowest, u), np.maximum(highest, u)
-        above = u * step - swing
+        above = u - swing
         fires[..., k] = above >= 0
         margin = np.minimum(margin, np.abs(above))
         u = np.where(fires[..., k], 0, u * (period / pulse))

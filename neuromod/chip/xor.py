@@ -141,7 +141,7 @@ class Gates:
     def _population(self, layer: str, circuit: CircuitNeuron, dt: Quantity) -> Population:
         # An input that is off has its mirrors, too.
         counts = {"built": self.mirrors.sum(axis=-1)}
-        if "n_built" not in circuit.ignored:
+        if circuit.skewed:
             counts["n_built"] = (self.mirrors * (self.codes < 0)).sum(axis=-1)
         # Repeated for every row, an array keeps the order of gate, row and neuron when made flat.
         values = {

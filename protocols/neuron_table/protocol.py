@@ -167,11 +167,10 @@ class NeuronTable(ChipProtocol):
         return best[reference & (best.drive == FEWEST)].sort_values("v_bias_V")
 
     def _fewest(self, vdd: Quantity) -> np.ndarray:
-        """Units of the weakest volley that fires, and stays above threshold for a step."""
+        """Units of the weakest volley that fires."""
         with np.errstate(divide="ignore"):
             swing = (self.circuit.v_th - self.circuit.v_rest) / self.circuit.step(vdd)
-        decay = np.exp(float(self.dt / (self.circuit.leak_resistance * self.circuit.C)))
-        return np.asarray(np.ceil(np.asarray(swing) * decay))
+        return np.asarray(np.ceil(np.asarray(swing)))
 
     def _charging(self, units: np.ndarray, vdd: Quantity) -> np.ndarray:
         """Whole time steps from rest to threshold, for the linear leak."""

@@ -236,12 +236,12 @@ class SupplyGroups(networks.NetworkOnChip):
             again = replace(tuner, memory=self._made(memory, deviations))
             for tuned_on, tuned in (("design", tuner.own), ("chip", again.own)):
                 designed = memory.supplied(tuned.classifier)
-                layers = as_made(self.circuit, designed, deviations, self.dt)
+                layers = as_made(self.circuit, designed, deviations)
                 yield {"mismatch": float(size), "tuned_on": tuned_on}, layers, tuned
 
     def _made(self, memory: Memory, deviations: Sequence[Deviations]) -> Memory:
         """The memory of a chip, and the weights that its codes really stand for at first."""
-        made = as_made(self.circuit, memory.layers, deviations, self.dt)
+        made = as_made(self.circuit, memory.layers, deviations)
         weights = [stored(self.circuit, layer, memory.theta, self.untuned) for layer in made]
         return replace(memory, backbone=with_weights(memory.backbone, weights))
 

@@ -962,3 +962,23 @@ def test_an_experiment_counts_the_mirrors_of_its_neurons():
     given = Population("chip", CHIP, 3, {"built": [5, 5, 5]})
     own = replace(experiment, populations=[given]).populations[0]
     assert np.asarray(own.completed["built"]).tolist() == [5, 5, 5]
+
+
+@pytest.mark.parametrize("R_leak", [400, 2])
+@pytest.mark.parametrize("steps", [1, 2, 5, 10])
+def test_a_decision_is_taken_as_the_pulse_ends_however_long_the_time_step_is(R_leak, steps):
+    # What code 5 leaves on the membrane as its pulse ends: enough by a millionth, or too little.
+    chip = CircuitNeuron(R_leak=R_leak * Mohm)
+    left = 5 * chip.step(0.75 * volt)
+    for share, count in ((1 - 1e-6, 1), (1 + 1e-6, 0)):
+        v_th = chip.v_rest + share * left
+        own = replace(chip, v_th=v_th)
+        wires = code_pulses("inputs", "chip", [0], [0], 5, own.t_pulse)
+        experiment = Experiment(
+            populations=[Population("chip", own, 1, {"vdd": 0.75 * volt})],
+            sources=[Spikes("inputs", 1, np.array([0]), [100] * nsecond)],
+            connections=wires,
+            duration=400 * nsecond,
+            dt=100 * nsecond / steps,
+        )
+        assert len(simulate(experiment).spikes["chip"].times) == count

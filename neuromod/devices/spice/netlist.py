@@ -42,7 +42,7 @@ from neuromod.support.paths import shown
 MOST_NEURONS, MOST_SYNAPSES = 100, 1000
 MAX_STEP = 1 * nsecond
 # A comparator that decides at any time does so at the end of the step of its crossing.
-CROSSING_STEP = 0.1 * nsecond
+CROSSING_STEP = 0.05 * nsecond
 RAMP = 10e-12
 # Ten time constants of what discharges a gate of 20 fF.
 DISCHARGE = 200e-12
@@ -350,11 +350,11 @@ def _references(population: Population, neuron: int, wired: pd.DataFrame) -> Ite
         own = wired[here]
         share = own.mirrors / (own.up + own.down).replace(0, 1)
         ways = {"push": (share * own.up).sum(), "pull": (share * own.down).sum()}
-        built, pulsed = _value(population, f"built{mark}", neuron), sum(ways.values())
+        built, pulsed = _counted(population, f"built{mark}", neuron), sum(ways.values())
         # Sources that take turns share mirrors, and some mirrors never have a pulse.
         ways = {w: built * n / pulsed for w, n in ways.items()} if pulsed else {"push": built}
-        if _skewed(circuit):
-            n_built = _value(population, f"n_built{mark}", neuron)
+        if circuit.skewed:
+            n_built = _counted(population, f"n_built{mark}", neuron)
             ways = {"push": built - n_built, "pull": n_built}
         for way in (way for way in ways if ways[way]):
             node = f"{name}_{way}{mark}"
@@ -362,9 +362,9 @@ def _references(population: Population, neuron: int, wired: pd.DataFrame) -> Ite
             yield Instance(f"Xon_{node}", nodes, f"{family}_{way}_on", {"count": float(ways[way])})
 
 
-def _skewed(circuit: Any) -> bool:
-    """Whether mirrors that push and pull differ, so that references of each are told apart."""
-    return "n_mirrors" not in circuit.ignored
+def _counted(population: Population, name: str, neuron: int) -> float:
+    """A number of mirrors of a neuron, of which it may have none."""
+    return float(np.broadcast_to(population.completed.get(name, 0), population.size)[neuron])
 
 
 def _synapse(synapse: Any, population: Population) -> Iterator[Part]:
@@ -389,7 +389,7 @@ def _synapse(synapse: Any, population: Population) -> Iterator[Part]:
         elif circuit.synapse == "mirror":
             # References of a bundle, which may push and pull, are shared out by its units.
             own["references"] = float(synapse.mirrors * units[kind] / total)
-            if _skewed(circuit):
+            if circuit.skewed:
                 pulls = synapse.n_mirrors
                 own["references"] = float(pulls if kind == "pull" else synapse.mirrors - pulls)
         else:

@@ -46,7 +46,7 @@ def volleys(images=40):
 
 def test_a_chip_without_mismatch_is_the_design():
     layers = network()
-    made = as_made(CIRCUIT, layers, deviations(layers, 0.0), DT)
+    made = as_made(CIRCUIT, layers, deviations(layers, 0.0))
     for designed, found in zip(layers, made, strict=True):
         np.testing.assert_allclose(found.codes, designed.codes, rtol=1e-12)
         np.testing.assert_allclose(found.bias_codes, designed.bias_codes, rtol=1e-12)
@@ -57,7 +57,7 @@ def test_the_threshold_of_a_transistor_matters_most_at_a_low_supply():
     vdd = [0.5, 1.0] * volt
     layer = Layer(np.full((1, 2), 5), np.array([0]), vdd[None], {}, 1.0, np.array([[0, 1, 0]]))
     alike = Deviations(vto=np.full((1, 3, 4), 0.02), beta=np.zeros((1, 3, 4)), R_S=np.zeros((1, 3)))
-    (made,) = as_made(CIRCUIT, [layer], [alike], DT)
+    (made,) = as_made(CIRCUIT, [layer], [alike])
     ratio = CircuitNeuron(vto=0.37 * volt).unit_current(vdd) / CIRCUIT.unit_current(vdd)
     np.testing.assert_allclose(made.codes[0] / 5, ratio, rtol=1e-9)
     assert ratio[0] < ratio[1] < 1
@@ -68,7 +68,7 @@ def test_a_network_with_groups_fires_as_its_deviating_devices_say():
     """Circuit neurons have the capacitors, leaks and offsets for which the closed form scales."""
     layers, images = network(), 40
     drawn = deviations(layers, 2.0)
-    made = as_made(CIRCUIT, layers, drawn, DT)
+    made = as_made(CIRCUIT, layers, drawn)
     driven = (volleys(images), 330 * nsecond, DT)
     codes = [replace(layer, scale=SCALE) for layer in made]
     _, experiment = on_circuit(CIRCUIT, [codes], *driven, seed=1)
@@ -93,6 +93,6 @@ def test_a_network_with_groups_fires_as_its_deviating_devices_say():
 def test_a_threshold_below_rest_is_refused():
     layers = network()
     with pytest.raises(UserError, match="use a smaller mismatch"):
-        as_made(CIRCUIT, layers, deviations(layers, offset=300 * mV), DT)
+        as_made(CIRCUIT, layers, deviations(layers, offset=300 * mV))
     with pytest.raises(UserError, match="use a smaller mismatch"):
-        as_made(CIRCUIT, layers, deviations(layers, 1e6), DT)
+        as_made(CIRCUIT, layers, deviations(layers, 1e6))

@@ -350,12 +350,17 @@ def test_another_circuit_is_told_apart(changed, column):
 def test_spice_finds_the_charge_of_a_pulse_computed_by_hand():
     # 10 nA a unit at 0.75 V: 7 units and the reference for 100 ns.
     experiment = together(
-        [Population("chip", CHIP, 2)],
+        [Population("chip", CircuitNeuron(references="pulsed"), 2)],
         code_pulses("inputs", "chip", np.array([0, 0]), np.array([0, 1]), np.array([7, -7]), WIDTH),
         steps=600,
     )
     energy = simulate_in_spice(experiment, choose(experiment, ())).totals["chip"]["energy"]
     np.testing.assert_allclose(energy / fjoule, [0.75 * 8 * 10 * 0.1, 0.75 * 10 * 0.1], rtol=1e-4)
+    # A reference that stays on conducts for all of 600 ns.
+    stays = replace(experiment, populations=[Population("chip", CHIP, 2)])
+    energy = simulate_in_spice(stays, choose(stays, ())).totals["chip"]["energy"]
+    expected = [0.75 * 10 * (0.7 + 0.6), 0.75 * 10 * 0.6]
+    np.testing.assert_allclose(energy / fjoule, expected, rtol=1e-4)
 
 
 def recording(spikes, v, energy):
@@ -413,8 +418,12 @@ def test_pulses_start_one_step_after_their_spike_and_are_one_where_they_touch():
 def test_a_synapse_has_as_many_copies_as_its_code_of_the_kind_of_its_sign():
     experiment = one(CircuitNeuron(output="mosfet"))
     pushing, pulling = lines(experiment, "Xpush"), lines(experiment, "Xpull")
-    assert [line.split()[-2] for line in pushing] == ["units=3", "units=4", "units=6"]
-    assert [line.split()[-2:] for line in pulling] == [["units=1", "references=1"]]
+    assert [line.split()[-1] for line in pushing] == ["units=3", "units=4", "units=6"]
+    assert [line.split()[-1] for line in pulling] == ["units=1"]
+    assert [line.split()[-1] for line in lines(experiment, "Xon_")] == ["count=3", "count=1"]
+    pulsed = one(CircuitNeuron(output="mosfet", references="pulsed"))
+    last = [line.split()[-2:] for line in lines(pulsed, "Xpull")]
+    assert last == [["units=1", "references=1"]]
     assert len(lines(experiment, "Gchip_0")) == 4
 
 
