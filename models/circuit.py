@@ -347,7 +347,8 @@ class CircuitNeuron(Parameters):
         """Refuse values that do not go together, of the model or of single neurons."""
         v_rest, v_th = own("v_rest"), own("v_th")
         refuse_where(v_rest >= v_th, "v_rest = {} must lie below v_th = {}", v_rest, v_th)
-        at = "At temperature = {}" + (f" and corner {self.corner}" if self.corner != "TT" else "")
+        made = f" at corner {self.corner}" if self.corner != "TT" else ""
+        at = "At temperature = {}" + made.replace("at", "and")
         for pushes in (True, False):
             warm = self.warm("vto", own("vto"), pushes)
             refuse_where(warm < 0 * volt, f"{at} vto is {{}}, below 0 V", self.temperature, warm)
@@ -358,18 +359,24 @@ class CircuitNeuron(Parameters):
             off = "vto = {} must lie below vdd_reference = {}, at which the mirror must conduct"
             for pushes in (True, False):
                 warm = self.warm("vto", own("vto"), pushes)
-                refuse_where(warm >= one, off, warm, one)
+                refuse_where(warm >= one, off + made, warm, one)
+        with np.errstate(all="ignore"):
+            leak = self.warm("R_leak", own("R_leak"))
+        frozen = ~((leak > 0 * ohm) & (leak < np.inf * ohm))
+        refuse_where(frozen, f"{at} the leak conducts nothing that can be told", self.temperature)
         self._check_options()
         self._check_table()
 
     def _check_table(self) -> None:
         """Refuse what does not go with a table, or lies outside it."""
         if self.law != "table" or len(self.table) != 1:
-            if self.law == "table" or self.table:
+            if self.law == "table":
                 raise UserError(
-                    f"law=table takes one table of a mirror, not law={self.law} with "
-                    f"{len(self.table)}: give table=FILE, in Python read_mirror(FILE).table."
+                    f"law=table takes one table of a mirror, not {len(self.table)}: give "
+                    "table=FILE, in Python read_mirror(FILE).table."
                 )
+            if self.table:
+                raise UserError(f"A table is for law=table, not law={self.law}: set either.")
             return
         (table,) = self.table
         for name, default, _ in parameters(type(self)):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from brian2 import Quantity, khertz, linspace, ms, nsecond, second, volt
+from brian2 import Quantity, coulomb, farad, khertz, linspace, ms, nsecond, second, volt
 
 from neuromod.chip.conversion import TIME_SCALE, reachable_gains, vdd_of
 from neuromod.chip.pulses import PulseTrain, code_pulses
@@ -41,6 +41,28 @@ def circuit_setting(meaning: str = "the neuron") -> Any:
     return parameter(CircuitNeuron(), meaning, "see its own", named=circuits)
 
 
+def check_alone(circuit: CircuitNeuron) -> None:
+    """Refuse a resistance of supplies that neurons share, which they do in no protocol."""
+    if circuit.R_domain:
+        raise UserError(
+            "Here no neurons share a supply: circuit.R_supply is each one's own resistance, and "
+            "R_domain is for experiments of your own, by share_supplies."
+        )
+
+
+def check_closed_form(circuit: CircuitNeuron) -> None:
+    """Refuse options that the closed form of a neuron under a train leaves out."""
+    why = "spikes are worked out in closed form, too, which leaves it out"
+    keep(circuit, why, t_comparator=0 * second, Q_kick=0 * coulomb, Q_reset=0 * coulomb)
+    check_settled(circuit)
+
+
+def check_settled(circuit: CircuitNeuron) -> None:
+    """Refuse gates that pulses charge, whose mirrors give other gains than those that settle."""
+    if circuit.references == "pulsed":
+        keep(circuit, "gains are those of gates that settle within a pulse", C_gate=0 * farad)
+
+
 @dataclass(frozen=True, eq=False)
 class ChipProtocol(Protocol):
     """Base of protocols that simulate circuit neurons.
@@ -58,6 +80,7 @@ class ChipProtocol(Protocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.circuit.check_step(self.dt)
+        check_alone(self.circuit)
         check_supplies(self, self.circuit)
 
     def pulsed(
@@ -165,6 +188,7 @@ class TwinProtocol(DrivenProtocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_current(self.bio)
+        check_settled(self.circuit)
 
     def twins(
         self,
@@ -274,6 +298,7 @@ class GateProtocol(ChipProtocol):
         super().__post_init__()
         why = "codes are searched for mirrors and a clocked comparator"
         keep(self.circuit, why, synapse="mirror", comparator="clocked")
+        check_closed_form(self.circuit)
         self.train.check(self.circuit)
 
     @property

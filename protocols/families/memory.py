@@ -12,7 +12,7 @@ from neuromod.errors import UserError
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.classifier import Classifier
 from neuromod.models.modulated_layer import ModulatedLayer
-from neuromod.protocols.families.chips import supply
+from neuromod.protocols.families.chips import check_alone, check_closed_form, supply
 from neuromod.support.text import say
 from neuromod.tuning.backbone import Backbone, with_weights
 from neuromod.tuning.methods.nt1_groups import NT1Groups
@@ -31,6 +31,13 @@ def check_mirrors(circuit: CircuitNeuron, untuned: Quantity) -> None:
     """Refuse a circuit whose supplies cannot give gains to be tuned."""
     if circuit.synapse != "mirror":
         raise UserError("circuit.synapse must be 'mirror': mirrors are sized for the network.")
+    if circuit.law == "table":
+        raise UserError(
+            "circuit.law must not be table, whose mirrors cannot be sized for the network: take "
+            "the law that neuromod fit-mirror finds."
+        )
+    check_alone(circuit)
+    check_closed_form(circuit)
     if not reachable_gains(circuit, untuned)[0] > 0:
         raise UserError(
             f"A threshold of {say(float(circuit.mirror().vto), 'V')} leaves no current at "

@@ -16,7 +16,7 @@ from neuromod.experiment import Experiment, Population
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.parameters import parameter, positive
 from neuromod.protocol import Recordings, Tables
-from neuromod.protocols.families.chips import ONE_PULSE, ChipProtocol, keep, supply
+from neuromod.protocols.families.chips import ONE_PULSE, ChipProtocol, check_settled, keep, supply
 from neuromod.protocols.gain_to_vdd import page
 from neuromod.recording import Recording
 
@@ -65,6 +65,7 @@ class GainToVdd(ChipProtocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         keep(self.circuit, "the gain of mirrors is measured", synapse="mirror")
+        check_settled(self.circuit)
         self.circuit.check_codes((self.code,))
         if len(self.vdd) < 3 or np.any(np.diff(self.vdd) <= 0 * volt):
             raise UserError("vdd must rise, in at least three values.")

@@ -15,6 +15,7 @@ from brian2.units.allunits import Mhertz, pjoule
 from neuromod.chip.conversion import Costs, by_references, by_supply, energies, gain_of
 from neuromod.chip.network_file import StoredLayer, read_network
 from neuromod.chip.pulses import code_pulses
+from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.inputs.spikes import circuit_inputs
 from neuromod.parameters import parameter
@@ -55,6 +56,11 @@ class VddSweep(DrivenProtocol):
     by_row: ClassVar[tuple[str, ...]] = ("vdd",)
     plot = page.plot
     report = page.report
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network and self.codes != type(self).codes:
+            raise UserError("network takes the place of codes: give one of the two.")
 
     def experiments(self) -> dict[str, Experiment]:
         """One experiment with a neuron, or a network, per supply voltage."""

@@ -982,3 +982,9 @@ def test_a_decision_is_taken_as_the_pulse_ends_however_long_the_time_step_is(R_l
             dt=100 * nsecond / steps,
         )
         assert len(simulate(experiment).spikes["chip"].times) == count
+
+
+@pytest.mark.parametrize("heat", [3, 4])
+def test_a_leak_that_is_frozen_is_refused(heat):
+    with pytest.raises(UserError, match="leak conducts nothing"):
+        Population("chip", CircuitNeuron(temperature=heat * kelvin), 1)

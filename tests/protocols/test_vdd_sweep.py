@@ -171,3 +171,8 @@ def test_a_stored_run_of_a_file_is_drawn_and_told_without_it(tmp_path):
     told = run.protocol.report(run.tables)[0].text
     assert "2 neurons with 2 inputs and 3 synapses" in told
     assert "Rounding is off by 0.17" in told
+
+
+def test_a_network_and_codes_are_not_both_taken(tmp_path):
+    with pytest.raises(neuromod.UserError, match="network takes the place of codes"):
+        VddSweep(network=str(tmp_path / "network.csv"), codes=(1, 2))

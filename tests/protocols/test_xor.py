@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from brian2 import nsecond, volt
+from brian2 import nsecond, ohm, volt
+from brian2.units.allunits import fcoulomb, ffarad
 
 import neuromod
 from neuromod.models.circuit import CircuitNeuron
@@ -104,3 +105,17 @@ def test_supplies_at_which_nothing_computes_xor_are_refused():
 def test_settings_that_cannot_be_searched_are_refused(settings, message):
     with pytest.raises(neuromod.UserError, match=message):
         neuromod.run("xor", **settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"references": "pulsed", "C_gate": 2 * ffarad}, "C_gate must stay 0"),
+        ({"Q_reset": 0.5 * fcoulomb}, "Q_reset must stay 0"),
+        ({"t_comparator": 10 * nsecond}, "t_comparator must stay 0"),
+        ({"R_domain": 1e6 * ohm}, "share_supplies"),
+    ],
+)
+def test_what_the_search_leaves_out_is_refused(options, message):
+    with pytest.raises(neuromod.UserError, match=message):
+        Xor(circuit=CircuitNeuron(**options))

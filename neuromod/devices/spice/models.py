@@ -94,6 +94,8 @@ def _check(file: Path, found: _Found, name: str, kind: str) -> str:
     low = name.lower()
     if low not in found.spelled:
         fitting = [*(n for n, held in found.cards.items() if held == kind), *found.circuits]
+        if not fitting:
+            raise UserError(f"{shown(file)} holds no model of type {kind}, and no subcircuit.")
         raise unknown(f"model in {shown(file)}", name, [found.spelled[n] for n in fitting])
     if low in found.circuits and len(found.circuits[low]) != TERMINALS:
         raise UserError(

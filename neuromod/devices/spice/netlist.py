@@ -201,7 +201,14 @@ def _check_values(population: Population) -> None:
 
 
 def _check_own(population: Population) -> None:
-    """Refuse values of single neurons that belong to a model of the user's."""
+    """Refuse what has no transistors that models of the user's could stand for."""
+    circuit: Any = population.model
+    if circuit.synapse != "mirror" or circuit.law == "table":
+        kind = "a table" if circuit.law == "table" else "conductances"
+        raise UserError(
+            f"{population.name} has {kind} and no transistors: models of your own are for "
+            "synapse=mirror with law=square or law=ekv."
+        )
     for name in ("beta", "vto"):
         if name in population.values:
             raise UserError(

@@ -71,6 +71,8 @@ CIRCUITS = {
     "hot_skewed_ekv": CircuitNeuron(
         corner="FS", temperature=347 * kelvin, law="ekv", output="mosfet", references="pulsed"
     ),
+    # A membrane that forgets within two pulses.
+    "hot_fast": CircuitNeuron(temperature=398 * kelvin, corner="FF"),
     "pulsed_references": CircuitNeuron(references="pulsed", output="mosfet"),
     "gates_standing": CircuitNeuron(
         C_gate=37 * ffarad, law="ekv", output="mosfet", channel_modulation=0.13 / volt
