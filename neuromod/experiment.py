@@ -551,7 +551,8 @@ class Experiment:
             self._check_source(source)
         ignored = {p.name: getattr(p.model, "ignored", ()) for p in self.populations}
         kept = [c for c in self.connections if c.variable not in ignored.get(c.target, ())]
-        object.__setattr__(self, "connections", tuple(kept))
+        if len(kept) < len(self.connections):
+            object.__setattr__(self, "connections", tuple(kept))
         for connection in self.connections:
             self._check_ends(connection)
             self._check_connection(connection)
