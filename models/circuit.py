@@ -143,8 +143,9 @@ class CircuitNeuron(Parameters):
 
     State: `energy` is what outputs, and references during their pulses, have drawn from their
     supplies, and `idle` what references draw between pulses, if they stay on. How many mirrors a
-    neuron has, `built`, is counted from its synapses unless it is given. For the rest see
-    `EQUATIONS`.
+    neuron has, `built`, is counted from its synapses unless it is given. A clocked comparator
+    decides whether ``v >= v_th + v_offset`` in the step in which its clock `nor` rises; `nor` is
+    then 2, and 3 if that is for a spike. For the rest see `circuit_equations.EQUATIONS`.
     """
 
     C: Quantity = positive(50 * ffarad, "membrane capacitor", f"{PAPER}, section 5.2")
