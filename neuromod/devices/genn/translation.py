@@ -132,7 +132,8 @@ def translate(code: str, group: Any, dtype: Any, *, protected: bool = True) -> C
         else:
             lines.append(_assignment(statement, renderer))
             found.written.add(name)
-            held = getattr(variables[name], "conditional_write", None)
+            # What the code defines for itself is no variable.
+            held = getattr(variables.get(name), "conditional_write", None)
             if held is not None and protected:
                 variables[held.name] = held
                 touched.add(held.name)

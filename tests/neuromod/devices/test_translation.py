@@ -46,6 +46,12 @@ def test_what_code_defines_for_itself_is_declared_with_its_type(cells):
     assert single.text.startswith("float u__c")
 
 
+def test_what_code_defines_for_itself_may_change(cells):
+    found = translate("_more = I*2\n_more = _more + I\nI = _more", cells, np.float64)
+    assert len(found.text.splitlines()) == 3
+    assert found.written == {"I"}
+
+
 def test_subexpressions_are_written_out_and_again_once_they_changed(cells):
     assert lines("v = drive\nI = 2\nv = drive", cells, protected=False) == [
         "double u_drive = u_I + u_level;",
