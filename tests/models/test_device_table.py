@@ -326,9 +326,9 @@ ONE, BOTH = alone(NO_MODULATION), with_drops(grid())
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"law": "table"}, "law=table takes one table of a mirror, not law=table with 0"),
-        ({"law": "table", "table": (ONE, ONE)}, "not law=table with 2"),
-        ({"table": ONE}, "not law=square with 1"),
+        ({"law": "table"}, "law=table takes one table of a mirror, not 0"),
+        ({"law": "table", "table": (ONE, ONE)}, "takes one table of a mirror, not 2"),
+        ({"table": ONE}, "A table is for law=table, not law=square"),
         ({"law": "table", "table": "m.csv"}, "table must be a DeviceTable"),
         ({"law": "table", "table": BOTH}, "has currents by v: use output=mosfet"),
         ({"law": "table", "table": ONE, "output": "mosfet"}, "no voltages v: use output=ideal"),
