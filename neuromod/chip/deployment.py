@@ -21,14 +21,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from brian2 import Quantity, second, volt
+from brian2.units.allunits import pjoule
 
-from neuromod.chip.conversion import Layer, check_dense, gain_of, nearest
+from neuromod.chip.conversion import (
+    Costs,
+    Layer,
+    by_references,
+    check_dense,
+    energies,
+    gain_of,
+    nearest,
+)
 from neuromod.chip.pulses import PulseTrain, code_pulses, mirror_pulses, respond
 from neuromod.errors import UserError
 from neuromod.experiment import Connection, Experiment, Population, Spikes, Trace
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.models.circuit_equations import suffix
 from neuromod.models.gain_lif import GainLIF
+from neuromod.recording import Recording
 from neuromod.support.text import say
 
 if TYPE_CHECKING:
@@ -366,6 +376,39 @@ def spike_trains(features: np.ndarray, volleys: int) -> np.ndarray:
     # An input spikes when its due count rises by one, half a step early to be centred.
     due = np.floor(np.arange(volleys + 1)[:, None, None] * counts / volleys + 0.5)
     return np.diff(due, axis=0)
+
+
+def as_simulated(
+    circuit: CircuitNeuron, costs: Costs, recording: Recording, networks: int, images: int
+) -> list[tuple[np.ndarray, dict[str, float]]]:
+    """What each network of an experiment from `on_circuit` did and drew.
+
+    Parameters
+    ----------
+    circuit : CircuitNeuron
+    costs : Costs
+    recording : Recording
+        Of that experiment.
+    networks, images : int
+        How many it has of each.
+
+    Returns
+    -------
+    list of tuple
+        Of every network the spikes, shape (images, neurons), and its energy an image, pJ, with
+        references that stay on and with pulsed ones, as `by_references` names them.
+    """
+    counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
+    spent = energies(circuit, costs, totals, counts, recording.duration)
+    kinds = {
+        kind: np.reshape(energy / pjoule, (networks, -1)).sum(axis=1) / images
+        for kind, energy in by_references(spent).items()
+    }
+    spikes = counts.reshape(networks, images, -1)
+    return [
+        (spikes[n], {kind: float(energy[n]) for kind, energy in kinds.items()})
+        for n in range(networks)
+    ]
 
 
 def expected_spikes(

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import pandas as pd
 from brian2 import Quantity, nsecond
-from brian2.units.allunits import pjoule
 
 from neuromod.checks import check_distinct
 from neuromod.chip import conversion, deployment
@@ -316,19 +315,12 @@ class ChipNetwork(networks.NetworkOnChip):
 
     def _measured(self, chips: Sequence[Chip], recording: Recording) -> Iterator[dict[str, Any]]:
         """Rows of one experiment's networks."""
-        counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
-        spent = conversion.energies(self.circuit, self.costs, totals, counts, recording.duration)
         test = self.task[1].split.test
         volleys, shown = self._volleys(test), networks.evenly(np.arange(len(test)), self.images)
-        # One copy of every network for each image.
-        kinds = conversion.by_references(spent)
-        simulated, *drawn = (
-            np.reshape(values, (len(chips), len(shown), -1))
-            for values in (counts, *(energy / pjoule for energy in kinds.values()))
-        )
+        sizes = len(chips), len(shown)
+        simulated = deployment.as_simulated(self.circuit, self.costs, recording, *sizes)
         outputs = slice(-len(self._pretrained[-1].gain), None)
-        for chip, spikes, *energy in zip(chips, simulated, *drawn, strict=True):
-            per_image = {k: e.sum() / len(shown) for k, e in zip(kinds, energy, strict=True)}
+        for chip, (spikes, per_image) in zip(chips, simulated, strict=True):
             layers = deployment.expected_spikes(
                 self.circuit, chip.layers, volleys, self.period, self.dt
             )

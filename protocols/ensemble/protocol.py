@@ -14,7 +14,7 @@ from brian2.units.allunits import pfarad, pjoule
 
 from neuromod.analysis import calibration
 from neuromod.checks import check_distinct
-from neuromod.chip import conversion, deployment
+from neuromod.chip import deployment
 from neuromod.experiment import Experiment
 from neuromod.parameters import not_negative, parameter, positive
 from neuromod.protocol import Recordings, Tables
@@ -296,13 +296,8 @@ class Ensemble(networks.NetworkOnChip):
 
     def _ran(self, passes: Sequence[Pass], recording: Recording) -> list[Ran]:
         """What every pass put out and drew, in closed form for all images and simulated."""
-        counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
-        spent = conversion.energies(self.circuit, self.costs, totals, counts, recording.duration)
-        kinds = conversion.by_references(spent)
-        spikes, *energy = (
-            np.reshape(values, (len(passes), len(self._shown), -1))
-            for values in (counts, *(drawn / pjoule for drawn in kinds.values()))
-        )
+        sizes = len(passes), len(self._shown)
+        measured = deployment.as_simulated(self.circuit, self.costs, recording, *sizes)
         return [
             Ran(
                 own,
@@ -310,9 +305,9 @@ class Ensemble(networks.NetworkOnChip):
                     self.circuit, own.layers, self._volleys, PERIOD, self.dt
                 ),
                 simulated,
-                {k: e.sum() / len(self._shown) for k, e in zip(kinds, drawn, strict=True)},
+                energy,
             )
-            for own, simulated, *drawn in zip(passes, spikes, *energy, strict=True)
+            for own, (simulated, energy) in zip(passes, measured, strict=True)
         ]
 
     def _row(self, seed: int, way: str, size: int, ran: Sequence[Ran]) -> Row:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from brian2 import Quantity, nsecond
-from brian2.units.allunits import pjoule
 
 from neuromod.checks import check_distinct
 from neuromod.chip import conversion, deployment
@@ -261,13 +260,8 @@ class SupplyGroups(networks.NetworkOnChip):
         test, shown, features = self.task[1].split.test, self._shown, self.task[1]
         labels, volleys = np.asarray(features.labels[test]), self._volleys("test")
         ran = _simulated(chips)
-        counts, totals = recording.spikes["chip"].counts(), recording.totals["chip"]
-        spent = conversion.energies(self.circuit, self.costs, totals, counts, recording.duration)
-        kinds = conversion.by_references(spent)
-        spikes, *energy = (
-            np.reshape(values, (len(ran), len(shown), -1))
-            for values in (counts, *(drawn / pjoule for drawn in kinds.values()))
-        )
+        sizes = len(ran), len(shown)
+        simulated = deployment.as_simulated(self.circuit, self.costs, recording, *sizes)
         for chip in chips:
             row = chip.about | {
                 "gains": chip.tuned.n_trained,
@@ -281,15 +275,13 @@ class SupplyGroups(networks.NetworkOnChip):
                 )
                 row["test_accuracy"] = deployment.accuracy(layers[-1], labels)
             if chip.about["simulated"]:
-                number = ran.index(chip)
-                own = (drawn[number].sum() / len(shown) for drawn in energy)
-                per_image = dict(zip(kinds, own, strict=True))
-                outputs = spikes[number][:, -layers[-1].shape[1] :]
+                spikes, per_image = simulated[ran.index(chip)]
+                outputs = spikes[:, -layers[-1].shape[1] :]
                 row |= {
                     "simulated_accuracy": deployment.accuracy(outputs, labels[shown]),
                     "images_simulated": len(shown),
-                    "neurons_compared": spikes[number].size,
-                    "neurons_differ": int((spikes[number] != np.hstack(layers)[shown]).sum()),
+                    "neurons_compared": spikes.size,
+                    "neurons_differ": int((spikes != np.hstack(layers)[shown]).sum()),
                     "energy_per_image_pJ": per_image[self.circuit.references],
                     **{f"energy_per_image_{kind}_pJ": own for kind, own in per_image.items()},
                 }
