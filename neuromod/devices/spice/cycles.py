@@ -7,7 +7,7 @@ over each way up to a spike, from the end of what the spike before it left, both
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from brian2 import mV, second
 from brian2.units.allunits import pjoule
 
 from neuromod.devices.spice.wiring import Neurons
-from neuromod.experiment import Experiment
+from neuromod.experiment import Experiment, Population
 from neuromod.recording import Recording
 
 TARGETS = {"interval_off_percent": 3.0, "rmse_percent": 3.0, "energy_off_percent": 5.0}
@@ -46,14 +46,31 @@ def compare_cycles(
         spike its time; root mean square error of the membrane over the ways up, in millivolt and
         per cent of its range; energy from all supplies; and whether the targets are met.
     """
-    rows = []
-    for population in experiment.populations:
-        for neuron in neurons.get(population.name, ()):
-            row = {"population": population.name, "neuron": neuron}
-            rows.append(row | _differences(population.name, neuron, ours, theirs))
-    table = pd.DataFrame(rows)
-    met = (table[list(TARGETS)].fillna(0) <= pd.Series(TARGETS)).all(axis=1)
-    return table.assign(agrees=met & ((table.spikes - table.spikes_SPICE).abs() <= 1))
+    table = by_neuron(
+        experiment, neurons, lambda p, neuron: _differences(p.name, neuron, ours, theirs)
+    )
+    near = (table.spikes - table.spikes_SPICE).abs() <= 1
+    return table.assign(agrees=meets(table, TARGETS) & near)
+
+
+def by_neuron(
+    experiment: Experiment,
+    neurons: Neurons,
+    differences: Callable[[Population, int], dict[str, float]],
+) -> pd.DataFrame:
+    """A row for every neuron that is compared."""
+    return pd.DataFrame(
+        [
+            {"population": population.name, "neuron": neuron} | differences(population, neuron)
+            for population in experiment.populations
+            for neuron in neurons.get(population.name, ())
+        ]
+    )
+
+
+def meets(table: pd.DataFrame, targets: Mapping[str, float]) -> pd.Series:
+    """Which rows lie within all targets; what is not a number does."""
+    return (table[list(targets)].fillna(0) <= pd.Series(targets)).all(axis=1)
 
 
 def _differences(name: str, neuron: int, ours: Recording, theirs: Recording) -> dict[str, float]:

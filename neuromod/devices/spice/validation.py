@@ -12,7 +12,7 @@ from brian2.units.allunits import fjoule
 
 from neuromod.devices.simulation import simulate
 from neuromod.devices.spice import cycles
-from neuromod.devices.spice.cycles import compare_cycles
+from neuromod.devices.spice.cycles import by_neuron, compare_cycles, meets
 from neuromod.devices.spice.ngspice import simulate_in_spice
 from neuromod.devices.spice.wiring import Neurons
 from neuromod.devices.spice.writers import writer_of
@@ -95,14 +95,9 @@ def compare(
         energy from the synapse supply (at a constant supply, that times its charge), and whether
         all of it meets the targets.
     """
-    rows = []
-    for population in experiment.populations:
-        for neuron in neurons.get(population.name, ()):
-            row = {"population": population.name, "neuron": neuron}
-            rows.append(row | _differences(population, neuron, ours, theirs))
-    table = pd.DataFrame(rows)
-    met = (table[list(TARGETS)].fillna(0) <= pd.Series(TARGETS)).all(axis=1)
-    return table.assign(agrees=met & (table.missing == 0) & (table.extra == 0))
+    table = by_neuron(experiment, neurons, lambda p, neuron: _differences(p, neuron, ours, theirs))
+    same = (table.missing == 0) & (table.extra == 0)
+    return table.assign(agrees=meets(table, TARGETS) & same)
 
 
 def _differences(
