@@ -12,11 +12,19 @@ from neuromod.runs.report import describe
 project = "neuromod"
 author = "The neuromod maintainers"
 version = release = __version__
-extensions = ["myst_parser", "sphinx.ext.mathjax", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-myst_enable_extensions = ["dollarmath"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx-mathjax-offline",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {"page_width": "1200px", "body_max_width": "none"}
+html_theme = "furo"
+nb_execution_raise_on_error = True
 autodoc_typehints = "none"
 # Attributes of several classes share names such as `neurons`.
 suppress_warnings = ["ref.python"]

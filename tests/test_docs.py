@@ -14,7 +14,15 @@ from brian2 import prefs
 from neuromod.cli import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *(
+        page
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        if not {"_build", "_generated", "tutorials"} & set(page.relative_to(ROOT).parts)
+    ),
+]
 
 
 def blocks(page: Path, language: str) -> list[str]:

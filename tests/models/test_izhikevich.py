@@ -164,7 +164,7 @@ def test_inhibition_induces_spikes_and_bursts_while_it_lasts(fired):
 
 
 def test_three_patterns_are_of_the_scheme_and_not_of_the_equations(clamp):
-    """At a tenth of the step the other cells keep theirs (docs/neurons.md)."""
+    """At a tenth of the step the other cells keep theirs (docs/explanation/neurons.md)."""
     name = "depolarizing-after-potential"
     fine = replace(stimuli[name], dt=0.01 * ms)
     course = fine.course()[:, None]

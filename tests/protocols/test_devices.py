@@ -1,6 +1,6 @@
 """Every protocol agrees on all devices, at the small size that it names itself.
 
-``python tests/protocols/test_devices.py`` prints the table of agreements in docs/devices.md.
+``python tests/protocols/test_devices.py`` prints the table of agreements in docs/how-to/devices.md.
 """
 
 from __future__ import annotations
