@@ -1,7 +1,8 @@
 """Run protocols with their default settings and keep the figures that the reference shows.
 
 `python docs/default_runs.py` runs all of them, which takes hours; `python docs/default_runs.py xor
-puff` runs two. Each leaves `reference/figures/NAME.png`, and in `NAME.json` version, seed and seconds.
+puff` runs two. Each leaves `reference/figures/NAME.png`, and `NAME.json` with version, seed and
+seconds.
 """
 
 import json
