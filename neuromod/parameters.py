@@ -370,7 +370,7 @@ def _check_number(name: str, value: Any, default: Any, about: About) -> Any:
     if not have_same_dimensions(value, default):
         raise UserError(
             f"{name} = {say(value, digits=EXACT)} has the wrong unit: "
-            f"{in_words(unit_of(default))} was expected, such as {typed(np.ravel(default)[0])}."
+            f"{in_words(unit_of(default))} was expected, such as {typed(np.ravel(default)[-1])}."
         )
     if np.ndim(default) == 0 and np.ndim(value) != 0:
         raise UserError(f"{name} takes one value, not {np.size(value)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,7 +36,10 @@ PATIENCE_S, REDRAWN_S = 2.0, 0.5
 def bars() -> Iterator[None]:
     """Show every `task` of this context on standard error, for the command line."""
     console = Console(stderr=True)
-    progress = Progress(*_columns(), console=console, disable=not console.is_terminal)
+    # A notebook gives `!command` what looks like a terminal, and keeps every frame of a bar.
+    from_notebook = "JPY_PARENT_PID" in os.environ
+    watched = console.is_terminal and not from_notebook
+    progress = Progress(*_columns(), console=console, disable=not watched)
     # Started late, so that an error in the request prints nothing else.
     token, over = _shown.set((progress, progress.start)), Event()
     lines = Thread(target=_tell, args=(progress, over), daemon=True)

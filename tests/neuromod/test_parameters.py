@@ -65,7 +65,7 @@ class Outer(Parameters):
         ({"supply": 0.49 * volt}, "supply = 0.49 V is out of range"),
         ({"supply": [0.7, 1.3, 0.9] * volt}, "supply = 1.3 V is out of range"),
         ({"supply": [0.7, np.nan] * volt}, "must be finite"),
-        ({"supply": 3 * ms}, "a value in volt was expected, such as 0\\.5\\*volt"),
+        ({"supply": 3 * ms}, "a value in volt was expected, such as 1\\*volt"),
         ({"codes": (1, 8)}, "codes = 8 is out of range"),
         ({"codes": (1, 1.5)}, "whole number"),
         ({"kind": "hto"}, "did you mean hot"),

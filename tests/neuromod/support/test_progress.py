@@ -24,6 +24,13 @@ def test_a_task_is_shown_where_someone_watches(screen):
     assert "100%" in screen.getvalue()
 
 
+def test_a_command_in_a_cell_of_a_notebook_leaves_no_frames_of_a_bar(screen, monkeypatch):
+    monkeypatch.setenv("JPY_PARENT_PID", "7")
+    with progress.bars():
+        progress.task("counting sheep")(3, 7)
+    assert screen.getvalue() == ""
+
+
 def test_without_a_task_nothing_is_shown(screen):
     with progress.bars():
         pass
