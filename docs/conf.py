@@ -18,12 +18,14 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     # of this folder
     "command_reference",
     "notebook_downloads",
     "parameter_tables",
 ]
-exclude_patterns = ["_build", "_generated"]
+# The gallery's sources, and its notebooks, which are there to download.
+exclude_patterns = ["_build", "_generated", "gallery", "auto_gallery/**.ipynb"]
 
 # Pages and notebooks
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -34,6 +36,24 @@ nb_execution_timeout = 120
 autodoc_typehints = "none"
 # Attributes of several classes share names such as `neurons`.
 suppress_warnings = ["ref.python"]
+
+# The gallery
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "subsection_order": [
+        f"gallery/{group}" for group in ("receptors", "networks", "learning", "chip")
+    ]
+    + ["*"],
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "parallel": 2,
+    "reset_modules": ("matplotlib", "gallery_reset.reset"),
+    "capture_repr": ("_repr_html_",),
+    "doc_module": ("neuromod",),
+    "backreferences_dir": "auto_gallery/backreferences",
+    "show_signature": False,
+}
 
 # The site
 html_theme = "furo"
