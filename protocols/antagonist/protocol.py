@@ -41,6 +41,8 @@ SCHILD = ["slope", "slope_low", "slope_high", "pA2", "pA2_low", "pA2_high", "exa
 class Antagonist(BathProtocol):
     """Shift of the dose-response curve by a competitive antagonist, and its Schild plot.
 
+    How far does a competitive antagonist shift a dose-response curve?
+
     An antagonist that competes for the binding site shifts the curve of a response against the
     agonist's concentration to the right by the dose ratio 1 + [B]/K_B (Gaddum 1937). The response
     here is a firing rate: equal responses mean equal occupancies, whatever lies between receptor

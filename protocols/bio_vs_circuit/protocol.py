@@ -30,6 +30,8 @@ TRAINED = "trained_gain"
 class BioVsCircuit(TwinProtocol):
     """Biological against circuit neuron: the same gain, once as a gain, once as a supply voltage.
 
+    How alike are cell and chip at the same gain?
+
     The same input spikes drive biological neurons of different gains and circuit neurons whose
     supply voltages give the same gains. The chip runs a thousand times faster, so its times are
     stretched by 1000 for the comparison. Where the cell has a fixed rest and threshold, potentials

@@ -56,6 +56,8 @@ class Chip:
 class ChipNetwork(networks.NetworkOnChip):
     """Gains as supply voltages: what tuning reaches on the chip, and with how few supplies.
 
+    Which ways of tuning survive on the chip, and with how few supplies?
+
     A network that knows the digits 0 to 4 lies in the chip's memory as codes of a few bits. It
     learns the digits 5 to 9 by gains alone (nt1). A gain is a supply voltage in its range; a
     negative gain, or one beyond those ends, needs another code in memory. Gains are tuned freely

@@ -31,6 +31,8 @@ CHIP = CircuitNeuron(comparator="continuous")
 class CircuitNeurons(Protocol):
     """Rate and energy per spike of three circuits of a neuron against their gain.
 
+    What does a gain do to three circuits: this neuron, the axon-hillock and the DPI neuron?
+
     The circuit neuron of Barton et al. 2022, Mead's axon-hillock and the DPI neuron each get a
     constant input through a synapse that has one number for its gain: the supply of a mirror, or
     the bias voltage of a differential-pair integrator. Every rate but that of an adapting neuron is

@@ -18,6 +18,8 @@ from neuromod.support.text import percent
 class CueAssociation(FiveNetworks):
     """Choosing after a delay the side that had more cues, with and without learned plasticity.
 
+    What does learned, modulated plasticity remember of noisy cues over a delay?
+
     Cues arrive on the left and on the right, one after the other, in noise. After a delay the
     network is asked which side had more of them, and only then gets credit. Spiking networks
     without plasticity are compared with networks whose synapses change during an episode by Oja's

@@ -43,6 +43,8 @@ NETWORKS = (("rate", "cross_entropy"), ("spiking", "simple"), ("spiking", "membr
 class Demo(networks.NetworkStudy, networks.NetworkOnChip):
     """One gain per neuron: from images to a trained network, to cells, to a chip.
 
+    How well do gains alone tune a network, and what of it survives in cells and on a chip?
+
     By default, a network that knows the digits 0 to 4 learns the digits 5 to 9. Its weights stay
     as they are, and it gets no new output: each neuron of its classifier only gets a gain, which
     multiplies its whole input. In a cell, a neuromodulator sets such a gain through metabotropic

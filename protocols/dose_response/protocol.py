@@ -41,6 +41,8 @@ BEYOND = 1e9
 class DoseResponse(BathProtocol):
     """Steady gain and firing rate against the concentration of a modulator.
 
+    How do gain and firing rate depend on the concentration of a modulator?
+
     Cells whose receptors have settled in baths of the modulator fire to constant currents. The
     gain is recovered from their rates alone, by inverting the f-I curve, in closed form or, where
     a neuron has none, as simulated without modulator. A Hill function is fitted to it, as to the

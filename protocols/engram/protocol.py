@@ -52,6 +52,8 @@ BIN = 20 * ms
 class Engram(RandomNetwork):
     """Silent memory of a network whose synapses only hold firing rates.
 
+    How does rewiring for a target rate store a silent memory, recall it from a cue, and lose it?
+
     Excitatory neurons create and delete the synapses among themselves to hold a target rate
     (Gallinaro, Gašparović & Rotter 2022). A stimulated group fires too much and loses synapses.
     After the stimulus it regrows them with the neurons that grow at the same time: with itself. Its

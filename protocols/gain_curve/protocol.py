@@ -27,6 +27,8 @@ GAINS = ["conc_uM", "gain", "fitted_gain", "fitted_gain_se", "gain_over_control"
 class GainCurve(BathProtocol):
     """Firing rate against input current for several concentrations of a modulator.
 
+    Do f-I curves under a modulator follow the closed form?
+
     A modulator in the bath binds a metabotropic receptor, whose second messenger sets the
     neuron's gain. A gain on the input rescales the f-I curve along the current axis: at equal
     rates the slope is multiplied by the gain. The simulated curves are compared with the closed

@@ -56,6 +56,8 @@ RESTING = ("v_rest", "E_L")
 class GainIdentification(Protocol):
     """Whether a modulator multiplied, shifted or added, told from f-I curves alone.
 
+    Was it a gain on the input, a gain on the output, a shift or an offset?
+
     A modulator can multiply a neuron's input, f(g I), as a gain on its synapses does; multiply
     its output, g f(I); add to its output, f(I) + b; or shift its threshold, f(I - dI). The first
     two are both called multiplicative (Chance, Abbott & Reyes 2002, Neuron 35:773-782; Silver

@@ -28,6 +28,8 @@ LAWS = ("square", "ekv")
 class GainToVdd(ChipProtocol):
     """Gain against supply voltage: range, inverse, sensitivity, and the bits that it needs.
 
+    Which gains can a supply reach, and how many bits does a gain need?
+
     The gain of a circuit neuron's synapses is the ratio of their current to that at the reference
     supply. One pulse moves a membrane at every supply, and at the nearest supplies of n bits to
     every wanted gain; its steps are laid over the mirror's closed form, for transistors of the

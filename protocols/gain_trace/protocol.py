@@ -44,6 +44,8 @@ ACTIVATIONS, CONTROLS, BEYOND, TRAINS = 9, 41, 1.2, 8
 class GainTrace(TwinProtocol):
     """A puff of modulator: gain over time in a cell, and as a supply voltage over time on a chip.
 
+    Can a supply of few bits follow the gain of a cell under a puff?
+
     A pipette fills the surroundings of a cell with a modulator, and its receptor's cascade
     changes the gain. On the chip the same gain is a supply voltage that is set anew at every
     update: exactly, or by a converter of few bits. Both get the same input spikes and weights,

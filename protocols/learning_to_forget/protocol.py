@@ -56,6 +56,9 @@ SHARED: dict[str, Any] = {"eta": 0.01, "x_tar": 0.64, "mu": 0.42, "w_base": 0.37
 class LearningToForget(Protocol):
     """What a network remembers of digits that it was shown one class after another.
 
+    What does a network keep of digits shown one class after another: with STDP, with a leak of the
+    weights, or with a leak that spares what is significant?
+
     Cells that inhibit each other learn scikit-learn's digits without labels, in the manner of Diehl
     & Cook 2015. Classes come one after another, each in a stage of its own, and after each stage
     all classes so far are recalled: synapses rest, every cell is given the class to which it

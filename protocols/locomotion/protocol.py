@@ -38,6 +38,8 @@ CONFIDENCE = 0.95
 class Locomotion(Training):
     """Moving a body under conditions never trained under, with and without plasticity.
 
+    What is left of a learned gait when the body changes, with fixed synapses and with plastic ones?
+
     Spiking networks move a body whose physics MuJoCo computes. Observations reach them as spikes,
     and a leaky readout sets the forces of the motors. All their parameters are learned by an
     evolution strategy: fixed weights alone, or together with those of a plasticity rule, by which

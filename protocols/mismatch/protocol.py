@@ -44,6 +44,8 @@ SOURCES = {
 class ChipMismatch(GateProtocol):
     """Yield of the XOR gate under mismatch, corners, temperature and noise, and re-tuned.
 
+    What yield has the XOR gate under mismatch, corners, temperature and noise, and after re-tuning?
+
     Nominally identical devices differ on a chip. Two XOR gates, found as in the protocol xor,
     are made several hundred times with devices drawn at random, at several sizes of the mismatch,
     and with one kind of device varying at a time; then at process corners, at temperatures, and

@@ -37,6 +37,8 @@ PARTS = 5
 class NetworkGain(CellProtocol, RandomNetwork):
     """Response gain of a recurrent network under a modulator.
 
+    What is the response gain of a recurrent network under a modulator?
+
     Excitatory and inhibitory cells are connected at random, with as many synapses onto every cell.
     Inhibition is the stronger, so they fire asynchronously and irregularly (Brunel 2000). A
     modulator in the bath sets the gain of all cells or of one population. The response gain is the

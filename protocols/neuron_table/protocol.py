@@ -39,6 +39,8 @@ PUBLISHED = pd.read_csv(Path(__file__).with_name("published.csv"), comment="#", 
 class NeuronTable(ChipProtocol):
     """Highest rate of spikes and energy per spike: published circuits and this model.
 
+    How does this model compare with published neuron circuits?
+
     Table 9 of Barton et al. 2022 compares five neuron circuits. Beside its numbers stand those of
     this model, found by driving neurons with volleys at ever shorter intervals: with the fewest
     units of current that fire them, with all that their synapses have, and with spikes of other

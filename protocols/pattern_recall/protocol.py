@@ -15,6 +15,8 @@ from neuromod.protocols.families.five_networks.study import LEARNED_SHARES, Five
 class PatternRecall(FiveNetworks):
     """Recalling the answer that a pattern was shown with once, with and without plasticity.
 
+    What does learned, modulated plasticity remember of patterns seen once?
+
     In every episode a few new random patterns are shown, each once and together with one of as
     many answers. After a delay one of them returns without its answer, with part of its neurons
     exchanged for others, and the network is asked for the answer. Spiking networks without

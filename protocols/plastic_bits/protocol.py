@@ -41,6 +41,9 @@ CELLS, SYNAPSES = "cells", "synapses"
 class PlasticBits(Protocol):
     """Accuracy and writes of the weight memory, against the bits of weights that learn.
 
+    How many bits must weights have that learn, how often are they written, and does random rounding
+    help?
+
     A layer of spiking cells, one for each class, learns handwritten digits by the delta rule. Its
     weights are signed codes, as in the memory of a digital chip (Mehrtash et al. 2003), with
     nothing behind them: every change is rounded when it comes, to the nearest code or at random

@@ -68,6 +68,8 @@ class Calibration:
 class PlasticCodes(Protocol):
     """Task success of a learned, modulated rule against the bits of its plastic weights.
 
+    What is left of a learned plasticity rule when weights have few bits and a supply is the gate?
+
     Networks learn to recall patterns that they were shown once, by a modulated plasticity rule with
     learned parameters. Their plastic weights are rounded to the signed codes of a circuit's
     synapse, with one scale for each cell. Their third factor becomes a supply: the mirror's current

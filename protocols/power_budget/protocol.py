@@ -28,6 +28,8 @@ from neuromod.support.text import say
 class PowerBudget(ChipProtocol):
     """Power of the neuron's parts at two rates of spikes, and energy per spike at any rate.
 
+    Where does the circuit's power go at two rates of spikes?
+
     Regular volleys of input pulses, each strong enough for a spike, drive neurons at given rates.
     Figure 7 of Barton et al. 2022 shows the distribution of the core's power at two rates, in a
     picture whose numbers are not at hand. The paper gives its least energy, 1.08 pJ per spike, and

@@ -40,6 +40,8 @@ FINER = 100
 class PseudoResistor(Protocol):
     """Current, resistance, symmetry and decay of the membrane's leak elements.
 
+    How symmetric are the leaks of the membrane, and how do they decay?
+
     Membranes are released from every potential of their swing, and what they lose is the current
     of their leak, as in figure 6 of Barton et al. 2022: a resistor, one transdiode element, and
     two elements in opposition. The paper says both that 400 Mohm are reached and that the second

@@ -38,6 +38,8 @@ from neuromod.support.text import say
 class Puff(DeliveryProtocol):
     """Single puffs and trains of puffs of a modulator: how a cell's gain and rate respond in time.
 
+    How do gain and firing rate follow puffs of a modulator?
+
     Because of binding and the messenger the gain lags behind the concentration, outlasts it, and
     saturates. Every concentration is puffed once with every width, and in trains with the first
     width at every interval; the cells fire to a constant current. Concentrations are compared

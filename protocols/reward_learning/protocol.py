@@ -55,6 +55,8 @@ QUARTERS = 4
 class RewardLearning(Protocol):
     """Synapses that lead to reward grow, though it comes seconds late and others fire meanwhile.
 
+    Can three-factor synapses tell which of many stimuli a late dopamine reward was for?
+
     Isolated pairs of spikes are rewarded once, after various delays, and the gain of their synapses
     is compared with its closed form. Then stimuli come at random, each a volley of its own inputs.
     Only one of them is followed by a release of dopamine, after a random delay in which other

@@ -52,6 +52,8 @@ Found = tuple[dict[str, Any], Sequence[Layer], TuningResult]
 class SupplyGroups(networks.NetworkOnChip):
     """Supplies for groups of a neuron's synapses: how many, how shared, how grouped.
 
+    How many supplies, or rails, does a network on the chip need whose memory is never rewritten?
+
     A network that knows the digits 0 to 4 lies in the chip's memory as codes of a few bits, which
     are never rewritten. It learns the digits 5 to 9 by gains alone, trained on those codes within
     reach of a supply voltage, one for each group of a neuron's synapses. Compared are numbers of

@@ -35,6 +35,8 @@ SIGNS = np.array([1, -1])
 class SynapseFamilies(ChipProtocol):
     """Current mirrors against analog and digital conductances: linearity, range and energy.
 
+    Current mirror, optocoupler or digital conductance: which is linear, and what does it cost?
+
     The same circuit neuron gets one pulse through each of three synapses. The current mirror
     (Barton et al. 2022) stores a signed code and pushes or pulls a current. The other two are
     those of Ryndin et al. 2021, of which the abstract was at hand: conductances to the supply or

@@ -72,6 +72,9 @@ class Task(NamedTuple):
 class Transfer(NetworkStudy, Training):
     """Transfer learning by gains: the paper's tables 1 to 8, and methods at equal numbers.
 
+    How do gains compare with biases, an output layer and changes of low rank, at equal numbers of
+    trained parameters?
+
     A pre-trained network's classifier is tuned on another task: by gains, by biases, by everything,
     by its output layer alone, or by changes of its weights of rank 1. The trainings are those of
     tables 1 to 7 of Barton et al. 2022 (table 8 is the best of table 7), beside the paper's

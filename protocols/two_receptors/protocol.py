@@ -25,6 +25,8 @@ from neuromod.protocols.two_receptors import page
 class TwoReceptors(BathProtocol):
     """Co-application of two modulators: gain and rate over both concentrations.
 
+    Do the gains of two modulators multiply?
+
     Each modulator has a receptor of its own, and the gain is the product of the gains that they
     set: their logarithms add, and the interaction index ln(g_ab g_00/(g_a0 g_0b)) is 0. The gain
     in every bath is recovered from simulated rates, by inverting the f-I curve, in closed form or

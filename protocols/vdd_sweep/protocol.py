@@ -31,6 +31,8 @@ FIGURE_4 = (0.55, 0.75)
 class VddSweep(DrivenProtocol):
     """Output spikes, unit current and energy per spike against the supply voltage.
 
+    How do spikes, unit current and energy per spike depend on the supply voltage?
+
     A circuit neuron's synapses run at a supply voltage VDD that can be tuned; a higher one gives
     more current for the same stored weights. The same input spikes reach many copies of one
     neuron that differ in VDD alone, as in figures 4 and 8 of Barton et al. 2022. A feedforward

@@ -33,6 +33,8 @@ SETTLED = 4
 class Volume(DeliveryProtocol):
     """Gain of cells over distance and time when modulatory neurons release into the tissue.
 
+    How does gain depend on distance and time when modulatory neurons release into the tissue?
+
     A release raises the concentration around it by an exponential of the distance, and is then
     cleared. One neuron in the middle of the tissue fires a burst; then many neurons at random
     places fire at random times. Concentrations are compared with the sum of all releases.

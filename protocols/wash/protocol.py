@@ -41,6 +41,8 @@ SETTLED = 5
 class Wash(DeliveryProtocol):
     """Washing a modulator in and out: time constants and hysteresis of the gain.
 
+    How do gain and firing rate follow a bath that is washed in and out?
+
     The content of a chamber is exchanged exponentially, and the gain of the cells in it follows.
     Where exchange is slow compared with binding and messenger, the gain is the steady one of the
     momentary concentration. Where it is fast, the concentration is a step: occupancy rises with

@@ -58,6 +58,9 @@ MEASURED = (*(f"{name}{end}_Hz" for name in RATES for end in ("", "_sd")), "load
 class WorkingMemory(Protocol):
     """Persistent activity of a cortical network that holds an object in mind, under dopamine.
 
+    How does dopamine change what a cortical network holds in mind, its rates and its resistance to
+    distractors?
+
     A cue excites a group of pyramidal cells, which then keep each other firing (Brunel & Wang
     2001). Four studies: `drive`, over the background from outside; `concerted`, D1 receptors that
     raise NMDA and GABA_A conductances of all cells together, with distractors of several strengths;

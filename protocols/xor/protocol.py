@@ -25,6 +25,8 @@ from neuromod.recording import Recording
 class Xor(GateProtocol):
     """XOR by three circuit neurons with 3-bit codes, found by exhaustive search.
 
+    Which 3-bit codes make three circuit neurons compute XOR?
+
     Two inputs, two hidden neurons, one output neuron. A 1 is a train of ten spikes on an input, a
     0 none, and fewer than three output spikes read 0, as in section 6.2 of Barton et al. 2022,
     which does not print the codes. Every set of six codes is tried at every supply, with linear
