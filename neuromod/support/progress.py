@@ -101,13 +101,15 @@ def _show(progress: Progress, over: Event) -> None:
     if not progress.disable:
         progress.start()
         return
-    from IPython.display import display
+    from IPython.display import HTML, display
 
     picture = display(progress.make_tasks_table(progress.tasks), display_id=True)
     ending = False
     while not ending:
         ending = over.wait(REDRAWN_S)
         picture.update(progress.make_tasks_table(progress.tasks))
+    # What is done is gone, as on a terminal, and no saved notebook or page holds it.
+    picture.update(HTML(""))
 
 
 def _columns() -> tuple[ProgressColumn, ...]:

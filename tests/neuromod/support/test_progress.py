@@ -3,6 +3,7 @@ import time
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from neuromod.support import progress
 
@@ -128,7 +129,7 @@ def test_called_from_python_nothing_is_written_into_a_file_or_pipe(capfd):
 
 
 @pytest.mark.usefixtures("impatient")
-def test_in_a_notebook_long_work_is_a_picture_that_changes_until_it_is_done(monkeypatch):
+def test_in_a_notebook_long_work_is_a_picture_that_changes_and_is_gone_once_it_is_done(monkeypatch):
     IPython = pytest.importorskip("IPython")
     monkeypatch.setattr(
         progress, "Console", lambda **_: Console(force_jupyter=True, file=io.StringIO())
@@ -136,8 +137,13 @@ def test_in_a_notebook_long_work_is_a_picture_that_changes_until_it_is_done(monk
     pictures = []
 
     class Handle:
-        def update(self, table):
-            pictures.append(table._repr_mimebundle_([], [])["text/html"])
+        def update(self, shown):
+            html = (
+                shown._repr_mimebundle_([], [])["text/html"]
+                if isinstance(shown, Table)
+                else shown.data
+            )
+            pictures.append(html)
 
     def display(table, display_id):
         assert display_id
@@ -148,7 +154,8 @@ def test_in_a_notebook_long_work_is_a_picture_that_changes_until_it_is_done(monk
     counted(0.4)
     assert len(pictures) > 2
     assert " 43%" in pictures[0]
-    assert "100%" in pictures[-1]
+    assert "100%" in pictures[-2]
+    assert pictures[-1] == ""
     shown = len(pictures)
     counted(0)
     assert len(pictures) == shown
