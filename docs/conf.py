@@ -21,6 +21,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     # of this folder
     "command_reference",
+    "explorer_files",
     "notebook_downloads",
     "parameter_tables",
 ]
