@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from neuromod import __version__
 
 project = "neuromod"
-author = "The neuromod developers"
+author = copyright = "The neuromod developers"
 version = release = __version__
 extensions = [
     "myst_nb",
