@@ -3,7 +3,7 @@ How large must transistors be for a yield? Mismatch of the XOR gate
 ===================================================================
 
 Two transistors drawn alike differ, and the less the larger they are: Pelgrom's law, with a standard
-deviation that falls with the root of the gate area. Here 300 XOR gates of three circuit neurons are
+deviation that falls with the root of the gate area. Here 200 XOR gates of three circuit neurons are
 made at each of several areas of the unit transistor. ``draw`` gives the deviations of every device, and
 ``made`` what they do to a gate, which is then tried in closed form on the whole truth table. Giving
 each neuron a supply of its own, up to 60 mV off, recovers part of what mismatch takes. The law's
@@ -22,8 +22,8 @@ from neuromod.models import CircuitNeuron
 
 train = PulseTrain(count=10, period=500 * nsecond, dt=10 * nsecond)
 design = designs(search(CircuitNeuron(), train, 0.85 * volt)).iloc[[0]]
-chips, trims = 300, np.array([-60, -30, 0, 30, 60]) * mV
-areas = np.geomspace(0.01, 1, 7)
+chips, trims = 200, np.array([-60, -30, 0, 30, 60]) * mV
+areas = np.geomspace(0.01, 10, 8)
 yields = []
 for area in areas:
     side = np.sqrt(area / float(CircuitNeuron().W * CircuitNeuron().L / um**2))
@@ -42,7 +42,7 @@ for area in areas:
 yields = 100 * np.array(yields)
 
 # %%
-# Bars are 95 % intervals of a share of 300.
+# Bars are 95 % intervals of a share of 200.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for column, (name, color) in enumerate({"one supply": "C0", "supplies re-tuned": "C2"}.items()):
@@ -51,8 +51,8 @@ for column, (name, color) in enumerate({"one supply": "C0", "supplies re-tuned":
     ax.errorbar(areas, yields[:, column], error, fmt="o-", color=color, label=name, capsize=2)
 own = float(CircuitNeuron().W * CircuitNeuron().L / um**2)
 ax.axvline(own, color="0.6", ls="--", lw=1)
-ax.text(own * 0.93, 5, "default circuit", rotation=90, ha="right", color="0.4")
+ax.text(own * 0.9, 40, "default circuit", rotation=90, ha="right", color="0.4")
 ax.set(xscale="log", xlabel="gate area of a unit transistor (µm²)", ylabel="working gates (%)")
 ax.set_ylim(0, 103)
-ax.legend(frameon=False, loc="lower right")
+ax.legend(frameon=False, loc="lower center")
 plt.show()

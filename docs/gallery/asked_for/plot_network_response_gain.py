@@ -6,8 +6,8 @@ A receptor scales the input of every cell; what the network makes of that depend
 inhibition. Three copies of one network of 400 excitatory and 100 inhibitory cells, with the same
 synapses, lie in three baths of dopamine and receive the same input, which swells from 1 to 16
 spikes per second at each of 1000 afferents and ebbs again. The response gain is the slope of
-population rate over input rate. Dopamine raises it by less than the cells' own gain where
-inhibition, which is scaled too, answers.
+population rate over input rate. Dopamine lets the network respond to a weaker input, and raises the
+slope by less than the cells' own gain, because it scales the inhibition that answers as well.
 """
 
 import matplotlib.pyplot as plt

@@ -23,8 +23,8 @@ prefs.codegen.target = "numpy"  # compiles nothing
 # The recording: times in ms and a current in nA, as from a file with two columns.
 draw = np.random.default_rng(7)
 t = np.arange(0, 300.1, 0.5)
-smooth = np.convolve(draw.normal(size=t.size), np.exp(-np.arange(60) / 8), "same")
-current = 0.42 + 0.2 * np.sin(2 * np.pi * t / 130) + 0.1 * smooth / smooth.std()
+smooth = np.convolve(draw.normal(size=t.size), np.exp(-np.arange(60) / 8))[: t.size]
+current = 0.6 + 0.2 * np.sin(2 * np.pi * t / 130) + 0.1 * smooth / smooth.std()
 
 cell = GainLIF(receptors=(), t_ref=0.1 * ms)
 dt = 0.1 * ms

@@ -19,8 +19,8 @@ from brian2 import Hz, nA, prefs, second, umolar
 from neuromod.models import Receptor
 
 prefs.codegen.target = "numpy"  # compiles nothing
-k_off = np.geomspace(0.1, 10, 7) * Hz
-K = np.array([0.1, 0.2, 0.35, 0.5, 0.8])
+k_off = np.geomspace(0.1, 10, 5) * Hz
+K = np.array([0.1, 0.3, 0.5, 0.7])
 found = neuromod.sweep(
     "dose-response",
     {"generic.k_off": k_off, "generic.K": K},
@@ -42,7 +42,7 @@ image = ax.pcolormesh(K, K_D, np.log10(ec50), cmap="viridis", shading="nearest")
 bar = fig.colorbar(image, label="EC50 of the gain (µM)")
 ticks = np.array([0.01, 0.1, 1, 10])
 bar.set_ticks(np.log10(ticks), labels=[f"{tick:g}" for tick in ticks])
-fine_K, fine_off = np.linspace(0.1, 0.8, 40), np.geomspace(0.1, 10, 40)
+fine_K, fine_off = np.linspace(0.1, 0.7, 20), np.geomspace(0.1, 10, 20)
 exact = [[replace(Receptor(), k_off=off * Hz, K=k).ec50 / umolar for k in fine_K] for off in fine_off]
 lines = ax.contour(fine_K, fine_off / k_on, np.log10(exact), np.log10(ticks), colors="w")
 ax.clabel(lines, fmt=lambda level: f"{10**level:g} µM", fontsize=8)

@@ -5,8 +5,9 @@ XOR by three circuit neurons, seen on their membranes
 ``search`` finds every set of six 3-bit codes with which two hidden neurons and an output neuron
 compute XOR at one supply. The set with the widest margin is simulated for the four rows of the truth
 table at once. A 1 is a train of ten pulses and a 0 none, and fewer than three output spikes read 0
-(Barton et al. 2022, section 6.2). The membranes show how it works: a hidden neuron fires where its own
-input outweighs the other one, and the output neuron collects the spikes of both.
+(Barton et al. 2022, section 6.2). The membranes show how it works: the second
+hidden neuron fires at every volley of any input, the first at every other volley of one input and at
+every volley of both, and it takes away from the output neuron what the second gives.
 """
 
 import matplotlib.pyplot as plt
