@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+from generated import FOLDER, table, write
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("models", "protocols", "neuromod")
@@ -75,24 +79,23 @@ def ordered(rooms: list[str], found: Counter[tuple[str, str]]) -> list[str]:
     return sorted(rooms, key=lambda room: (-from_below.index(group[at[room]]), -imports[room]))
 
 
-def write(folder: Path) -> None:
-    """Write the picture and the list of rooms, as parts of a page."""
-    draw(folder / "architecture.svg")
-    (folder / "architecture.md").write_text(purposes(), encoding="utf-8")
-
-
 def draw(path: Path) -> None:
     """Save the matrix of imports: a row imports from its columns, down the layers."""
     lines, found = links()
     rooms = ordered(list(lines), found)
-    figure, axes = plt.subplots(figsize=(8.6, 8.2), layout="constrained")
+    upward = [
+        f"{one} imports {other}" for one, other in found if rooms.index(other) < rooms.index(one)
+    ]
+    if upward:
+        raise ExtensionError(f"No two rooms may need each other, but {' and '.join(upward)}.")
+    figure = Figure(figsize=(8.6, 8.2), layout="constrained")
+    axes = figure.subplots()
     for row, room in enumerate(rooms):
         axes.axhspan(row - 0.5, row + 0.5, color="0.96" if row % 2 else "1.0", lw=0)
-        axes.add_patch(plt.Rectangle((row - 0.5, row - 0.5), 1, 1, color="0.75", lw=0))
+        axes.add_patch(Rectangle((row - 0.5, row - 0.5), 1, 1, color="0.75", lw=0))
         for column, other in enumerate(rooms):
             if count := found[room, other]:
-                colour = "#0b6fa4" if column > row else "#c1440e"
-                axes.text(column, row, count, ha="center", va="center", fontsize=8, color=colour)
+                axes.text(column, row, count, ha="center", va="center", fontsize=8, color="#0b6fa4")
     names = [f"{room}  ({lines[room]})" for room in rooms]
     axes.set_yticks(range(len(rooms)), names)
     axes.set_xticks(range(len(rooms)), rooms, rotation=90)
@@ -103,26 +106,31 @@ def draw(path: Path) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     figure.savefig(path, facecolor="white", metadata={"Date": None})
-    plt.close(figure)
 
 
 def purposes() -> str:
     """A table of rooms and what each is for, from their first lines."""
     lines, found = links()
-    starts = {room: path for room, path in reversed(list(modules())) if room in lines}
-    for folder in lines:
-        if not folder.endswith(".py"):
-            starts[folder] = next(
-                path for room, path in modules() if room == folder and path.stem == "__init__"
-            )
-    told = [
-        (
-            room,
-            (ast.get_docstring(ast.parse(starts[room].read_text("utf-8"))) or "")
-            .split("\n")[0]
-            .replace("``", "`"),
-        )
-        for room in ordered(list(lines), found)
-    ]
-    rows = [f"| `{room}` | {purpose} |" for room, purpose in told]
-    return "\n".join(["| room | is for |", "|---|---|", *rows]) + "\n"
+    starts = {
+        room: path
+        for room, path in modules()
+        if room.endswith(".py") or (path.stem, path.parent.name) == ("__init__", room)
+    }
+    rows = []
+    for room in ordered(list(lines), found):
+        told = ast.get_docstring(ast.parse(starts[room].read_text(encoding="utf-8"))) or ""
+        first = told.partition("\n")[0].replace("``", "`")
+        rows.append({"room": f"`{room}`", "is for": first})
+    return table(rows)
+
+
+def write_architecture(app: Sphinx) -> None:  # noqa: ARG001
+    """Write the picture and the table of rooms."""
+    write("architecture.md", purposes())
+    draw(FOLDER / "architecture.svg")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx."""
+    app.connect("builder-inited", write_architecture)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -20,10 +20,11 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     # of this folder
+    "architecture",
     "command_reference",
     "explorer_files",
     "notebook_downloads",
-    "parameter_tables",
+    "reference_pages",
 ]
 # The gallery's sources, and its notebooks, which are there to download.
 exclude_patterns = ["_build", "_generated", "gallery", "auto_gallery/**.ipynb"]
@@ -35,6 +36,8 @@ nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 120
 autodoc_typehints = "none"
+# A name in single quotation marks of a docstring leads to what it names, where that is on a page.
+default_role = "py:obj"
 # Attributes of several classes share names such as `neurons`.
 suppress_warnings = ["ref.python"]
 
