@@ -6,9 +6,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "_generated"
 
 
-def write(name: str, text: str) -> None:
-    """Write a file of the folder if it changes; a new date would have its pages built again."""
-    path = FOLDER / name
+def write(name: str, text: str, folder: Path = FOLDER) -> None:
+    """Write a file of a folder if it changes; a new date would have its pages built again."""
+    path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")

@@ -16,7 +16,7 @@ from neuromod.cli import app
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-MADE = {"_build", "_generated", "auto_gallery"}
+MADE = {"_build", "_generated", "auto_gallery", "models", "protocols"}
 WRITTEN = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *(page for page in sorted(DOCS.rglob("*.md")) if not MADE & set(page.parts)),
