@@ -2,9 +2,9 @@
 How strongly does an antagonist bind? A Schild plot
 ===================================================
 
-A competitive antagonist shifts the dose-response curve of the agonist to the right without changing
-its height, by a dose ratio of 1 + [B]/K\\ :sub:`B` (Gaddum 1937). Schild's plot of
-log (dose ratio − 1) against log [B] is then a line of slope 1 that crosses zero at pA\\ :sub:`2`, the
+A competitive antagonist shifts the dose-response curve of the agonist to the right without
+changing its height, by a dose ratio of 1 + [B]/K\\ :sub:`B` (Gaddum 1937). Schild's plot of log
+(dose ratio − 1) against log [B] is then a line of slope 1 that crosses zero at pA\\ :sub:`2`, the
 antagonist's affinity. The response here is a firing rate: equal responses mean equal occupancies,
 whatever lies between receptor and spikes. The receptor was given a pA\\ :sub:`2` of 7, which the
 regression should find. :doc:`/reference/receptors` shows how receptors get antagonists.

@@ -3,11 +3,11 @@ Which concentration has half of the effect?
 ===========================================
 
 A metabotropic receptor's effect saturates with the concentration of its ligand. Cells settle in
-baths of a modulator and fire; their gain is recovered from the firing rates alone, and a Hill function
-is fitted to it. Its EC50 need not be the receptor's dissociation constant, 1 µM here: a second
-messenger lies in between, so that less suffices for half of the effect. The line is the steady
-state of the receptor's equations. :doc:`/explanation/physics` has them, and the table below sets the
-fit beside them.
+baths of a modulator and fire; their gain is recovered from the firing rates alone, and a Hill
+function is fitted to it. Its EC50 need not be the receptor's dissociation constant, 1 µM here: a
+second messenger lies in between, so that less suffices for half of the effect. The line is the
+steady state of the receptor's equations. :doc:`/explanation/physics` has them, and the table
+below sets the fit beside them.
 """
 
 import matplotlib.pyplot as plt

@@ -5,9 +5,9 @@ Does a modulator rescale a cell's f-I curve?
 A gain on the input current rescales the curve of firing rate against current along the current
 axis: what fires at current :math:`I` without modulator fires as fast at :math:`I/g` under a gain
 :math:`g`. Rates of leaky integrate-and-fire neurons are known in closed form, which the simulated
-ones (dots) should lie on. Drawn against gain times current (right), all concentrations fall onto one
-curve. A shift of the curve or a constant added to the rate would not. :doc:`/explanation/physics`
-derives the closed form.
+ones (dots) should lie on. Drawn against gain times current (right), all concentrations fall onto
+one curve. A shift of the curve or a constant added to the rate would not.
+:doc:`/explanation/physics` derives the closed form.
 """
 
 import matplotlib.pyplot as plt

@@ -28,7 +28,8 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3.5))
 for conc, row in surface.groupby("conc_noradrenaline_uM"):
     left.plot(row.conc_dopamine_uM, row.recovered_gain, "o-", ms=4, label=f"{conc:g} µM")
 left.set(xlabel="dopamine (µM)", ylabel="gain")
-left.set_xscale("symlog", linthresh=0.3)
+left.set_xscale("symlog", linthresh=0.3, linscale=0.5)
+left.set_xticks([0, 0.3, 1, 10], ["0", "0.3", "1", "10"])
 left.legend(title="noradrenaline")
 
 right.axline((1, 1), slope=1, color="0.7", zorder=0)

@@ -5,10 +5,10 @@ Where does a modulator released into the tissue act?
 Neuromodulatory axons release into the space between cells, and whoever is near gets some of it
 (volume transmission). A release raises the concentration by an exponential of the distance, 30 µm
 here, and is then cleared. On the left is how much of a single release reaches cells at several
-distances (dots), on the line that it must lie on. On the right twelve neurons (crosses) release at
-random times all over the tissue; colours are the mean gains of 300 cells. Because the receptor's
-response is steep, gains change only close to where releases crowd. :doc:`/reference/receptors` has the
-equations.
+distances (dots), on the line that it must lie on. On the right twelve neurons (crosses) release
+at random times all over the tissue; colours are the mean gains of 300 cells. The gain is highest
+where releases crowd, and the concentration is below that of half effect at the edges.
+:doc:`/reference/receptors` has the equations.
 """
 
 import matplotlib.pyplot as plt
