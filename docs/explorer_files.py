@@ -51,7 +51,7 @@ NUMBERS = {
         "chip_gain": ("gain", 1),
         "unit_current": ("unit current", nA),
         "other_current": ("by the other law", nA),
-        "sensitivity": ("current per mV of VDD", PERCENT / mV),
+        "sensitivity": ("rise per mV of VDD", PERCENT / mV),
         "step": ("membrane step of one bit", mV),
     },
     "membranes": {
@@ -131,8 +131,8 @@ def sliders() -> list[Slider]:
             *(1 / second, "/ second"),
             log=True,
         ),
-        Slider("n", "n", found["n"], 0.5, 6, receptor.n),
-        Slider("K", "K", found["K"], 0.05, 2, receptor.K),
+        Slider("n", "n (Hill)", found["n"], 0.5, 6, receptor.n),
+        Slider("K", "K (half)", found["K"], 0.05, 2, receptor.K),
         Slider("trained_gain", "trained gain", gain.about, 0, 3, float(gain.default)),
         Slider(
             *("I", "current", abouts(GainCurve)["I"]),
@@ -247,6 +247,7 @@ def data() -> dict[str, Any]:
             "window": float(comparison.window / second),
             "time_scale": TIME_SCALE,
             "step": say(comparison.dt),
+            "whole": say(TIME_SCALE * comparison.duration),
             "chip_unit": handy(ms / TIME_SCALE)[1],
             "steps": [int(step) for step in np.round(np.asarray(inputs.times / comparison.dt))],
             "neurons": [int(neuron) for neuron in inputs.neurons],

@@ -561,7 +561,7 @@
 
   const calibrated = (rows) => {
     const found = rows.filter((row) => row.calibrated).map((row) => `${row.name} = ${row.value}`);
-    return found.length ? `Calibrated here: ${found.join(", ")}.` : "Nothing is calibrated: values are published or chosen, see the table below.";
+    return found.length ? `Calibrated here: ${found.join(", ")}.` : "Nothing is calibrated here: the table below has the sources.";
   };
 
   // Show the state
@@ -585,6 +585,11 @@
     const reach = circuit.vdd.map((vdd) => format(ClosedForms.gainOf(circuit, vdd))).join(" to ");
     const beyond = state.vdd === FOLLOW && (wanted < low || wanted > high);
     remark("reach", beyond ? `The gain is out of the supply's reach, ${reach}: VDD stays at the end.` : "");
+    const ends = [Math.min, Math.max].map((of) => circuit.v_rest + found.shares[1].reduce((a, b) => of(a, b)) *
+      (circuit.v_th - circuit.v_rest));
+    remark("rails", ends[0] < 0 || ends[1] > numbers.vdd
+      ? `The chip's membrane goes from ${shown("vdd", ends[0])} to ${shown("vdd", ends[1])}: ideal sources ` +
+        "push beyond ground and supply, where transistors would stop." : "");
     remark("law", lawName(circuit.law));
     remark("ligand", DATA.receptors[state.receptor].ligand);
     remark("calibrated-receptor", calibrated(DATA.receptors[state.receptor].told));
@@ -631,6 +636,7 @@
   addChoice("receptor", DATA.receptors);
   addChoice("circuit", DATA.circuits);
   remark("step", DATA.comparison.step);
+  remark("whole", DATA.comparison.whole);
   find("#explorer-follow").addEventListener("change", (event) =>
     change({ vdd: event.target.checked ? FOLLOW : results().numbers.vdd }));
   const actions = {
