@@ -2,19 +2,21 @@
 A neuromodulatory state for each sample of a torch batch
 ========================================================
 
-A network knows upright digits, and its weights are frozen. Adapters, one set of gains each, tune it to
-digits that are mirrored, turned or dim. ``each_sample`` then lets every image of a mixed batch
-be seen in its own state, in a single forward pass, as neurons under different modulators would. The
-bars compare the untuned network with the adapter of each condition on the same test images. Gains
-are all that an adapter trains here, 330 numbers on 9 000 frozen weights.
+A network knows upright digits, and its weights are frozen. Adapters, one set of gains each, tune
+it to digits that are mirrored, turned or dim. ``each_sample`` then lets every image of a mixed
+batch be seen in its own state, in a single forward pass, as neurons under different modulators
+would. The bars compare the untuned network with the adapter of each condition on the same test
+images. Gains are all that an adapter trains here, 330 numbers beside 8970 frozen weights and
+biases.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from neuromod.tuning import add_adapter, attach, each_sample, trained_parameters, use_adapter
 from sklearn.datasets import load_digits
 from torch import nn
+
+from neuromod.tuning import add_adapter, attach, each_sample, trained_parameters, use_adapter
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -73,9 +75,8 @@ for shift, right, name in ((-0.2, untuned, "untuned network"), (0.2, own, "its o
     share = 100 * right.float().reshape(len(conditions), -1).mean(1).numpy()
     bars = ax.bar(at + shift, share, 0.38, label=name)
     ax.bar_label(bars, fmt="%.0f", fontsize=8)
-ax.axhline(10, color="0.5", ls=":", lw=1)
-ax.text(3.45, 11, "chance", color="0.4", ha="right")
+ax.axhline(10, color="0.3", ls=":", lw=1, label="chance")
 ax.set_xticks(at, conditions)
 ax.set(ylabel="test images right (%)", ylim=(0, 118))
-ax.legend(frameon=False, ncols=2, loc="upper center")
+ax.legend(frameon=False, ncols=3, loc="upper center")
 plt.show()

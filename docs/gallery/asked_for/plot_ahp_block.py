@@ -3,17 +3,18 @@ Block of the afterhyperpolarisation by acetylcholine
 ====================================================
 
 Pyramidal cells adapt: every spike adds to a slow outward current that holds the next one back.
-Muscarinic receptors block it (Madison & Nicoll 1984), and the cell keeps firing. Here the neuron is
-an adaptive exponential one. An M1 receptor that leaves its input alone (``gain_max=1``) takes 90 % of
-the effect of its adaptation current away. The same step of current reaches cells in four baths of
-acetylcholine, in one network. The size of the block is chosen here, to be seen well.
+Muscarinic receptors block it (Madison & Nicoll 1984), and the cell keeps firing. Here the neuron
+is an adaptive exponential one. An M1 receptor that leaves its input alone (``gain_max=1``) takes
+90 % of the effect of its adaptation current away. The same step of current reaches cells in four
+baths of acetylcholine, in one network. The size of the block is chosen here, to be seen well.
 """
 
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
-from brian2 import mV, ms, nA, pA, prefs, umolar
+from brian2 import ms, mV, nA, pA, prefs, umolar
+
 from neuromod import Experiment, Population, Trace, simulate
 from neuromod.inputs.currents import steps
 from neuromod.inputs.modulators import bath

@@ -4,15 +4,15 @@ Three-factor learning of a delayed reward
 
 Which synapse earned a reward that comes a second later? Spikes before and after a synapse mark it
 with an eligibility that decays slowly, and dopamine turns what is left of it into a change of
-strength (Izhikevich 2007). One input spikes 5 ms before a spike of the
-cell, another 5 ms after one, and a third not at all. When dopamine arrives at 1.2 s, the first is
-strengthened, the second weakened, and the third stays as it was. The protocol :doc:`reward-learning </reference/protocols/reward-learning>` tells one
-stimulus from many in this way.
+strength (Izhikevich 2007). One input spikes 5 ms before a spike of the cell, another 5 ms after
+one, and a third not at all. When dopamine arrives at 1.2 s, the first is strengthened, the second
+weakened, and the third stays as it was. The protocol :doc:`reward-learning
+</reference/protocols/reward-learning>` tells one stimulus from many in this way.
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 from brian2 import ms, nmolar, prefs, second, umolar
+
 from neuromod import Connection, Experiment, PlasticConnection, Population, Spikes, Trace, simulate
 from neuromod.models import PlasticLIF, ThreeFactor
 

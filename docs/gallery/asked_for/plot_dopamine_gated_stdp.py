@@ -2,16 +2,18 @@
 Spike-timing-dependent plasticity gated by dopamine
 ===================================================
 
-Pairs of spikes alone change nothing here. They mark a synapse by the window of spike-timing-dependent
-plasticity, and dopamine, released 100 ms later, scales the change: none without it, more with more,
-and a window that is upside down where the modulator's sensitivity is negative. One network holds a
-cell for each interval and each dose. Dots are simulated, lines are the closed form of the change.
-Units of the plastic trace are those of the synapse's own weight; the size of the window is chosen.
+Pairs of spikes alone change nothing here. They mark a synapse by the window of
+spike-timing-dependent plasticity, and dopamine, released 100 ms later, scales the change: none
+without it, more with more, and a window that is upside down where the modulator's sensitivity is
+negative. One network holds a cell for each interval and each dose. Dots are simulated, lines are
+the closed form of the change. Units of the plastic trace are those of the synapse's own weight;
+the size of the window is chosen.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import ms, prefs, umolar
+
 from neuromod import Connection, Experiment, PlasticConnection, Population, Spikes, simulate
 from neuromod.models import PlasticLIF, ThreeFactor
 

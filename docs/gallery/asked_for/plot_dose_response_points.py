@@ -3,16 +3,17 @@ Your dose-response points over the model's curve
 ================================================
 
 A Hill function is fitted to points that you measured, with 95 % intervals of the profile
-likelihood for EC50 and Hill slope. The library's D1 receptor, whose steady state is a closed form,
-is drawn beside it. The points here are drawn at random around a receptor that binds three times
-more weakly than the library's; put your own two lists in their place. Where doses end before the
-EC50, its interval is open and the upper end infinite, and a missing response (nan) is left out and
-counted.
+likelihood for EC50 and Hill slope. The library's D1 receptor, whose steady state is a closed
+form, is drawn beside it. The points here are drawn at random around a receptor that binds three
+times more weakly than the library's; put your own two lists in their place. Where doses end
+before the EC50, its interval is open and the upper end infinite, and a missing response (nan) is
+left out and counted.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import umolar
+
 from neuromod.analysis.dose_response import fit_hill
 from neuromod.models import library
 

@@ -2,17 +2,19 @@
 An engram recalled from a cue
 =============================
 
-A group of cells that are wired more densely among themselves than with all others is an engram: at
-rest it fires as everybody does, and when a part of it is excited, the rest of it fires along. Here 80
-of 400 excitatory cells are members: 25 of the 30 excitatory synapses onto each come from other
-members, where 6 would by chance. From 0.5 to 1 s a cue raises the input of half of them. The same
-network wired by chance, with as many synapses onto every cell, does not complete the pattern. How such wiring grows by itself when neurons only
-hold their rates is the protocol :doc:`engram </reference/protocols/engram>`; here it is built in.
+A group of cells that are wired more densely among themselves than with all others is an engram:
+at rest it fires as everybody does, and when a part of it is excited, the rest of it fires along.
+Here 80 of 400 excitatory cells are members: 25 of the 30 excitatory synapses onto each come from
+other members, where 6 would by chance. From 0.5 to 1 s a cue raises the input of half of them.
+The same network wired by chance, with as many synapses onto every cell, does not complete the
+pattern. How such wiring grows by itself when neurons only hold their rates is the protocol
+:doc:`engram </reference/protocols/engram>`; here it is built in.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
-from brian2 import Hz, mV, ms, nA, pA, prefs, second
+from brian2 import Hz, ms, mV, nA, pA, prefs, second
+
 from neuromod import Connection, Experiment, Population, simulate
 from neuromod.inputs.currents import steps
 from neuromod.inputs.spikes import fixed_indegree, poisson

@@ -2,17 +2,18 @@
 From a receptor's gain to a supply voltage, and back
 ====================================================
 
-A chip neuron's gain is the current of one least significant bit over that at 0.75 V, and the mirror's
-law has an exact inverse: ``vdd_of`` gives the supply for a gain and ``gain_of`` the gain of a supply.
-So the dose-response curve of a receptor becomes a curve of supplies, which a chip follows as far as
-its supplies reach. The default mirror reaches gains from 0.25 to 1.88; where transistors work in weak
-inversion, the reach is smaller. The mirror's β, load and threshold are calibrated here, not published
-in Barton et al. 2022.
+A chip neuron's gain is the current of one least significant bit over that at 0.75 V, and the
+mirror's law has an exact inverse: ``vdd_of`` gives the supply for a gain and ``gain_of`` the gain
+of a supply. So the dose-response curve of a receptor becomes a curve of supplies, which a chip
+follows as far as its supplies reach. The default mirror reaches gains from 0.25 to 1.88; where
+transistors work in weak inversion, the reach is smaller. The mirror's β, load and threshold are
+calibrated here, not published in Barton et al. 2022.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import uA, umolar, volt
+
 from neuromod.chip.conversion import gain_of, reachable_gains, vdd_of
 from neuromod.models import CircuitNeuron, Receptor
 

@@ -2,12 +2,12 @@
 How large must transistors be for a yield? Mismatch of the XOR gate
 ===================================================================
 
-Two transistors drawn alike differ, and the less the larger they are: Pelgrom's law, with a standard
-deviation that falls with the root of the gate area. Here 200 XOR gates of three circuit neurons are
-made at each of several areas of the unit transistor. ``draw`` gives the deviations of every device, and
-``made`` what they do to a gate, which is then tried in closed form on the whole truth table. Giving
-each neuron a supply of its own, up to 60 mV off, recovers part of what mismatch takes. The law's
-coefficients are estimates for a 28-nm process, not those of a kit.
+Two transistors drawn alike differ, and the less the larger they are: Pelgrom's law, with a
+standard deviation that falls with the root of the gate area. Here 200 XOR gates of three circuit
+neurons are made at each of several areas of the unit transistor. ``draw`` gives the deviations of
+every device, and ``made`` what they do to a gate, which is then tried in closed form on the whole
+truth table. Giving each neuron a supply of its own, up to 60 mV off, recovers part of what
+mismatch takes. The law's coefficients are estimates for a 28-nm process, not those of a kit.
 """
 
 from dataclasses import replace
@@ -15,6 +15,7 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import mV, nsecond, um, volt
+
 from neuromod.chip.pulses import PulseTrain
 from neuromod.chip.variation import Mismatch, draw
 from neuromod.chip.xor import Gates, computes, designs, pick, retune, search
@@ -23,7 +24,7 @@ from neuromod.models import CircuitNeuron
 train = PulseTrain(count=10, period=500 * nsecond, dt=10 * nsecond)
 design = designs(search(CircuitNeuron(), train, 0.85 * volt)).iloc[[0]]
 chips, trims = 200, np.array([-60, -30, 0, 30, 60]) * mV
-areas = np.geomspace(0.01, 10, 8)
+areas = np.geomspace(0.003, 10, 9)
 yields = []
 for area in areas:
     side = np.sqrt(area / float(CircuitNeuron().W * CircuitNeuron().L / um**2))

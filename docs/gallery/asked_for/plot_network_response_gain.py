@@ -6,13 +6,14 @@ A receptor scales the input of every cell; what the network makes of that depend
 inhibition. Three copies of one network of 400 excitatory and 100 inhibitory cells, with the same
 synapses, lie in three baths of dopamine and receive the same input, which swells from 1 to 16
 spikes per second at each of 1000 afferents and ebbs again. The response gain is the slope of
-population rate over input rate. Dopamine lets the network respond to a weaker input, and raises the
-slope by less than the cells' own gain, because it scales the inhibition that answers as well.
+population rate over input rate. Dopamine lets the network respond to a weaker input, and raises
+the slope by less than the cells' own gain, because it scales the inhibition that answers as well.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import Hz, ms, pA, prefs, second, umolar
+
 from neuromod import Connection, Experiment, Population, simulate
 from neuromod.inputs.modulators import bath
 from neuromod.inputs.spikes import fixed_indegree, inhomogeneous
@@ -57,8 +58,8 @@ network = Experiment(
 recording = simulate(network.add(bath(cells, {"dopamine": conc})))
 
 # %%
-# Rates of the excitatory cells in bins of 80 ms, against the rate of the input in the same bins. Lines
-# are fitted to bins in which the cells fire at more than 1 Hz.
+# Rates of the excitatory cells in bins of 80 ms, against the rate of the input in the same bins.
+# Lines are fitted to bins in which the cells fire at more than 1 Hz.
 
 spikes = recording.spikes["cells"]
 copy, cell_number = np.divmod(spikes.neurons, size)

@@ -2,11 +2,11 @@
 Export to ngspice, and both membranes over each other
 =====================================================
 
-Any experiment's circuit neurons become a netlist, with their inputs. ``simulate_in_spice`` writes it,
-lets ngspice run it and reads the result as a recording like any other, so that the two can be drawn
-over each other and compared. ngspice solves transistors, switches and a flip-flop; the model solves
-its few equations, and both must agree. Where ngspice is not installed, the example says so and shows
-the model alone.
+Any experiment's circuit neurons become a netlist, with their inputs. ``simulate_in_spice`` writes
+it, lets ngspice run it and reads the result as a recording like any other, so that the two can be
+drawn over each other and compared. ngspice solves transistors, switches and a flip-flop; the
+model solves its few equations, and both must agree. Where ngspice is not installed, the example
+says so and shows the model alone.
 """
 
 import shutil
@@ -14,6 +14,7 @@ import shutil
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import mV, nsecond, prefs, usecond, volt
+
 from neuromod import Experiment, Population, Trace, simulate
 from neuromod.chip.pulses import code_pulses
 from neuromod.devices.spice.netlist import netlist

@@ -2,17 +2,18 @@
 Your own transistor: fitting a mirror to a sweep
 ================================================
 
-The current of one unit over the supply, from your simulator or your bench, is enough for a circuit
-neuron. ``fit_mirror`` finds β, threshold, load and slope factor of a mirror in it, with 95 %
-intervals. The points here stand in for a measurement and are typed by hand; ``read_mirror`` takes
-them from a table or from a SPICE raw file. The fit becomes a ``CircuitNeuron``, which runs everywhere
-another does. What the mirror's law cannot follow shows in the residuals.
+The current of one unit over the supply, from your simulator or your bench, is enough for a
+circuit neuron. ``fit_mirror`` finds β, threshold, load and slope factor of a mirror in it, with
+95 % intervals. The points here stand in for a measurement and are typed by hand; ``read_mirror``
+takes them from a table or from a SPICE raw file. The fit becomes a ``CircuitNeuron``, which runs
+everywhere another does. What the mirror's law cannot follow shows in the residuals.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from brian2 import nA, volt
+
 from neuromod.chip.mirror_fit import fit_mirror
 
 sweep = pd.DataFrame(

@@ -4,10 +4,10 @@ A puff of dopamine onto your own neuron
 
 The equations below are those of a quadratic integrate-and-fire neuron, as one would write them in
 any Brian2 script. ``modulate`` puts a D1 receptor on its synaptic current. ``puffs`` describes a
-pipette's puff, and ``deliver`` brings it to a ``NeuronGroup``. The receptor binds within a fraction
-of a second, its second messenger follows more slowly, and the excitatory postsynaptic potentials
-grow and shrink with the gain. The messenger is made faster here than in the library, so that the
-example is short.
+pipette's puff, and ``deliver`` brings it to a ``NeuronGroup``. The receptor binds within a
+fraction of a second, its second messenger follows more slowly, and the excitatory postsynaptic
+potentials grow and shrink with the gain. The messenger is made faster here than in the library,
+so that the example is short.
 """
 
 from dataclasses import replace
@@ -22,14 +22,15 @@ from brian2 import (
     StateMonitor,
     Synapses,
     defaultclock,
-    mV,
     ms,
+    mV,
     nS,
     pF,
     prefs,
     second,
     umolar,
 )
+
 from neuromod import Population
 from neuromod.devices.native import deliver
 from neuromod.inputs.modulators import puffs

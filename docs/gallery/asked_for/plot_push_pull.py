@@ -2,17 +2,18 @@
 Push-pull: two supplies for one neuron
 ======================================
 
-A supply voltage scales the current of the synapses behind it and cannot turn its sign. Two supplies
-can do more: one for all synapses that push current onto the membrane, one for all that pull it off.
-Here every point of the map is a circuit neuron with the same stored codes, +4, +3, -2 and -3, and the
-same input spikes; only its two supplies differ. A neuron with a single supply can move along the
-dashed diagonal alone, on which push and pull grow together.
+A supply voltage scales the current of the synapses behind it and cannot turn its sign. Two
+supplies can do more: one for all synapses that push current onto the membrane, one for all that
+pull it off. Here every point of the map is a circuit neuron with the same stored codes, +4, +3,
+-2 and -3, and the same input spikes; only its two supplies differ. A neuron with a single supply
+can move along the dashed diagonal alone, on which push and pull grow together.
 :doc:`/explanation/supply-groups` shows what such pairs are worth to a network.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import khertz, nsecond, prefs, usecond, volt
+
 from neuromod import Experiment, Population, simulate
 from neuromod.chip.pulses import code_pulses
 from neuromod.inputs.spikes import circuit_inputs

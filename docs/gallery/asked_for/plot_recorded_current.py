@@ -2,17 +2,18 @@
 A recorded current drives a cell and a chip
 ===========================================
 
-A current that you recorded is injected into a model cell by ``recorded``. A chip neuron has no wire for
-it: its input are pulses, so the same current becomes a train of pulses of one unit whose charge per
-time is the current, on the chip's scales (0.25 instead of 0.5 nA at threshold, and 1000 times
-faster). Both start from the same trace, here a noisy one drawn at random, and stay alike, up to the
-grain of the pulses and the dead time of the chip's spikes. The supply is 0.5 V, where one pulse moves
-the membrane by 5 of its 100 mV.
+A current that you recorded is injected into a model cell by ``recorded``. A chip neuron has no
+wire for it: its input are pulses, so the same current becomes a train of pulses of one unit whose
+charge per time is the current, on the chip's scales (0.25 instead of 0.5 nA at threshold, and
+1000 times faster). Both start from the same trace, here a noisy one drawn at random, and stay
+alike, up to the grain of the pulses and the dead time of the chip's spikes. The supply is 0.5 V,
+where one pulse moves the membrane by 5 of its 100 mV.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
-from brian2 import mV, ms, nA, nsecond, prefs, second, usecond, volt
+from brian2 import ms, mV, nA, nsecond, prefs, second, usecond, volt
+
 from neuromod import Experiment, Population, Spikes, Trace, simulate
 from neuromod.chip.pulses import code_pulses
 from neuromod.inputs.currents import recorded

@@ -4,14 +4,15 @@ Schild plot and pA2 of your antagonist
 
 Dose-response curves of an agonist are measured in four concentrations of an antagonist. Gaddum's
 and Schild's equation is fitted to all points at once, with one pA2 for the whole experiment; the
-classical regression of the dose ratios stands beside it. The points here are drawn at random for a
-competitive antagonist with a dissociation constant of 20 nM, hence a pA2 of 7.70 and a Schild slope
-of 1. Both methods take concentrations with their unit, since a pA2 is a logarithm of mol/l.
+classical regression of the dose ratios stands beside it. The points here are drawn at random for
+a competitive antagonist with a dissociation constant of 20 nM, hence a pA2 of 7.70 and a Schild
+slope of 1. Both methods take concentrations with their unit, since a pA2 is a logarithm of mol/l.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import nmolar, umolar
+
 from neuromod.analysis.dose_response import fit_hill
 from neuromod.analysis.schild import gaddum_schild, schild
 

@@ -2,8 +2,8 @@
 A map of release in tissue: concentration over distance and time
 ================================================================
 
-Six varicosities release dopamine into a plane of tissue, each spike a little. What is released falls
-off with distance, exp(-d/λ), and is cleared exponentially: one release reaches a whole
+Six varicosities release dopamine into a plane of tissue, each spike a little. What is released
+falls off with distance, exp(-d/λ), and is cleared exponentially: one release reaches a whole
 neighbourhood, where a synapse reaches one cell. Here the tissue is a grid of cells with D1
 receptors, and the same simulation gives the concentration around each of them, over space at one
 moment and over distance and time. The burst of one varicosity, between 0.3 and 0.6 s, stands out.
@@ -12,6 +12,7 @@ moment and over distance and time. The burst of one varicosity, between 0.3 and 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import ms, nmolar, prefs, second, um
+
 from neuromod import Experiment, Population, Spikes, Trace, simulate
 from neuromod.inputs.modulators import volume
 from neuromod.models import GainLIF, library

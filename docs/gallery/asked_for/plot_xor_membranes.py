@@ -3,16 +3,17 @@ XOR by three circuit neurons, seen on their membranes
 =====================================================
 
 ``search`` finds every set of six 3-bit codes with which two hidden neurons and an output neuron
-compute XOR at one supply. The set with the widest margin is simulated for the four rows of the truth
-table at once. A 1 is a train of ten pulses and a 0 none, and fewer than three output spikes read 0
-(Barton et al. 2022, section 6.2). The membranes show how it works: the second
-hidden neuron fires at every volley of any input, the first at every other volley of one input and at
+compute XOR at one supply. The set with the widest margin is simulated for the four rows of the
+truth table at once. A 1 is a train of ten pulses and a 0 none, and fewer than three output spikes
+read 0 (Barton et al. 2022, section 6.2). The membranes show how it works: the second hidden
+neuron fires at every volley of any input, the first at every other volley of one input and at
 every volley of both, and it takes away from the output neuron what the second gives.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import mV, nsecond, prefs, usecond, volt
+
 from neuromod import simulate
 from neuromod.chip.pulses import PulseTrain
 from neuromod.chip.xor import CODES, Gates, designs, search

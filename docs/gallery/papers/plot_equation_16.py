@@ -2,19 +2,21 @@
 Equation 16 and its erratum: the current of a unit over its supply
 ==================================================================
 
-A synapse's current comes from a mirror behind a load: equation 14, the square law of its transistor,
-and equation 15, the drop over the load, together make a quadratic equation. Its physical root is the
-one with the gate above threshold. The paper prints another: both signs in its equation 16 are wrong,
-and β lacks its 1/2. At 0.75 V the printed form gives three times the current, more than would flow if
-the gate sat at threshold, which cannot be. Dots solve equations 14 and 15 numerically. β, R_S and V_th
-are calibrated here, as the paper gives none; the erratum holds for all.
+A synapse's current comes from a mirror behind a load: equation 14, the square law of its
+transistor, and equation 15, the drop over the load, together make a quadratic equation. Its
+physical root is the one with the gate above threshold. The paper prints another: both signs in
+its equation 16 are wrong, and β lacks its 1/2. At 0.75 V the printed form gives three times the
+current, more than would flow if the gate sat at threshold, which cannot be. Dots solve equations
+14 and 15 numerically. β, R_S and V_th are calibrated here, as the paper gives none; the erratum
+holds for all.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
-from brian2 import nA, ohm, amp, volt
-from neuromod.models import CircuitNeuron
+from brian2 import amp, nA, ohm, volt
 from scipy.optimize import brentq
+
+from neuromod.models import CircuitNeuron
 
 circuit = CircuitNeuron()
 beta = float(circuit.beta / (amp / volt**2))

@@ -2,16 +2,17 @@
 Figure 4: the same input and weights at 550 and 750 mV
 ======================================================
 
-The paper's figure 4 shows a neuron's output with the same input spikes and synaptic weights at two
-supplies of the synapses, and more spikes at the higher one. Here are the same two supplies, with
-codes and input spikes chosen here. Rest, threshold, spike width, capacitor and leak are the paper's
-(section 5.2: 250 mV, 350 mV, 100 ns, 50 fF, 400 MΩ). The current of a unit is calibrated here, so the
-number of spikes is no prediction of theirs.
+The paper's figure 4 shows a neuron's output with the same input spikes and synaptic weights at
+two supplies of the synapses, and more spikes at the higher one. Here are the same two supplies,
+with codes and input spikes chosen here. Rest, threshold, spike width, capacitor and leak are the
+paper's (section 5.2: 250 mV, 350 mV, 100 ns, 50 fF, 400 MΩ). The current of a unit is calibrated
+here, so the number of spikes is no prediction of theirs.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import khertz, mV, nA, nsecond, prefs, usecond, volt
+
 from neuromod import Experiment, Population, Trace, simulate
 from neuromod.chip.pulses import code_pulses
 from neuromod.inputs.spikes import circuit_inputs

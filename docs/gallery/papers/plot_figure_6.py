@@ -2,17 +2,18 @@
 Figure 6: one pseudo-resistor is lopsided, two in opposition are not
 ====================================================================
 
-The membrane of 50 fF needs a leak of hundreds of megohms, which a transistor in place of a resistor
-gives. One alone conducts far better in one direction (figure 6a); two in opposition are symmetric
-(figure 6b). "Approximately 400 MΩ" and "halves the effective resistance" (section 5.2.2) can be read
-in two ways, as 400 MΩ for the pair or for each; both are drawn. The law is that of a transistor
-below threshold. Its slope factor is assumed here, so the shape is the law's and its steepness is not
-measured.
+The membrane of 50 fF needs a leak of hundreds of megohms, which a transistor in place of a
+resistor gives. One alone conducts far better in one direction (figure 6a); two in opposition are
+symmetric (figure 6b). "Approximately 400 MΩ" and "halves the effective resistance" (section
+5.2.2) can be read in two ways, as 400 MΩ for the pair or for each; both are drawn. The law is
+that of a transistor below threshold. Its slope factor is assumed here, so the shape is the law's
+and its steepness is not measured.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import Mohm, mV, nA
+
 from neuromod.models import CircuitNeuron
 
 v = np.linspace(-100, 100, 201) * mV

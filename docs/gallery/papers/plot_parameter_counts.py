@@ -2,18 +2,20 @@
 Tables 3, 5 and 8: how many numbers are trained
 ===============================================
 
-The paper's counts of trained parameters are exact, and the package's methods must have the same. Here
-VGG-19's classifier is built without memory, on torch's "meta" device, with the new output layer of each
-data set, tuned by ``attach``, and counted. Crosses are the paper's printed numbers: one gain for each
-input of three layers (table 3), one for each neuron of two (table 5), and everything. A spiking STL-10
-network has no new layer, which is why its table 8 has 9192, the number of its neurons.
+The paper's counts of trained parameters are exact, and the package's methods must have the same.
+Here VGG-19's classifier is built without memory, on torch's "meta" device, with the new output
+layer of each data set, tuned by ``attach``, and counted. Crosses are the paper's printed numbers:
+one gain for each input of three layers (table 3), one for each neuron of two (table 5), and
+everything. A spiking STL-10 network has no new layer, which is why its table 8 has 9192, the
+number of its neurons.
 """
 
 import matplotlib.pyplot as plt
 import torch
+from torch import nn
+
 from neuromod.tuning import attach, trained_parameters
 from neuromod.tuning.published import published_best
-from torch import nn
 
 old, new = ["0", "1", "2"], "3"
 printed = {  # STL-10, Food-11, BCCD

@@ -2,16 +2,17 @@
 Table 3: gains need no careful learning rate
 ============================================
 
-The paper tunes VGG-19's classifier to three data sets at five learning rates: by gains (NT1) and in
-full (TFT). At its best rate full tuning is ahead everywhere, by 3.5 points on STL-10; at rates of 0.01
-and above it falls to chance, and gains do not. All points are the paper's table 3, as the package
-keeps it in ``published_cells``; the package repeats such trainings with ``neuromod run transfer`` on
-networks and images at hand. Chance is one over the number of classes, since the largest output
-decides.
+The paper tunes VGG-19's classifier to three data sets at five learning rates: by gains (NT1) and
+in full (TFT). At its best rate full tuning is ahead everywhere, by 3.5 points on STL-10; at rates
+of 0.01 and above it falls to chance, and gains do not. All points are the paper's table 3, as the
+package keeps it in ``published_cells``; the package repeats such trainings with ``neuromod run
+transfer`` on networks and images at hand. Chance is one over the number of classes, since the
+largest output decides.
 """
 
 import matplotlib.pyplot as plt
 import pandas as pd
+
 from neuromod.tuning.published import published_cells
 
 cells = pd.DataFrame(vars(cell) for cell in published_cells())
