@@ -9,7 +9,9 @@ from sphinx.application import Sphinx
 
 TITLE = re.compile(r"^# .+\n", re.MULTILINE)
 PAGE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")
-ADMONITION = re.compile(r"^:::+ *\{(\w+)\}[^\n]*\n(.*?)^:::+ *$", re.MULTILINE | re.DOTALL)
+ADMONITION = re.compile(
+    r"^:::+ *\{(\w+)\} *([^\n]*)\n(?::class:.*\n)?(.*?)^:::+ *$", re.MULTILINE | re.DOTALL
+)
 
 
 def write_notebooks(app: Sphinx) -> None:
@@ -32,9 +34,9 @@ def for_jupyter(text: str) -> str:
 
 
 def quoted(admonition: re.Match[str]) -> str:
-    """An admonition as a quotation, under its kind."""
-    kind, text = admonition.groups()
-    return f"> **{kind.capitalize()}**\n>\n" + re.sub("(?m)^", "> ", text.strip())
+    """An admonition as a quotation, under its title or kind."""
+    kind, title, text = admonition.groups()
+    return f"> **{title or kind.capitalize()}**\n>\n" + re.sub("(?m)^", "> ", text.strip())
 
 
 def link_notebook(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001
