@@ -10,7 +10,8 @@ import pandas as pd
 
 from neuromod.agreement.suite import AGREES, FED_BACK, FEEDFORWARD, TRACE
 from neuromod.protocol import Section
-from neuromod.runs.report import document, png
+from neuromod.runs.picture import Picture
+from neuromod.runs.report import document
 from neuromod.support.figures import BLACK, BLUE, ORANGE, label, legend, panels, style
 from neuromod.support.text import percent, say, span
 
@@ -33,14 +34,14 @@ def page(found: Agreed) -> str:
     tables = tables_of(found)
     versions = ", ".join(f"{name} {text}" for name, text in found.machine["versions"].items())
     with style():
-        image = png(plot(tables["speed"]))
+        picture = Picture(plot(tables["speed"]))
     return document(
         f"Device {found.device} against Brian2",
         f"{found.started}, {found.wall_s:.0f} s. {versions}.",
         _verdict(found),
         _sections(found, tables),
         tables,
-        image,
+        picture,
     )
 
 

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
-import io
+import math
 import numbers
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup, escape
 
+from neuromod.errors import UserError
 from neuromod.parameters import About, Parameters, holds_models, parameters
 from neuromod.protocol import Section, Study
 from neuromod.recording import Recording
+from neuromod.runs.commands import LONGEST, changed, files, python, shell
+from neuromod.runs.files import INFO, PAGES
+from neuromod.runs.picture import Picture
 from neuromod.support.figures import style
 from neuromod.support.text import number, say
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 ROWS_SHOWN = 60
 ROWS_SUMMARISED = 16
+BREAKS = re.compile(r"(?<=[^\W\d][_./])(?=[^\W\d])|(?<=\d_)(?=[^\W\d])")
+"""Where a long name may be broken: behind its underscores, full stops and slashes."""
+NUMERAL = re.compile(r"[-+]?[\d., ]+(e-?\d+)?|[-+]?inf|–|")
+LONGEST_WORD = 11
+"""Characters that columns of words have room for on paper."""
 
 
 def draw(
     protocol: Study, tables: dict[str, pd.DataFrame], recordings: Mapping[str, Recording]
-) -> bytes:
-    """Picture of a protocol's figure: PNG at 150 dots per inch."""
+) -> Picture:
+    """Picture of a protocol's figure."""
     with style():
-        return png(protocol.plot(tables, recordings))
-
-
-def png(figure: Figure) -> bytes:
-    """Picture of a figure: PNG at 150 dots per inch."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
+        return Picture(protocol.plot(tables, recordings))
 
 
 def page(
@@ -46,17 +48,25 @@ def page(
     info: dict[str, Any],
     tables: dict[str, pd.DataFrame],
     sections: Sequence[Section],
-    image: bytes,
+    picture: Picture,
 ) -> str:
-    """Self-contained HTML page of a run; `info` is what ``run.json`` holds."""
+    """Self-contained HTML page of a run; `info` is what ``run.json`` holds.
+
+    Of a run that has a folder, it links to the files there.
+    """
     title, _, intro = inspect.getdoc(protocol).partition("\n\n")  # type: ignore[union-attr]
+    stages = [[stage, f"{seconds:.2f}"] for stage, seconds in info["wall_s"].items()]
     return _template("report.html.j2").render(
         title=title.rstrip("."),
         intro=paragraphs(intro),
         info=info,
         sections=_shown(sections, tables),
-        settings=describe(protocol),
-        image=base64.b64encode(image).decode(),
+        settings=_settings(protocol),
+        stages={"columns": ["stage", "wall time (s)"], "rows": stages},
+        picture=picture,
+        linked="files" in info,
+        files=_files(info),
+        asked=_asked(protocol, info),
     )
 
 
@@ -66,24 +76,25 @@ def document(
     intro: str,
     sections: Sequence[Section],
     tables: Mapping[str, pd.DataFrame],
-    image: bytes,
+    picture: Picture,
 ) -> str:
     """Self-contained HTML page of words, tables and one figure, in the look of a run's."""
     return _template("page.html.j2").render(
         title=title,
         byline=byline,
         intro=paragraphs(intro),
-        sections=_shown(sections, tables),
-        image=base64.b64encode(image).decode(),
+        sections=[section | {"file": ""} for section in _shown(sections, tables)],
+        picture=picture,
+        linked=False,
     )
 
 
-def summary(title: str, tables: Mapping[str, pd.DataFrame], image: bytes) -> str:
+def summary(title: str, tables: Mapping[str, pd.DataFrame], picture: Picture) -> str:
     """Piece of HTML for a notebook: a figure and the first rows of tables."""
     return _template("summary.html.j2").render(
         title=title,
         tables={name: show(table, ROWS_SUMMARISED) for name, table in tables.items()},
-        image=base64.b64encode(image).decode(),
+        picture=picture,
     )
 
 
@@ -93,10 +104,50 @@ def _shown(sections: Sequence[Section], tables: Mapping[str, pd.DataFrame]) -> l
             "title": section.title,
             "paragraphs": paragraphs(section.text),
             "table": show(tables[section.table]) if section.table else None,
+            "rows": len(tables[section.table]) if section.table else 0,
             "file": f"{section.table}.csv",
         }
         for section in sections
     ]
+
+
+def _settings(protocol: Study) -> dict[str, Any]:
+    """Table of all settings; those that were changed say what they are by default."""
+    before = {row["name"]: row["value"] for row in describe(type(protocol)())}
+    rows = [list(row.values()) for row in describe(protocol)]
+    for row in rows:
+        default = before.get(row[0], row[1])
+        row[1] += f" (default: {default or 'empty'})" if default != row[1] else ""
+    return {"columns": ["name", "value", "meaning", "range", "source"], "rows": rows}
+
+
+def _files(info: Mapping[str, Any]) -> list[str]:
+    """Files of a run's folder besides its report, figures last; none of a run without a folder."""
+    return [*sorted({*info["files"], INFO} - set(PAGES)), *PAGES[:-1]] if "files" in info else []
+
+
+def _asked(protocol: Study, info: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked of neuromod: in words, as a command and as a call in Python."""
+    asked: dict[str, Any] = {"shell": "", "python": "", "lacks": "", "files": files(protocol)}
+    try:
+        texts = changed(protocol)
+    except UserError as error:
+        words = f"Asked for was {info['protocol']} with seed {info['seed']}."
+        return asked | {"words": words, "lacks": f"No single command repeats it: {error}"}
+    name, count = info["protocol"], len([name for name in texts if name != "seed"])
+    settings = "all settings at their defaults"
+    if count:
+        settings = f"{count} setting{'s' if count > 1 else ''} changed"
+    asked["words"] = f"Asked for was {name} with {settings} and seed {info['seed']}."
+    for how, write in (("shell", shell), ("python", python)):
+        try:
+            command = write(protocol, texts, info)
+        except UserError:
+            # The other one can do it.
+            continue
+        if len(command) <= LONGEST:
+            asked[how] = command
+    return asked
 
 
 def _template(name: str) -> jinja2.Template:
@@ -107,7 +158,25 @@ def _template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters |= {"breakable": _breakable, "ems": _ems}
+    environment.tests["numeral"] = NUMERAL.fullmatch
     return environment.get_template(name)
+
+
+def _breakable(text: str) -> Markup:
+    """A long name or number of a table, which may be broken behind its marks."""
+    return Markup(BREAKS.sub("<wbr>", str(escape(text))))
+
+
+def _ems(table: Mapping[str, Any]) -> int:
+    """Width of a table in widths of an m, with numbers whole and words broken where they may be."""
+    columns = zip(*table["rows"], strict=True) if table["rows"] else ((),) * len(table["columns"])
+    total = 0.0
+    for name, cells in zip(table["columns"], columns, strict=True):
+        head = max(map(len, BREAKS.split(name)))
+        words = [len(cell) if NUMERAL.fullmatch(cell) else LONGEST_WORD for cell in cells]
+        total += 0.62 * max([head, *words]) + 0.8
+    return math.ceil(total)
 
 
 def paragraphs(text: str) -> list[str]:

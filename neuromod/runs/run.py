@@ -34,8 +34,9 @@ from neuromod.runs.files import (
     write_info,
 )
 from neuromod.runs.folder import Place, reserved, room_for, sought
+from neuromod.runs.picture import Picture, png
 from neuromod.runs.registry import find, name_of, version_of
-from neuromod.runs.report import draw, page, png, summary
+from neuromod.runs.report import draw, page, summary
 from neuromod.settings import change, flatten, format_value, read
 from neuromod.support.cache import checksum, written_whole
 from neuromod.support.figures import style
@@ -149,7 +150,7 @@ class Run:
         return summary(repr(self)[1:-1], shown, self._picture)
 
     @cached_property
-    def _picture(self) -> bytes:
+    def _picture(self) -> Picture:
         return draw(self.protocol, self.tables, self.recordings)
 
 
@@ -194,6 +195,14 @@ def run(
     ------
     UserError
         For anything in the request that cannot be done; nothing has been run or lost then.
+
+    Examples
+    --------
+    >>> import neuromod
+    >>> from brian2 import volt
+    >>> run = neuromod.run("vdd-sweep", vdd=[0.5, 0.7, 0.9] * volt)
+    >>> run.table.output_spikes.tolist()
+    [4, 13, 21]
     """
     base = find("protocol", protocol)() if isinstance(protocol, str) else protocol
     chosen = change(base, settings)
@@ -224,6 +233,14 @@ def load_run(folder: str | Path) -> Run:
     ------
     UserError
         When there is no run, or it is damaged.
+
+    Examples
+    --------
+    >>> import neuromod
+    >>> from brian2 import volt
+    >>> run = neuromod.run("vdd-sweep", vdd=[0.5, 0.7, 0.9] * volt, out="supplies")
+    >>> neuromod.load_run("supplies").table.equals(run.table)
+    True
     """
     folder = sought(folder)
     info = read_info(folder)
@@ -377,13 +394,14 @@ def _add_extras(finished: Run, place: Place) -> BaseException | None:
 
 def _draw(run: Run, folder: Path) -> None:
     with journal() as notes, stage("drawing"):
-        image = run._picture
+        picture = run._picture
+        drawn = (picture.png, picture.svg)
         sections = run.protocol.report(run.tables)
     if "files" in run.info:
         for name, seconds in _rounded(notes).items():
             run.info["wall_s"].setdefault(name, seconds)
-    text = page(run.protocol, run.info, run.tables, sections, image)
-    pages = dict(zip(PAGES, (image, _encoded(text)), strict=True))
+    text = page(run.protocol, run.info, run.tables, sections, picture)
+    pages = dict(zip(PAGES, (*drawn, _encoded(text)), strict=True))
     for name, content in pages.items():
         with written_whole(folder / name, len(content)) as path:
             path.write_bytes(content)

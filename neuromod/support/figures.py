@@ -91,6 +91,11 @@ def label(
         axes.set_ylim(top=max(axes.get_ylim()[1], 1.05 * axes.dataLim.y1))
 
 
+def none_at_left(axes: Axes, least: float) -> None:
+    """Let the smallest value on a logarithmic axis, where 0 is drawn, be read as none."""
+    axes.fmt_xdata = lambda x: "none" if x <= 1.001 * least else number(x)
+
+
 def thin(times: Any, *traces: Any, points: int = 2000) -> tuple[Any, ...]:
     """Fewer samples of traces, with every peak and trough still there.
 
@@ -179,8 +184,11 @@ class Family:
         *look, **more
             As for `Axes.plot`.
         """
+        plain, unit = handy(self.values)
         for place, (row, color) in enumerate(zip(rows, self.colors, strict=True)):
-            axes.plot(x if np.ndim(x) == 1 else x[place], row, *look, color=color, **more)
+            # A label that begins with an underscore is in no legend.
+            known = {"label": f"_{self.title}: {with_unit(number(plain[place]), unit)}"} | more
+            axes.plot(x if np.ndim(x) == 1 else x[place], row, *look, color=color, **known)
 
     def explain(
         self, axes: Axes, below: bool = False, also: Mapping[str, Mapping[str, Any]] | None = None

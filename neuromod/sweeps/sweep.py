@@ -15,8 +15,8 @@ import pandas as pd
 from neuromod.devices.simulation import check_request
 from neuromod.errors import UserError
 from neuromod.protocol import Study, Training
+from neuromod.runs.picture import png
 from neuromod.runs.registry import find, name_of, version_of
-from neuromod.runs.report import png
 from neuromod.settings import change, flatten, format_value, resolve
 from neuromod.support.claim import scratch
 from neuromod.support.machine import forced
@@ -146,6 +146,15 @@ def sweep(
     ------
     UserError
         For anything in the request that cannot be done; a point that fails is in `failures`.
+
+    Examples
+    --------
+    >>> import neuromod
+    >>> from brian2 import Mohm, umolar
+    >>> small = {"conc": [1] * umolar, "I": [0.8] * nA, "duration": 0.1 * second, "workers": 1}
+    >>> swept = neuromod.sweep("gain-curve", {"R": [30, 40] * Mohm}, **small)
+    >>> dict(swept.dataset.sizes)["R"]
+    2
     """
     base = find("protocol", protocol)() if isinstance(protocol, str) else protocol
     study = change(base, settings)
@@ -178,6 +187,16 @@ def load_sweep(folder: str | Path) -> xarray.Dataset:
     ------
     UserError
         When there is no finished sweep.
+
+    Examples
+    --------
+    >>> import neuromod
+    >>> from brian2 import Mohm, nA, second, umolar
+    >>> grid = {"R": [30, 40] * Mohm}
+    >>> small = {"conc": [1] * umolar, "I": [0.8] * nA, "duration": 0.1 * second, "workers": 1}
+    >>> swept = neuromod.sweep("gain-curve", grid, out="swept", **small)
+    >>> dict(neuromod.load_sweep("swept").sizes)["R"]
+    2
     """
     import xarray
 

@@ -12,7 +12,7 @@ from neuromod.analysis.dose_response import for_log_axis
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.protocols.families.cells import about_outliers
 from neuromod.protocols.families.measured import ROW, about_measured, draw_measured
-from neuromod.support.figures import BLACK, ORANGE, Family, label, legend, panels
+from neuromod.support.figures import BLACK, ORANGE, Family, label, legend, none_at_left, panels
 from neuromod.support.text import number, percent, say
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def _plot_curves(axes: Any, protocol: Antagonist, tables: Tables, antagonist: Fa
     title = "a  Simulated (dots), parallel Hill fits (lines)"
     x = f"{protocol.ligand} (µM; none at the left end)"
     label(axes, title, x, "mean firing rate (Hz)", log="x", ylim=(0, None))
+    if (protocol.conc == 0 * umolar).any():
+        none_at_left(axes, min(shown))
 
 
 def _plot_schild(axes: Any, protocol: Antagonist, tables: Tables, antagonist: Family) -> None:

@@ -13,7 +13,7 @@ from neuromod.analysis.dose_response import for_log_axis
 from neuromod.protocol import Recordings, Section, Tables
 from neuromod.protocols.families.cells import about_outliers
 from neuromod.protocols.families.measured import ROW, about_measured, draw_measured
-from neuromod.support.figures import BLACK, ORANGE, RED, Family, label, legend, panels
+from neuromod.support.figures import BLACK, ORANGE, RED, Family, label, legend, none_at_left, panels
 from neuromod.support.text import number, percent, say
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def plot(protocol: DoseResponse, tables: Tables, recordings: Recordings) -> Figu
     x: Any = {"x": f"{protocol.ligand} (µM; none at the left end)", "log": "x"}
     label(axes["gain"], "a  Gain", y="gain", ylim=(0, None), **x)
     label(axes["rates"], f"b  Rate{lines}", y="firing rate (Hz)", ylim=(0, None), **x)
+    for panel in ("gain", "rates") if (protocol.conc == 0 * umolar).any() else ():
+        none_at_left(axes[panel], min(shown))
     _plot_ec50(axes["ec50"], protocol, tables, currents.colors)
     if "read" in tables:
         draw_measured(axes, tables, "d")

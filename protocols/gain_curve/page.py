@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from neuromod.analysis.rates import closed_form_rates
 from neuromod.protocol import Recordings, Section, Tables
-from neuromod.support.figures import BLACK, ORANGE, RED, Family, label, legend, panels
+from neuromod.support.figures import BLACK, ORANGE, RED, Family, label, legend, none_at_left, panels
 from neuromod.support.text import percent, say
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def _plot_gains(axes: Any, protocol: GainCurve, gains: pd.DataFrame) -> None:
     axes.plot(shown, slopes, "x", color=RED, ms=8, label="ratio of slopes")
     x = f"{protocol.ligand} (µM; none at the left end)"
     label(axes, "b  Gain", x, "gain", log="x", ylim=(0, None))
+    if (gains.conc_uM == 0).any():
+        none_at_left(axes, least)
     legend(axes, below=True)
 
 

@@ -111,7 +111,7 @@ def test_the_plot_is_the_same_whatever_lies_between_receptor_and_spikes(neuron):
     found = result.tables["schild"].iloc[0]
     assert found.slope == pytest.approx(1, abs=0.05)
     assert found.pA2 == pytest.approx(-np.log10(0.057e-6 / 0.31), abs=0.06)
-    assert draw(result.protocol, result.tables, result.recordings)
+    assert draw(result.protocol, result.tables, result.recordings).png
 
 
 WITH = GainLIF(receptors=(Receptor(antagonist="rival"),))
@@ -161,4 +161,4 @@ def test_a_cell_of_one_s_own_is_shifted_by_gaddums_dose_ratio(own_cell):
     assert made.tables["schild"].slope[0] == pytest.approx(1, abs=0.07)
     words = " ".join(section.text for section in made.protocol.report(made.tables))
     assert "closed form" not in words
-    assert draw(made.protocol, made.tables, made.recordings)
+    assert draw(made.protocol, made.tables, made.recordings).png

@@ -65,7 +65,7 @@ def test_a_spike_costs_less_at_a_higher_gain(run):
 
 
 def test_figure_and_report_say_what_was_found(run):
-    assert draw(run.protocol, run.tables, run.recordings)
+    assert draw(run.protocol, run.tables, run.recordings).png
     (section,) = run.protocol.report(run.tables)
     assert "closed forms by" in section.text
 

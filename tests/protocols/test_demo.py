@@ -18,6 +18,7 @@ from neuromod.chip.deployment import accuracy
 from neuromod.models.circuit import CircuitNeuron
 from neuromod.protocols.demo import Demo
 from neuromod.protocols.families.networks import prepare_features
+from neuromod.runs.files import PAGES
 from neuromod.runs.run import load_run, render
 from neuromod.support.tensor_file import read_tensors
 from neuromod.tuning.datasets import load_digits
@@ -126,7 +127,7 @@ def test_energy_entries_add_up(run):
 
 def test_the_folder_holds_what_repeats_and_explains_the_run(folder, run):
     held = {path.name for path in folder.iterdir()}
-    expected = {"run.json", "table.csv", "figure.png", "gains.safetensors", "report.html"}
+    expected = {"run.json", "table.csv", "gains.safetensors", *PAGES}
     assert expected | {"cells.nix", "circuit.nix"} <= held
     info = json.loads((folder / "run.json").read_text())
     assert {"settings", "seed", "versions", "device", "wall_s", "notes"} <= info.keys()

@@ -122,7 +122,7 @@ def test_with_an_after_spike_current_the_gain_is_recovered_by_the_simulated_cont
     assert "exact_ec50_uM" not in result.tables["rate_fits"]
     texts = " ".join(section.text for section in result.protocol.report(result.tables))
     assert "no closed form" in texts
-    assert draw(result.protocol, result.tables, result.recordings)
+    assert draw(result.protocol, result.tables, result.recordings).png
 
 
 def test_a_potassium_conductance_alone_gives_rates_a_dose_response():
@@ -162,7 +162,7 @@ def test_settings_that_cannot_give_a_dose_response_are_refused(settings, message
 def test_without_a_zero_dose_all_is_there_but_the_control(run):
     result = run_of(run.protocol.neuron.receptors[0], conc=CONC[1:])
     assert result.tables["gain_fit"].ec50_uM[0] == pytest.approx(0.37 / 1.37, rel=0.03)
-    assert draw(result.protocol, result.tables, result.recordings)
+    assert draw(result.protocol, result.tables, result.recordings).png
 
 
 def test_receptors_that_act_against_each_other_leave_the_gain_without_an_ec50():

@@ -152,7 +152,7 @@ def test_report_and_figure_say_what_was_found(run):
     left = 100 * np.exp(turnover.loc[1050:].iloc[0] - turnover.iloc[-1])
     assert f"{left:.3g} % would be by turnover alone" in forgetting.text
     assert "off the theory" in method.text
-    assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")
+    assert draw(run.protocol, run.tables, run.recordings).png.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_the_report_of_a_measured_neuron_speaks_of_no_theory(adaptive):
     tested = adaptive.tables["transfer_function"].query("point == 'between'")
     off = np.sqrt(np.mean((tested.rate_Hz - tested.interpolated_Hz) ** 2))
     assert f"off by {off:.2g} Hz" in measured.text
-    figure = draw(adaptive.protocol, adaptive.tables, adaptive.recordings)
+    figure = draw(adaptive.protocol, adaptive.tables, adaptive.recordings).png
     assert figure.startswith(b"\x89PNG")
 
 
@@ -301,4 +301,4 @@ def test_a_neuron_that_fires_fast_holds_a_high_target_and_stores_what_a_cue_does
         assert np.allclose(simulated, predicted, rtol=0.12), group
     row = table.loc["learned", 0.55]
     assert row.recall == pytest.approx(0.5, abs=3 * row.chance_sd)
-    assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")
+    assert draw(run.protocol, run.tables, run.recordings).png.startswith(b"\x89PNG")

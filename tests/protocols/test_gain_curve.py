@@ -117,7 +117,7 @@ def test_a_neuron_without_closed_form_has_its_gain_measured_by_its_own_curve():
     assert excitability.rheobase_nA[0] == pytest.approx(0.55)
     assert np.isnan(excitability.rheobase_nA[1.3])
     assert np.allclose(excitability.rest_mV, -70)
-    assert draw(run.protocol, run.tables, run.recordings)
+    assert draw(run.protocol, run.tables, run.recordings).png
     assert "closed form" in " ".join(s.text for s in run.protocol.report(run.tables))
 
 
@@ -140,4 +140,4 @@ def test_a_basal_messenger_s_gain_is_recovered_too():
 
 def test_a_control_alone_is_drawn():
     run = neuromod.run(GainCurve(conc=[0] * umolar, I=[0.7, 0.9, 1.1] * nA, duration=0.3 * second))
-    assert draw(run.protocol, run.tables, run.recordings)
+    assert draw(run.protocol, run.tables, run.recordings).png

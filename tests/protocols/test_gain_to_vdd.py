@@ -118,7 +118,7 @@ def test_a_sagging_supply_gives_other_gains_than_the_mirror_alone():
     chip = CircuitNeuron(R_supply=Mohm)
     run = neuromod.run(GainToVdd(circuit=chip, vdd=[0.5, 0.7, 1] * volt, bits=(2,), targets=3))
     assert (of(run, "square").gain_measured < of(run, "square").gain).iloc[-1]
-    assert draw(run.protocol, run.tables, run.recordings)
+    assert draw(run.protocol, run.tables, run.recordings).png
     assert len(run.protocol.report(run.tables)) == 3
 
 
@@ -165,4 +165,4 @@ def test_a_table_of_one_s_own_transistors_has_its_gains_alone():
     slope = (current(0.7801) - current(0.7799)) / 0.0002 / 10
     found = np.interp(0.78, run.table.vdd_V, run.table.slope_per_V)
     assert found == pytest.approx(slope, rel=5e-3)
-    draw(run.protocol, run.tables, run.recordings)
+    assert draw(run.protocol, run.tables, run.recordings).png

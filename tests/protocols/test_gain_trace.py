@@ -84,7 +84,7 @@ def test_rates_count_every_spike(run):
 
 def test_one_resolution_is_drawn_and_told():
     few = neuromod.run(GainTrace(**{**SMALL, "bits": (5,), "duration": 110 * ms}))
-    assert draw(few.protocol, few.tables, few.recordings)
+    assert draw(few.protocol, few.tables, few.recordings).png
     assert "Of the resolutions" in few.protocol.report(few.tables)[0].text
 
 

@@ -118,7 +118,7 @@ def run():
 
 
 def test_figure_and_report_are_drawn_from_a_stored_run(run):
-    assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")
+    assert draw(run.protocol, run.tables, run.recordings).png.startswith(b"\x89PNG")
     words = " ".join(section.text for section in run.protocol.report(run.tables))
     assert "no learning" in words
     assert "modulated ASP" in words

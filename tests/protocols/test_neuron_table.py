@@ -126,7 +126,7 @@ def test_another_leak_and_other_supplies_make_a_figure_too():
             duration=5 * usecond,
         )
     )
-    assert draw(few.protocol, few.tables, few.recordings)
+    assert draw(few.protocol, few.tables, few.recordings).png
     assert len(few.protocol.report(few.tables)) == 4
 
 

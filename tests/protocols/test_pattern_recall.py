@@ -53,7 +53,7 @@ def test_a_pattern_with_more_of_it_exchanged_is_recalled_less(run):
 
 def test_report_and_figure_tell_the_share_exchanged(run):
     assert "Guessing is right in 50 %" in run.protocol.report(run.tables)[0].text
-    assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")
+    assert draw(run.protocol, run.tables, run.recordings).png.startswith(b"\x89PNG")
 
 
 def test_a_fixed_network_alone_is_drawn_and_told_of_too(monkeypatch, tmp_path):
@@ -61,7 +61,7 @@ def test_a_fixed_network_alone_is_drawn_and_told_of_too(monkeypatch, tmp_path):
     few = {"networks": ("none",), "hidden": 3, "steps": 20, "batch": 2, "episodes": 3}
     run = neuromod.run(replace(SMALL, **few, noise=np.array([0.0])))
     assert "beyond not tested" in run.protocol.report(run.tables)[0].text
-    assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")
+    assert draw(run.protocol, run.tables, run.recordings).png.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_codes_stay_within_their_bits_and_every_synapse_has_one():
 def test_the_report_and_the_figure_say_what_the_tables_hold():
     sections = run().protocol.report(run().tables)
     assert "guessing: 33 %" in sections[0].text
-    assert draw(run().protocol, run().tables, run().recordings).startswith(b"\x89PNG")
+    assert draw(run().protocol, run().tables, run().recordings).png.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_lower_supply_needs_more_synapses_and_other_costs_add_up_alike():
     expected = 21 * 1.25e-4 + 3 * 1.25e-9 * 30.7e-6 / (run.table.rate_MHz * 30.7) * 1e12
     np.testing.assert_allclose(run.table.energy_synapse_pJ, expected, rtol=1e-9)
     np.testing.assert_allclose(run.table.energy_core_pJ, 0.93, rtol=1e-9)
-    assert draw(run.protocol, run.tables, run.recordings)
+    assert draw(run.protocol, run.tables, run.recordings).png
 
 
 def test_the_report_claims_no_numbers_of_the_paper_s_picture(run):

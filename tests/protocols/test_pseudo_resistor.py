@@ -152,7 +152,7 @@ def test_a_decay_that_is_cut_short_has_no_time():
     by = short.tables["summary"].set_index("device")
     assert np.isnan(by.decay_down_us["one_sided"])
     assert by.decay_up_us["pair"] < 9
-    assert draw(short.protocol, short.tables, short.recordings)
+    assert draw(short.protocol, short.tables, short.recordings).png
 
 
 @pytest.mark.parametrize(

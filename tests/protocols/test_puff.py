@@ -152,7 +152,7 @@ def test_with_after_spike_and_potassium_currents_rates_have_no_closed_form_besid
     )
     assert "closed_form_rate_Hz" not in result.table
     assert (result.tables["agreement"].gain_deviation < 1e-5).all()
-    assert draw(result.protocol, result.tables, result.recordings)
+    assert draw(result.protocol, result.tables, result.recordings).png
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_puffs_that_cannot_be_are_refused(settings, message):
 
 def test_report_and_figure_need_no_more_than_one_concentration():
     result = run_of(Receptor(), conc=[5.1] * umolar, **SHORT)
-    assert draw(result.protocol, result.tables, result.recordings)
+    assert draw(result.protocol, result.tables, result.recordings).png
     named = [section.table for section in result.protocol.report(result.tables)]
     assert named == ["table", "summation", "trains", "agreement"]
 
@@ -214,7 +214,7 @@ def test_a_cell_of_one_s_own_is_puffed_and_its_activation_followed_and_stored(ow
     words = " ".join(section.text for section in made.protocol.report(made.tables))
     assert "The activation peaks" in words
     assert "gain" not in words
-    assert draw(made.protocol, made.tables, made.recordings)
+    assert draw(made.protocol, made.tables, made.recordings).png
     stored = neuromod.load_run(tmp_path / "run")
     assert stored.protocol == made.protocol
     assert stored.protocol.neuron.equations == own_cell("rk2").equations

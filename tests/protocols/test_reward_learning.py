@@ -78,7 +78,7 @@ def test_modulatory_neurons_fire_once_for_every_reward():
 
 
 def test_the_figure_can_be_drawn():
-    assert draw(run().protocol, run().tables, run().recordings).startswith(b"\x89PNG")
+    assert draw(run().protocol, run().tables, run().recordings).png.startswith(b"\x89PNG")
 
 
 LEARNS = ThreeFactor(rule="stdp", w=0.15, alpha=0.15)
@@ -134,7 +134,7 @@ def test_a_neuron_with_adaptation_learns_on_every_device_and_its_file_repeats_it
     stored = load_run(tmp_path / "run")
     again = neuromod.run(stored.protocol, device=device)
     np.testing.assert_array_equal(again.table.plastic, run.table.plastic)
-    assert draw(stored.protocol, stored.tables, stored.recordings).startswith(b"\x89PNG")
+    assert draw(stored.protocol, stored.tables, stored.recordings).png.startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

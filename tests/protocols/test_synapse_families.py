@@ -104,7 +104,7 @@ def test_more_stored_gives_no_fewer_spikes(run):
 @pytest.mark.thorough
 def test_the_figure_and_the_words_need_no_more_than_two_values():
     few = neuromod.run(SynapseFamilies(stored=np.array([0, 1]), **SMALL))
-    assert draw(few.protocol, few.tables, few.recordings)
+    assert draw(few.protocol, few.tables, few.recordings).png
     assert "reference included" in few.protocol.report(few.tables)[1].text
 
 

@@ -84,7 +84,7 @@ def test_which_receptor_is_first_only_turns_the_table(run, surface):
     order = ["conc_one_uM", "conc_other_uM"]
     other = turned.tables["surface"].sort_values(order)[surface.columns]
     assert np.allclose(other, surface, rtol=1e-9, atol=1e-12)
-    assert draw(run.protocol, run.tables, run.recordings)
+    assert draw(run.protocol, run.tables, run.recordings).png
 
 
 def test_silence_in_one_modulator_leaves_the_rates_index_open():
@@ -93,7 +93,7 @@ def test_silence_in_one_modulator_leaves_the_rates_index_open():
     surface = result.tables["surface"].set_index(["conc_one_uM", "conc_other_uM"])
     assert surface.rate_Hz[0.0, 3.7] == 0
     assert np.isnan(surface.rate_interaction[0.23, 3.7])
-    assert draw(result.protocol, result.tables, result.recordings)
+    assert draw(result.protocol, result.tables, result.recordings).png
 
 
 @pytest.mark.parametrize(
@@ -131,5 +131,5 @@ def test_an_adapting_neuron_has_its_gains_measured_and_they_multiply():
     assert np.allclose(surface.recovered_gain, surface.gain, rtol=0.02)
     assert np.allclose(surface.recovered_gain, surface.single_gains_product, rtol=0.03)
     assert "exact_rate_interaction" not in surface
-    assert draw(run.protocol, run.tables, run.recordings)
+    assert draw(run.protocol, run.tables, run.recordings).png
     assert "no closed form" in " ".join(s.text for s in run.protocol.report(run.tables))

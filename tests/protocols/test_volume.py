@@ -77,7 +77,7 @@ def test_an_inhibitory_receptor_lowers_the_gain_of_the_neighbourhood():
 
 def test_the_figure_can_be_drawn_in_three_dimensions():
     found = run(3)
-    assert draw(found.protocol, found.tables, found.recordings).startswith(b"\x89PNG")
+    assert draw(found.protocol, found.tables, found.recordings).png.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_cells_of_one_s_own_lie_in_the_tissue_and_their_activation_is_told(own_c
     words = " ".join(section.text for section in made.protocol.report(made.tables))
     assert "reaches activation" in words
     assert "gain" not in words
-    assert draw(made.protocol, made.tables, made.recordings)
+    assert draw(made.protocol, made.tables, made.recordings).png

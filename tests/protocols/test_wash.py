@@ -127,7 +127,7 @@ def test_other_effects_of_the_receptor_leave_its_gain_as_it_is(run):
     result = run_of({"b": 20 * pA}, g_K=1.3 * nS, ahp_max=0.5)
     assert np.allclose(result.table.gain_washed_in, run.table.gain_washed_in, rtol=1e-9)
     assert (result.table.rate_washed_in_Hz < run.table.rate_washed_in_Hz).all()
-    assert draw(result.protocol, result.tables, result.recordings)
+    assert draw(result.protocol, result.tables, result.recordings).png
     sections = result.protocol.report(result.tables)
     assert [section.table for section in sections] == ["table", "time_constants"]
 

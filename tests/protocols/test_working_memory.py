@@ -64,7 +64,7 @@ def test_a_cue_excites_its_own_group_and_interneurons_quieten_the_others(run):
 
 
 def test_figure_and_report_are_drawn_from_a_stored_run(run):
-    assert draw(run.protocol, run.tables, run.recordings).startswith(b"\x89PNG")
+    assert draw(run.protocol, run.tables, run.recordings).png.startswith(b"\x89PNG")
     assert any("loaded" in section.text for section in run.protocol.report(run.tables))
 
 

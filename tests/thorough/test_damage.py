@@ -213,7 +213,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         **{"episodes": 6, "hidden": 3},
     },
 }
-PAGES = ("figure.png", "report.html")
+PAGES = ("figure.png", "figure.svg", "report.html")
 
 
 @pytest.fixture(scope="module")

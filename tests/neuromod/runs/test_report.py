@@ -1,17 +1,23 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from brian2 import nA
+from matplotlib.figure import Figure
 
 from neuromod.models import GainLIF
 from neuromod.protocol import Section
-from neuromod.runs.report import describe, draw, page, paragraphs, show
+from neuromod.runs.picture import Picture
+from neuromod.runs.report import _ems, describe, draw, page, paragraphs, show
+
+ROOT = Path(__file__).parents[3]
 
 INFO = {
     "protocol": "tiny",
     "device": "cython",
+    "precision": "double",
     "seed": 1,
     "started": "2022-01-01T00:00:00+00:00",
     "versions": {"brian2-neuromod": "0"},
@@ -22,21 +28,83 @@ INFO = {
 }
 
 
+def made(study, table=None, sections=(), **kept):
+    """A page, on one line."""
+    table = pd.DataFrame({"name": ["<script>"], "x": [1.23456789]}) if table is None else table
+    figure = Figure(figsize=(2, 2))
+    figure.add_subplot().plot([1.5, 2.5], [3, 4], "o")
+    return " ".join(page(study, INFO | kept, {"table": table}, sections, Picture(figure)).split())
+
+
 def test_a_page_is_self_contained_and_escaped(tiny):
-    table = pd.DataFrame({"name": ["<script>"], "x": [1.23456789]})
     sections = [Section("Found", "First.\n\nSecond\nline.", "table"), Section("Bare", "Text.")]
-    text = page(tiny(), INFO, {"table": table}, sections, b"PNG")
+    text = made(tiny(), sections=sections)
     assert "<script>" not in text
-    assert not re.search(r"(src|href)=\"(?!data:)", text)
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
     for shown in (
         "Spikes of neurons driven",
         "<p>Second line.</p>",
         "1.235",
-        "neuron.tau_m",
+        "neuron.<wbr>tau_<wbr>m",
         "membrane time constant",
         "&lt;cold&gt;",
     ):
-        assert shown in " ".join(text.split()), shown
+        assert shown in text, shown
+
+
+def test_of_a_run_in_a_folder_all_files_are_linked(tiny):
+    kept = {"table.csv": "", "tiny.nix": "", "figure.png": "", "figure.svg": "", "report.html": ""}
+    table = pd.DataFrame({"x": range(99)})
+    text = made(tiny(), table=table, sections=[Section("All", "", "table")], files=kept)
+    links = set(re.findall(r"href=\"([^#\"]+)\"", text))
+    assert links == {*kept, "run.json"} - {"report.html"}
+    assert '<caption><a href="table.csv">table.csv</a>, 99 rows</caption>' in text
+    assert '39 more rows in <a href="table.csv">' in text
+
+
+def test_settings_that_were_changed_say_what_they_are_by_default(tiny):
+    text = made(tiny(repeats=3, note=""))
+    assert ">3 (default: 1)<" in text
+    assert "> (default: none)<" in text
+    assert text.count("(default: ") == 2
+    assert "Asked for was tiny with 2 settings changed and seed 1." in text
+
+
+def test_a_protocol_that_has_no_name_says_that_no_command_repeats_it(tiny):
+    class Nameless(tiny):
+        """Of no package."""
+
+    text = made(Nameless(), protocol="Nameless")
+    assert "No single command repeats it: There is no protocol named" in text
+    assert "<pre" in text.partition("Citation")[2]
+    assert "neuromod run" not in text
+
+
+def test_the_citation_is_that_of_the_repository():
+    yaml = pytest.importorskip("yaml")
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    template = (ROOT / "neuromod/runs/citation.bib.j2").read_text(encoding="utf-8")
+    (article,) = cited["references"]
+    names = [f"{one['family-names']}, {one['given-names']}" for one in article["authors"]]
+    for known in (
+        cited["title"],
+        cited["authors"][0]["name"],
+        f"year = {{{cited['date-released'].year}}}",
+        " and ".join(names),
+        *(f"{{{article[name]}}}" for name in ("title", "journal", "volume", "year", "doi")),
+    ):
+        assert known in template, known
+
+
+def test_a_table_on_paper_has_room_for_its_longest_number_and_word():
+    few = _ems({"columns": ["x"], "rows": [["0.0001"]]})
+    assert _ems({"columns": ["x"], "rows": [["0.0001"], ["0.000123456"]]}) > few
+    assert _ems({"columns": ["closed_form_Hz"], "rows": []}) < _ems(
+        {"columns": ["closedformHz"], "rows": []}
+    )
+    assert _ems({"columns": ["x"], "rows": [["w" * 99]]}) == _ems(
+        {"columns": ["x"], "rows": [["w" * 999]]}
+    )
 
 
 def test_a_figure_becomes_a_png(tiny):
@@ -46,7 +114,7 @@ def test_a_figure_becomes_a_png(tiny):
 
             return Figure(figsize=(1, 1))
 
-    assert draw(Blank(), {}, {}).startswith(b"\x89PNG")
+    assert draw(Blank(), {}, {}).png.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from brian2 import ms
+from matplotlib.figure import Figure
 
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
 from neuromod.runs.compare import compare
-from neuromod.runs.files import verify
+from neuromod.runs.files import read_info, verify, write_info
+from neuromod.runs.picture import Picture
 from neuromod.runs.repeat import repeat
 from neuromod.runs.report import summary
 from neuromod.runs.run import load_run, render, run
 
-FILES = {"run.json", "table.csv", "tiny.nix", "figure.png", "report.html"}
+FILES = {"run.json", "table.csv", "tiny.nix", "figure.png", "figure.svg", "report.html"}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_a_run_shows_itself_in_a_word_a_figure_a_page_and_a_folder(tiny, tmp_pat
     html = done._repr_html_()
     assert html.count("<img") == 1
     for column in done.table.columns:
-        assert f"<th>{column}</th>" in html
+        assert f'<th scope="col">{column}</th>' in html
     assert html.count("<tr>") == 1 + len(done.table)
     figure = done.plot()
     assert figure.axes
@@ -85,11 +87,21 @@ def test_a_run_shows_itself_in_a_word_a_figure_a_page_and_a_folder(tiny, tmp_pat
 
 def test_a_notebook_s_table_is_cut_and_says_what_is_left_out():
     table = pd.DataFrame({"<x>": np.arange(19.0)})
-    html = summary("a title", {"table": table, "other_one": table.head(2)}, b"png")
+    html = summary("a title", {"table": table, "other_one": table.head(2)}, Picture(Figure()))
     assert html.count("<tr>") == 1 + 16 + 1 + 2
     assert '3 more rows in run.tables["table"].' in html
-    assert "<th>&lt;x&gt;</th>" in html
+    assert '<th scope="col">&lt;x&gt;</th>' in html
     assert "<b>Other one</b>" in html
+
+
+def test_a_run_of_a_version_that_drew_no_svg_is_whole_until_it_is_drawn_again(folder):
+    info = read_info(folder)
+    del info["files"]["figure.svg"]
+    write_info(folder, info)
+    (folder / "figure.svg").unlink()
+    assert verify(folder) == len(FILES) - 1
+    render(folder)
+    assert verify(folder) == len(FILES)
 
 
 def test_run_json_tells_the_circumstances(folder):
@@ -186,7 +198,7 @@ def test_what_fails_after_the_results_loses_none_and_a_report_finishes_it(
     assert listed(tmp_path) == {"run"}
     assert listed(folder) == {"run.json", "table.csv", "tiny.nix"}
     assert load_run(folder).protocol.seed == 13
-    with pytest.raises(UserError, match=r"figure\.png and report\.html; neuromod report"):
+    with pytest.raises(UserError, match=r"figure\.png, figure\.svg and report\.html; neuromod"):
         verify(folder)
     render(folder)
     assert listed(folder) == FILES

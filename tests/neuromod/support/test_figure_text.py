@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from brian2 import umolar
+
+from neuromod.support.figure_text import alternative, points
+from neuromod.support.figures import Family, label, legend, none_at_left, panels
+
+
+def drawn(figure):
+    """The same figure, laid out."""
+    figure.canvas.draw()
+    return figure
+
+
+def test_a_marker_says_its_series_and_its_values_with_units():
+    figure, axes = panels([["a", "b"]])
+    doses = Family([0, 3.7] * umolar, "dopamine")
+    doses.draw(axes["a"], [0.25, 0.75], [[11, 21.23456], [31, np.nan]], "o")
+    doses.draw(axes["a"], [0.25, 0.75], [[11, 21], [31, 41]])
+    label(axes["a"], "a  Rates", "injected current (nA)", "firing rate (Hz)")
+    axes["b"].errorbar([0.1, 10], [1, 2.5], [0.1, 0.2], fmt="s", label="fitted")
+    axes["b"].plot([0.1, 10], [1, 2], ".")
+    label(axes["b"], "b  Gain", "dopamine (µM; none at the left end)", "gain", log="x")
+    none_at_left(axes["b"], 0.1)
+    assert [point.text for point in points(drawn(figure))] == [
+        "dopamine: 0 µM\ninjected current: 0.25 nA\nfiring rate: 11 Hz",
+        "dopamine: 0 µM\ninjected current: 0.75 nA\nfiring rate: 21.23 Hz",
+        "dopamine: 3.7 µM\ninjected current: 0.25 nA\nfiring rate: 31 Hz",
+        "fitted\ndopamine: none\ngain: 1",
+        "fitted\ndopamine: 10 µM\ngain: 2.5",
+    ]
+
+
+def test_a_marker_lies_where_it_is_drawn():
+    figure, axes = panels([["a"]])
+    axes["a"].set_position([0.2, 0.1, 0.5, 0.6])
+    axes["a"].set(xlim=(0, 10), ylim=(0, 1))
+    axes["a"].plot([4, 11], [0.25, 0.5], "x")
+    figure.set_layout_engine("none")
+    (point,) = points(drawn(figure))
+    assert (point.x, point.y) == pytest.approx((0.2 + 0.5 * 0.4, 1 - 0.1 - 0.6 * 0.25))
+
+
+def test_markers_on_each_other_are_told_together():
+    figure, axes = panels([["a"]])
+    for number in range(7):
+        axes["a"].plot([1], [2], "o", label=f"series {number}")
+    (point,) = points(drawn(figure))
+    assert point.text.startswith("series 0\n1\n2\n\nseries 1\n")
+    assert point.text.endswith("and 2 more")
+
+
+def test_a_crowd_of_markers_has_no_words():
+    figure, axes = panels([["a"]])
+    axes["a"].plot(*np.random.default_rng(3).random((2, 5000)), "o")
+    assert points(drawn(figure)) == []
+
+
+def test_ticks_that_are_names_are_told_by_name_and_numbers_are_not():
+    figure, axes = panels([["a"]])
+    axes["a"].set_xticks([0, 1, 2], ["torch", "cells", "chip"])
+    axes["a"].set_yticks([1, 2], ["1", "2"])
+    axes["a"].plot([0, 1.1, 2], [1, 1.5, 2], "o")
+    label(axes["a"], x="made of", y="share")
+    assert [point.text.replace("\n", ", ") for point in points(drawn(figure))] == [
+        "made of: torch, share: 1",
+        "made of: cells, share: 1.5",
+        "made of: chip, share: 2",
+    ]
+    assert alternative(figure) == "Figure. Share from 1 to 2 against made of torch, cells and chip."
+
+
+def test_a_figure_in_words_has_titles_quantities_ranges_and_curves():
+    figure, axes = panels([["a", "b", "c"]])
+    axes["a"].plot([1, 2], [3.3, 4.4], label="simulated")
+    axes["a"].plot([1, 2], [3, 4], label="closed form")
+    label(axes["a"], "a  Rates", "current (nA)", "rate (Hz)")
+    legend(axes["a"])
+    shown = axes["b"].pcolormesh([[0.5, 0.7], [0.9, 1.1]])
+    figure.colorbar(shown, ax=axes["b"], label="gain")
+    label(axes["b"], "b  Map", "x (µm)", "y (µm)")
+    assert alternative(drawn(figure)) == (
+        "Figure of 2 panels. Panel a, Rates: rate from 3 to 4.4 Hz against current from 1 to 2 nA; "
+        "drawn are simulated and closed form. Panel b, Map: y from 0 to 2 µm against x from 0 to "
+        "2 µm; by colour gain from 0.5 to 1.1."
+    )
