@@ -3,10 +3,11 @@ What does a gain do to three neuron circuits?
 =============================================
 
 The same gain reaches this package's circuit neuron and Mead's axon-hillock by a supply voltage,
-and the DPI neuron by a bias. Each gets a constant input that the gain scales. In closed form the
-rate of the axon-hillock is proportional to its input; the others leak or lose time in their
-refractory period and bend. Rates are drawn relative to that at gain 1, since the circuits work at
-very different speeds. :doc:`/explanation/circuit-neurons` has their equations and energies.
+and the DPI neuron by a bias. Each gets a constant input that the gain scales. None is quite
+proportional: an axon-hillock's spikes take the longer the more its input holds against the reset,
+the circuit neuron leaks and rests after a spike, and the DPI neuron adapts. Rates are drawn
+relative to that at gain 1, because they go from a few hertz (DPI) to megahertz.
+:doc:`/explanation/circuit-neurons` has their equations and energies.
 """
 
 import matplotlib.pyplot as plt
@@ -18,8 +19,8 @@ import neuromod
 run = neuromod.run(
     "circuit-neurons",
     gains=np.array([0.5, 1, 1.4, 1.8]),
-    duration=100 * usecond,
-    dpi_duration=200 * ms,
+    duration=60 * usecond,
+    dpi_duration=600 * ms,
 )
 
 figure, axes = plt.subplots(figsize=(5, 3.5))

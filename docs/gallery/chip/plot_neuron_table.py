@@ -6,7 +6,7 @@ Table 9 of Barton et al. 2022 lists neuron circuits by their highest rate of spi
 energy per spike. The model is driven as hard as its time constants allow, at several supplies,
 and joins the published designs (circles). Its energy was calibrated to the paper's least energy,
 so only how it changes with rate and supply is a result. The designs are of processes from 28 to
-180 nm, which the energy reflects. :doc:`/explanation/transistors` has the model in other
+350 nm, which their energies reflect. :doc:`/explanation/transistors` has the model in other
 processes.
 """
 

@@ -4,10 +4,10 @@ What does a synapse's supply voltage do to a chip neuron?
 
 On an analog chip the current of a synapse follows from its supply voltage, so that a neuron with
 the same stored weights and the same input fires more at a higher supply: the supply is its gain.
-The mirror's square law gives the current in closed form, 10 nA for a unit at 0.75 V. More spikes
-share the energy of decisions and leakage, so that energy per spike falls with the supply, until
-what references draw outweighs it. The circuit's constants are calibrated, not measured;
-:doc:`/explanation/physics` says how.
+The mirror's square law gives the current in closed form, 10 nA for a unit at 0.75 V. Energy per
+spike falls with the supply, since more spikes share the energy of decisions and leakage, and
+flattens where references that stay on draw more. The circuit's constants are calibrated, not
+measured; :doc:`/explanation/physics` says how.
 """
 
 import matplotlib.pyplot as plt

@@ -11,7 +11,6 @@ short delays, so these are no final numbers. :doc:`/explanation/plasticity` has 
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 from brian2 import Hz, ms
 
 import neuromod
@@ -28,4 +27,13 @@ run = neuromod.run(
     learned_delays=[0, 50] * ms,
 )
 
-print(run.tables["curves"].tail().to_string(), run.table.to_string())
+figure, axes = plt.subplots(figsize=(5, 3.5))
+without_noise = run.table[run.table.noise_Hz == 0]
+for (network, tested), marker in zip(
+    without_noise.groupby("network", sort=False), "os", strict=True
+):
+    axes.plot(tested.delay_ms, tested.success, marker + "-", label=network)
+axes.axhline(run.protocol.chance, color="0.6", ls=":")
+axes.set(xlabel="delay before the answer (ms)", ylabel="share of answers right", ylim=(0, 1.03))
+axes.legend(title="plasticity")
+plt.show()

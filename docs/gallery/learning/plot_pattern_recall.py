@@ -15,15 +15,31 @@ import numpy as np
 from brian2 import ms
 
 import neuromod
+from neuromod.plasticity.tasks import PatternRecall
 
 run = neuromod.run(
     "pattern-recall",
     networks=("none", "modulated-oja"),
+    task=PatternRecall(pairs=2, gap=10 * ms),
     seeds=1,
-    steps=60,
+    steps=40,
+    lr=0.05,
+    learned_delays=[0, 50] * ms,
     episodes=100,
     noise=np.array([0, 1 / 3]),
     delays=[0, 50] * ms,
 )
 
-print(run.tables["curves"].head().to_string(), run.tables["summary"].to_string())
+curves, summary = run.tables["curves"], run.tables["table"]
+figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3.5), sharey=True)
+for network, marker in (("none", "o"), ("modulated-oja", "s")):
+    learning = curves[curves.network == network]
+    left.plot(learning.step, learning.success, marker + "-")
+    tested = summary[(summary.network == network) & (summary.exchanged == 0)]
+    right.plot(tested.delay_ms, tested.success, marker + "-", label=network)
+for axes in (left, right):
+    axes.axhline(run.protocol.chance, color="0.6", ls=":")
+left.set(xlabel="step of learning", ylabel="share of answers right", ylim=(0, 1))
+right.set(xlabel="delay before the question (ms)")
+right.legend(title="plasticity")
+plt.show()

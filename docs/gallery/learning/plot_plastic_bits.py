@@ -25,5 +25,5 @@ for rounding, rows in summary[np.isfinite(summary.bits)].groupby("rounding", sor
 axes.axhline(100 * full.accuracy_mean, color="0.5", ls="--", label="not rounded")
 axes.axhline(10, color="0.5", ls=":", label="guessing")
 axes.set(xlabel="bits, sign included", ylabel="test images right (%)", ylim=(0, 100))
-axes.legend()
+axes.legend(loc="center right", bbox_to_anchor=(1, 0.33))
 plt.show()

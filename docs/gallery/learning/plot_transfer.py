@@ -33,5 +33,7 @@ for (method, found), marker in zip(equal.groupby("method", sort=False), "os^DvP"
 axes.axhline(100 * equal.probe_test_accuracy.iloc[0], color="0.5", ls=":")
 axes.axhline(20, color="0.7", lw=0.8)
 axes.set(xlabel="trained parameters", ylabel="test images right (%)", xscale="log", ylim=(0, 102))
+axes.set_xticks([77, 173, 365, 552], [77, 173, 365, 552])
+axes.minorticks_off()
 axes.legend()
 plt.show()

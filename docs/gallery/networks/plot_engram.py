@@ -27,7 +27,7 @@ run = neuromod.run(
     stimulation=100 * second,
     rest=150 * second,
     forgetting=600 * second,
-    cues=np.array([0, 0.5]),
+    cues=np.array([0]),
     dwell=0.2 * second,
 )
 

@@ -19,7 +19,7 @@ run = neuromod.run(
     "network-gain",
     n_excitatory=400,
     n_inhibitory=100,
-    indegree=50,
+    indegree=48,
     weight=250 * pA,
     drive=[14, 20, 28, 36] * Hz,
     conc=[0, 1] * umolar,
