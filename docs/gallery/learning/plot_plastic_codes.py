@@ -33,6 +33,7 @@ for modulation, rows in summary.groupby("modulation", sort=False):
     (line,) = axes.plot(rounded.bits, rounded.success_mean, "o-", label=modulation)
     full = rows[np.isinf(rows.bits)].success_mean.iloc[0]
     axes.plot(5, full, "o", color=line.get_color())
+axes.axhline(1 / 3, color="0.6", ls=":", label="guessing")
 axes.set_xticks([0, 1, 2, 3, 4, 5], ["0", "1", "2", "3", "4", "not\nrounded"])
 axes.set(xlabel="bits besides the sign", ylabel="share of answers right", ylim=(0, 1.03))
 axes.legend(title="modulation")

@@ -6,15 +6,16 @@ Modulators change f-I curves in different ways: they multiply the input, let onl
 spikes pass, add to the rate, or move the threshold. Cells that were truly modulated in each of
 these ways are simulated with noise between trials, and the analysis, which knows only the curves,
 compares the hypotheses. Each panel shows the control (grey), what was measured under the
-modulator (dots) and the likeliest hypothesis (line), with the verdict above. Recordings of your
-own go through the same analysis, which :doc:`/explanation/identification` explains.
+modulator (dots) and the likeliest hypothesis (line), with the verdict above. Where no hypothesis
+fits, the verdict is "other". Recordings of your own go through the same analysis, which
+:doc:`/explanation/identification` explains.
 """
 
 import matplotlib.pyplot as plt
 
 import neuromod
 
-run = neuromod.run("gain-identification", trials=2)
+run = neuromod.run("gain-identification")
 
 curves, fits, verdicts = (run.tables[name] for name in ("curves", "fits", "verdicts"))
 control = curves[curves.condition == "control"]
