@@ -57,6 +57,7 @@ sphinx_gallery_conf = {
     "doc_module": ("neuromod",),
     "backreferences_dir": "auto_gallery/backreferences",
     "show_signature": False,
+    "write_computation_times": False,
 }
 
 # The site
