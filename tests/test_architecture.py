@@ -49,6 +49,7 @@ WRITING = {
 ALONE = {
     "neuromod/test_plastic_connection.py",
     "neuromod/electrophysiology/test_verdicts.py",
+    "neuromod/runs/test_report_in_browser.py",
     "neuromod/sweeps/test_crashes.py",
     "neuromod/tuning/test_foreign_models.py",
     "protocols/test_devices.py",

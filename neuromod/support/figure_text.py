@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.category import StrCategoryFormatter
 from matplotlib.collections import Collection
 from matplotlib.container import ErrorbarContainer
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from neuromod.errors import listed
 from neuromod.support.text import number, with_unit
@@ -133,12 +133,12 @@ def _value(axes: Axes, axis: str, value: float) -> str:
 def _categories(axis: Axis) -> dict[float, str]:
     """Names by place, where the ticks of an axis are names."""
     formatter = axis.get_major_formatter()
-    if not isinstance(formatter, FixedFormatter | StrCategoryFormatter):
+    if not isinstance(formatter, FixedFormatter | FuncFormatter | StrCategoryFormatter):
         return {}
     places = [float(place) for place in axis.get_majorticklocs()]
     names = [_plain(text) for text in formatter.format_ticks(places)]
     found = {place: text for place, text in zip(places, names, strict=True) if text}
-    return {} if all(_is_number(text, place) for place, text in found.items()) else found
+    return {} if any(_is_number(text, place) for place, text in found.items()) else found
 
 
 def _is_number(text: str, value: float) -> bool:

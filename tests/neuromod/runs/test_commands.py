@@ -17,10 +17,9 @@ STUDIES = [
     (GainCurve, {}),
     (GainCurve, {"seed": "7", "I": "[0.3, 0.5, 0.7]*nA", "neuron.tau_m": "17.3*ms"}),
     (GainCurve, {"neuron.receptors": "D1", "neuron.receptors.D1.gain_max": "2.7"}),
-    (GainCurve, {"neuron.receptors": "none"}),
     (GainCurve, {"receptors": "A1,mine", "receptors.mine.k_on": "2/(uM*s)"}),
     (GainCurve, {"neuron": "adex"}),
-    (VddSweep, {"vdd": "linspace(0.55, 0.75, 4)*volt", "codes": "1,2,3", "circuit": "sky130"}),
+    (VddSweep, {"vdd": "linspace(0.55, 0.75, 4)*volt", "codes": "1,2,3"}),
     (VddSweep, {"network": "it's mine/network.csv"}),
 ]
 

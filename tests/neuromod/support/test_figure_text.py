@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from brian2 import umolar
@@ -8,7 +10,7 @@ from neuromod.support.figures import Family, label, legend, none_at_left, panels
 
 def drawn(figure):
     """The same figure, laid out."""
-    figure.canvas.draw()
+    figure.savefig(io.BytesIO())
     return figure
 
 
