@@ -6,8 +6,9 @@ A layer of cells learns digits by spike-timing-dependent plasticity, one class a
 zeros, then ones, then twos. What is learned later may overwrite what came before. With adaptive
 plasticity (ASP, Panda et al. 2018) weights leak, the less the more significant they are, so that
 room is made where little is lost. The figure shows, for plain STDP and for ASP, how much of every
-digit is recalled after each stage. One network with 12 cells and 20 images of a class is far from
-what either rule reaches. :doc:`/explanation/learning-to-forget`.
+digit is recalled after each stage. Here twos overwrite ones under both rules. One network with 12
+cells and 20 images of a class tells no more than what is asked; the comparison is in
+:doc:`/explanation/learning-to-forget`.
 """
 
 import matplotlib.pyplot as plt
