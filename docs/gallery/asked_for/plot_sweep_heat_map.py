@@ -42,11 +42,11 @@ K_D = np.asarray(k_off / Hz) / k_on
 fig, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
 image = ax.pcolormesh(K, K_D, ec50, norm=LogNorm(), shading="nearest")
 fig.colorbar(image, label="EC50 of the gain (µM)")
-fine_K, fine_off = np.linspace(0.1, 0.7, 20), np.geomspace(0.1, 10, 20)
+reserve, fine_off = np.linspace(0.1, 0.7, 20), np.geomspace(0.1, 10, 20)
 exact = [
-    [replace(Receptor(), k_off=off * Hz, K=k).ec50 / umolar for k in fine_K] for off in fine_off
+    [replace(Receptor(), k_off=off * Hz, K=k).ec50 / umolar for k in reserve] for off in fine_off
 ]
-lines = ax.contour(fine_K, fine_off / k_on, exact, [0.03, 0.1, 0.3, 1, 3], colors="w")
+lines = ax.contour(reserve, fine_off / k_on, exact, [0.03, 0.1, 0.3, 1, 3], colors="w")
 ax.clabel(lines, fmt="%g µM", fontsize=8)
 ax.set(yscale="log", xlabel="K, messenger at half effect", ylabel="K_D (µM)")
 plt.show()

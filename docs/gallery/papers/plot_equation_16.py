@@ -29,11 +29,19 @@ printed = (np.sqrt(4 * beta * R_S * U - 1) + 2 * beta * R_S * U + 1) / (2 * beta
 at_threshold = U / R_S * 1e9
 
 some = np.linspace(0.4, 1, 9)
-solved = []
-for supply in some:
-    # The gate voltage at which transistor (14) and load (15) carry the same current.
-    gate = brentq(lambda v: beta / 2 * (v - V_th) ** 2 - (supply - v) / R_S, V_th, supply)
-    solved.append(1e9 * beta / 2 * (gate - V_th) ** 2)
+
+
+def through_both(supply):
+    """Current that transistor (14) and load (15) carry alike, in nA."""
+
+    def surplus(gate):
+        return beta / 2 * (gate - V_th) ** 2 - (supply - gate) / R_S
+
+    gate = brentq(surplus, V_th, supply)
+    return 1e9 * (supply - gate) / R_S
+
+
+solved = [through_both(supply) for supply in some]
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.plot(vdd, printed, color="C3", ls="--", label="equation 16 as printed")

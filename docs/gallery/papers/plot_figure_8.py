@@ -37,9 +37,8 @@ for ax, (name, chosen) in zip(axes, settings.items(), strict=True):
     ax.text(0.5, 1.0, "1.08 pJ: the paper's least, table 9", color="0.4", fontsize=8, va="top")
     ax.set(xlabel="synapse supply VDD (V)", title=name)
     few = table.loc[table.energy_per_spike_always_pJ.idxmin()]
-    print(
-        f"{name}: least with references on {few.energy_per_spike_always_pJ:.2f} pJ at {few.vdd_V:.2f} V"
-    )
+    least = f"{few.energy_per_spike_always_pJ:.2f} pJ at {few.vdd_V:.2f} V"
+    print(f"{name}: with references that stay on, least {least}")
 axes[0].set(ylabel="energy per output spike (pJ)", ylim=(0, 6))
 axes[0].legend(frameon=False)
 plt.show()

@@ -41,7 +41,7 @@ left.plot(counts.vdd_V, counts.compute_xor, "o-", color="C0", label="compute XOR
 left.plot(counts.vdd_V, counts.as_the_paper, "s-", color="C3", label="2 spikes for 0, 4 for 1")
 left.set_yscale("symlog", linthresh=1)
 left.set(xlabel="supply VDD (V)", ylabel="sets of codes, within the rails", ylim=(-0.3, None))
-left.legend(frameon=False, loc="center left", fontsize=8)
+left.legend(frameon=False, loc="lower right", fontsize=8)
 every = pd.concat(kept)
 ones, zero = every.spikes_01, every.spikes_11
 shares = np.zeros((11, 3))
