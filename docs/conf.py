@@ -34,7 +34,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
-nb_execution_timeout = 120
+nb_execution_timeout = 300
 autodoc_typehints = "none"
 # A name in single quotation marks of a docstring leads to what it names, where that is on a page.
 default_role = "py:obj"
