@@ -76,7 +76,7 @@ class GainIdentification(Protocol):
     )
     small: ClassVar[Mapping[str, Any]] = {
         "I": np.linspace(0.4, 1.3, 5) * nA,
-        "trials": 1,
+        "trials": 2,
         "duration": 0.3 * second,
     }
 

@@ -79,6 +79,13 @@ def test_simulated_rates_scatter_between_trials_around_the_closed_form(run):
     assert abs(off.mean()) < 1.5
 
 
+def test_at_its_small_size_every_condition_has_enough_rates_for_a_verdict():
+    told = neuromod.run("gain-identification", **GainIdentification.small).tables["verdicts"]
+    assert "why" not in told
+    assert len(told) == len(EFFECTS) + 1
+    assert told.weight.notna().all()
+
+
 def test_conditions_made_from_spikes_have_the_mean_of_their_law(run):
     mean = run.tables["curves"].groupby(["condition", "current_nA"]).rate_Hz.mean().unstack(0)
     firing = mean[mean.control > 40]
