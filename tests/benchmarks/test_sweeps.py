@@ -91,6 +91,8 @@ def test_time_and_memory_against_the_number_of_points(name: str, sizes: tuple[in
     fitted = np.polyfit(np.log(sizes), np.log(found), 1)[0]
     for what, each, whole in zip(("time", "memory"), exponents.T, fitted, strict=True):
         print(f"\nexponent of {what}: {whole:.2f}; between sizes {each.round(2)}", end="")
+    more = (found[-1, 0] - found[-2, 0]) / (sizes[-1] - sizes[-2])
+    print(f"\na point more between the last two sizes: {1e3 * more:.3g} processor ms")
 
 
 @pytest.mark.slow
@@ -107,7 +109,14 @@ def test_a_sweep_against_a_loop_of_runs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "points"), [("supplies", 10**5), ("receptors", 600)])
+@pytest.mark.parametrize(
+    ("name", "points"),
+    [
+        ("supplies", 10**5),
+        ("receptors", 600),
+        pytest.param("supplies", 10**6, marks=pytest.mark.thorough),
+    ],
+)
 def test_two_workers_against_one(name: str, points: int) -> None:
     pytest.importorskip("distributed")
     (one, alone, _), (two, shared, _) = (measured(name, points, workers) for workers in (1, 2))
