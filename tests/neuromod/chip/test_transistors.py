@@ -10,7 +10,7 @@ from brian2 import Gohm, kohm, mV, uA, um, volt
 from neuromod.chip.transistors import unit_table
 from neuromod.models import CircuitNeuron, circuits
 
-PAGE = Path(__file__).parents[3] / "docs" / "transistors.md"
+PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "transistors.md"
 U_T = 1.380649e-23 * 300 / 1.602176634e-19
 
 

@@ -1,9 +1,14 @@
-"""ngspice and the circuit model, given the same experiment, do the same."""
+"""ngspice and the circuit model, given the same experiment, do the same.
+
+``python tests/neuromod/devices/test_spice.py`` prints the table of docs/explanation/circuit.md, and
+with ``--plain`` that of the circuit without the parts that only ngspice has.
+"""
 
 import errno
 import os
+import sys
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +19,8 @@ from brian2.units.allunits import fcoulomb, ffarad, fjoule
 from neuromod.chip.conversion import Layer, grouped
 from neuromod.chip.deployment import on_circuit
 from neuromod.chip.pulses import code_pulses, mirror_pulses
+from neuromod.devices.spice import ngspice
+from neuromod.devices.spice.dialects import PlainNgspice
 from neuromod.devices.spice.netlist import netlist
 from neuromod.devices.spice.ngspice import run, simulate_in_spice, version
 from neuromod.devices.spice.validation import compare, validate
@@ -47,51 +54,67 @@ CHIP = CircuitNeuron()
 CIRCUITS = {
     "clocked": CHIP,
     "continuous": CircuitNeuron(comparator="continuous"),
-    "one_sided": CircuitNeuron(leak="one_sided", R_leak=133 * Mohm, temperature=321 * kelvin),
-    "hot": CircuitNeuron(
+    "one-sided leak, 321 K": CircuitNeuron(
+        leak="one_sided", R_leak=133 * Mohm, temperature=321 * kelvin
+    ),
+    "353 K, symmetric leak, 1 MΩ in the supply, EKV output transistors": CircuitNeuron(
         leak="symmetric", law="ekv", output="mosfet", temperature=353 * kelvin, R_supply=1 * Mohm
     ),
-    "cold": CircuitNeuron(leak="one_sided", output="mosfet", temperature=257 * kelvin),
-    "symmetric": CircuitNeuron(leak="symmetric", R_leak=133 * Mohm, slope_factor=1.23),
-    "ekv": CircuitNeuron(law="ekv", vto=0.47 * volt),
-    "transistors": CircuitNeuron(output="mosfet", channel_modulation=0.13 / volt),
-    "ekv_transistors": CircuitNeuron(law="ekv", output="mosfet", channel_modulation=0.13 / volt),
-    "near_supply": CircuitNeuron(output="mosfet", v_th=0.47 * volt, R_leak=211 * Mohm),
-    "sagging": CircuitNeuron(R_supply=3 * Mohm),
-    "sagging_transistors": CircuitNeuron(R_supply=3 * Mohm, output="mosfet"),
-    "sagging_ekv": CircuitNeuron(R_supply=3 * Mohm, law="ekv", vto=0.47 * volt),
-    "sagging_ekv_transistors": CircuitNeuron(
+    "257 K, one-sided leak, output transistors": CircuitNeuron(
+        leak="one_sided", output="mosfet", temperature=257 * kelvin
+    ),
+    "symmetric leak": CircuitNeuron(leak="symmetric", R_leak=133 * Mohm, slope_factor=1.23),
+    "EKV": CircuitNeuron(law="ekv", vto=0.47 * volt),
+    "output transistors, 0.13/V": CircuitNeuron(output="mosfet", channel_modulation=0.13 / volt),
+    "EKV output transistors, 0.13/V": CircuitNeuron(
+        law="ekv", output="mosfet", channel_modulation=0.13 / volt
+    ),
+    "output transistors, membrane up to 470 mV": CircuitNeuron(
+        output="mosfet", v_th=0.47 * volt, R_leak=211 * Mohm
+    ),
+    "3 MΩ in the supply": CircuitNeuron(R_supply=3 * Mohm),
+    "3 MΩ in the supply, output transistors": CircuitNeuron(R_supply=3 * Mohm, output="mosfet"),
+    "3 MΩ in the supply, EKV": CircuitNeuron(R_supply=3 * Mohm, law="ekv", vto=0.47 * volt),
+    "2 MΩ in the supply, EKV output transistors, 0.13/V": CircuitNeuron(
         R_supply=2 * Mohm, law="ekv", output="mosfet", channel_modulation=0.13 / volt
     ),
-    "conducting": CircuitNeuron(synapse="conductance", G_unit=23 * nsiemens),
-    "hot_skewed": CircuitNeuron(corner="FS", temperature=353 * kelvin, leak="symmetric"),
-    "cold_skewed_transistors": CircuitNeuron(
+    "conductances": CircuitNeuron(synapse="conductance", G_unit=23 * nsiemens),
+    "corner FS, 353 K, symmetric leak": CircuitNeuron(
+        corner="FS", temperature=353 * kelvin, leak="symmetric"
+    ),
+    "corner SF, 251 K, output transistors, 0.13/V": CircuitNeuron(
         corner="SF", temperature=251 * kelvin, output="mosfet", channel_modulation=0.13 / volt
     ),
-    "hot_skewed_ekv": CircuitNeuron(
+    "corner FS, 347 K, EKV output transistors, pulsed references": CircuitNeuron(
         corner="FS", temperature=347 * kelvin, law="ekv", output="mosfet", references="pulsed"
     ),
     # A membrane that forgets within two pulses.
-    "hot_fast": CircuitNeuron(temperature=398 * kelvin, corner="FF"),
-    "pulsed_references": CircuitNeuron(references="pulsed", output="mosfet"),
-    "gates_standing": CircuitNeuron(
+    "corner FF, 398 K": CircuitNeuron(temperature=398 * kelvin, corner="FF"),
+    "pulsed references, output transistors": CircuitNeuron(references="pulsed", output="mosfet"),
+    "gates of 37 fF, EKV output transistors, 0.13/V": CircuitNeuron(
         C_gate=37 * ffarad, law="ekv", output="mosfet", channel_modulation=0.13 / volt
     ),
-    "late": CircuitNeuron(t_comparator=41 * nsecond),
-    "kicked": CircuitNeuron(Q_kick=-0.13 * fcoulomb, t_comparator=7 * nsecond),
-    "injected": CircuitNeuron(Q_reset=0.5 * fcoulomb, leak="symmetric", R_leak=133 * Mohm),
-    "all_options": CircuitNeuron(
+    "comparator 41 ns late": CircuitNeuron(t_comparator=41 * nsecond),
+    "comparator 7 ns late, kick-back of -0.13 fC": CircuitNeuron(
+        Q_kick=-0.13 * fcoulomb, t_comparator=7 * nsecond
+    ),
+    "0.5 fC left by each reset, symmetric leak": CircuitNeuron(
+        Q_reset=0.5 * fcoulomb, leak="symmetric", R_leak=133 * Mohm
+    ),
+    "20 ns, 0.13 fC and -0.3 fC of these, gates of 37 fF, output transistors": CircuitNeuron(
         t_comparator=20 * nsecond,
         Q_kick=0.13 * fcoulomb,
         Q_reset=-0.3 * fcoulomb,
         C_gate=37 * ffarad,
         output="mosfet",
     ),
-    "sagging_skewed": CircuitNeuron(corner="SF", temperature=329 * kelvin, R_supply=0.9 * Mohm),
-    "sagging_skewed_transistors": CircuitNeuron(
+    "corner SF, 329 K, 0.9 MΩ in the supply": CircuitNeuron(
+        corner="SF", temperature=329 * kelvin, R_supply=0.9 * Mohm
+    ),
+    "corner FS, 0.7 MΩ in the supply, EKV output transistors, pulsed references": CircuitNeuron(
         corner="FS", output="mosfet", R_supply=0.7 * Mohm, references="pulsed", law="ekv"
     ),
-    "bits": CircuitNeuron(bits=5, C=173 * ffarad, t_spike=83 * nsecond),
+    "5 bits, 173 fF, spikes of 83 ns": CircuitNeuron(bits=5, C=173 * ffarad, t_spike=83 * nsecond),
 }
 
 
@@ -249,14 +272,24 @@ def hard_driven():
     return replace(together([chip], wires("chip", codes)), sources=(every,))
 
 
-MADE = [mixed, network, own_transistors, kicked, hard_driven]
-MADE += [shared, shared_without_capacitor, gated_schedule, gated_square, gated_ekv]
+MADE = {
+    "two power domains, one of them stepped, 20 to 110 kΩ": mixed,
+    "three neurons that drive each other": network,
+    "three neurons with EKV transistors of their own, stepped, 0.3 MΩ": own_transistors,
+    "four neurons kicked by noise every 63 ns": kicked,
+    "continuous, three neurons under trains of 40 pulses at 10 MHz": hard_driven,
+    "three neurons on two supplies of 1.3 MΩ, one held by 31 fF": shared,
+    "three neurons of pulsed EKV references on one supply of 1.3 MΩ": shared_without_capacitor,
+    "gates of 23 fF, supplies that step": gated_schedule,
+    "pulsed references, gates of 1.3 fF, at 10 ns": gated_square,
+    "pulsed EKV references, gates of 0.7 fF, at 10 ns": gated_ekv,
+}
 
 
 @needs_ngspice
-@pytest.mark.parametrize("make", MADE)
-def test_spice_agrees_on_what_differs_between_neurons_and_changes_during_a_run(make):
-    experiment = make()
+@pytest.mark.parametrize("name", MADE)
+def test_spice_agrees_on_what_differs_between_neurons_and_changes_during_a_run(name):
+    experiment = MADE[name]()
     table = validate(experiment, choose(experiment, ()))
     assert (table.spikes_SPICE > 0).all()
     assert table.agrees.all(), table.to_string()
@@ -574,3 +607,21 @@ def test_the_command_line_says_whether_the_targets_are_met(neuromod):
     outcome = neuromod("validate", *SHORT, *(word for each in coarse for word in ("--set", each)))
     assert outcome.code == 1
     assert "1 of 1 neurons miss them." in outcome.err
+
+
+def row(name, table):
+    """Largest differences of a circuit's neurons from ngspice, in Markdown."""
+    worst = table[["spike_off_ns", "rmse_mV", "charge_off_percent"]].max()
+    cells = (f"{each:.2g}" if each > 1e-4 else "below 0.0001" for each in worst)
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--plain"]:
+        ngspice.netlist = partial(netlist, dialect=PlainNgspice())
+    print("| circuit | spike, ns | membrane, mV | charge, % |\n|---|---|---|---|")
+    for name in CIRCUITS:
+        print(row(name, found(name)), flush=True)
+    for name, make in MADE.items():
+        experiment = make()
+        print(row(name, validate(experiment, choose(experiment, ()))), flush=True)

@@ -1,10 +1,15 @@
-"""Circuits of other kinds do as their transistors in ngspice, within what the models leave out."""
+"""Circuits of other kinds do as their transistors in ngspice, within what the models leave out.
+
+``python tests/neuromod/devices/spice/test_writers.py`` prints the figures of
+docs/explanation/circuit-neurons.md.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from brian2 import amp, farad, ms, nA, nsecond, pA, second, uA, usecond, volt
+from brian2.units.allunits import ffarad
 
 from neuromod.devices.spice.dialects import NGSPICE, PlainNgspice
 from neuromod.devices.spice.netlist import netlist, saved
@@ -173,3 +178,55 @@ def test_what_no_netlist_can_stand_for_is_refused(make, message):
     experiment = make()
     with pytest.raises(UserError, match=message):
         netlist(experiment, choose(experiment, ()))
+
+
+def at_gains():
+    experiment = dpi(gain=[0.6, 1, 1.9], I_dc=1 * pA)
+    return pulsed(experiment, {"I_w": 0.7 * nA}, 25, 6.1 * ms, 1 * ms)
+
+
+def at_supplies():
+    experiment = hillock(vdd=[0.6, 0.75, 0.93] * volt, up=0, mirrors=0)
+    return pulsed(experiment, {"up": 7.0, "mirrors": 1.0}, 30, 1.3 * usecond, 100 * nsecond)
+
+
+SHOWN = {
+    "axon-hillock, 5 to 81 nA held": lambda: hillock(up=[0.5, 1.3, 4.7, 8.1]),
+    "axon-hillock, pulses at 0.6, 0.75 and 0.93 V": at_supplies,
+    "DPI neuron, 13 to 104 pA": lambda: dpi(I_dc=[13, 23, 52, 104] * pA),
+    "DPI neuron, pulses at gains of 0.6, 1 and 1.9": at_gains,
+}
+PARTS = {
+    f"loads of {load} fF": lambda load=load: hillock(AxonHillock(C_load=load * ffarad), up=[1.0])
+    for load in (4, 1, 0.25)
+}
+PARTS |= {
+    f"inverters of {beta} uA/V^2": lambda beta=beta: hillock(
+        AxonHillock(beta_inverter=beta * uA / volt**2), up=[1.0]
+    )
+    for beta in (50, 200, 800)
+}
+PARTS |= {
+    f"specific currents of {I_spec} nA": lambda I_spec=I_spec: dpi(
+        replace(DPINeuron(), I_spec=I_spec * nA), I_dc=[104] * pA
+    )
+    for I_spec in (50, 200, 3200)
+}
+
+
+def row(name, table):
+    """Ranges of a table's columns, in Markdown."""
+    columns = ["spikes", "interval_off_percent", "rmse_mV", "rmse_percent", "energy_off_percent"]
+    ends = ((table[column].min(), table[column].max()) for column in columns)
+    return f"| {name} | {' | '.join(f'{low:.2g} to {high:.2g}' for low, high in ends)} |"
+
+
+if __name__ == "__main__":
+    print(
+        "| circuit and input | spikes | interval, % | membrane, mV | of its range, % | energy, % |"
+    )
+    print("|---|---|---|---|---|---|")
+    for name, make in SHOWN.items():
+        print(row(name, compared(make())), flush=True)
+    for name, make in PARTS.items():
+        print(f"{name}: interval {compared(make()).interval_off_percent[0]:.2g} %", flush=True)
