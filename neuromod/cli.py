@@ -726,9 +726,12 @@ def _print_columns(
 ) -> None:
     table = _grid(title, show_header=True)
     table.caption, table.caption_justify = caption or None, "left"
-    for name in names:
+    rows = list(rows)
+    for place, name in enumerate(names):
+        # What names the rows stays whole where that leaves room for the rest.
+        whole = place == 0 and all(4 * len(row[0]) <= _console().width for row in rows)
         # Spaces, unlike underscores, let a narrow terminal break a long name.
-        table.add_column(Text(name.replace("_", " ")), overflow="fold")
+        table.add_column(Text(name.replace("_", " ")), overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*map(Text, row))
     _print(table)
@@ -741,11 +744,15 @@ def _grid(heading: str, show_header: bool = False) -> Table:
 
 
 def _print(table: Table) -> None:
+    _console().print(table)
+
+
+def _console() -> Console:
     console = Console(markup=False, highlight=False)
     if not (console.is_terminal or os.environ.get("COLUMNS")):
         # A file or a pipe is not narrow.
         console.width = PIPE_WIDTH
-    console.print(table)
+    return console
 
 
 def _say(text: str) -> None:

@@ -36,13 +36,17 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    shown = [
-        line for page in WRITTEN for block in blocks(page, "bash") for line in block.split("\n")
-    ]
-    run = [
-        line for page in WRITTEN for line in re.findall("^!(neuromod .+)", page.read_text(), re.M)
-    ]
-    return [part for line in shown + run for part in line.split("&&") if "neuromod " in part]
+    found = []
+    for page in WRITTEN:
+        lines = [line for block in blocks(page, "bash") for line in whole(block).split("\n")]
+        lines += re.findall(r"^(?:!|%run -m )(neuromod .+)", whole(page.read_text()), re.M)
+        found += [part for line in lines for part in line.split("&&") if "neuromod " in part]
+    return found
+
+
+def whole(text: str) -> str:
+    """Text in which no line ends in a backslash to go on in the next."""
+    return text.replace("\\\n", "")
 
 
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]

@@ -8,9 +8,11 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import neuromod as package
+from neuromod import cli
 from neuromod.devices import doctor
 from neuromod.devices.finding import Finding
 from neuromod.models import CircuitNeuron, library
@@ -215,6 +217,19 @@ def test_runs_are_compared(neuromod):
     other = neuromod("compare", "a", "c")
     assert re.search(r"seed +3 +4", other.out)
     assert re.search(r"tiny +cells +\d+ +\d+ +\d+ +\d+ +no", other.out)
+
+
+def test_names_of_compared_columns_stay_whole_on_a_usual_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    row = {
+        "column": "gain_over_control",
+        **{"rows": 108, "different": 72, "largest_difference": 0.76781, "largest_relative": 0.3028},
+        **{"unmatched": 0, "of": "table.csv"},
+    }
+    cli._print_table(pd.DataFrame([row]), "Columns", 1)
+    shown = capsys.readouterr().out
+    assert re.search(r"^gain_over_control +108 +72 +0.7678 ", shown, re.MULTILINE)
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_a_report_is_written_again(neuromod, tmp_path):
