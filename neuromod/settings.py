@@ -334,7 +334,8 @@ def _read(text: str, held: Any) -> Any:
         # Names need not be words of Python's grammar, as 5HT1A is not.
         words = [word.strip(" '\"") for word in text.strip("[]() ").split(",")]
         # A comma may end the list, and a list of models may be empty.
-        return () if words == [NONE] else tuple(words if words[-1] else words[:-1])
+        empty = words == [NONE] and NONE not in held
+        return () if empty else tuple(words if words[-1] else words[:-1])
     return parse_value(text)
 
 

@@ -90,6 +90,12 @@ def test_values_are_read(text, value):
         assert parsed == value
 
 
+def test_none_is_a_name_where_the_setting_has_one_of_that_name():
+    pytest.importorskip("torch")
+    study = registry.find("protocol", "cue-association")()
+    assert read(study, {"networks": "none"}) == {"networks": ("none",)}
+
+
 @given(FINITE, SIMPLE_UNITS)
 def test_quantities_come_back_exactly(number, unit):
     value = Quantity(number, dim=unit.dim)
