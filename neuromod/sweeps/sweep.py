@@ -16,7 +16,7 @@ from neuromod.devices.simulation import check_request
 from neuromod.errors import UserError
 from neuromod.protocol import Study, Training
 from neuromod.runs.picture import png
-from neuromod.runs.registry import find, name_of, version_of
+from neuromod.runs.registry import GROUPS, find, name_of, version_of
 from neuromod.settings import change, flatten, format_value, resolve
 from neuromod.support.claim import scratch
 from neuromod.support.machine import forced
@@ -150,7 +150,7 @@ def sweep(
     Examples
     --------
     >>> import neuromod
-    >>> from brian2 import Mohm, umolar
+    >>> from brian2 import Mohm, nA, second, umolar
     >>> small = {"conc": [1] * umolar, "I": [0.8] * nA, "duration": 0.1 * second, "workers": 1}
     >>> swept = neuromod.sweep("gain-curve", {"R": [30, 40] * Mohm}, **small)
     >>> dict(swept.dataset.sizes)["R"]
@@ -164,6 +164,13 @@ def sweep(
             f"{name_of(study)} works with torch alone: it needs no device or precision."
         )
     request = Request(name_of(study), _changed(study), device, precision, force)
+    try:
+        find("protocol", request.protocol)
+    except UserError as error:
+        raise UserError(
+            f"Workers find protocols by name, and the class {request.protocol} is not registered: "
+            f"give it an entry point in the group {GROUPS['protocol']} and install its package."
+        ) from error
     if not same(request.base(), study):
         raise UserError(
             f"Workers make {request.protocol} from its settings as text, and what it was given "
@@ -187,16 +194,6 @@ def load_sweep(folder: str | Path) -> xarray.Dataset:
     ------
     UserError
         When there is no finished sweep.
-
-    Examples
-    --------
-    >>> import neuromod
-    >>> from brian2 import Mohm, nA, second, umolar
-    >>> grid = {"R": [30, 40] * Mohm}
-    >>> small = {"conc": [1] * umolar, "I": [0.8] * nA, "duration": 0.1 * second, "workers": 1}
-    >>> swept = neuromod.sweep("gain-curve", grid, out="swept", **small)
-    >>> dict(neuromod.load_sweep("swept").sizes)["R"]
-    2
     """
     import xarray
 

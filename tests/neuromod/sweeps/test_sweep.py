@@ -7,6 +7,7 @@ from brian2 import kelvin, ms, mV, nA, usecond, volt
 from neuromod import load_sweep, run, sweep
 from neuromod.errors import UserError
 from neuromod.models import GainLIF
+from neuromod.protocols import GainCurve
 from neuromod.sweeps import chunks, sweep as module
 from neuromod.sweeps.folder import Folder
 
@@ -151,6 +152,14 @@ def test_a_neuron_that_no_text_describes_is_refused():
 
     with pytest.raises(UserError, match="OwnLIF"):
         sweep("tiny", {"t_ref": [2, 4] * ms}, **HERE, neuron=OwnLIF(receptors=()))
+
+
+def test_a_class_that_is_not_registered_is_told_how_to_be():
+    class Unknown(GainCurve):
+        """Of a notebook."""
+
+    with pytest.raises(UserError, match=r"Unknown is not registered.*neuromod\.protocols"):
+        sweep(Unknown(), {"t_ref": [2, 4] * ms}, **HERE)
 
 
 def test_a_million_points_are_planned_in_a_moment():
