@@ -50,25 +50,27 @@ def rounded(value, digits=3):
 
 
 def shown(one):
-    """A row as the page shows it."""
+    """A circuit's rows in the page's two tables."""
     ends = "low", "reference", "high"
     listed = (
         ", ".join(rounded(one[f"{what}_{e}{unit}"], digits) for e in ends)
         for what, unit, digits in (("vdd", "_V", 3), ("inversion", "", 2))
     )
     supplies, inversion = listed
-    cells = [
+    reach = [
         f"{one.W_um:g} × {one.L_um:g}",
         rounded(one.load_Mohm),
         supplies,
         f"{one.gain_low:.2f} to {one.gain_high:.2f}",
         inversion,
+    ]
+    quality = [
         f"{one.bits:.1f}, {one.bits_low:.1f}",
         rounded(one.spread_percent, 2),
         rounded(one.settling_us, 2),
         f"{rounded(one.reference_nW, 2)} nW, {rounded(one.reference_pulse_fJ, 2)} fJ",
     ]
-    return " | ".join(cells)
+    return " | ".join(reach), " | ".join(quality)
 
 
 @pytest.mark.parametrize("name", [*circuits, "calibrated, `law=ekv`"])
@@ -77,4 +79,5 @@ def test_the_page_shows_the_table(name):
     circuit = replace(circuits[kind], law="ekv") if law else circuits[kind]
     one = unit_table({name: circuit}).iloc[0]
     label = f"`{kind}`" + (f", {law}" if law else "")
-    assert f"| {label} | {shown(one)} |" in PAGE.read_text(encoding="utf-8")
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    assert {f"| {label} | {cells} |" for cells in shown(one)} <= set(lines)

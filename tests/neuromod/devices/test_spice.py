@@ -101,7 +101,7 @@ CIRCUITS = {
     "0.5 fC left by each reset, symmetric leak": CircuitNeuron(
         Q_reset=0.5 * fcoulomb, leak="symmetric", R_leak=133 * Mohm
     ),
-    "20 ns late, kick-back of 0.13 fC, resets of -0.3 fC, gates of 37 fF, output transistors": CircuitNeuron(
+    "20 ns late, 0.13 fC kicks, -0.3 fC resets, 37 fF gates, output transistors": CircuitNeuron(
         t_comparator=20 * nsecond,
         Q_kick=0.13 * fcoulomb,
         Q_reset=-0.3 * fcoulomb,
