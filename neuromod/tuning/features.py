@@ -86,7 +86,7 @@ def extract_features(
         One of `DTYPES`.
     hardware : Hardware
         ``mixed`` computes the convolutions in bfloat16: about twice as fast on processors that
-        multiply it, with features about 1 % off (docs/how-to/tuning.md).
+        multiply it, with features about 1 % off (docs/explanation/tuning.md).
     """
     backbone.check(data)
     computed = [torch.device(hardware.device).type, hardware.mixed]
