@@ -612,7 +612,7 @@ def test_the_command_line_says_whether_the_targets_are_met(neuromod):
 def row(name, table):
     """Largest differences of a circuit's neurons from ngspice, in Markdown."""
     worst = table[["spike_off_ns", "rmse_mV", "charge_off_percent"]].max()
-    cells = (f"{each:.2g}" if each > 1e-4 else "below 0.0001" for each in worst)
+    cells = (f"{each:.2g}" if each > 1e-4 else "<0.0001" for each in worst)
     return f"| {name} | {' | '.join(cells)} |"
 
 
