@@ -136,7 +136,8 @@ def _categories(axis: Axis) -> dict[float, str]:
     if not isinstance(formatter, FixedFormatter | FuncFormatter | StrCategoryFormatter):
         return {}
     places = [float(place) for place in axis.get_majorticklocs()]
-    names = [_plain(text) for text in formatter.format_ticks(places)]
+    # A label may be a number, which Matplotlib turns into text when it draws.
+    names = [_plain(str(text)) for text in formatter.format_ticks(places)]
     found = {place: text for place, text in zip(places, names, strict=True) if text}
     return {} if any(_is_number(text, place) for place, text in found.items()) else found
 

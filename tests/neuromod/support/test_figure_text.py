@@ -86,3 +86,11 @@ def test_a_figure_in_words_has_titles_quantities_ranges_and_curves():
         "drawn are simulated and closed form. Panel b, Map: y from 0 to 2 µm against x from 0 to "
         "2 µm; by colour gain from 0.5 to 1.1."
     )
+
+
+def test_labels_of_ticks_may_be_numbers():
+    figure, axes = panels([["a"]])
+    axes["a"].plot([0, 1], [2, 3], "o")
+    label(axes["a"], "a  Recall", "digit", "recall")
+    axes["a"].set_xticks([0, 1], [4, 7])
+    assert "digit 4 and 7" in alternative(drawn(figure))
