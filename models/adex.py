@@ -28,6 +28,13 @@ class AdEx(Cell):
 
     The membrane drives itself upwards above `V_T`; an adaptation current `w` follows it below and
     grows by `b` with every spike. `patterns` has parameters for eight firing patterns.
+
+    Examples
+    --------
+    >>> from neuromod.models import AdEx
+    >>> from neuromod.models.adex import patterns
+    >>> patterns["adapting"].tau_w, AdEx(receptors=("D1",)).ligands
+    (300. * msecond, ('dopamine',))
     """
 
     C: Quantity = positive(281 * pF, "membrane capacitance", BRETTE_GERSTNER)

@@ -109,6 +109,13 @@ class AxonHillock(Parameters):
     below 0.
 
     State: `out` is the output, 1 while a spike lasts; `energy` is what both supplies have given.
+
+    Examples
+    --------
+    >>> from brian2 import volt
+    >>> from neuromod.models import AxonHillock
+    >>> AxonHillock().unit_current(0.75 * volt)
+    10. * namp
     """
 
     C_mem: Quantity = positive(400 * ffarad, "membrane capacitor", CHOSEN)

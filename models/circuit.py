@@ -146,6 +146,13 @@ class CircuitNeuron(Parameters):
     neuron has, `built`, is counted from its synapses unless it is given. A clocked comparator
     decides whether ``v >= v_th + v_offset`` in the step in which its clock `nor` rises; `nor` is
     then 2, and 3 if that is for a spike. For the rest see `circuit_equations.EQUATIONS`.
+
+    Examples
+    --------
+    >>> from brian2 import volt
+    >>> from neuromod.models import CircuitNeuron
+    >>> CircuitNeuron().unit_current(0.75 * volt)
+    10. * namp
     """
 
     C: Quantity = positive(50 * ffarad, "membrane capacitor", f"{PAPER}, section 5.2")

@@ -99,6 +99,13 @@ def with_conductances(kind: type[Cell]) -> type[Cell]:
     type
         With a further parameter, `channels`, whose current joins what the neuron receives. The
         gain that receptors scale stays on the injected and the synaptic current.
+
+    Examples
+    --------
+    >>> from neuromod.models import AdEx, with_conductances
+    >>> cell = with_conductances(AdEx)()
+    >>> "I_ampa" in cell.equations
+    True
     """
     joined = re.sub(r"\bI_in\b", "(I_in + I_channels)", kind.intrinsic)
     channels = parameter(Conductances(), "synaptic channels", "see their own")

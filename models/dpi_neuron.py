@@ -75,6 +75,13 @@ class DPINeuron(Parameters):
     multiplies the current `I_gain` of the synapse, and over a train the mean synaptic current is
     exactly proportional to it: ``gain*I_gain*(mean I_w/I_tau_syn - 1)``. On the chip it is a bias
     voltage, of which `bias_for` has the value.
+
+    Examples
+    --------
+    >>> from brian2 import mV
+    >>> from neuromod.models import DPINeuron
+    >>> print(round(DPINeuron().bias_for(2.0) / mV))
+    102
     """
 
     C: Quantity = positive(3 * pF, "membrane capacitor", ROCKPOOL)

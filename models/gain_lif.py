@@ -42,6 +42,16 @@ class GainLIF(Receptive):
     receptors (``receptors=()``) has the trained gain alone. Both sites give the same spikes while
     the gain is constant. Receptors may also open a K+ conductance and scale the after-spike
     current.
+
+    Examples
+    --------
+    >>> from brian2 import nA, umolar
+    >>> from neuromod.models import GainLIF
+    >>> cell = GainLIF(receptors=("D1",))
+    >>> cell.steady_gain({"dopamine": [0, 1] * umolar}).round(2)
+    array([1.  , 1.31])
+    >>> print(GainLIF(receptors=()).rate([0.4, 0.8] * nA, gain=2).round(1))
+    [ 46.3 105.3] Hz
     """
 
     v_rest: Quantity = parameter(-70 * mV, "resting potential", BRUNEL_WANG)

@@ -35,6 +35,13 @@ class HodgkinHuxley(Cell):
 
     It has no reset: a spike is a crossing of `v_th`, counted once within `t_ref`. Receptors'
     `ahp_max` has nothing to act on.
+
+    Examples
+    --------
+    >>> from brian2 import mV
+    >>> from neuromod.models import HodgkinHuxley
+    >>> print(round(HodgkinHuxley().resting["v"] / mV))
+    -65
     """
 
     area: Quantity = positive(

@@ -47,6 +47,12 @@ class Izhikevich(Cell):
     The defaults are a regular spiking cell. `types` has the cells of the paper of 2003, `patterns`
     the twenty of 2004. Receptors' `ahp_max` has nothing to act on: `u` is adaptation and the
     membrane's own slow currents in one.
+
+    Examples
+    --------
+    >>> from neuromod.models.izhikevich import types
+    >>> types["FS"].a
+    100. * hertz
     """
 
     a: Quantity = parameter(0.02 * PER_MS, "rate of the recovery", f"{SIMPLE_MODEL}, RS")

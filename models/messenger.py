@@ -23,6 +23,15 @@ class Messenger(Parameters):
     Active Gs raises the production from its basal share to 1, active Gi takes its share of it
     away; each binds the cyclase independently of the others. Activation, gain and the other effects
     follow from the messenger as in a `Receptor`, whose own messengers the shared one replaces.
+
+    Examples
+    --------
+    >>> from brian2 import umolar
+    >>> from neuromod.models import GainLIF, Messenger, library
+    >>> shared = Messenger(raised_by=("D1",), lowered_by=("M4",), gain_max=1.8)
+    >>> cell = GainLIF(receptors=(library["D1"], library["M4"], shared))
+    >>> cell.ligands
+    ('dopamine', 'acetylcholine')
     """
 
     name: str = parameter("cAMP", "name, which its variables carry", "chosen here")

@@ -189,6 +189,13 @@ def with_plasticity(neuron: Any, **state: Any) -> Postsynaptic:
     ------
     UserError
         For what is no neuron or has the state already, and for a name that both would have.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from neuromod.models import AdEx, with_plasticity
+    >>> with_plasticity(AdEx(), tau_y=30 * ms).tau_y
+    30. * msecond
     """
     if isinstance(neuron, type) or not hasattr(neuron, "equations"):
         raise UserError(f"A neuron such as AdEx() was expected, not {neuron!r:.80}.")

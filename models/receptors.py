@@ -21,6 +21,16 @@ class Receptor(Parameters):
     Its variables end in its name, as in ``occupancy_D1``, and concentrations in their ligand's,
     as in ``conc_dopamine``. The defaults are those of a generic receptor with an affinity in the
     micromolar range; `neuromod.models.library` has named ones.
+
+    Examples
+    --------
+    >>> from brian2 import umolar
+    >>> from neuromod.models import Receptor
+    >>> receptor = Receptor(gain_max=2.5)
+    >>> receptor.gain([0, 1, 10] * umolar).round(2)
+    array([1.  , 1.75, 2.15])
+    >>> print(round(receptor.ec50 / umolar, 2))
+    0.69
     """
 
     name: str = parameter("generic", "name, which its variables carry", "chosen here")

@@ -21,6 +21,12 @@ class Sensor(Parameters):
     Binding is by mass action at one site. The protein's change of shape may lag behind it, which
     limits how fast the sensor rises at high concentrations. Variables end in the sensor's name, as
     in ``dff_dLight1_1``; `neuromod.models.sensors` has named ones.
+
+    Examples
+    --------
+    >>> from neuromod.models import sensors
+    >>> sensors.dLight1_1.ec50
+    0.33 * umolar
     """
 
     name: str = parameter("generic", "name, which its variables carry", "chosen here")

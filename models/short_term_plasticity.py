@@ -31,6 +31,12 @@ class TsodyksMarkram(Parameters):
     A spike takes the share `U` of what the synapse has left, `1 - used`, and adds `weight` times
     that to a variable of the target. With facilitation the share is `raised`, which every spike
     raises by `U` of what is missing to 1 before it is taken.
+
+    Examples
+    --------
+    >>> from neuromod.models import TsodyksMarkram
+    >>> print(TsodyksMarkram().equations)
+    dused/dt = -used/tau_rec : 1 (event-driven)
     """
 
     target: str = parameter("I_syn", "variable of the target that it adds to", "chosen here")

@@ -12,7 +12,16 @@ MAX_SHOWN = 80
 
 
 class UserError(ValueError):
-    """A mistake in what the user asked for, told in one sentence."""
+    """A mistake in what the user asked for, told in one sentence.
+
+    Examples
+    --------
+    >>> import neuromod
+    >>> neuromod.run("gain-curv")
+    Traceback (most recent call last):
+        ...
+    neuromod.errors.UserError: There is no protocol named 'gain-curv': did you mean gain-curve, ...
+    """
 
 
 class UnsupportedError(UserError):

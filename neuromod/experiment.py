@@ -146,6 +146,15 @@ class Population:
     UserError
         When a value is unknown, not finite, of the wrong unit or out of its physical range, does
         not go with the others, or there is not one for each neuron.
+
+    Examples
+    --------
+    >>> from brian2 import nA
+    >>> from neuromod import Population
+    >>> from neuromod.models import GainLIF
+    >>> cells = Population("cells", GainLIF(receptors=()), 3, {"I_ext": [0.4, 0.8, 1.2] * nA})
+    >>> cells.size, cells.model.tau_m
+    (3, 20. * msecond)
     """
 
     name: str
@@ -282,6 +291,17 @@ class Input:
         Of variables that the model takes as an input, in Brian2's language.
     sources : tuple of Spikes
     connections : tuple of Connection
+
+    Examples
+    --------
+    >>> from brian2 import ms, umolar
+    >>> from neuromod import Input, Population
+    >>> from neuromod.inputs.modulators import puffs
+    >>> from neuromod.models import GainLIF, library
+    >>> cells = Population("cells", GainLIF(receptors=(library.D1,)), 5)
+    >>> puff = puffs("dopamine", cells, 3 * umolar, [100] * ms, 50 * ms, 200 * ms, 0.1 * ms)
+    >>> isinstance(puff, Input)
+    True
     """
 
     population: str
@@ -309,6 +329,13 @@ class Spikes:
     ------
     UserError
         When there is not one time for each neuron, or times are not in order.
+
+    Examples
+    --------
+    >>> from brian2 import ms
+    >>> from neuromod import Spikes
+    >>> Spikes("inputs", 2, neurons=[0, 1, 0], times=[10, 12, 14] * ms).counts()
+    array([2, 1])
     """
 
     name: str
@@ -359,6 +386,12 @@ class Connection:
     ------
     UserError
         When indices are no whole numbers, weights are not finite, or their numbers differ.
+
+    Examples
+    --------
+    >>> from brian2 import nA
+    >>> from neuromod import Connection
+    >>> synapses = Connection("inputs", "cells", "I_syn", i=[0, 0], j=[0, 1], weight=2 * nA)
     """
 
     source: str
@@ -419,6 +452,14 @@ class PlasticConnection:
     UserError
         When a value is unknown, not finite, of the wrong unit or out of its physical range, does
         not go with the others, or there is not one for each synapse.
+
+    Examples
+    --------
+    >>> from neuromod import PlasticConnection
+    >>> from neuromod.models import TsodyksMarkram
+    >>> depressing = PlasticConnection(
+    ...     "depressing", "inputs", "cells", TsodyksMarkram(), i=[0, 0], j=[0, 1]
+    ... )
     """
 
     name: str
@@ -464,6 +505,11 @@ class Trace:
     every : Quantity, optional
         From one sample to the next, seconds, a whole number of time steps; every step if not given.
         Samples are momentary values, the first at the start of the run.
+
+    Examples
+    --------
+    >>> from neuromod import Trace
+    >>> trace = Trace("cells", ["v", "gain"], [0, 3])
     """
 
     population: str
@@ -519,6 +565,24 @@ class Experiment:
     UserError
         When names, indices or units do not fit each other, or a duration, a delay, a refractory
         time or a spike does not lie on the grid of time steps.
+
+    Examples
+    --------
+    >>> from brian2 import ms, nA
+    >>> from neuromod import Connection, Experiment, Population, Spikes, simulate
+    >>> from neuromod.models import GainLIF
+    >>> inputs = Spikes("inputs", 1, [0, 0, 0], [10, 12, 14] * ms)
+    >>> cells = Population("cells", GainLIF(receptors=()), 2, {"trained_gain": [1.0, 1.7]})
+    >>> onto = Connection("inputs", "cells", "I_syn", i=[0, 0], j=[0, 1], weight=2 * nA)
+    >>> experiment = Experiment(
+    ...     populations=[cells],
+    ...     sources=[inputs],
+    ...     connections=[onto],
+    ...     duration=50 * ms,
+    ...     dt=0.1 * ms,
+    ... )
+    >>> simulate(experiment).spikes["cells"].counts()
+    array([0, 1])
     """
 
     populations: Sequence[Population]

@@ -38,6 +38,11 @@ class Section:
         Plain sentences; blank lines separate paragraphs.
     table : str
         Name of the table to show under it, if any.
+
+    Examples
+    --------
+    >>> from neuromod import Section
+    >>> section = Section("Rates", "They rise with the gain.", table="table")
     """
 
     title: str
@@ -115,7 +120,17 @@ class Study(Parameters):
 
 @dataclass(frozen=True, eq=False)
 class Protocol(Study):
-    """Base of all studies that simulate: experiments, and what is measured in their recordings."""
+    """Base of all studies that simulate: experiments, and what is measured in their recordings.
+
+    Examples
+    --------
+    >>> from neuromod import Experiment, Protocol
+    >>> from neuromod.protocols import GainCurve
+    >>> issubclass(GainCurve, Protocol)
+    True
+    >>> [type(made) is Experiment for made in GainCurve().experiments().values()]
+    [True]
+    """
 
     small: ClassVar[Mapping[str, Any]] = {}
     """Settings at which its experiments take seconds, so that a device can be tried with them; a
@@ -156,7 +171,18 @@ class Protocol(Study):
 
 @dataclass(frozen=True, eq=False)
 class Training(Study):
-    """Base of all studies that work with torch alone."""
+    """Base of all studies that work with torch alone.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from neuromod import Training
+    >>> class Nothing(Training):
+    ...     def train(self):
+    ...         return {"table": pd.DataFrame({"epoch": [0], "accuracy": [0.2]})}
+    >>> Nothing().train()["table"].accuracy.tolist()
+    [0.2]
+    """
 
     def train(self) -> Tables:
         """Tables of what was trained, as `Protocol.measure` gives those of recordings."""

@@ -94,6 +94,17 @@ def simulate(
     UserError
         When the device is unknown, cannot be used here, or cannot run this experiment; when it
         needs more than the machine has, or ends in states that cannot be.
+
+    Examples
+    --------
+    >>> from brian2 import ms, nA
+    >>> from neuromod import Experiment, Population, simulate
+    >>> from neuromod.models import GainLIF
+    >>> given = {"I_ext": 0.4 * nA, "trained_gain": [1, 2]}
+    >>> cells = Population("cells", GainLIF(receptors=()), 2, given)
+    >>> recording = simulate(Experiment(populations=[cells], duration=100 * ms, dt=0.1 * ms))
+    >>> recording.spikes["cells"].counts()
+    array([0, 4])
     """
     check_request(device, precision)
     steps = steps_in("duration", experiment.duration, experiment.dt)

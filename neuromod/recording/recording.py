@@ -64,6 +64,20 @@ class Recording:
     totals : mapping of str to mapping of str to Quantity or ndarray
         By population and variable, what a model adds up over a run, at its end; one value per
         neuron.
+
+    Examples
+    --------
+    >>> from brian2 import mV, ms, nA
+    >>> from neuromod import Experiment, Population, Trace, simulate
+    >>> from neuromod.models import GainLIF
+    >>> cells = Population("cells", GainLIF(receptors=()), 1, {"I_ext": 0.8 * nA})
+    >>> traces = [Trace("cells", "v", [0])]
+    >>> experiment = Experiment(
+    ...     populations=[cells], traces=traces, duration=100 * ms, dt=0.1 * ms
+    ... )
+    >>> recording = simulate(experiment)
+    >>> bool(recording.trace("cells", "v", 0).max() < -50 * mV)
+    True
     """
 
     spikes: Mapping[str, Spikes]
