@@ -61,7 +61,7 @@ class AdEx(Cell):
     threshold: ClassVar[str] = "v > V_peak"
     reset: ClassVar[str] = "v = V_r\nw += b"
     refractory: ClassVar[str] = "t_ref"
-    # At 0.1 ms its spikes are late by a third or less of what Euler's are (docs/explanation/neurons.md).
+    # Spikes are less late than by Euler's method at the same step (docs/explanation/neurons.md).
     method: ClassVar[str] = "rk4"
     adaptation: ClassVar[str] = "w"
 

@@ -1,9 +1,9 @@
 """Texts to tell apart: what the docstrings of installed packages are about.
 
 The packages are ones that the project depends on, all under free licences
-(docs/how-to/text-and-sound.md). Their files are read and none is run. The small text transformer is pre-trained on `SOURCE_TOPICS`;
-the target task has others. Prose alone is kept, without code, names in it or names of packages, so
-that a topic is told by what is said about it.
+(docs/how-to/text-and-sound.md). Their files are read and none is run. The small text transformer is
+pre-trained on `SOURCE_TOPICS`; the target task has others. Prose alone is kept, without code, names
+in it or names of packages, so that a topic is told by what is said about it.
 """
 
 from __future__ import annotations
