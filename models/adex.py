@@ -61,7 +61,7 @@ class AdEx(Cell):
     threshold: ClassVar[str] = "v > V_peak"
     reset: ClassVar[str] = "v = V_r\nw += b"
     refractory: ClassVar[str] = "t_ref"
-    # Spikes are less late than by Euler's method at the same step (docs/explanation/neurons.md).
+    # Of fourth order, since a spike is a steep upstroke.
     method: ClassVar[str] = "rk4"
     adaptation: ClassVar[str] = "w"
 
