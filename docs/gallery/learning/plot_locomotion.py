@@ -5,7 +5,7 @@ What is left of learned balance when the body changes?
 A spiking network balances a pole on a cart, whose physics MuJoCo computes. An evolution strategy
 learns its weights, alone or together with a rule of plasticity that acts while the body moves.
 Then the body changes: its motor is weak, it is heavier, gravity is stronger. Bars tell for how
-many actions, of 100 at most, the pole stood. After 20 generations of small networks balance is
+many actions, of 100 at most, the pole stood. After 10 generations of small networks balance is
 poor; :doc:`/explanation/locomotion` has trained networks, other bodies and intervals.
 """
 
@@ -20,7 +20,7 @@ run = neuromod.run(
     conditions=("weak joint", "heavy", "gravity"),
     seeds=2,
     hidden=16,
-    generations=20,
+    generations=10,
     pairs=12,
     actions=100,
     tested_actions=100,
