@@ -21,7 +21,7 @@ run = neuromod.run(
     interval=[1.1] * second,
     puffs=2,
     onset=0.5 * second,
-    after=5 * second,
+    after=3 * second,
 )
 
 figure, (above, below) = plt.subplots(2, 1, figsize=(6, 4.5), sharex=True)
