@@ -98,7 +98,7 @@ def test_the_readme_is_short_and_begins_with_the_commands_of_continuous_integrat
 @pytest.mark.parametrize("section", ["tutorials", "how-to", "explanation", "reference", "project"])
 def test_a_section_s_first_page_tells_of_each_of_its_pages(section):
     index = DOCS / section / "index.md"
-    told = re.findall(r"\]\(([\w-]+)\.md\)", index.read_text())
+    told = re.findall(r"\]\(([\w.-]+)\.md\)", index.read_text())
     pages = {page.stem for page in index.parent.glob("*.md")} - {"index"}
     assert pages <= set(told), f"not told of: {sorted(pages - set(told))}"
 

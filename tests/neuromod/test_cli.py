@@ -242,7 +242,7 @@ def test_a_report_is_written_again(neuromod, tmp_path):
 
 def test_what_a_run_has_written_is_verified(neuromod, tmp_path):
     neuromod("run", "tiny", "--out", "here")
-    assert neuromod("verify", "here").out == "here: all 5 files are what was written.\n"
+    assert neuromod("verify", "here").out == "here: all 6 files are what was written.\n"
     with (tmp_path / "here" / "figure.png").open("ab") as figure:
         figure.write(b"x")
     ended = neuromod("verify", "here")

@@ -213,7 +213,7 @@ def test_the_figure_is_drawn_of_a_silent_network_too(run):
     assert draw(run.protocol, run.tables, run.recordings).png.startswith(b"\x89PNG")
     # Runs of earlier versions have no errors of CV and correlation.
     earlier = {"table": run.table.drop(columns=["cv_se", "correlation_se"])}
-    assert draw(run.protocol, run.tables | earlier, run.recordings).startswith(b"\x89PNG")
+    assert draw(run.protocol, run.tables | earlier, run.recordings).png.startswith(b"\x89PNG")
     silent = neuromod.run(replace(TINY, drive=[1.3, 1.9, 2.7] * Hz))
     assert silent.table.rate_Hz.max() < 1
     assert silent.tables["response"].over_control.isna().all()

@@ -148,7 +148,7 @@ def test_the_report_and_the_figure_say_what_the_tables_hold():
     assert "guessing: 10 %" in sections["Bits"]
     assert "with 2 and 5 bits no code ever rises" in sections["Changes that vanish"]
     assert "156 fJ" in sections["Writes and their energy"]
-    assert draw(SMALL, run().tables, run().recordings).startswith(b"\x89PNG")
+    assert draw(SMALL, run().tables, run().recordings).png.startswith(b"\x89PNG")
 
 
 def test_the_figure_can_be_drawn_where_nothing_was_written():
@@ -156,7 +156,7 @@ def test_the_figure_can_be_drawn_where_nothing_was_written():
     for name in ("table", "summary", "codes"):
         rows = tables[name]
         tables[name] = rows[(rows.bits == 2) & (rows.rounding == "nearest") | (rows.bits == np.inf)]
-    assert draw(SMALL, tables, {}).startswith(b"\x89PNG")
+    assert draw(SMALL, tables, {}).png.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
