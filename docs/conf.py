@@ -27,7 +27,7 @@ extensions = [
     "reference_pages",
 ]
 # The gallery's sources, and its notebooks, which are there to download.
-exclude_patterns = ["_build", "_generated", "gallery", "auto_gallery/**.ipynb"]
+exclude_patterns = ["_build", ".jupyter_cache", "_generated", "gallery", "auto_gallery/**.ipynb"]
 
 # Pages and notebooks
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

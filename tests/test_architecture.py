@@ -226,7 +226,7 @@ def test_a_source_distribution_has_whatever_its_tests_read(tmp_path):
         packed = {name.partition("/")[2] for name in archive.getnames()}
     folders = (*ROOMS, "tests", "docs")
     there = {path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
-    made = ("__pycache__", "_generated", "_build", "auto_gallery")
+    made = ("__pycache__", "_generated", "_build", "auto_gallery", ".jupyter_cache")
     kept = {path for path in there if not set(made) & set(path.parts)}
     wanted = {str(path.relative_to(ROOT)) for path in kept} | {"README.md", ".ci/run", "LICENSE"}
     assert wanted <= packed

@@ -17,13 +17,7 @@ from brian2 import ms
 import neuromod
 
 run = neuromod.run(
-    "plastic-codes",
-    seeds=1,
-    steps=60,
-    episodes=40,
-    calibration=20,
-    bits=(0, 2, 4),
-    delay=0 * ms,
+    "plastic-codes", seeds=1, steps=60, episodes=40, calibration=20, bits=(0, 2, 4), delay=0 * ms
 )
 
 summary = run.tables["summary"]
