@@ -16,7 +16,7 @@ from brian2 import ms, second
 import neuromod
 
 run = neuromod.run(
-    "reward-learning", stimuli=3, cells=8, duration=20 * second, lags=[-30, -10, 10, 30] * ms
+    "reward-learning", stimuli=3, cells=8, duration=25 * second, lags=[-30, -10, 10, 30] * ms
 )
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3.5))
