@@ -11,6 +11,7 @@ for narrow pages, on light and on dark ones. Above is what sets the gain, below 
 The trained gain is the one that receptor and supply are then set to.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from matplotlib.axes import Axes
 from scipy.optimize import brentq
 from sklearn.datasets import load_digits
 
-from neuromod import Connection, Experiment, Population, Spikes, Trace, simulate
+from neuromod import Connection, Experiment, Population, Recording, Spikes, Trace, simulate
 from neuromod.chip.conversion import gain_of, vdd_of
 from neuromod.chip.pulses import code_pulses
 from neuromod.models import CircuitNeuron, GainLIF, library
@@ -119,16 +120,9 @@ def cell(gain: float) -> Way:
     given = np.array([0, chosen]) * umolar
     neuron = GainLIF(receptors=(receptor,))
     values = {"conc_dopamine": given, **receptor.steady(given)}
-    inputs = Spikes("inputs", 1, [0] * len(ARRIVALS), ARRIVALS * ms)
-    experiment = Experiment(
-        populations=[Population("cells", neuron, 2, values)],
-        sources=[inputs],
-        connections=[Connection("inputs", "cells", "I_syn", i=[0, 0], j=[0, 1], weight=2.2 * nA)],
-        traces=[Trace("cells", "v", [0, 1])],
-        duration=40 * ms,
-        dt=0.1 * ms,
-    )
-    recording = simulate(experiment)
+    cells = Population("cells", neuron, 2, values)
+    synapses = [Connection("inputs", "cells", "I_syn", i=[0, 0], j=[0, 1], weight=2.2 * nA)]
+    recording = driven(cells, synapses, ms, 0.1 * ms)
     before, after = recording.signals["cells"]["v"].values
     return Way(
         name="Cell",
@@ -147,22 +141,30 @@ def cell(gain: float) -> Way:
     )
 
 
+def driven(
+    pair: Population, synapses: Sequence[Connection], unit: Quantity, dt: Quantity
+) -> Recording:
+    """Two neurons, given the same spikes; `unit` is the one in which their time is told."""
+    experiment = Experiment(
+        populations=[pair],
+        sources=[Spikes("inputs", 1, [0] * len(ARRIVALS), ARRIVALS * unit)],
+        connections=synapses,
+        traces=[Trace(pair.name, "v", [0, 1])],
+        duration=40 * unit,
+        dt=dt,
+    )
+    return simulate(experiment)
+
+
 def chip(gain: float) -> Way:
     """The supply of a mirror synapse, and the membrane of a circuit neuron."""
     circuit = CircuitNeuron()
     low, high = float(circuit.vdd_low / volt), float(circuit.vdd_high / volt)
     vdd = np.linspace(low, high, 80)
     pair = Quantity([circuit.vdd_reference, vdd_of(circuit, np.array([gain]))[0]])
-    inputs = Spikes("inputs", 1, [0] * len(ARRIVALS), ARRIVALS * usecond)
-    experiment = Experiment(
-        populations=[Population("chip", circuit, 2, {"vdd": pair})],
-        sources=[inputs],
-        connections=code_pulses("inputs", "chip", [0, 0], [0, 1], 2, circuit.t_pulse),
-        traces=[Trace("chip", "v", [0, 1])],
-        duration=40 * usecond,
-        dt=10 * nsecond,
-    )
-    recording = simulate(experiment)
+    neurons = Population("chip", circuit, 2, {"vdd": pair})
+    synapses = code_pulses("inputs", "chip", [0, 0], [0, 1], 2, circuit.t_pulse)
+    recording = driven(neurons, synapses, usecond, 10 * nsecond)
     before, after = recording.signals["chip"]["v"].values
     return Way(
         name="Chip",

@@ -110,7 +110,8 @@ def _summary(kind: str, name: str) -> str:
 
 def question(study: type[Study]) -> str:
     """What a protocol asks: the paragraph after the title in its docstring."""
-    asked = " ".join(inspect.getdoc(study).split("\n\n")[1].split())  # type: ignore[union-attr]
+    told = (inspect.getdoc(study) or "").split("\n\n")
+    asked = " ".join(told[1].split()) if len(told) > 1 else ""
     if not asked.endswith("?"):
         raise ValueError(f"{study.__name__}'s docstring lacks its question after the title.")
     return asked

@@ -183,7 +183,7 @@ class _Writer:
         return f"{self.write(left, PRODUCT)}{between}{self.write(right, SIGN)}"
 
     def _call(self, node: ast.Call) -> tuple[str, int]:
-        name, given = node.func.id, [self.write(part) for part in node.args]  # type: ignore[attr-defined]
+        name, given = ast.unparse(node.func), [self.write(part) for part in node.args]
         if name not in FUNCTIONS:
             return rf"\operatorname{{{name}}}\left({', '.join(given)}\right)", ATOM
         inner = rf"\left({given[0]}\right)" if name in BRACKETED else given[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,9 +27,6 @@ DOCS = Path(__file__).parents[1] / "docs"
 FRAGMENT = DOCS / "explorer" / "explorer.html"
 CLOSE = 1e-9
 """Relative."""
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 pytestmark = pytest.mark.slow
 
@@ -56,17 +52,6 @@ def address(files, tmp_path_factory) -> str:
         encoding="utf-8",
     )
     return page.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium on this machine")
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 class Explorer:

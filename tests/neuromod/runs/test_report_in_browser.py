@@ -1,6 +1,5 @@
 """A report as a browser shows, prints and reads it; without Chromium these are skipped."""
 
-import shutil
 from urllib.parse import urljoin
 
 import numpy as np
@@ -9,10 +8,6 @@ from brian2 import ms, nA, umolar
 
 from neuromod.protocols import GainCurve
 from neuromod.runs.run import run
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
 
 TOO_WIDE = """() => [...document.querySelectorAll("main, .wide, table, th, td, pre, img")]
     .filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0
@@ -42,14 +37,6 @@ def made(tmp_path_factory):
     small = {"I": [0.3, 0.55, 0.7, 0.9] * nA, "conc": [0, 0.7, 3] * umolar, "duration": 300 * ms}
     folder = tmp_path_factory.mktemp("report") / "run"
     return folder, run(GainCurve(**small), out=folder)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
