@@ -409,7 +409,8 @@ def _linspace(start: Any, stop: Any, count: Any) -> Any:
     """`count` values at equal distances from `start` to `stop`."""
     _check_count("linspace", count)
     _check_alike([start, stop])
-    return start + (stop - start) * np.linspace(0, 1, count)
+    values = np.linspace(float(start), float(stop), count)
+    return Quantity(values, dim=start.dim) if isinstance(start, Quantity) else values
 
 
 def _geomspace(start: Any, stop: Any, count: Any) -> Any:

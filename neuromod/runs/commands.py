@@ -20,6 +20,8 @@ from neuromod.support.text import NAMES, handy
 
 LONGEST = 20_000
 """Characters of a command; shells take some more, people do not."""
+SPACED, SPACED_FROM = ("linspace", "geomspace"), 5
+"""Series of values by the functions that make them, and the least number of values."""
 PATH = re.compile(r".*[/\\].+|.*\.(csv|tsv|txt|toml|json|nix|nwb|nir|abf|mat|h5|safetensors|pt)")
 
 
@@ -124,15 +126,30 @@ def _given(default: Study, texts: Mapping[str, str]) -> dict[str, str]:
 
 def _short(value: Any, exact: str) -> str:
     """A setting as people type it, such as ``15*ms``, where that is the same to the last bit."""
-    if not isinstance(value, Quantity) or value.ndim > 1:
+    if not isinstance(value, Quantity | np.ndarray) or value.ndim > 1 or value.dtype.kind != "f":
         return exact
     plain, symbol = handy(value)
     unit = NAMES.get(symbol) or symbol.replace("µ", "u").replace("Ω", "ohm")
-    if not hasattr(brian2, unit):
+    if unit and not hasattr(brian2, unit):
         return exact
+    behind = f"*{unit}" if unit else ""
     numbers = [f"{item:.12g}" for item in np.atleast_1d(plain)]
-    text = f"[{', '.join(numbers)}]*{unit}" if value.ndim else f"{numbers[0]}*{unit}"
-    return text if format_value(parse_value(text)) == exact else exact
+    if not value.ndim:
+        texts = [numbers[0]]
+    else:
+        texts = [f"[{', '.join(numbers)}]"]
+        if len(numbers) >= SPACED_FROM:
+            ends = f"({numbers[0]}, {numbers[-1]}, {len(numbers)})"
+            texts = [*(f"{space}{ends}" for space in SPACED), *texts]
+    return next((text + behind for text in texts if _gives(text + behind, exact)), exact)
+
+
+def _gives(text: str, exact: str) -> bool:
+    try:
+        return format_value(parse_value(text)) == exact
+    except UserError:
+        # A geometric series does not reach 0.
+        return False
 
 
 def _literal(value: Any, text: str) -> str:
@@ -140,4 +157,6 @@ def _literal(value: Any, text: str) -> str:
     if isinstance(value, str | tuple):
         return repr(value)
     is_plain = isinstance(value, np.ndarray) and unit_of(value) == "1"
+    if text.startswith(SPACED):
+        return text
     return f"array({np.asarray(value).tolist()!r})" if is_plain and value.ndim else text

@@ -67,7 +67,14 @@ def alternative(figure: Figure) -> str:
 
     The figure has to be drawn.
     """
-    told = list(filter(None, map(_panel, _panels(figure))))
+    panels = _panels(figure)
+    above = {axes: _titled_above(axes, panels) for axes in panels}
+    told = [
+        _panel(axes, [other for other in panels if above[other] is axes])
+        for axes in panels
+        if above[axes] is None
+    ]
+    told = [text for text in told if text]
     if len(told) == 1:
         return f"Figure. {told[0]}"
     return f"Figure of {len(told)} panels. {' '.join(told)}" if told else "Figure without axes."
@@ -75,6 +82,55 @@ def alternative(figure: Figure) -> str:
 
 def _panels(figure: Figure) -> list[Axes]:
     return [axes for axes in figure.axes if axes.get_label() != "<colorbar>" and axes.axison]
+
+
+def _title(axes: Axes) -> str:
+    return str(axes.get_title("left") or axes.get_title())
+
+
+def _titled_above(axes: Axes, panels: list[Axes]) -> Axes | None:
+    """The panel that axes without a title belong to: the nearest above them, of their width."""
+    if _title(axes):
+        return None
+    higher = [
+        other
+        for other in panels
+        if _title(other) and _is_along(axes, other, "x") and other.bbox.y0 >= axes.bbox.y1
+    ]
+    return min(higher, key=lambda other: float(other.bbox.y0), default=None)
+
+
+def _is_along(axes: Axes, other: Axes, axis: str) -> bool:
+    """Whether other axes begin and end where these do, within a pixel."""
+    own, theirs = (getattr(one.bbox, f"interval{axis}") for one in (axes, other))
+    return bool(np.allclose(own, theirs, atol=1))
+
+
+def _named(axes: Axes, axis: str) -> Axes:
+    """The axes whose label or ticks say what stands along an axis.
+
+    They are these, or else the nearest in a line with them that have the same limits, as of a row
+    of panels only the leftmost may be labelled.
+    """
+    if _says(axes, axis):
+        return axes
+    limits = f"interval{axis}"
+    alike = [
+        other
+        for other in _panels(axes.figure)
+        if _says(other, axis)
+        and _is_along(axes, other, axis)
+        and np.allclose(getattr(axes.viewLim, limits), getattr(other.viewLim, limits))
+    ]
+    return min(alike, key=lambda other: _distance(axes, other), default=axes)
+
+
+def _distance(axes: Axes, other: Axes) -> float:
+    return float(np.abs(other.bbox.p0 - axes.bbox.p0).sum())
+
+
+def _says(axes: Axes, axis: str) -> bool:
+    return bool(getattr(axes, f"get_{axis}label")() or _names(getattr(axes, f"{axis}axis"))[0])
 
 
 def _marked(axes: Axes) -> Iterator[tuple[Line2D, str]]:
@@ -120,7 +176,7 @@ def _value(axes: Axes, axis: str, value: float) -> str:
     formatter = axes.fmt_xdata if axis == "x" else axes.fmt_ydata
     if formatter is not None:
         return str(formatter(value))
-    names = _categories(getattr(axes, f"{axis}axis"))
+    names = _categories(getattr(_named(axes, axis), f"{axis}axis"))
     if names:
         nearest = min(names, key=lambda place: abs(place - value))
         places = sorted(names)
@@ -132,14 +188,21 @@ def _value(axes: Axes, axis: str, value: float) -> str:
 
 def _categories(axis: Axis) -> dict[float, str]:
     """Names by place, where the ticks of an axis are names."""
+    names, are_all = _names(axis)
+    return names if are_all else {}
+
+
+def _names(axis: Axis) -> tuple[dict[float, str], bool]:
+    """Ticks that are names, by place, and whether all are; spikes may lie above numbers."""
     formatter = axis.get_major_formatter()
     if not isinstance(formatter, FixedFormatter | FuncFormatter | StrCategoryFormatter):
-        return {}
+        return {}, False
     places = [float(place) for place in axis.get_majorticklocs()]
     # A label may be a number, which Matplotlib turns into text when it draws.
-    names = [_plain(str(text)) for text in formatter.format_ticks(places)]
-    found = {place: text for place, text in zip(places, names, strict=True) if text}
-    return {} if any(_is_number(text, place) for place, text in found.items()) else found
+    texts = [_plain(str(text)) for text in formatter.format_ticks(places)]
+    found = {place: text for place, text in zip(places, texts, strict=True) if text}
+    names = {place: text for place, text in found.items() if not _is_number(text, place)}
+    return names, len(names) == len(found)
 
 
 def _is_number(text: str, value: float) -> bool:
@@ -151,7 +214,7 @@ def _is_number(text: str, value: float) -> bool:
 
 def _quantity(axes: Axes, axis: str) -> tuple[str, str]:
     """Name and unit on an axis; the name is empty where it has no label."""
-    text = _plain(getattr(axes, f"get_{axis}label")())
+    text = _plain(getattr(_named(axes, axis), f"get_{axis}label")())
     found = MEASURED.fullmatch(text)
     return (found[1], found[2]) if found else (text, "")
 
@@ -160,34 +223,73 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _panel(axes: Axes) -> str:
-    """One sentence on a panel; empty where neither a title nor an axis says what it shows."""
-    title = axes.get_title("left") or axes.get_title()
-    found = PANEL.fullmatch(" ".join(title.split("\n")))
-    name = f"Panel {found[1]}, {_plain(found[2])}" if found else _plain(title)
-    told = [_range(axes, axis) for axis in "yx"]
-    if not (name or told[0]):
+def _panel(axes: Axes, below: list[Axes]) -> str:
+    """One sentence on a panel; empty where neither a title nor an axis says what it shows.
+
+    `below` are axes without a title of their own.
+    """
+    found = PANEL.fullmatch(" ".join(_title(axes).split("\n")))
+    name = f"Panel {found[1]}, {_plain(found[2])}" if found else _plain(_title(axes))
+    seen, is_told = _seen(axes)
+    if not (name or is_told):
         return ""
-    seen = " against ".join(filter(None, told))
     words = f"{name}: {seen}".removesuffix(": ") if name else seen[:1].upper() + seen[1:]
-    return f"{words}{_colours(axes)}{_curves(axes)}."
+    more = [_seen(other)[0] for other in below]
+    return (
+        "; below it ".join([f"{words}{_colours(axes)}{_curves(axes)}", *filter(None, more)]) + "."
+    )
+
+
+def _seen(axes: Axes) -> tuple[str, bool]:
+    """What is drawn against what, and whether an axis says what is drawn."""
+    told = [_range(axes, axis) for axis in "yx"]
+    return " against ".join(filter(None, told)), bool(told[0])
 
 
 def _range(axes: Axes, axis: str) -> str:
     """What is drawn along an axis and from where to where; empty where the axis says nothing."""
     name, unit = _quantity(axes, axis)
-    categories = _categories(getattr(axes, f"{axis}axis"))
+    names, are_all = _names(getattr(_named(axes, axis), f"{axis}axis"))
     ends = np.sort(getattr(axes.viewLim, f"interval{axis}"))
-    inside = [text for place, text in categories.items() if ends[0] <= place <= ends[1]]
-    if inside:
-        shown = listed(inside) if len(inside) <= MOST_NAMES else f"{len(inside)} kinds"
-        return f"{name} {shown}".strip()
-    low, high = np.clip(np.sort(getattr(axes.dataLim, f"interval{axis}")), *ends)
+    inside = {place: text for place, text in names.items() if ends[0] <= place <= ends[1]}
+    rows = _rows(axes, axis, inside)
+    if inside and are_all:
+        return f"{name} {rows}".strip()
+    low, high = np.clip(np.sort(_reach(axes, axis, names)), *ends)
     if not np.isfinite([low, high]).all() or not name:
         return name
     first, last = (_value(axes, axis, value) for value in (low, high))
     reach = first if first == last else f"from {first} to {last}"
-    return f"{name} {with_unit(reach, unit)}"
+    return f"{name} {with_unit(reach, unit)}" + (f" with {rows}" if rows else "")
+
+
+def _rows(axes: Axes, axis: str, names: dict[float, str]) -> str:
+    """Names along an axis, with the number of ticks that are drawn at each, such as spikes."""
+    lines = [line for line in axes.lines if line.get_marker() == "|" and line.get_ls() == "None"]
+    others = [line for line, _ in _marked(axes)]
+    places = np.concatenate([_along(line, axis) for line in lines] or [np.array([])])
+    if lines and not others and np.isin(places, list(names)).all():
+        counts = {text: int(np.sum(places == place)) for place, text in names.items()}
+        texts = [f"{text} ({n} mark{'s' if n != 1 else ''})" for text, n in counts.items()]
+    else:
+        texts = list(names.values())
+    if len(texts) > MOST_NAMES:
+        return f"{len(texts)} kinds"
+    return listed(texts) if texts else ""
+
+
+def _reach(axes: Axes, axis: str, names: dict[float, str]) -> Any:
+    """Both ends of what is drawn along an axis, without what lies at the places of names."""
+    if not names:
+        return getattr(axes.dataLim, f"interval{axis}")
+    curves = [_along(line, axis) for line in axes.lines]
+    drawn = np.concatenate([v for v in curves if not np.isin(v, list(names)).all()] or [[np.nan]])
+    return drawn.min(), drawn.max()
+
+
+def _along(line: Line2D, axis: str) -> np.ndarray:
+    values = np.asarray(line.get_xydata(), dtype=float)[:, "xy".index(axis)]
+    return values[np.isfinite(values)]
 
 
 def _colours(axes: Axes) -> str:
@@ -212,4 +314,6 @@ def _curves(axes: Axes) -> str:
     names = [_plain(text.get_text()) for text in legend.get_texts()]
     title = _plain(legend.get_title().get_text())
     shown = listed(names) if len(names) <= MOST_NAMES else f"{len(names)} curves"
-    return f"; {title}: {shown}" if title else f"; drawn are {shown}"
+    if title:
+        return f"; {title}: {shown}"
+    return f"; drawn {'is' if len(names) == 1 else 'are'} {shown}"

@@ -35,7 +35,7 @@ LEVELS = [200, 300, 400]
 SUPPLY = "synapse supply VDD (V)"
 LABELS = {
     "spikes": ("b  Output of {} input spikes", SUPPLY, "output spikes"),
-    "current": ("c  Current of one least significant bit", "", "unit current (nA)"),
+    "current": ("c  Current of one least significant bit", SUPPLY, "unit current (nA)"),
     "energy": ("d  Energy, the core's calibrated", SUPPLY, "energy per spike (pJ)"),
 }
 
@@ -48,7 +48,7 @@ def plot(protocol: VddSweep, tables: Tables, recordings: Recordings) -> Figure:
     inputs = int(table.inputs[0]) if "inputs" in table else len(protocol.codes)
     _plot_traces(protocol, axes["traces"], recordings["sweep"], protocol.drawn(inputs))
     axes["spikes"].plot(table.vdd_V, table.output_spikes, "o-", color=BLUE, ms=3)
-    axes["current"].plot(table.vdd_V, table.unit_current_nA, color=BLUE)
+    axes["current"].plot(table.vdd_V, table.unit_current_nA, "o-", color=BLUE, ms=3)
     _plot_energy(protocol, axes["energy"], table)
     paper = float(LEAST_ENERGY / pjoule)
     axes["energy"].axhline(paper, color=BLACK, lw=0.8, ls=":")

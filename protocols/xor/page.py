@@ -41,7 +41,7 @@ def plot(protocol: Xor, tables: Tables, recordings: Recordings) -> Figure:
     for row, name in enumerate(ROW_NAMES):
         _plot_row(protocol, (axes[name], axes[f"v{name}"]), recordings["rows"], row)
     axes["00"].set_yticklabels(TRAINS)
-    axes["v00"].set_ylabel("membrane (mV),\nthreshold dotted")
+    axes["v00"].set_ylabel("membrane (mV;\nthreshold dotted)")
     supplies = tables["supplies"]
     for column, look in FOUND.items():
         found = supplies[column].where(supplies[column] > 0)

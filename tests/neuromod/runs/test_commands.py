@@ -1,3 +1,4 @@
+import re
 import shlex
 
 import brian2
@@ -7,7 +8,7 @@ from brian2 import Quantity, ms, nA
 
 from neuromod.errors import UserError
 from neuromod.models.gain_lif import GainLIF
-from neuromod.protocols import GainCurve, VddSweep
+from neuromod.protocols import BioVsCircuit, GainCurve, VddSweep
 from neuromod.runs.commands import changed, files, python, shell
 from neuromod.runs.run import load_run, run
 from neuromod.settings import change, flatten, format_value, read, split_assignments
@@ -19,13 +20,20 @@ STUDIES = [
     (GainCurve, {"neuron.receptors": "D1", "neuron.receptors.D1.gain_max": "2.7"}),
     (GainCurve, {"receptors": "A1,mine", "receptors.mine.k_on": "2/(uM*s)"}),
     (GainCurve, {"neuron": "adex"}),
-    (VddSweep, {"vdd": "linspace(0.55, 0.75, 4)*volt", "codes": "1,2,3"}),
+    (GainCurve, {"I": "geomspace(0.3, 1.3, 6)*nA", "conc": "linspace(0, 7.1, 9)*uM"}),
+    (BioVsCircuit, {"gain": "linspace(0.3, 1.7, 9)", "duration": "60*us"}),
+    (BioVsCircuit, {"gain": "[0.3, 0.7, 1.1, 1.2, 1.5]"}),
+    (VddSweep, {"vdd": "linspace(0.55, 0.75, 4)*volt", "codes": "-1,2,3"}),
     (VddSweep, {"network": "it's mine/network.csv"}),
 ]
 
 
 def texts(study):
     return {name: format_value(value) for name, value in flatten(study).items()}
+
+
+def command_name(kind):
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
 
 
 @pytest.mark.parametrize(("kind", "asked"), STUDIES)
@@ -37,7 +45,7 @@ def test_the_command_gives_the_same_settings_to_the_last_bit(kind, asked):
     given = [options[at + 1] for at, word in options.items() if word == "--set"]
     seed = {"seed": rest[rest.index("--seed") + 1]}
     assert texts(change(kind(), read(kind(), split_assignments(given) | seed))) == texts(study)
-    assert name in ("gain-curve", "vdd-sweep")
+    assert name == command_name(kind)
 
 
 @pytest.mark.parametrize(("kind", "asked"), STUDIES)
@@ -49,7 +57,7 @@ def test_the_call_gives_the_same_settings_to_the_last_bit(kind, asked):
         @staticmethod
         def run(name, device, precision, **settings):
             assert (device, precision) == ("cython", "double")
-            assert name in ("gain-curve", "vdd-sweep")
+            assert name == command_name(kind)
             made.append(change(kind(), settings))
 
     call = python(study, changed(study), INFO)
@@ -62,6 +70,13 @@ def test_only_what_differs_is_given():
     assert changed(change(GainCurve(), {"tau_m": 17.3 * ms})) == {"neuron.tau_m": "17.3*ms"}
     third = Quantity(np.array([0.1, 0.2, 0.3]) / 3 * nA)
     assert changed(change(GainCurve(), {"I": third}))["I"].endswith("] * amp")
+
+
+def test_a_series_is_given_as_it_is_typed():
+    for text in ("linspace(0.4, 1.3, 12)*nA", "geomspace(0.1, 10, 7)*nA", "[0.4, 0.7, 0.9]*nA"):
+        assert changed(change(GainCurve(), read(GainCurve(), {"I": text})))["I"] == text
+    gains = change(BioVsCircuit(), {"gain": np.linspace(0.3, 1.7, 9)})
+    assert changed(gains) == {"gain": "linspace(0.3, 1.7, 9)"}
 
 
 def test_the_command_when_executed_gives_the_same_tables(tiny, neuromod, tmp_path):

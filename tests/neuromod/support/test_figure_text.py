@@ -94,3 +94,35 @@ def test_labels_of_ticks_may_be_numbers():
     label(axes["a"], "a  Recall", "digit", "recall")
     axes["a"].set_xticks([0, 1], [4, 7])
     assert "digit 4 and 7" in alternative(drawn(figure))
+
+
+def test_spikes_above_a_membrane_are_counted_and_are_not_its_range():
+    figure, axes = panels([["a"]])
+    axes["a"].plot([0, 1, 2], [-70, -50, -65])
+    axes["a"].plot([0.5, 1.5], [0, 0], "|")
+    axes["a"].set_yticks([-60, -50, 0, 20], [-60, -50, "inputs", "outputs"])
+    label(axes["a"], "a  Cell", "time (ms)", "membrane (mV)", ylim=(-80, 30))
+    assert alternative(drawn(figure)) == (
+        "Figure. Panel a, Cell: membrane from -70 to -50 mV with inputs (2 marks) and outputs "
+        "(0 marks) against time from 0 to 2 ms."
+    )
+
+
+def test_of_panels_in_a_line_one_is_labelled_for_all():
+    figure, axes = panels([["a", "b"], ["va", "vb"]])
+    for name, at in (("a", [1, 2]), ("b", [3])):
+        axes[name].plot(at, np.zeros(len(at)), "|")
+        axes[name].set(ylim=(-0.5, 1.5), xlim=(0, 4), xticks=[])
+        axes[name].set_yticks([0, 1], ["in", "out"] if name == "a" else ["", ""])
+        axes[f"v{name}"].plot([0, 4], [1, at[0]], "o-")
+        axes[f"v{name}"].set(ylim=(0, 5), xlim=(0, 4))
+        axes[name].set_title(f"{name}  Row", loc="left")
+        axes[f"v{name}"].set_xlabel("time (ms)")
+    axes["va"].set_ylabel("membrane (mV;\nthreshold dotted)")
+    assert alternative(drawn(figure)) == (
+        "Figure of 2 panels. Panel a, Row: in (2 marks) and out (0 marks) against time from 1 to "
+        "2 ms; below it membrane 1 mV against time from 0 to 4 ms. Panel b, Row: in (1 mark) and "
+        "out (0 marks) against time 3 ms; below it membrane from 1 to 3 mV against time from 0 to "
+        "4 ms."
+    )
+    assert points(figure)[-1].text == "time: 4 ms\nmembrane: 3 mV"
