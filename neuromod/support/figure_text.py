@@ -19,7 +19,8 @@ from neuromod.support.text import number, with_unit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
 
 MOST_POINTS = 2000
@@ -30,7 +31,8 @@ MOST_NAMES = 9
 """Categories and curves that are named one by one."""
 TICKS = ("None", "none", " ", "", ".", ",", "|")
 """Markers of spikes and of lines that have none."""
-PANEL = re.compile(r"([a-z])  (.*)")
+PANEL = re.compile(r"([a-z])(?:  (.*))?")
+NUMBER = re.compile(r"[-+]?\d[\d .]*(e-?\d+)?")
 MEASURED = re.compile(r"(.+) \(([^\s();,:]+|1/\([^()]+\))(?:;[^()]*)?\)")
 """An axis's label with a unit, and with what it says behind a semicolon."""
 
@@ -55,7 +57,7 @@ def points(figure: Figure) -> list[Point]:
     together: dict[tuple[int, int], list[Point]] = {}
     for axes in _panels(figure):
         for line, name in _marked(axes):
-            for point in _points_of(axes, line, name):
+            for point in _points_of(axes, line, name, figure.bbox.size):
                 place = (round(FINE * point.x), round(FINE * point.y))
                 together.setdefault(place, []).append(point)
     found = [_joined(at_one_place) for at_one_place in together.values()]
@@ -68,6 +70,8 @@ def alternative(figure: Figure) -> str:
     The figure has to be drawn.
     """
     panels = _panels(figure)
+    if all(_letter(axes) for axes in panels if _title(axes)):
+        panels.sort(key=_letter)
     above = {axes: _titled_above(axes, panels) for axes in panels}
     told = [
         _panel(axes, [other for other in panels if above[other] is axes])
@@ -75,13 +79,22 @@ def alternative(figure: Figure) -> str:
         if above[axes] is None
     ]
     told = [text for text in told if text]
-    if len(told) == 1:
-        return f"Figure. {told[0]}"
-    return f"Figure of {len(told)} panels. {' '.join(told)}" if told else "Figure without axes."
+    parts = (figure, *figure.subfigs)
+    common = [_legend(legend) for part in parts for legend in part.legends]
+    if not told:
+        return "Figure without axes."
+    head = "Figure." if len(told) == 1 else f"Figure of {len(told)} panels."
+    return " ".join([head, *told, *(f"In all panels {text}." for text in common)])
 
 
-def _panels(figure: Figure) -> list[Axes]:
+def _panels(figure: Figure | SubFigure) -> list[Axes]:
     return [axes for axes in figure.axes if axes.get_label() != "<colorbar>" and axes.axison]
+
+
+def _letter(axes: Axes) -> str:
+    """The letter before a panel's title, which panels are told in the order of."""
+    found = PANEL.fullmatch(" ".join(_title(axes).split("\n")))
+    return found[1] if found else ""
 
 
 def _title(axes: Axes) -> str:
@@ -106,31 +119,44 @@ def _is_along(axes: Axes, other: Axes, axis: str) -> bool:
     return bool(np.allclose(own, theirs, atol=1))
 
 
-def _named(axes: Axes, axis: str) -> Axes:
-    """The axes whose label or ticks say what stands along an axis.
+def _labelled(axes: Axes, axis: str) -> str:
+    """Label of an axis, or else that of the nearest panel to its left, or below it."""
+    return next((str(text) for one in _towards(axes, axis) if (text := _label(one, axis))), "")
 
-    They are these, or else the nearest in a line with them that have the same limits, as of a row
-    of panels only the leftmost may be labelled.
+
+def _label(axes: Axes, axis: str) -> str:
+    return _plain(getattr(axes, f"get_{axis}label")())
+
+
+def _named(axes: Axes, axis: str) -> Axis:
+    """An axis, or that of a panel to its left, or below it, which names the ticks of both."""
+    limits = getattr(axes.viewLim, f"interval{axis}")
+    for one in _towards(axes, axis):
+        is_alike = np.allclose(limits, getattr(one.viewLim, f"interval{axis}"))
+        if is_alike and _names(_axis(one, axis))[0]:
+            return _axis(one, axis)
+    return _axis(axes, axis)
+
+
+def _axis(axes: Axes, axis: str) -> Axis:
+    return axes.xaxis if axis == "x" else axes.yaxis
+
+
+def _towards(axes: Axes, axis: str) -> list[Axes]:
+    """Axes, then what lies in a line with them where an axis is named for several, nearest first.
+
+    That is to the left for y, and below for x.
     """
-    if _says(axes, axis):
-        return axes
-    limits = f"interval{axis}"
-    alike = [
+    across = "x0" if axis == "y" else "y0"
+    own = getattr(axes.bbox, across)
+    others = [
         other
         for other in _panels(axes.figure)
-        if _says(other, axis)
+        if axes.has_data()
+        and getattr(other.bbox, across) < own - 1
         and _is_along(axes, other, axis)
-        and np.allclose(getattr(axes.viewLim, limits), getattr(other.viewLim, limits))
     ]
-    return min(alike, key=lambda other: _distance(axes, other), default=axes)
-
-
-def _distance(axes: Axes, other: Axes) -> float:
-    return float(np.abs(other.bbox.p0 - axes.bbox.p0).sum())
-
-
-def _says(axes: Axes, axis: str) -> bool:
-    return bool(getattr(axes, f"get_{axis}label")() or _names(getattr(axes, f"{axis}axis"))[0])
+    return [axes, *sorted(others, key=lambda other: -float(getattr(other.bbox, across)))]
 
 
 def _marked(axes: Axes) -> Iterator[tuple[Line2D, str]]:
@@ -152,8 +178,9 @@ def _joined(points: list[Point]) -> Point:
     return replace(points[0], text="\n\n".join(texts[:MOST_JOINED] + more))
 
 
-def _points_of(axes: Axes, line: Line2D, name: str) -> Iterator[Point]:
-    width, height = axes.figure.bbox.size
+def _points_of(axes: Axes, line: Line2D, name: str, size: Any) -> Iterator[Point]:
+    # The figure's own size: that of axes may be a part of it.
+    width, height = size
     values = np.asarray(line.get_xydata(), dtype=float)
     pixels = line.get_transform().transform(values)
     for (x, y), (across, up) in zip(values, pixels, strict=True):
@@ -167,7 +194,7 @@ def _said(axes: Axes, axis: str, value: float) -> str:
     """A value on an axis with its name and unit, such as ``gain: 1.5``."""
     name, unit = _quantity(axes, axis)
     text = _value(axes, axis, value)
-    known = with_unit(text, unit) if unit and text == number(value) else text
+    known = with_unit(text, unit) if unit and NUMBER.fullmatch(text) else text
     return f"{name}: {known}" if name else known
 
 
@@ -176,7 +203,7 @@ def _value(axes: Axes, axis: str, value: float) -> str:
     formatter = axes.fmt_xdata if axis == "x" else axes.fmt_ydata
     if formatter is not None:
         return str(formatter(value))
-    names = _categories(getattr(_named(axes, axis), f"{axis}axis"))
+    names = _categories(_named(axes, axis))
     if names:
         nearest = min(names, key=lambda place: abs(place - value))
         places = sorted(names)
@@ -214,7 +241,7 @@ def _is_number(text: str, value: float) -> bool:
 
 def _quantity(axes: Axes, axis: str) -> tuple[str, str]:
     """Name and unit on an axis; the name is empty where it has no label."""
-    text = _plain(getattr(_named(axes, axis), f"get_{axis}label")())
+    text = _labelled(axes, axis)
     found = MEASURED.fullmatch(text)
     return (found[1], found[2]) if found else (text, "")
 
@@ -229,7 +256,9 @@ def _panel(axes: Axes, below: list[Axes]) -> str:
     `below` are axes without a title of their own.
     """
     found = PANEL.fullmatch(" ".join(_title(axes).split("\n")))
-    name = f"Panel {found[1]}, {_plain(found[2])}" if found else _plain(_title(axes))
+    name = _plain(_title(axes))
+    if found:
+        name = ", ".join(filter(None, (f"Panel {found[1]}", _plain(found[2] or ""))))
     seen, is_told = _seen(axes)
     if not (name or is_told):
         return ""
@@ -249,12 +278,12 @@ def _seen(axes: Axes) -> tuple[str, bool]:
 def _range(axes: Axes, axis: str) -> str:
     """What is drawn along an axis and from where to where; empty where the axis says nothing."""
     name, unit = _quantity(axes, axis)
-    names, are_all = _names(getattr(_named(axes, axis), f"{axis}axis"))
+    names, are_all = _names(_named(axes, axis))
     ends = np.sort(getattr(axes.viewLim, f"interval{axis}"))
     inside = {place: text for place, text in names.items() if ends[0] <= place <= ends[1]}
     rows = _rows(axes, axis, inside)
     if inside and are_all:
-        return f"{name} {rows}".strip()
+        return with_unit(f"{name} {rows}".strip(), unit)
     low, high = np.clip(np.sort(_reach(axes, axis, names)), *ends)
     if not np.isfinite([low, high]).all() or not name:
         return name
@@ -265,7 +294,9 @@ def _range(axes: Axes, axis: str) -> str:
 
 def _rows(axes: Axes, axis: str, names: dict[float, str]) -> str:
     """Names along an axis, with the number of ticks that are drawn at each, such as spikes."""
-    lines = [line for line in axes.lines if line.get_marker() == "|" and line.get_ls() == "None"]
+    lines = [
+        line for line in axes.lines if line.get_marker() == "|" and line.get_linestyle() == "None"
+    ]
     others = [line for line, _ in _marked(axes)]
     places = np.concatenate([_along(line, axis) for line in lines] or [np.array([])])
     if lines and not others and np.isin(places, list(names)).all():
@@ -283,13 +314,15 @@ def _reach(axes: Axes, axis: str, names: dict[float, str]) -> Any:
     if not names:
         return getattr(axes.dataLim, f"interval{axis}")
     curves = [_along(line, axis) for line in axes.lines]
-    drawn = np.concatenate([v for v in curves if not np.isin(v, list(names)).all()] or [[np.nan]])
-    return drawn.min(), drawn.max()
+    drawn = [v for v in curves if not np.isin(v, list(names)).all()] or [np.array([np.nan])]
+    return np.concatenate(drawn).min(), np.concatenate(drawn).max()
 
 
 def _along(line: Line2D, axis: str) -> np.ndarray:
-    values = np.asarray(line.get_xydata(), dtype=float)[:, "xy".index(axis)]
-    return values[np.isfinite(values)]
+    data = line.get_xdata() if axis == "x" else line.get_ydata()
+    values = np.asarray(data, dtype=float)
+    finite: np.ndarray = values[np.isfinite(values)]
+    return finite
 
 
 def _colours(axes: Axes) -> str:
@@ -309,11 +342,11 @@ def _colours(axes: Axes) -> str:
 def _curves(axes: Axes) -> str:
     """What the legend names."""
     legend = axes.get_legend()
-    if legend is None:
-        return ""
+    return f"; {_legend(legend)}" if legend else ""
+
+
+def _legend(legend: Legend) -> str:
     names = [_plain(text.get_text()) for text in legend.get_texts()]
     title = _plain(legend.get_title().get_text())
     shown = listed(names) if len(names) <= MOST_NAMES else f"{len(names)} curves"
-    if title:
-        return f"; {title}: {shown}"
-    return f"; drawn {'is' if len(names) == 1 else 'are'} {shown}"
+    return f"{title}: {shown}" if title else f"drawn {'is' if len(names) == 1 else 'are'} {shown}"

@@ -40,6 +40,9 @@ def plot(protocol: NetworkGain, tables: Tables, recordings: Recordings) -> Figur
     curves = tables["table"].groupby(["conc_uM", "population"])
     # Points stand beside each other, so that their bars can be told apart.
     aside = np.linspace(-0.02, 0.02, len(curves)) * np.ptp(protocol.drive / Hz)
+    drives = np.asarray(protocol.drive / Hz)
+    for name in ("cv", "correlation"):
+        axes[name].fmt_xdata = lambda x: number(drives[np.abs(drives - x).argmin()])
     for (group, curve), shift in zip(curves, aside, strict=True):
         look = looks[group[1]] | {"color": colors[group[0]]}
         axes["rate"].plot(curve.drive_Hz, curve.rate_Hz, **look | {"ls": ""})

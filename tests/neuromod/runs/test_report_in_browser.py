@@ -7,6 +7,7 @@ import pytest
 from brian2 import ms, nA, umolar
 
 from neuromod.protocols import GainCurve
+from neuromod.runs.registry import find
 from neuromod.runs.run import run
 
 TOO_WIDE = """() => [...document.querySelectorAll("main, .wide, table, th, td, pre, img")]
@@ -29,6 +30,15 @@ CONTRAST = """() => {
         return (pair[0] + 0.05) / (pair[1] + 0.05)
     }))
 }"""
+
+
+COLUMNS = "[...document.querySelectorAll('thead tr')].map(row => row.cells.length)"
+
+
+def on_paper(page):
+    # A4 without its margins of 15 mm is 180 mm wide.
+    page.set_viewport_size({"width": 680, "height": 900})
+    page.emulate_media(media="print")
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +70,38 @@ def test_the_page_does_not_scroll_sideways(page, width):
 
 
 def test_paper_loses_no_column(page):
-    # A4 without its margins of 15 mm is 180 mm wide.
-    page.set_viewport_size({"width": 680, "height": 900})
-    page.emulate_media(media="print")
+    on_paper(page)
     assert page.evaluate(TOO_WIDE) == []
+
+
+@pytest.mark.parametrize("name", ["vdd-sweep", "dose-response"])
+def test_wide_tables_of_other_protocols_fit_on_paper(browser, tmp_path, name):
+    run(name, out=tmp_path / "run", **find("protocol", name).small)
+    opened = browser.new_page()
+    opened.goto((tmp_path / "run" / "report.html").as_uri())
+    on_paper(opened)
+    wide, columns = opened.evaluate(TOO_WIDE), opened.evaluate(COLUMNS)
+    opened.close()
+    assert wide == []
+    assert max(columns) > 8
+
+
+def test_on_paper_words_stay_with_the_command_that_they_introduce(page):
+    on_paper(page)
+    assert (
+        page.evaluate(
+            """() => [...document.querySelectorAll("pre")]
+            .map(e => getComputedStyle(e.previousElementSibling).breakAfter)"""
+        )
+        == ["avoid"] * 3
+    )
+
+
+def test_a_narrow_screen_leaves_room_for_the_meaning_of_a_setting_and_shows_all_of_a_command(page):
+    page.set_viewport_size({"width": 400, "height": 900})
+    wordy = "[aria-label=Settings] td:is(:nth-child(3), :last-child)"
+    assert min(page.eval_on_selector_all(wordy, "all => all.map(e => e.clientWidth)")) >= 150
+    assert max(page.eval_on_selector_all("pre", "all => all.map(e => e.scrollWidth)")) < 400
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 from brian2 import umolar
+from matplotlib.figure import Figure
 
 from neuromod.support.figure_text import alternative, points
 from neuromod.support.figures import Family, label, legend, none_at_left, panels
@@ -126,3 +127,51 @@ def test_of_panels_in_a_line_one_is_labelled_for_all():
         "4 ms."
     )
     assert points(figure)[-1].text == "time: 4 ms\nmembrane: 3 mV"
+
+
+def test_panels_of_a_row_may_differ_in_limits_and_share_a_legend():
+    figure, axes = panels([["b", "a"]])
+    for name, top in (("a", 10), ("b", 20)):
+        (line,) = axes[name].plot([0, 1], [0, top], "o")
+        axes[name].set(xlabel="current (nA)", title=f"{name}")
+    axes["b"].set_ylabel("firing rate (Hz)")
+    figure.legend([line], ["measured"], title="", loc="outside lower center")
+    assert alternative(drawn(figure)) == (
+        "Figure of 2 panels. Panel a: firing rate from 0 to 10 Hz against current from 0 to 1 nA. "
+        "Panel b: firing rate from 0 to 20 Hz against current from 0 to 1 nA. In all panels drawn "
+        "is measured."
+    )
+
+
+def test_markers_of_a_part_of_a_figure_lie_where_they_are_drawn():
+    figure = Figure(figsize=(4, 4))
+    upper, lower = figure.subfigures(2, 1)
+    for part, value in ((upper, 1), (lower, 2)):
+        axes = part.add_axes([0.25, 0.25, 0.5, 0.5], xlim=(0, 1), ylim=(0, 4))
+        axes.plot([0.5], [value], "o")
+    found = points(drawn(figure))
+    assert [(point.x, point.y) for point in found] == [
+        pytest.approx((0.5, 0.5 - (0.25 + 0.125) / 2)),
+        pytest.approx((0.5, 1 - (0.25 + 0.25) / 2)),
+    ]
+
+
+def test_names_of_ticks_keep_their_unit():
+    figure, axes = panels([["a"]])
+    axes["a"].imshow([[1, 2], [3, 4]])
+    axes["a"].set_xticks([0, 1], ["none", "3.1"])
+    axes["a"].set_yticks([0, 1], ["none", "0.7"])
+    label(axes["a"], "a  Gain", "dopamine (µM)", "noradrenaline (µM)")
+    assert alternative(drawn(figure)) == (
+        "Figure. Panel a, Gain: noradrenaline none and 0.7 µM against dopamine none and 3.1 µM."
+    )
+
+
+def test_a_marker_beside_its_place_says_the_place_with_its_unit():
+    figure, axes = panels([["a"]])
+    axes["a"].plot([0.9, 2.1], [3, 4], "o")
+    axes["a"].fmt_xdata = lambda x: f"{x:.0f}"
+    label(axes["a"], "a  Rates", "drive (kHz)", "rate (Hz)")
+    texts = [point.text.replace("\n", ", ") for point in points(drawn(figure))]
+    assert texts == ["drive: 1 kHz, rate: 3 Hz", "drive: 2 kHz, rate: 4 Hz"]
+    assert alternative(figure).endswith("rate from 3 to 4 Hz against drive from 1 to 2 kHz.")
