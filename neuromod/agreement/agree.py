@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -47,6 +48,8 @@ class Agreed:
     wall_s : float
     complete : bool
         Whether it went on to the end.
+    command : str
+        What asks for it again in a shell.
     """
 
     device: str
@@ -58,6 +61,7 @@ class Agreed:
     failed: list[str] = field(default_factory=list)
     wall_s: float = 0.0
     complete: bool = False
+    command: str = ""
 
     @property
     def same_spikes_expected(self) -> bool:
@@ -136,6 +140,10 @@ def agree(
     folder = None if out is None else _made(Path(out))
     begun, started = datetime.now(UTC), time.perf_counter()
     found = Agreed(device, begun.isoformat(timespec="seconds"), machine())
+    asked = [word for name in protocols for word in ("--protocol", name)]
+    found.command = shlex.join(
+        ["neuromod", "agree", "--device", device, *asked, "--largest", str(largest)]
+    )
     try:
         for _ in _work(found, list(protocols) or known, largest):
             found.wall_s = round(time.perf_counter() - started, 1)

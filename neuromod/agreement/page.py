@@ -177,7 +177,8 @@ def _sections(found: Agreed, tables: dict[str, pd.DataFrame]) -> list[Section]:
     sections.append(Section("Speed", timing, "speed" if len(tables["speed"]) else ""))
     if len(tables["not_timed"]):
         sections.append(Section("Not timed", "", "not_timed"))
-    return [*sections, Section("Machine", "", "machine")]
+    again = f"In a shell: {found.command}"
+    return [*sections, Section("Machine", "", "machine"), Section("Repeat this comparison", again)]
 
 
 def _shares() -> str:
@@ -197,8 +198,9 @@ def _repeated(run: Repeated) -> str:
         else f"The first leaves Brian2's runtime in step {run.reference_parts_at}"
     )
     return (
-        f"In {run.precision} precision {run.runs} runs of a recurrent network of {run.neurons} "
-        f"neurons and {run.synapses} synapses over {run.steps} time steps gave {trains}{parted}. "
+        f"In {run.precision} precision {run.runs} runs of a recurrent network of "
+        f"{say(run.neurons)} neurons and {say(run.synapses)} synapses over {say(run.steps)} time "
+        f"steps gave {trains}{parted}. "
         f"{first}. Rates were {span(run.rates_Hz, 'Hz')}, and {say(run.reference_Hz, 'Hz')} on "
         "Brian2's runtime. Copies there that differ by the start of one neuron have "
         f"{span(run.copies_Hz, 'Hz')}, so that {span([run.lowest_Hz, run.highest_Hz], 'Hz')} are "

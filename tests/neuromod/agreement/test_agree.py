@@ -21,8 +21,11 @@ def test_a_right_device_agrees_and_all_is_written(pretended, tmp_path):
     assert {row["outcome"] for row in data["compared"]} == {"agrees"}
     assert [run["precision"] for run in data["repeated"]] == ["double", "single"]
     assert len(data["timed"]) == 6
+    command = "neuromod agree --device genn --protocol gain-curve --largest 30"
     page = (tmp_path / "agreement.html").read_text()
     assert "The device agrees with Brian2&#39;s runtime in all of 2 comparisons." in page
+    assert data["command"] == command
+    assert f"In a shell: {command}" in page
     # Nothing is loaded from elsewhere.
     assert 'src="data:image/png;base64,' in page
     # The style sheet names links to elsewhere; there are none.
