@@ -166,8 +166,8 @@ def _marked(axes: Axes) -> Iterator[tuple[Line2D, str]]:
     for line in axes.lines:
         if line.get_marker() not in TICKS and line.get_visible():
             label = names.get(id(line), str(line.get_label()))
-            # Matplotlib's own begin with _child or _nolegend_, those of a family with one _.
-            is_none = re.fullmatch(r"_(child\d+|nolegend_)?", label)
+            # Matplotlib's own begin with these, those of a family with one _.
+            is_none = re.fullmatch(r"_((child|container)\d+|nolegend_)?", label)
             yield line, "" if is_none else label.removeprefix("_")
 
 

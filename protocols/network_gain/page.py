@@ -44,7 +44,9 @@ def plot(protocol: NetworkGain, tables: Tables, recordings: Recordings) -> Figur
     for name in ("cv", "correlation"):
         axes[name].fmt_xdata = lambda x: number(drives[np.abs(drives - x).argmin()])
     for (group, curve), shift in zip(curves, aside, strict=True):
-        look = looks[group[1]] | {"color": colors[group[0]]}
+        # A label that begins with an underscore is in no legend, and said of a marker.
+        told = f"_{group[1]}, {say(group[0], 'µM')}"
+        look = looks[group[1]] | {"color": colors[group[0]], "label": told}
         axes["rate"].plot(curve.drive_Hz, curve.rate_Hz, **look | {"ls": ""})
         if "mean_field_Hz" in curve:
             axes["rate"].plot(curve.drive_Hz, curve.mean_field_Hz, **look | {"marker": ""})

@@ -103,13 +103,17 @@ def _plot_equal(axes: Any, rows: pd.DataFrame) -> None:
         look: Any = {"ms": 5, "lw": 1, "capsize": 2, **STYLES[method]}
         accuracy = 100 * own.test_accuracy_mean
         axes.errorbar(own.trained_parameters, accuracy, spread, label=method, **look)
-    label(axes, x="trained parameters", y="test images right (%)", log="x", ylim=(0, 103))
+    # Within less than a decade the labels of a logarithmic axis would lie on each other.
+    counts = rows.trained_parameters
+    log = "x" if counts.max() >= 10 * counts.min() else ""
+    label(axes, x="trained parameters", y="test images right (%)", log=log, ylim=(0, 103))
 
 
 def _plot_curves(axes: Any, rows: pd.DataFrame) -> None:
     for method, own in rows[rows.layers == 0].groupby("method", sort=False):
         look: Any = {**STYLES[method], "marker": "", "lw": 1.2}
         axes.plot(own.epoch, 100 * own.validation_accuracy, **look)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     label(axes, x="epoch (all layers)", y="validation images right (%)", ylim=(0, 103))
 
 

@@ -169,7 +169,7 @@ def test_names_of_ticks_keep_their_unit():
 
 def test_a_marker_beside_its_place_says_the_place_with_its_unit():
     figure, axes = panels([["a"]])
-    axes["a"].plot([0.9, 2.1], [3, 4], "o")
+    axes["a"].errorbar([0.9, 2.1], [3, 4], fmt="o")
     axes["a"].fmt_xdata = lambda x: f"{x:.0f}"
     label(axes["a"], "a  Rates", "drive (kHz)", "rate (Hz)")
     texts = [point.text.replace("\n", ", ") for point in points(drawn(figure))]
