@@ -35,6 +35,7 @@ myst_heading_anchors = 3
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 300
+nb_merge_streams = True  # what a loop prints stands in one box
 autodoc_typehints = "none"
 # A name in single quotation marks of a docstring leads to what it names, where that is on a page.
 default_role = "py:obj"
