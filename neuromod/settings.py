@@ -11,7 +11,7 @@ import ast
 import copy
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import brian2.units.allunits
@@ -407,33 +407,33 @@ def _bounded(number: Any) -> Any:
 
 def _linspace(start: Any, stop: Any, count: Any) -> Any:
     """`count` values at equal distances from `start` to `stop`."""
-    _check_count("linspace", count)
-    _check_alike([start, stop])
-    values = np.linspace(float(start), float(stop), count)
-    return Quantity(values, dim=start.dim) if isinstance(start, Quantity) else values
+    return _spaced(np.linspace, start, stop, count)
 
 
 def _geomspace(start: Any, stop: Any, count: Any) -> Any:
     """`count` values at equal ratios from `start` to `stop`."""
-    _check_count("geomspace", count)
     _check_alike([start, stop])
     if not float(start) * float(stop) > 0:
         raise UserError("geomspace goes from one number to another of the same sign, not over 0.")
-    ends = np.geomspace(float(start), float(stop), count)
-    return Quantity(ends, dim=start.dim) if isinstance(start, Quantity) else ends
+    return _spaced(np.geomspace, start, stop, count)
 
 
 def _logspace(start: Any, stop: Any, count: Any) -> Any:
     """10 to the power of `count` numbers at equal distances from `start` to `stop`."""
-    _check_count("logspace", count)
     if isinstance(start, Quantity) or isinstance(stop, Quantity):
         raise UserError("logspace takes powers of ten: put the unit behind it, as in [...]*uM.")
+    return _spaced(np.logspace, start, stop, count)
+
+
+def _spaced(space: Callable[..., np.ndarray], start: Any, stop: Any, count: Any) -> Any:
+    """The values of one of NumPy's functions, to the bit, with the unit of both ends."""
+    _check_count(space.__name__, count)
     _check_alike([start, stop])
-    with np.errstate(over="ignore"):
-        values = np.logspace(start, stop, count)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = space(float(start), float(stop), count)
     if not np.all(np.isfinite(values)):
         raise OverflowError
-    return values
+    return Quantity(values, dim=start.dim) if isinstance(start, Quantity) else values
 
 
 def _arange(start: Any, stop: Any, step: Any) -> Any:

@@ -204,6 +204,7 @@ def test_what_would_take_for_ever_is_refused_at_once(text):
         ("geomspace(1*ms, 2*mV, 3)", "same unit"),
         ("logspace(1*ms, 2, 3)", "powers of ten"),
         ("logspace(0, 400, 2)", "cannot be computed"),
+        ("linspace(-1.7e308, 1.7e308, 3)", "cannot be computed"),
         ("arange(0, 1, -0.1)", "towards its end"),
         ("[ms, [1, 2]]", "single numbers"),
         ("(1, 2)*ms", "arithmetic"),
