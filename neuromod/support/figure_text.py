@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +70,8 @@ def alternative(figure: Figure) -> str:
     The figure has to be drawn.
     """
     panels = _panels(figure)
-    if all(_letter(axes) for axes in panels if _title(axes)):
-        panels.sort(key=_letter)
+    if all(_heading(axes)[0] for axes in panels if _title(axes)):
+        panels.sort(key=lambda axes: _heading(axes)[0])
     above = {axes: _titled_above(axes, panels) for axes in panels}
     told = [
         _panel(axes, [other for other in panels if above[other] is axes])
@@ -91,10 +91,11 @@ def _panels(figure: Figure | SubFigure) -> list[Axes]:
     return [axes for axes in figure.axes if axes.get_label() != "<colorbar>" and axes.axison]
 
 
-def _letter(axes: Axes) -> str:
-    """The letter before a panel's title, which panels are told in the order of."""
-    found = PANEL.fullmatch(" ".join(_title(axes).split("\n")))
-    return found[1] if found else ""
+def _heading(axes: Axes) -> tuple[str, str]:
+    """The letter before a panel's title, which panels are told in the order of, and the title."""
+    title = _title(axes).replace("\n", " ")
+    found = PANEL.fullmatch(title)
+    return (found[1], _plain(found[2] or "")) if found else ("", _plain(title))
 
 
 def _title(axes: Axes) -> str:
@@ -147,14 +148,14 @@ def _towards(axes: Axes, axis: str) -> list[Axes]:
 
     That is to the left for y, and below for x.
     """
+    if not axes.has_data():
+        return [axes]
     across = "x0" if axis == "y" else "y0"
     own = getattr(axes.bbox, across)
     others = [
         other
         for other in _panels(axes.figure)
-        if axes.has_data()
-        and getattr(other.bbox, across) < own - 1
-        and _is_along(axes, other, axis)
+        if getattr(other.bbox, across) < own - 1 and _is_along(axes, other, axis)
     ]
     return [axes, *sorted(others, key=lambda other: -float(getattr(other.bbox, across)))]
 
@@ -181,42 +182,63 @@ def _joined(points: list[Point]) -> Point:
 def _points_of(axes: Axes, line: Line2D, name: str, size: Any) -> Iterator[Point]:
     # The figure's own size: that of axes may be a part of it.
     width, height = size
+    along, up_along = _Scale.of(axes, "x"), _Scale.of(axes, "y")
     values = np.asarray(line.get_xydata(), dtype=float)
     pixels = line.get_transform().transform(values)
     for (x, y), (across, up) in zip(values, pixels, strict=True):
         if np.isfinite([x, y, across, up]).all() and axes.bbox.padded(2).contains(across, up):
-            told = (name, _said(axes, "x", x), _said(axes, "y", y))
+            told = (name, along.said(x), up_along.said(y))
             text = "\n".join(filter(None, told))
             yield Point(float(across / width), float(1 - up / height), text)
 
 
-def _said(axes: Axes, axis: str, value: float) -> str:
-    """A value on an axis with its name and unit, such as ``gain: 1.5``."""
-    name, unit = _quantity(axes, axis)
-    text = _value(axes, axis, value)
-    known = with_unit(text, unit) if unit and NUMBER.fullmatch(text) else text
-    return f"{name}: {known}" if name else known
+@dataclass(frozen=True)
+class _Scale:
+    """What an axis says of the values along it.
 
+    Parameters
+    ----------
+    name, unit : str
+        Empty where it has no label, or one without a unit.
+    names : dict of float to str
+        Ticks that are names, by place.
+    are_all : bool
+        Whether no tick is a number.
+    own : callable or None
+        Words of the axes' own for a value.
+    """
 
-def _value(axes: Axes, axis: str, value: float) -> str:
-    """A value in words: what the axes format themselves, the name of a tick, or the number."""
-    formatter = axes.fmt_xdata if axis == "x" else axes.fmt_ydata
-    if formatter is not None:
-        return str(formatter(value))
-    names = _categories(_named(axes, axis))
-    if names:
-        nearest = min(names, key=lambda place: abs(place - value))
-        places = sorted(names)
-        apart = min(np.diff(places)) if len(places) > 1 else 1.0
-        if abs(nearest - value) < 0.4 * apart:
-            return names[nearest]
-    return number(value)
+    name: str
+    unit: str
+    names: dict[float, str]
+    are_all: bool
+    own: Callable[[float], str] | None
 
+    @classmethod
+    def of(cls, axes: Axes, axis: str) -> _Scale:
+        """Take it from axes that have been drawn, and their neighbours."""
+        text = _labelled(axes, axis)
+        found = MEASURED.fullmatch(text)
+        own = axes.fmt_xdata if axis == "x" else axes.fmt_ydata
+        name, unit = (found[1], found[2]) if found else (text, "")
+        return cls(name, unit, *_names(_named(axes, axis)), own)
 
-def _categories(axis: Axis) -> dict[float, str]:
-    """Names by place, where the ticks of an axis are names."""
-    names, are_all = _names(axis)
-    return names if are_all else {}
+    def value(self, value: float) -> str:
+        """A value in words: what the axes format themselves, the name of a tick, or the number."""
+        if self.own is not None:
+            return str(self.own(value))
+        if self.names and self.are_all:
+            nearest = min(self.names, key=lambda place: abs(place - value))
+            apart = min(np.diff(sorted(self.names)), default=1.0)
+            if abs(nearest - value) < 0.4 * apart:
+                return self.names[nearest]
+        return number(value)
+
+    def said(self, value: float) -> str:
+        """A value with the axis's name and unit, such as ``gain: 1.5``."""
+        text = self.value(value)
+        known = with_unit(text, self.unit) if self.unit and NUMBER.fullmatch(text) else text
+        return f"{self.name}: {known}" if self.name else known
 
 
 def _names(axis: Axis) -> tuple[dict[float, str], bool]:
@@ -239,13 +261,6 @@ def _is_number(text: str, value: float) -> bool:
         return False
 
 
-def _quantity(axes: Axes, axis: str) -> tuple[str, str]:
-    """Name and unit on an axis; the name is empty where it has no label."""
-    text = _labelled(axes, axis)
-    found = MEASURED.fullmatch(text)
-    return (found[1], found[2]) if found else (text, "")
-
-
 def _plain(text: str) -> str:
     return " ".join(text.split())
 
@@ -255,10 +270,8 @@ def _panel(axes: Axes, below: list[Axes]) -> str:
 
     `below` are axes without a title of their own.
     """
-    found = PANEL.fullmatch(" ".join(_title(axes).split("\n")))
-    name = _plain(_title(axes))
-    if found:
-        name = ", ".join(filter(None, (f"Panel {found[1]}", _plain(found[2] or ""))))
+    letter, title = _heading(axes)
+    name = ", ".join(filter(None, (f"Panel {letter}" if letter else "", title)))
     seen, is_told = _seen(axes)
     if not (name or is_told):
         return ""
@@ -277,17 +290,17 @@ def _seen(axes: Axes) -> tuple[str, bool]:
 
 def _range(axes: Axes, axis: str) -> str:
     """What is drawn along an axis and from where to where; empty where the axis says nothing."""
-    name, unit = _quantity(axes, axis)
-    names, are_all = _names(_named(axes, axis))
+    scale = _Scale.of(axes, axis)
+    name, unit, names = scale.name, scale.unit, scale.names
     ends = np.sort(getattr(axes.viewLim, f"interval{axis}"))
     inside = {place: text for place, text in names.items() if ends[0] <= place <= ends[1]}
     rows = _rows(axes, axis, inside)
-    if inside and are_all:
+    if inside and scale.are_all:
         return with_unit(f"{name} {rows}".strip(), unit)
     low, high = np.clip(np.sort(_reach(axes, axis, names)), *ends)
     if not np.isfinite([low, high]).all() or not name:
         return name
-    first, last = (_value(axes, axis, value) for value in (low, high))
+    first, last = map(scale.value, (low, high))
     reach = first if first == last else f"from {first} to {last}"
     return f"{name} {with_unit(reach, unit)}" + (f" with {rows}" if rows else "")
 
