@@ -139,10 +139,11 @@ def agree(
     check_request(device, "double")
     folder = None if out is None else _made(Path(out))
     begun, started = datetime.now(UTC), time.perf_counter()
-    found = Agreed(device, begun.isoformat(timespec="seconds"), machine())
-    asked = [word for name in protocols for word in ("--protocol", name)]
-    found.command = shlex.join(
-        ["neuromod", "agree", "--device", device, *asked, "--largest", str(largest)]
+    found = Agreed(
+        device,
+        begun.isoformat(timespec="seconds"),
+        machine(),
+        command=_command(device, protocols, largest),
     )
     try:
         for _ in _work(found, list(protocols) or known, largest):
@@ -159,6 +160,11 @@ def agree(
         _write(folder / DATA, found.as_json())
         _write(folder / PAGE, page.page(found))
     return found
+
+
+def _command(device: str, protocols: Sequence[str], largest: int) -> str:
+    asked = [word for name in protocols for word in ("--protocol", name)]
+    return shlex.join(["neuromod", "agree", "--device", device, *asked, "--largest", str(largest)])
 
 
 def _work(found: Agreed, protocols: Sequence[str], largest: int) -> Iterator[None]:

@@ -39,8 +39,8 @@ def plot(protocol: NetworkGain, tables: Tables, recordings: Recordings) -> Figur
     looks = {name: look | {"color": BLACK, "ms": 4, "lw": 1} for name, look in LOOKS.items()}
     curves = tables["table"].groupby(["conc_uM", "population"])
     # Points stand beside each other, so that their bars can be told apart.
-    aside = np.linspace(-0.02, 0.02, len(curves)) * np.ptp(protocol.drive / Hz)
     drives = np.asarray(protocol.drive / Hz)
+    aside = np.linspace(-0.02, 0.02, len(curves)) * np.ptp(drives)
     for name in ("cv", "correlation"):
         axes[name].fmt_xdata = lambda x: number(drives[np.abs(drives - x).argmin()])
     for (group, curve), shift in zip(curves, aside, strict=True):
